@@ -1,0 +1,12 @@
+//! The broker's pure state machines.
+//!
+//! Nothing here reads a clock, draws entropy, owns a thread or touches a socket or a file: input
+//! arrives through `handle_*`, output leaves through `poll_*`, and time is an argument. That is
+//! what lets every replica of a shard reach the same bytes, and every run of the simulator repeat.
+
+pub mod destination;
+pub mod message;
+pub mod operation;
+
+pub use destination::{Destination, DestinationKind};
+pub use message::{Body, Message, UnixMillis, Value};

@@ -1,0 +1,107 @@
+//! What a session asks of the broker and what it is told: the words between a protocol and the
+//! cluster. No protocol's frames appear here, and nothing of shards.
+
+use std::sync::Arc;
+
+use crate::{Destination, Message};
+
+/// Pairs an [`Operation`] with its outcome; unique within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpTag(pub u64);
+
+/// A consumer of one session; unique within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(pub u64);
+
+/// One delivery of a message to a consumer; unique within a session, given by the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+/// How a delivery ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Consumed: gone for good.
+    Accept,
+    /// Refused by the consumer: delivered again with a higher count, or dead-lettered when the
+    /// queue's limit is reached.
+    Reject,
+    /// Given back undecided: delivered again.
+    Release,
+}
+
+/// What a session asks for. Every operation is answered by exactly one [`Outcome`] with its tag.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Store or forward one message.
+    Publish {
+        /// Answers carry it.
+        tag: OpTag,
+        /// What to send; its destination holds no wildcard.
+        message: Arc<Message>,
+    },
+    /// Begin to consume.
+    Subscribe {
+        /// Answers carry it.
+        tag: OpTag,
+        /// Chosen by the session.
+        consumer: ConsumerId,
+        /// A destination or a pattern of them.
+        source: Destination,
+        /// The most deliveries that may be unsettled at a time; at least 1.
+        prefetch: u32,
+    },
+    /// Stop consuming. Deliveries still unsettled go back to their queues.
+    Unsubscribe {
+        /// Answers carry it.
+        tag: OpTag,
+        /// As given to [`Operation::Subscribe`].
+        consumer: ConsumerId,
+    },
+    /// End deliveries.
+    Settle {
+        /// Answers carry it.
+        tag: OpTag,
+        /// Which, in the order they were delivered.
+        deliveries: Vec<DeliveryId>,
+        /// How.
+        how: Settlement,
+    },
+    /// Do all of it or nothing of it.
+    Commit {
+        /// Answers carry it.
+        tag: OpTag,
+        /// Messages to send, in order.
+        publishes: Vec<Arc<Message>>,
+        /// Deliveries to end.
+        settles: Vec<(DeliveryId, Settlement)>,
+    },
+}
+
+/// How an [`Operation`] ended.
+pub type Outcome = Result<(), Refusal>;
+
+/// Why an operation was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing was changed, and nothing will be.
+    #[error("refused: {0}")]
+    Rejected(String),
+    /// The cluster could not answer in time; the operation may or may not have been carried out.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// A message on its way to a consumer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Names this delivery when it is settled.
+    pub id: DeliveryId,
+    /// Who gets it.
+    pub consumer: ConsumerId,
+    /// What.
+    pub message: Arc<Message>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How many deliveries were rejected or released before this one.
+    pub redelivery_count: u32,
+}
