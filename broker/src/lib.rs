@@ -1,1 +1,6 @@
-//! placeholder
+//! The broker: what stands around the pure crates so that they serve clients on a cluster.
+//!
+//! A listener hands each connection a [`router::ConnectionHandle`]; the router finds the shard of
+//! every destination and its leader; a shard is a Raft group whose log is the message store.
+
+pub mod router;

@@ -77,6 +77,19 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// What its outcome will carry.
+    pub fn tag(&self) -> OpTag {
+        match self {
+            Operation::Publish { tag, .. }
+            | Operation::Subscribe { tag, .. }
+            | Operation::Unsubscribe { tag, .. }
+            | Operation::Settle { tag, .. }
+            | Operation::Commit { tag, .. } => *tag,
+        }
+    }
+}
+
 /// How an [`Operation`] ended.
 pub type Outcome = Result<(), Refusal>;
 
