@@ -1,0 +1,54 @@
+//! The plain formula that most hand-made sharding uses, and that moves nearly everything when the
+//! number of nodes changes.
+
+use crate::{
+    error::PlacementError,
+    node::{NodeIndex, Nodes},
+    row::{RowFiller, Zones},
+    slot::SlotCount,
+    strategy::Strategy,
+};
+
+/// `(H(x ⊕ s) mod p) mod n`; copies go to the nodes that follow. With `p = n` it is `H mod n`.
+///
+/// Weights are not honoured.
+#[derive(Clone, Debug)]
+pub struct Modulo {
+    slots: SlotCount,
+    up: Vec<NodeIndex>,
+    zones: Zones,
+}
+
+impl Modulo {
+    /// The strategy over the nodes that are up.
+    pub fn new(nodes: &Nodes, slots: SlotCount) -> Result<Self, PlacementError> {
+        let mut modulo = Self { slots, up: Vec::new(), zones: Zones::new(nodes) };
+        modulo.update(nodes)?;
+        Ok(modulo)
+    }
+}
+
+impl Strategy for Modulo {
+    fn place(&self, key: u64, row: &mut [NodeIndex]) {
+        let first = self.slots.slot(key).0 as usize % self.up.len();
+        if let [only] = row {
+            *only = self.up[first];
+            return;
+        }
+        let mut filler = RowFiller::new(row, &self.zones);
+        let (before, after) = self.up.split_at(first);
+        let full = after.iter().chain(before).any(|node| filler.offer(*node));
+        assert!(full, "the row is longer than the list of nodes");
+    }
+
+    fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
+        SlotCount::new(u64::from(self.slots.get()), nodes.count_up())?;
+        self.up = nodes.up().map(|(index, _)| index).collect();
+        self.zones = Zones::new(nodes);
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.up.len() * size_of::<NodeIndex>()
+    }
+}
