@@ -1,0 +1,170 @@
+//! Real nodes as processes: started, killed without warning, started again on the same data.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// How long a node may take from its start to its line that says it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A cluster of `paceline` processes; they end when it is dropped.
+pub struct Cluster {
+    binary: PathBuf,
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    config: PathBuf,
+    stomp: u16,
+    process: Option<Child>,
+}
+
+impl Cluster {
+    /// Starts `count` nodes that keep their files under `folder` and waits until each is ready.
+    ///
+    /// The program is the one the environment variable `PACELINE_BIN` names.
+    pub fn start(folder: &Path, count: usize, slots: u32) -> Result<Self> {
+        let binary = std::env::var_os("PACELINE_BIN")
+            .context("PACELINE_BIN names no program; run `cargo suite`")?;
+        let ports = free_ports(2 * count)?;
+        let (stomp, link) = ports.split_at(count);
+        let mut nodes = Vec::new();
+        for number in 0..count {
+            let config = folder.join(format!("n{}.toml", number + 1));
+            fs::write(&config, node_config(folder, number, stomp, link, slots))?;
+            nodes.push(Node { config, stomp: stomp[number], process: None });
+        }
+        let mut cluster = Self { binary: binary.into(), nodes };
+        for number in 0..count {
+            cluster.spawn(number)?;
+        }
+        Ok(cluster)
+    }
+
+    /// `host:port` of every node's STOMP listener, with commas between them.
+    pub fn stomp_addresses(&self) -> String {
+        let all: Vec<_> =
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.stomp)).collect();
+        all.join(",")
+    }
+
+    /// Ends a node as `kill -9` does.
+    pub fn kill(&mut self, number: usize) -> Result<()> {
+        let mut process = self.nodes[number].process.take().context("the node does not run")?;
+        process.kill()?;
+        process.wait()?;
+        Ok(())
+    }
+
+    /// Asks a node to end with SIGTERM and returns its exit code.
+    pub fn terminate(&mut self, number: usize) -> Result<Option<i32>> {
+        let mut process = self.nodes[number].process.take().context("the node does not run")?;
+        let status = Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
+        if !status.success() {
+            bail!("kill -TERM failed: {status}");
+        }
+        Ok(process.wait()?.code())
+    }
+
+    /// Starts a node on the data it left.
+    pub fn spawn(&mut self, number: usize) -> Result<()> {
+        let node = &mut self.nodes[number];
+        let mut process = Command::new(&self.binary)
+            .args(["serve", "--config"])
+            .arg(&node.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        let output = process.stdout.take().expect("stdout is piped");
+        node.process = Some(process);
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if line.contains("ready") {
+                    let _ = ready.send(line);
+                }
+            }
+        });
+        is_ready
+            .recv_timeout(READY_WITHIN)
+            .with_context(|| format!("n{} was not ready within {READY_WITHIN:?}", number + 1))?;
+        Ok(())
+    }
+
+    /// The resident memory of a node in bytes, from `/proc`.
+    pub fn resident_bytes(&self, number: usize) -> Result<u64> {
+        let process = self.nodes[number].process.as_ref().context("the node does not run")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// Runs `paceline status --json` against a node.
+    pub fn status(&self, number: usize) -> Result<serde_json::Value> {
+        let output = Command::new(&self.binary)
+            .args(["status", "--json", "--config"])
+            .arg(&self.nodes[number].config)
+            .output()?;
+        if !output.status.success() {
+            bail!("paceline status: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.nodes.iter_mut().filter_map(|node| node.process.as_mut()) {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// The configuration of one node of a cluster on loopback.
+fn node_config(folder: &Path, number: usize, stomp: &[u16], link: &[u16], slots: u32) -> String {
+    let mut text = format!(
+        "node = \"n{0}\"\ncluster = \"tests\"\ndata = {1:?}\n\n[listen]\nstomp = \"127.0.0.1:{2}\"\nlink = \"127.0.0.1:{3}\"\n\n[placement]\nslots = {slots}\nreplicas = {4}\n",
+        number + 1,
+        folder.join(format!("n{}", number + 1)).display().to_string(),
+        stomp[number],
+        link[number],
+        link.len().min(3),
+    );
+    for (member, port) in link.iter().enumerate() {
+        write!(text, "\n[[members]]\nname = \"n{}\"\nlink = \"127.0.0.1:{port}\"\n", member + 1)
+            .expect("writing to a string");
+    }
+    text
+}
+
+/// Ports that were free a moment ago.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let listeners: Vec<_> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// Waits until `holds` says yes, asking ten times a second.
+pub fn wait_until(within: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let begun = Instant::now();
+    while !holds() {
+        if begun.elapsed() > within {
+            bail!("{what}: not within {within:?}");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
