@@ -1,0 +1,213 @@
+//! What a seed makes of a scenario: every draw decided, every default of a fault written out.
+//!
+//! The outcome is a scenario that leaves nothing to this module's chance (expanding it again
+//! changes nothing), so a failing run can be edited by hand, fault by fault.
+
+use rand::{Rng, RngExt, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
+
+use super::{
+    Scenario,
+    fault::{DrawnPartition, Extent, Fault, Kind, Partition, Target},
+    units::TimeSpan,
+};
+
+/// A scenario without chance, and what had to be left out on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expansion {
+    /// Every fault has `at`, names its nodes and says how long it lasts; `seed` is set.
+    pub scenario: Scenario,
+    /// Draws that came to nothing, such as a crash when every node was already down.
+    pub notes: Vec<String>,
+}
+
+/// A stream of random numbers for one purpose, independent of all others of the same seed.
+pub fn stream(seed: u64, label: &str) -> ChaCha8Rng {
+    let mut key = blake3::Hasher::new_derive_key("paceline-sim scenario expansion 1");
+    key.update(&seed.to_le_bytes());
+    key.update(label.as_bytes());
+    ChaCha8Rng::from_seed(*key.finalize().as_bytes())
+}
+
+/// Decides everything that the scenario leaves to the seed.
+pub fn expand(scenario: &Scenario, seed: u64) -> Expansion {
+    let mut drawn: Vec<(Duration, usize, &Fault)> = Vec::new();
+    for (number, fault) in scenario.faults.iter().enumerate() {
+        let mut random = stream(seed, &format!("fault {number} when"));
+        for at in instants(fault, &mut random) {
+            drawn.push((at, number, fault));
+        }
+    }
+    drawn.sort_by_key(|(at, number, _)| (*at, *number));
+
+    let mut expander = Expander {
+        nodes: scenario.node_names(),
+        down_until: vec![Duration::ZERO; scenario.cluster.nodes as usize],
+        end: scenario.duration.0,
+        notes: Vec::new(),
+    };
+    let mut streams: Vec<ChaCha8Rng> = (0..scenario.faults.len())
+        .map(|number| stream(seed, &format!("fault {number} what")))
+        .collect();
+    let faults = drawn
+        .into_iter()
+        .filter_map(|(at, number, fault)| expander.decide(at, fault, &mut streams[number]))
+        .collect();
+
+    let mut scenario = Scenario { seed, faults, ..scenario.clone() };
+    scenario.cluster.replicas = Some(scenario.cluster.replicas());
+    Expansion { scenario, notes: expander.notes }
+}
+
+/// When a fault happens.
+fn instants(fault: &Fault, random: &mut ChaCha8Rng) -> Vec<Duration> {
+    if let Some(at) = fault.at {
+        return vec![at.0];
+    }
+    let [from, to] = fault.between.expect("validated: `at` or `between`");
+    let every = fault.every.map_or(to.0 - from.0, |every| every.0);
+    let mut instants = Vec::new();
+    let mut start = from.0;
+    while start + every <= to.0 {
+        instants.push(draw_time(start, start + every, random));
+        start += every;
+    }
+    instants
+}
+
+/// A time drawn evenly from within, in whole milliseconds so that it reads well.
+fn draw_time(from: Duration, to: Duration, random: &mut ChaCha8Rng) -> Duration {
+    let (from, to) = (from.as_millis() as u64, to.as_millis() as u64);
+    Duration::from_millis(random.random_range(from..=to))
+}
+
+struct Expander {
+    nodes: Vec<String>,
+    /// Until when each node is stopped by an earlier fault.
+    down_until: Vec<Duration>,
+    end: Duration,
+    notes: Vec<String>,
+}
+
+impl Expander {
+    /// One occurrence of a fault, decided; `None` if no node is left for it to happen to.
+    fn decide(&mut self, at: Duration, fault: &Fault, random: &mut ChaCha8Rng) -> Option<Fault> {
+        let kinds = fault.kinds();
+        let kind = kinds.first().expect("validated: a fault has a kind");
+        let mut decided = Fault { at: Some(TimeSpan(at)), ..Fault::default() };
+        decided.lasts = fault.lasts.map(|lasts| Extent::Fixed(draw_extent(lasts, random)));
+        let back_after = kind.back_after().flatten().map(|extent| draw_extent(extent, random));
+
+        if let Kind::Partition(partition) = kind {
+            decided.partition = Some(self.sides(partition, random));
+            return Some(decided);
+        }
+
+        let target = kind.target().expect("every kind but a partition names nodes");
+        let free_only = kind.stops_the_node();
+        let nodes = self.choose(at, target, free_only, random);
+        if nodes.is_empty() {
+            let at = TimeSpan(at);
+            self.notes.push(format!(
+                "{} at {at} left out: no node was up for it to happen to",
+                kind.name()
+            ));
+            return None;
+        }
+        if free_only {
+            let length = match (back_after, decided.lasts) {
+                (Some(span), _) | (None, Some(Extent::Fixed(span))) => span.0,
+                _ => self.end.saturating_sub(at),
+            };
+            for &node in &nodes {
+                self.down_until[node] = at + length;
+            }
+        }
+
+        let names: Vec<String> = nodes.iter().map(|&node| self.nodes[node].clone()).collect();
+        let back = back_after.map(Extent::Fixed);
+        match *kind {
+            Kind::Partition(_) => unreachable!("decided above"),
+            Kind::Crash(it) => {
+                decided.crash = Some(it.of(names));
+                decided.crash.as_mut()?.back_after = back;
+            }
+            Kind::PowerCut(it) => {
+                decided.power_cut = Some(it.of(names));
+                decided.power_cut.as_mut()?.back_after = back;
+            }
+            Kind::Pause(it) => decided.pause = Some(it.of(names)),
+            Kind::SlowLink(it) => decided.slow_link = Some(it.of(names)),
+            Kind::LossyLink(it) => decided.lossy_link = Some(it.of(names)),
+            Kind::SlowDisk(it) => decided.slow_disk = Some(it.of(names)),
+            Kind::FullDisk(it) => decided.full_disk = Some(it.of(names)),
+            Kind::FailingDisk(it) => decided.failing_disk = Some(it.of(names)),
+            Kind::ClockJump(it) => decided.clock_jump = Some(it.of(names)),
+        }
+        Some(decided)
+    }
+
+    /// The nodes a fault befalls, as indices in order. Nodes that an earlier fault has stopped are
+    /// left alone by one that would stop them again.
+    fn choose(
+        &mut self,
+        at: Duration,
+        target: Target<'_>,
+        free_only: bool,
+        random: &mut ChaCha8Rng,
+    ) -> Vec<usize> {
+        let count = self.nodes.len();
+        let index = |name: &String| {
+            self.nodes.iter().position(|known| known == name).expect("validated: the node exists")
+        };
+        let mut nodes: Vec<usize> = match target {
+            Target { node: Some(name), .. } => vec![index(name)],
+            Target { nodes: Some(names), .. } => names.iter().map(index).collect(),
+            _ => (0..count).collect(),
+        };
+        let asked = nodes.len();
+        if free_only {
+            nodes.retain(|&node| self.down_until[node] <= at);
+        }
+        if let Some(any) = target.any {
+            nodes.shuffle(random);
+            nodes.truncate(any as usize);
+        } else if nodes.len() < asked && !nodes.is_empty() {
+            let at = TimeSpan(at);
+            self.notes.push(format!("at {at} some nodes were already stopped and are left alone"));
+        }
+        nodes.sort_unstable();
+        nodes
+    }
+
+    fn sides(&self, partition: &Partition, random: &mut ChaCha8Rng) -> Partition {
+        match partition {
+            Partition::Drawn(DrawnPartition { any: Some(any), one_way, .. }) => {
+                let mut names = self.nodes.clone();
+                names.shuffle(random);
+                let mut rest = names.split_off(*any as usize);
+                names.sort();
+                rest.sort();
+                let groups = vec![names, rest];
+                if *one_way {
+                    let groups = Some(groups);
+                    Partition::Drawn(DrawnPartition { groups, any: None, one_way: true })
+                } else {
+                    Partition::Groups(groups)
+                }
+            }
+            decided => decided.clone(),
+        }
+    }
+}
+
+fn draw_extent(extent: Extent, random: &mut impl Rng) -> TimeSpan {
+    match extent {
+        Extent::Fixed(span) => span,
+        Extent::Drawn(least, most) => {
+            let (least, most) = (least.0.as_millis() as u64, most.0.as_millis() as u64);
+            TimeSpan(Duration::from_millis(random.random_range(least..=most)))
+        }
+    }
+}

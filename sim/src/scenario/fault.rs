@@ -1,0 +1,365 @@
+//! The `[[fault]]` tables of a scenario: what goes wrong, where, when and for how long.
+//!
+//! A fault names its time (`at`, or a draw `between` two instants) and exactly one kind. What is
+//! drawn (`any` nodes, `between`, a pair of times) the seed decides; see `expand`.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{
+    format::Delay,
+    units::{Bandwidth, Fraction, SignedSpan, TimeSpan},
+};
+
+/// What goes wrong. Exactly one kind, and either `at` or `between`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<TimeSpan>,
+    /// It begins at an instant drawn from within; with `every`, once in each such part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub between: Option<[TimeSpan; 2]>,
+    /// See `between`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<TimeSpan>,
+    /// How long it lasts; not for `crash`, `power_cut` and `clock_jump`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Extent>,
+    /// Groups of hosts that hear nothing of each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// A process dies at once; what it wrote stays with the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+    /// A machine loses power: what was not synced may be lost, and peers hear nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_cut: Option<PowerCut>,
+    /// A process stands still, as in a long collection or under SIGSTOP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Links become slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_link: Option<SlowLink>,
+    /// Links lose segments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lossy_link: Option<LossyLink>,
+    /// Disks become slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_disk: Option<SlowDisk>,
+    /// Disks have no space left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_disk: Option<FullDisk>,
+    /// Disks answer with input/output errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_disk: Option<FailingDisk>,
+    /// Wall clocks jump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_jump: Option<ClockJump>,
+}
+
+/// A time, or a pair of times between which one is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Extent {
+    /// This long.
+    Fixed(TimeSpan),
+    /// At least the first, at most the second.
+    Drawn(TimeSpan, TimeSpan),
+}
+
+/// Groups of hosts, or a draw of them. Hosts in no group keep all their links, so leaving some out
+/// makes a partial partition. `clients` stands for all clients.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Partition {
+    /// `[["n1"], ["n2", "n3"]]`
+    Groups(Vec<Vec<String>>),
+    /// `{ groups = …, one_way = true }` or `{ any = 2 }`
+    Drawn(DrawnPartition),
+}
+
+/// The long form of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawnPartition {
+    /// As in the short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<Vec<String>>>,
+    /// So many nodes, drawn from the seed, against all the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub any: Option<u32>,
+    /// Only what the first group sends to the others is lost; what they send arrives.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_way: bool,
+}
+
+/// A fault of nodes: the fields that choose them, and those of the kind.
+macro_rules! node_fault {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// This node.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub node: Option<String>,
+            /// These nodes.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub nodes: Option<Vec<String>>,
+            /// So many nodes, drawn from the seed.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub any: Option<u32>,
+            /// Every node.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub all: bool,
+            $($(#[$field_doc])* #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub $field: Option<$type>,)*
+        }
+
+        impl $name {
+            /// Which nodes, as written.
+            pub fn target(&self) -> Target<'_> {
+                Target { node: &self.node, nodes: &self.nodes, any: self.any, all: self.all }
+            }
+
+            /// The same fault of exactly these nodes.
+            #[allow(clippy::needless_update, reason = "some kinds have no fields of their own")]
+            pub fn of(&self, nodes: Vec<String>) -> Self {
+                Self { node: None, nodes: Some(nodes), any: None, all: false, ..self.clone() }
+            }
+        }
+    };
+}
+
+/// How a fault names its nodes; exactly one of the four is set in a valid scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// One by name.
+    pub node: &'a Option<String>,
+    /// Several by name.
+    pub nodes: &'a Option<Vec<String>>,
+    /// A number of them.
+    pub any: Option<u32>,
+    /// Every one.
+    pub all: bool,
+}
+
+node_fault! {
+    /// See [`Fault::crash`].
+    Crash {
+        /// When it starts again; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
+    /// See [`Fault::power_cut`].
+    PowerCut {
+        /// When it starts again; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
+    /// See [`Fault::pause`].
+    Pause {}
+}
+node_fault! {
+    /// See [`Fault::slow_link`]: all links to and from the nodes.
+    SlowLink {
+        /// Added to every segment's latency.
+        latency: Delay,
+        /// In place of the network's.
+        bandwidth: Bandwidth,
+    }
+}
+node_fault! {
+    /// See [`Fault::lossy_link`]: all links to and from the nodes.
+    LossyLink {
+        /// The share of segments lost.
+        loss: Fraction,
+    }
+}
+node_fault! {
+    /// See [`Fault::slow_disk`].
+    SlowDisk {
+        /// In place of the disk's.
+        sync: Delay,
+    }
+}
+node_fault! {
+    /// See [`Fault::full_disk`].
+    FullDisk {}
+}
+node_fault! {
+    /// See [`Fault::failing_disk`].
+    FailingDisk {
+        /// The share of operations that fail; default 1.
+        share: Fraction,
+    }
+}
+node_fault! {
+    /// See [`Fault::clock_jump`].
+    ClockJump {
+        /// How far.
+        by: SignedSpan,
+    }
+}
+
+/// One kind of fault, borrowed from its [`Fault`].
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "each is the field of `Fault` of the same name")]
+pub enum Kind<'a> {
+    Partition(&'a Partition),
+    Crash(&'a Crash),
+    PowerCut(&'a PowerCut),
+    Pause(&'a Pause),
+    SlowLink(&'a SlowLink),
+    LossyLink(&'a LossyLink),
+    SlowDisk(&'a SlowDisk),
+    FullDisk(&'a FullDisk),
+    FailingDisk(&'a FailingDisk),
+    ClockJump(&'a ClockJump),
+}
+
+impl Fault {
+    /// Every kind that is set; a valid fault has exactly one.
+    pub fn kinds(&self) -> Vec<Kind<'_>> {
+        let mut kinds = Vec::new();
+        kinds.extend(self.partition.as_ref().map(Kind::Partition));
+        kinds.extend(self.crash.as_ref().map(Kind::Crash));
+        kinds.extend(self.power_cut.as_ref().map(Kind::PowerCut));
+        kinds.extend(self.pause.as_ref().map(Kind::Pause));
+        kinds.extend(self.slow_link.as_ref().map(Kind::SlowLink));
+        kinds.extend(self.lossy_link.as_ref().map(Kind::LossyLink));
+        kinds.extend(self.slow_disk.as_ref().map(Kind::SlowDisk));
+        kinds.extend(self.full_disk.as_ref().map(Kind::FullDisk));
+        kinds.extend(self.failing_disk.as_ref().map(Kind::FailingDisk));
+        kinds.extend(self.clock_jump.as_ref().map(Kind::ClockJump));
+        kinds
+    }
+}
+
+impl Kind<'_> {
+    /// The key in the file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Partition(_) => "partition",
+            Kind::Crash(_) => "crash",
+            Kind::PowerCut(_) => "power_cut",
+            Kind::Pause(_) => "pause",
+            Kind::SlowLink(_) => "slow_link",
+            Kind::LossyLink(_) => "lossy_link",
+            Kind::SlowDisk(_) => "slow_disk",
+            Kind::FullDisk(_) => "full_disk",
+            Kind::FailingDisk(_) => "failing_disk",
+            Kind::ClockJump(_) => "clock_jump",
+        }
+    }
+
+    /// Which nodes it befalls; a partition names groups instead.
+    pub fn target(&self) -> Option<Target<'_>> {
+        Some(match self {
+            Kind::Partition(_) => return None,
+            Kind::Crash(fault) => fault.target(),
+            Kind::PowerCut(fault) => fault.target(),
+            Kind::Pause(fault) => fault.target(),
+            Kind::SlowLink(fault) => fault.target(),
+            Kind::LossyLink(fault) => fault.target(),
+            Kind::SlowDisk(fault) => fault.target(),
+            Kind::FullDisk(fault) => fault.target(),
+            Kind::FailingDisk(fault) => fault.target(),
+            Kind::ClockJump(fault) => fault.target(),
+        })
+    }
+
+    /// Whether it takes the whole process away for a while, so that a node can suffer one at a
+    /// time.
+    pub fn stops_the_node(&self) -> bool {
+        matches!(self, Kind::Crash(_) | Kind::PowerCut(_) | Kind::Pause(_))
+    }
+
+    /// When the node starts again, of kinds that know it.
+    pub fn back_after(&self) -> Option<Option<Extent>> {
+        match self {
+            Kind::Crash(fault) => Some(fault.back_after),
+            Kind::PowerCut(fault) => Some(fault.back_after),
+            _ => None,
+        }
+    }
+
+    /// Whether it goes on for a time that `lasts` names.
+    pub fn has_length(&self) -> bool {
+        !matches!(self, Kind::Crash(_) | Kind::PowerCut(_) | Kind::ClockJump(_))
+    }
+}
+
+impl Extent {
+    /// The longest it may be.
+    pub fn most(&self) -> TimeSpan {
+        match *self {
+            Extent::Fixed(span) | Extent::Drawn(_, span) => span,
+        }
+    }
+}
+
+impl Serialize for Extent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Extent::Fixed(span) => span.serialize(serializer),
+            Extent::Drawn(least, most) => [least, most].serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Extent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = Extent;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a length of time such as \"2s\", or two such as [\"1s\", \"5s\"]")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Extent, E> {
+                text.parse().map(Extent::Fixed).map_err(E::custom)
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Extent, A::Error> {
+                let [least, most] =
+                    <[TimeSpan; 2]>::deserialize(de::value::SeqAccessDeserializer::new(seq))?;
+                if least > most {
+                    return Err(de::Error::custom(format!("{least} is longer than {most}")));
+                }
+                Ok(Extent::Drawn(least, most))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Serialize for Partition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Partition::Groups(groups) => groups.serialize(serializer),
+            Partition::Drawn(drawn) => drawn.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Partition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = Partition;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("groups such as [[\"n1\"], [\"n2\", \"n3\"]], or { any = 1 }")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Partition, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(seq)).map(Partition::Groups)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Partition, A::Error> {
+                DrawnPartition::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(Partition::Drawn)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}

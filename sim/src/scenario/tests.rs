@@ -1,0 +1,151 @@
+use super::*;
+
+const SPLIT_BRAIN: &str = r#"
+name     = "split-brain-under-load"
+about    = "A five-node cluster is cut 2|3 while 40 producers publish."
+seed     = 7
+duration = "60s"
+
+[cluster]
+nodes = 5
+replicas = 3
+slots = 64
+strategy = "slots"
+hash = "md5"
+salt = "paceline"
+
+[network]
+latency = { min = "0.2ms", mean = "0.5ms", p99 = "4ms" }
+bandwidth = "1Gbit/s"
+
+[disk]
+sync = { mean = "0.4ms", p99 = "3ms" }
+
+[[workload]]
+protocol = "stomp"
+destinations = { kind = "queue", count = 200, popularity = { zipf = 0.9 } }
+producers = 40
+consumers = 20
+rate = "2000/s"
+body = { mean = "230B" }
+
+[[fault]]
+at = "15s"
+lasts = "10s"
+partition = [["n1", "n2"], ["n3", "n4", "n5"]]
+
+[[fault]]
+between = ["30s", "45s"]
+every = "3s"
+power_cut = { any = 1, back_after = "2s" }
+
+[expect]
+acknowledged_lost = 0
+drained_within = "20s"
+peak_to_average = "<= 1.15"
+"#;
+
+/// Loads the scenario with one piece of its text replaced.
+fn with(old: &str, new: &str) -> Result<Scenario, ScenarioError> {
+    assert!(SPLIT_BRAIN.contains(old), "the test replaces what is there");
+    Scenario::load("split.toml", &SPLIT_BRAIN.replacen(old, new, 1))
+}
+
+#[track_caller]
+fn refused(old: &str, new: &str, line: usize, reason: &str) {
+    let error = with(old, new).expect_err("this must be refused");
+    assert!(error.reason.contains(reason), "{error}");
+    assert_eq!(error.line, line, "{error}");
+}
+
+#[test]
+fn the_example_of_the_design_is_read() {
+    let scenario = Scenario::load("split.toml", SPLIT_BRAIN).unwrap();
+    assert_eq!(scenario.cluster.nodes, 5);
+    assert_eq!(scenario.workloads[0].rate.per_second, 2000.0);
+    assert_eq!(scenario.faults.len(), 2);
+    assert!(scenario.expect.peak_to_average.unwrap().holds(1.1));
+}
+
+#[test]
+fn mistakes_are_refused_with_their_place_and_reason() {
+    refused("replicas = 3", "replica = 3", 9, "unknown field `replica`");
+    refused("replicas = 3", "replicas = 6", 9, "6 replicas do not fit on 5 nodes");
+    refused("nodes = 5", "nodes = 0", 8, "0 nodes");
+    refused("\"1Gbit/s\"", "\"1Gbit\"", 17, "not a bandwidth");
+    refused("duration = \"60s\"", "duration = 60", 5, "length of time");
+    refused("mean = \"0.5ms\"", "mean = \"0.1ms\"", 16, "below the least");
+    refused("rate = \"2000/s\"", "rate = \"0/s\"", 27, "rate above 0");
+    refused("\"n2\"]", "\"n9\"]", 33, "no node `n9`");
+    refused("\"n2\"]", "\"n3\"]", 33, "twice");
+    refused("lasts = \"10s\"", "", 30, "needs `lasts`");
+    refused("lasts = \"10s\"", "lasts = \"50s\"", 31, "the run ends at 60s");
+    refused("at = \"15s\"", "", 30, "when?");
+    refused("every = \"3s\"", "every = \"30s\"", 37, "does not fit");
+    refused("any = 1,", "any = 1, all = true,", 38, "exactly one of");
+    refused("any = 1,", "any = 6,", 38, "6 of 5 nodes");
+    refused("power_cut = { any", "meteor = { any", 38, "unknown field `meteor`");
+    refused("power_cut = {", "full_disk = {", 38, "unknown field `back_after`");
+    refused("\"<= 1.15\"", "\"1.15\"", 43, "begins with none of");
+}
+
+#[test]
+fn columns_point_at_the_value() {
+    let error = with("\"n2\"]", "\"n9\"]").unwrap_err();
+    assert_eq!(error.column, 21, "{error}");
+    assert!(error.to_string().starts_with("split.toml:33:21: there is no node"), "{error}");
+}
+
+#[test]
+fn the_same_seed_expands_alike_and_others_do_not() {
+    let scenario = Scenario::load("split.toml", SPLIT_BRAIN).unwrap();
+    let once = expand(&scenario, 11);
+    assert_eq!(once, expand(&scenario, 11));
+    assert_ne!(once.scenario.faults, expand(&scenario, 12).scenario.faults);
+    // One partition, and one power cut in each three of the fifteen seconds.
+    assert_eq!(once.scenario.faults.len(), 6);
+}
+
+#[test]
+fn an_expansion_is_a_scenario_that_expands_to_itself() {
+    let scenario = Scenario::load("split.toml", SPLIT_BRAIN).unwrap();
+    for seed in 0..200 {
+        let expanded = expand(&scenario, seed).scenario;
+        let text = expanded.to_toml();
+        let read = Scenario::load("expanded.toml", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(read, expanded);
+        assert_eq!(expand(&read, seed).scenario, expanded);
+    }
+}
+
+#[test]
+fn a_node_that_is_down_is_not_stopped_again() {
+    let crashes = r#"[[fault]]
+between = ["10s", "40s"]
+every = "1s"
+crash = { any = 2, back_after = ["1s", "5s"] }
+
+[expect]"#;
+    let scenario = with("[expect]", crashes).unwrap();
+    for seed in 0..50 {
+        let mut down_until = std::collections::BTreeMap::new();
+        for fault in expand(&scenario, seed).scenario.faults {
+            let kinds = fault.kinds();
+            let Some(target) = kinds[0].target() else { continue };
+            let at = fault.at.unwrap();
+            let back = kinds[0].back_after().unwrap().unwrap().most();
+            for node in target.nodes.as_ref().unwrap() {
+                let until = down_until.insert(node.clone(), at.0 + back.0);
+                assert!(until.is_none_or(|until| until <= at.0), "{node} was down at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_hash_names_what_is_said_not_how() {
+    let hash = |text: &str| Scenario::load("x.toml", text).unwrap().hash();
+    let plain = hash(SPLIT_BRAIN);
+    assert_eq!(plain, hash(&format!("# a remark\n{}", SPLIT_BRAIN.replace("seed     = 7", ""))));
+    assert_ne!(plain, hash(&SPLIT_BRAIN.replace("nodes = 5", "nodes = 6")));
+}
