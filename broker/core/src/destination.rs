@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::slotting::slot_name_of;
+
 /// The longest destination name accepted, in bytes.
 pub const MAX_NAME_BYTES: usize = 1024;
 
@@ -52,7 +54,9 @@ impl Destination {
         if name.is_empty() {
             return Err(InvalidDestination::Empty);
         }
-        if name.len() > MAX_NAME_BYTES {
+        // A dead-letter queue's name may be as much longer as its prefix is, so that every queue
+        // can have one.
+        if slot_name_of(name).len() > MAX_NAME_BYTES {
             return Err(InvalidDestination::TooLong(name.len()));
         }
         if name.chars().any(char::is_control) {

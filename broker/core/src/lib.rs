@@ -5,8 +5,11 @@
 //! what lets every replica of a shard reach the same bytes, and every run of the simulator repeat.
 
 pub mod destination;
+pub mod dispatch;
 pub mod message;
 pub mod operation;
+pub mod shard;
+pub mod slotting;
 
 pub use destination::{Destination, DestinationKind};
 pub use message::{Body, Message, UnixMillis, Value};

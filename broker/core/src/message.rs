@@ -80,6 +80,31 @@ pub struct Message {
 }
 
 impl Message {
+    /// About how many bytes of memory it takes, for budgets.
+    pub fn footprint(&self) -> usize {
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        let properties: usize = self
+            .properties
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    Value::Text(text) => text.len(),
+                    Value::Bytes(bytes) => bytes.len(),
+                    Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
+                };
+                size_of::<(Arc<str>, Value)>() + name.len() + value
+            })
+            .sum();
+        size_of::<Self>()
+            + self.id.len()
+            + self.destination.name.len()
+            + text(&self.correlation_id)
+            + text(&self.reply_to)
+            + text(&self.content_type)
+            + properties
+            + self.body.bytes().len()
+    }
+
     /// Whether `now` is past the message's expiry.
     pub fn is_expired(&self, now: UnixMillis) -> bool {
         self.expires.is_some_and(|at| at <= now)

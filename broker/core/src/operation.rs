@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Destination, Message};
 
 /// Pairs an [`Operation`] with its outcome; unique within a session.
@@ -18,7 +20,7 @@ pub struct ConsumerId(pub u64);
 pub struct DeliveryId(pub u64);
 
 /// How a delivery ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Settlement {
     /// Consumed: gone for good.
     Accept,

@@ -1,0 +1,156 @@
+//! Message bodies: which are in memory, and which of the log's entries still hold one.
+//!
+//! The log is the message store. A body in memory is a copy that can be dropped ([`evict`]) and put
+//! back ([`load`]) at will; neither changes the [`digest`]. What must not be dropped from disk is
+//! named by [`live_entries`] and [`is_live`], and what may be by [`Applied::freed`].
+//!
+//! [`evict`]: ShardState::evict
+//! [`load`]: ShardState::load
+//! [`digest`]: ShardState::digest
+//! [`live_entries`]: ShardState::live_entries
+//! [`is_live`]: ShardState::is_live
+//! [`Applied::freed`]: super::Applied::freed
+
+use std::{iter::Peekable, sync::Arc};
+
+use super::{ShardState, command::MessageRef, tables::Moved};
+use crate::{Destination, Message, Value, slotting};
+
+/// The property of a dead letter that says where it was sent, as ActiveMQ's STOMP names it.
+pub const ORIGINAL_DESTINATION: &str = "original-destination";
+
+/// The property of a dead letter that says why it is one, as ActiveMQ names it.
+pub const FAILURE_CAUSE: &str = "dlqDeliveryFailureCause";
+
+/// Where a stored message's body is to be had.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// In memory, ready to be sent.
+    Here(Arc<Message>),
+    /// In the log only: read entry `index`, take [`Batch::message`](super::Batch::message) at
+    /// `offset`, and hand it to [`ShardState::compose`] (to send it) or [`ShardState::load`].
+    Evicted(MessageRef),
+}
+
+impl ShardState {
+    /// The message, or where to read it; `None` if it is no longer there.
+    pub fn content(&self, message: MessageRef) -> Option<Content> {
+        match &self.stored(message)?.body {
+            Some(body) => self.compose(message, body).map(Content::Here),
+            None => self.body_at(message).map(Content::Evicted),
+        }
+    }
+
+    /// Where in the log the message's body was written.
+    pub fn body_at(&self, message: MessageRef) -> Option<MessageRef> {
+        match self.tables.moved.get(&message) {
+            Some(moved) => Some(moved.body_at),
+            None => self.tables.messages.contains_key(&message).then_some(message),
+        }
+    }
+
+    /// The message as consumers get it, made from the one that was written: a dead letter names its
+    /// new queue, where it was sent and why it failed, and does not expire. `None` if it is gone.
+    pub fn compose(&self, message: MessageRef, written: &Arc<Message>) -> Option<Arc<Message>> {
+        let stored = self.stored(message)?;
+        let dead_after = self.tables.moved.get(&message).and_then(|moved: &Moved| moved.dead_after);
+        let Some(rejections) = dead_after else { return Some(written.clone()) };
+        let queue = &self.tables.queues[&stored.queue].name;
+        Some(dead_letter(written, queue.clone(), rejections).into())
+    }
+
+    /// How many bytes the bodies in memory take, about.
+    pub fn loaded_bytes(&self) -> usize {
+        self.derived.loaded_bytes
+    }
+
+    /// Drops the message's body from memory. Whether there was one.
+    pub fn evict(&mut self, message: MessageRef) -> bool {
+        let Some(body) = self.stored_mut(message).and_then(|stored| stored.body.take()) else {
+            return false;
+        };
+        self.derived.note_unloaded(message, &body);
+        true
+    }
+
+    /// Drops bodies until those left take at most `budget` bytes: the latest to arrive go first,
+    /// since they are the last to be delivered. Returns how many were dropped.
+    pub fn evict_to(&mut self, budget: usize) -> usize {
+        let mut dropped = 0;
+        while self.derived.loaded_bytes > budget {
+            let Some(latest) = self.derived.loaded.last().copied() else { break };
+            assert!(self.evict(latest), "what is noted as loaded is loaded");
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Puts a body back that was read from the log where [`ShardState::body_at`] says. Whether it
+    /// was wanted: the message may be gone, or loaded, by now.
+    pub fn load(&mut self, message: MessageRef, written: Arc<Message>) -> bool {
+        match self.stored_mut(message) {
+            Some(stored) if stored.body.is_none() => stored.body = Some(written.clone()),
+            _ => return false,
+        }
+        self.derived.note_loaded(message, &written);
+        true
+    }
+
+    /// Whether the log entry at `index` holds a body that is still needed.
+    pub fn is_live(&self, index: u64) -> bool {
+        let first = MessageRef { index, offset: 0 };
+        let last = MessageRef { index, offset: u32::MAX };
+        self.derived.pins.contains_key(&index)
+            || self.tables.messages.range(first..=last).next().is_some()
+    }
+
+    /// The log entries that hold a body that is still needed, in ascending order: what the journal
+    /// keeps when the log is purged, and what a snapshot's receiver must be given along with it.
+    pub fn live_entries(&self) -> impl Iterator<Item = u64> + '_ {
+        merge_distinct(
+            self.tables.messages.keys().map(|message| message.index),
+            self.derived.pins.keys().copied(),
+        )
+    }
+}
+
+/// The message a consumer of the dead-letter queue `queue` gets for `message`.
+pub(crate) fn dead_letter(message: &Message, queue: Arc<str>, rejections: u8) -> Message {
+    let mut dead = message.clone();
+    let original =
+        Destination { kind: message.destination.kind, name: slotting::slot_name_of(&queue).into() };
+    dead.destination = Destination { kind: message.destination.kind, name: queue };
+    dead.expires = None;
+    let cause = format!("rejected by its consumers {rejections} times");
+    for (name, value) in [(ORIGINAL_DESTINATION, original.to_string()), (FAILURE_CAUSE, cause)] {
+        dead.properties.retain(|(known, _)| &**known != name);
+        dead.properties.push((name.into(), Value::Text(value.into())));
+    }
+    dead
+}
+
+/// The numbers of two ascending sequences, in ascending order, each once.
+fn merge_distinct(
+    left: impl Iterator<Item = u64>,
+    right: impl Iterator<Item = u64>,
+) -> impl Iterator<Item = u64> {
+    struct Merge<L: Iterator<Item = u64>, R: Iterator<Item = u64>> {
+        left: Peekable<L>,
+        right: Peekable<R>,
+    }
+    impl<L: Iterator<Item = u64>, R: Iterator<Item = u64>> Iterator for Merge<L, R> {
+        type Item = u64;
+
+        fn next(&mut self) -> Option<u64> {
+            let least = match (self.left.peek(), self.right.peek()) {
+                (Some(left), Some(right)) => *left.min(right),
+                (Some(only), None) | (None, Some(only)) => *only,
+                (None, None) => return None,
+            };
+            while self.left.next_if_eq(&least).is_some() {}
+            while self.right.next_if_eq(&least).is_some() {}
+            Some(least)
+        }
+    }
+    Merge { left: left.peekable(), right: right.peekable() }
+}

@@ -1,0 +1,374 @@
+//! The replicated state machine of one shard: the queues of one slot.
+//!
+//! [`ShardState`] is a value. [`apply`](ShardState::apply) takes the next [`Batch`] of the shard's
+//! log and is the only thing that changes what replicas agree on; it draws on nothing but state
+//! and batch, time included ([`Batch::now`]). It answers every command with an [`Outcome`], tells
+//! the leader's dispatcher what changed ([`Effect`]), and tells the
+//! journal which log entries it has finished with ([`Applied::freed`]).
+//!
+//! - A message is named by where it entered its queue in the log: [`MessageRef`].
+//! - Commands of a session are applied once each, in order, however often they are sent: see
+//!   [`Origin`] and [`Outcome`].
+//! - Nothing is delivered here. Which consumer holds a message is the leader's knowledge alone;
+//!   the shard only counts deliveries that were rejected or released.
+//! - A message rejected more than [`MAX_REDELIVERIES`] times moves to `DLQ.<its queue>`, which is in
+//!   the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise the
+//!   count that consumers see but never make a dead letter: a crash of a consumer with a thousand
+//!   prefetched messages says nothing about any of them. Dead letters rejected again stay.
+//! - A message whose time is over when it is applied is counted as entered and expired, and not
+//!   stored. Expired messages are dropped, not dead-lettered.
+//! - **Topics are not stored.** Without durable subscriptions nobody can claim a topic message
+//!   after a failover, so there is nothing to replicate: the leader hands it to the subscribers
+//!   there are (by the dispatcher) and
+//!   then answers the producer, persistent or not. Only inside a transaction does a topic message
+//!   pass through the log, so that it is sent if and only if the transaction commits; applying it
+//!   gives [`Effect::FanOut`].
+//! - The books balance, and this is asserted at every change: what entered a queue was accepted,
+//!   dead-lettered, expired or purged, or is there.
+//!
+//! Cost: every message costs O(log n) in the shard's backlog. [`Command::Purge`] and the snapshot
+//! look at all messages of the shard.
+
+mod bodies;
+mod command;
+mod session;
+mod snapshot;
+mod tables;
+mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
+
+pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};
+pub use command::{
+    Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
+    Refused, SessionId, TransactionId, Work,
+};
+pub use session::SESSION_WINDOW;
+pub use snapshot::RestoreError;
+pub use tables::Counters;
+pub use transaction::InDoubt;
+
+use self::{
+    session::Admission,
+    tables::{Derived, Leave, Step, Stored, Tables, Written},
+};
+use crate::{
+    Message, UnixMillis, destination::DestinationKind, message::MAX_PRIORITY,
+    operation::Settlement, slotting::dead_letter_queue,
+};
+
+/// How often a message is delivered again after it was rejected; ActiveMQ's default.
+pub const MAX_REDELIVERIES: u8 = 6;
+
+/// What one shard's replicas agree on. See the module's head.
+#[derive(Clone, Debug, Default)]
+pub struct ShardState {
+    tables: Tables,
+    derived: Derived,
+}
+
+/// A queue's figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Messages in it, whether in flight or not.
+    pub depth: u64,
+    /// What passed through it.
+    pub counters: Counters,
+}
+
+/// A message in a queue, for the dispatcher.
+#[allow(dead_code)] // until the dispatcher stands
+pub(crate) struct Resident {
+    pub(crate) message: MessageRef,
+    pub(crate) queue: QueueId,
+    pub(crate) priority: u8,
+    pub(crate) expires: Option<UnixMillis>,
+}
+
+impl ShardState {
+    /// A shard that has never seen a command.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the log entry at `index`.
+    ///
+    /// # Panics
+    /// If an entry is applied out of order, or holds more than [`MAX_COMMANDS`].
+    pub fn apply(&mut self, index: u64, batch: &Batch) -> Applied {
+        let applied = self.tables.applied;
+        assert!(index > applied, "entry {index} comes after entry {applied} was applied");
+        assert!(batch.commands.len() <= MAX_COMMANDS, "a batch of {}", batch.commands.len());
+        self.tables.applied = index;
+        let mut step = Step {
+            index,
+            now: batch.now,
+            command: 0,
+            effects: Vec::with_capacity(batch.commands.len()),
+            touched: BTreeSet::from([index]),
+        };
+        let mut outcomes = Vec::with_capacity(batch.commands.len());
+        for (position, (origin, command)) in batch.commands.iter().enumerate() {
+            step.command = position;
+            outcomes.push(self.handle(&mut step, *origin, command));
+        }
+        let mut freed: Vec<u64> = step.touched.into_iter().collect();
+        freed.retain(|index| !self.is_live(*index));
+        Applied { index, outcomes, effects: step.effects, freed }
+    }
+
+    fn handle(&mut self, step: &mut Step, origin: Option<Origin>, command: &Command) -> Outcome {
+        let Some(origin) = origin else { return self.execute(step, command) };
+        match session::admit(&self.tables.sessions, origin) {
+            Admission::Answer(outcome) => outcome,
+            Admission::Apply { fresh } => {
+                if fresh {
+                    self.supersede(origin.session);
+                }
+                let outcome = self.execute(step, command);
+                session::record(&mut self.tables.sessions, origin, &outcome);
+                outcome
+            }
+        }
+    }
+
+    fn execute(&mut self, step: &mut Step, command: &Command) -> Outcome {
+        let done = match command {
+            Command::OpenSession => Ok(()),
+            Command::Publish { message } if message.destination.is_pattern() => {
+                Err(Refused::Pattern(message.destination.name.clone()))
+            }
+            Command::Publish { message } => {
+                self.publish(step, 0, message, Written::Here);
+                Ok(())
+            }
+            Command::Settle { settles } => self.settle_all(step, settles),
+            Command::Expire { messages } => {
+                self.expire(step, messages);
+                Ok(())
+            }
+            Command::Transact { work } => self.transact(step, work),
+            Command::Prepare { transaction, coordinator, work } => {
+                self.prepare(step, *transaction, *coordinator, work)
+            }
+            Command::Decide { transaction, commit, participants } => {
+                return self.decide(*transaction, *commit, participants);
+            }
+            Command::Finish { transaction, commit } => {
+                self.finish(step, *transaction, *commit);
+                Ok(())
+            }
+            Command::Forget { transaction, participant } => {
+                self.forget(*transaction, *participant);
+                Ok(())
+            }
+            Command::Purge { queue } => self.purge(step, queue),
+            Command::Delete { queue } => self.delete(step, queue),
+            Command::Refuse { reason } => Err(Refused::ByLeader(reason.clone())),
+        };
+        match done {
+            Ok(()) => Outcome::Done,
+            Err(why) => Outcome::Refused(why),
+        }
+    }
+
+    fn publish(&mut self, step: &mut Step, part: usize, message: &Arc<Message>, written: Written) {
+        match message.destination.kind {
+            DestinationKind::Topic if message.is_expired(step.now) => {}
+            DestinationKind::Topic => {
+                step.effects.push(Effect::FanOut { message: message.clone() });
+            }
+            // 0 stands for never in the table; a millisecond later is as long ago as that.
+            DestinationKind::Queue => {
+                let expires =
+                    message.expires.map(|at| NonZeroU64::new(at.0).unwrap_or(NonZeroU64::MIN));
+                let stored = Stored {
+                    body: Some(message.clone()),
+                    expires,
+                    queue: QueueId::default(),
+                    priority: message.priority.min(MAX_PRIORITY),
+                    rejected: 0,
+                    released: 0,
+                };
+                self.enter(step, part, &message.destination.name, written, stored);
+            }
+        }
+    }
+
+    fn settle_all(
+        &mut self,
+        step: &mut Step,
+        settles: &[(MessageRef, Settlement)],
+    ) -> Result<(), Refused> {
+        if settles.len() > MAX_PARTS {
+            return Err(Refused::TooLarge(settles.len()));
+        }
+        for (message, _) in settles {
+            if self.is_locked(*message) {
+                return Err(Refused::MessageLocked(*message));
+            }
+        }
+        for (part, (message, how)) in settles.iter().enumerate() {
+            self.settle(step, part, *message, *how);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, step: &mut Step, part: usize, message: MessageRef, how: Settlement) {
+        let Some(stored) = self.stored_mut(message) else { return };
+        match how {
+            Settlement::Accept => {
+                self.leave(step, message, Leave::Accepted);
+            }
+            Settlement::Release => {
+                stored.released = stored.released.saturating_add(1);
+                step.effects.push(Effect::Returned { message });
+            }
+            Settlement::Reject => {
+                stored.rejected = stored.rejected.saturating_add(1);
+                let (queue, rejected) = (stored.queue, stored.rejected);
+                let graveyard = dead_letter_queue(&self.tables.queues[&queue].name);
+                match graveyard.filter(|_| rejected > MAX_REDELIVERIES) {
+                    None => step.effects.push(Effect::Returned { message }),
+                    Some(graveyard) => {
+                        let (at, stored) = self.leave(step, message, Leave::DeadLettered);
+                        let written = Written::Earlier { at, dead_after: Some(rejected) };
+                        let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
+                        self.enter(step, part, &graveyard, written, dead);
+                    }
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, step: &mut Step, messages: &[MessageRef]) {
+        for message in messages {
+            let Some(stored) = self.stored(*message) else { continue };
+            let due = stored.expires().is_some_and(|at| at <= step.now);
+            if due && !self.is_locked(*message) {
+                self.leave(step, *message, Leave::Expired);
+            } else {
+                step.effects.push(Effect::Kept { message: *message });
+            }
+        }
+    }
+
+    fn purge(&mut self, step: &mut Step, name: &Arc<str>) -> Result<(), Refused> {
+        let names = &self.derived.names;
+        let id = *names.get(name).ok_or_else(|| Refused::UnknownQueue(name.clone()))?;
+        let all: Vec<_> = self
+            .residents()
+            .filter(|resident| resident.queue == id && !self.is_locked(resident.message))
+            .map(|resident| resident.message)
+            .collect();
+        for message in all {
+            self.leave(step, message, Leave::Purged);
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, step: &mut Step, name: &Arc<str>) -> Result<(), Refused> {
+        let names = &self.derived.names;
+        let id = *names.get(name).ok_or_else(|| Refused::UnknownQueue(name.clone()))?;
+        let queue = &self.tables.queues[&id];
+        if queue.depth > 0 {
+            return Err(Refused::NotEmpty { queue: name.clone(), depth: queue.depth });
+        }
+        self.tables.deleted.add(&queue.counters);
+        self.tables.queues.remove(&id);
+        self.derived.names.remove(name);
+        step.effects.push(Effect::QueueDeleted { queue: id });
+        Ok(())
+    }
+
+    /// The log entry applied last; 0 if none was.
+    pub fn applied(&self) -> u64 {
+        self.tables.applied
+    }
+
+    /// Whether the message is still in its queue.
+    pub fn contains(&self, message: MessageRef) -> bool {
+        self.stored(message).is_some()
+    }
+
+    /// How many deliveries of the message were rejected or released; `None` if it is gone.
+    pub fn redeliveries(&self, message: MessageRef) -> Option<u32> {
+        self.stored(message).map(Stored::redeliveries)
+    }
+
+    /// Whether a prepared transaction holds the message.
+    pub fn is_locked(&self, message: MessageRef) -> bool {
+        self.derived.locks.contains_key(&message)
+    }
+
+    /// The queues, by the order in which they came to be.
+    pub fn queues(&self) -> impl Iterator<Item = QueueStats> + '_ {
+        self.tables.queues.values().map(|queue| QueueStats {
+            name: queue.name.clone(),
+            depth: queue.depth,
+            counters: queue.counters,
+        })
+    }
+
+    /// How many messages are in the queue called `name`; 0 if there is none.
+    pub fn depth(&self, name: &str) -> u64 {
+        self.derived.names.get(name).map_or(0, |id| self.tables.queues[id].depth)
+    }
+
+    /// How many messages are in all queues together.
+    pub fn resident(&self) -> u64 {
+        (self.tables.messages.len() + self.tables.moved.len()) as u64
+    }
+
+    /// All queues' counters together, deleted queues included. A dead letter entered twice: its
+    /// queue, and then the dead-letter queue. So `entered - left() == resident()`.
+    pub fn counters(&self) -> Counters {
+        let mut total = self.tables.deleted;
+        for queue in self.tables.queues.values() {
+            total.add(&queue.counters);
+        }
+        total
+    }
+}
+
+/// For the dispatcher.
+#[allow(dead_code)] // until the dispatcher stands
+impl ShardState {
+    pub(crate) fn lookup(&self, message: MessageRef) -> Option<&Stored> {
+        self.stored(message)
+    }
+
+    pub(crate) fn queue_name(&self, queue: QueueId) -> &Arc<str> {
+        &self.tables.queues[&queue].name
+    }
+
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = (QueueId, &Arc<str>)> {
+        self.tables.queues.iter().map(|(id, queue)| (*id, &queue.name))
+    }
+
+    /// Every message in a queue, in order of arrival.
+    pub(crate) fn residents(&self) -> impl Iterator<Item = Resident> + '_ {
+        let mut here = self.tables.messages.iter().peekable();
+        let moved = self.tables.moved.iter().map(|(message, moved)| (message, &moved.stored));
+        let mut moved = moved.peekable();
+        std::iter::from_fn(move || {
+            let next_is_moved = match (here.peek(), moved.peek()) {
+                (Some((left, _)), Some((right, _))) => right < left,
+                (None, Some(_)) => true,
+                _ => false,
+            };
+            let (message, stored) = if next_is_moved { moved.next() } else { here.next() }?;
+            Some(Resident {
+                message: *message,
+                queue: stored.queue,
+                priority: stored.priority,
+                expires: stored.expires(),
+            })
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! The replicated tables of a shard, and the two verbs that keep its books: a message enters a
+//! queue, a message leaves it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    command::{Effect, MessageRef, QueueId, TransactionId},
+    session::Session,
+    transaction::{Decision, Prepared},
+};
+use crate::{Message, UnixMillis};
+
+/// What a queue remembers of one message; the key beside it is its [`MessageRef`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// As it was written. A cache of the journal: replicas agree on everything but this.
+    #[serde(skip)]
+    pub(super) body: Option<Arc<Message>>,
+    /// Milliseconds since the Unix epoch; what expires at 0 never gets here.
+    pub(super) expires: Option<NonZeroU64>,
+    pub(crate) queue: QueueId,
+    pub(crate) priority: u8,
+    /// Deliveries that were rejected; saturates.
+    pub(super) rejected: u8,
+    /// Deliveries that were released; saturates.
+    pub(super) released: u8,
+}
+
+impl Stored {
+    pub(crate) fn expires(&self) -> Option<UnixMillis> {
+        self.expires.map(|at| UnixMillis(at.get()))
+    }
+
+    pub(crate) fn redeliveries(&self) -> u32 {
+        u32::from(self.rejected) + u32::from(self.released)
+    }
+}
+
+/// A message whose body was written elsewhere than where it entered its queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Moved {
+    pub(super) stored: Stored,
+    /// Where the body was written.
+    pub(super) body_at: MessageRef,
+    /// For a dead letter, how often it had been rejected.
+    pub(super) dead_after: Option<u8>,
+}
+
+/// What went in and out of a queue, or of several together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Messages that came: published or, to a dead-letter queue, moved.
+    pub entered: u64,
+    /// Messages that were consumed.
+    pub accepted: u64,
+    /// Messages that were moved to the dead-letter queue.
+    pub dead_lettered: u64,
+    /// Messages whose time was over, when they came or later.
+    pub expired: u64,
+    /// Messages dropped by [`Command::Purge`](super::Command::Purge).
+    pub purged: u64,
+}
+
+impl Counters {
+    /// Messages that are no longer there.
+    pub fn left(&self) -> u64 {
+        self.accepted + self.dead_lettered + self.expired + self.purged
+    }
+
+    pub(super) fn add(&mut self, other: &Counters) {
+        self.entered += other.entered;
+        self.accepted += other.accepted;
+        self.dead_lettered += other.dead_lettered;
+        self.expired += other.expired;
+        self.purged += other.purged;
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Queue {
+    pub(super) name: Arc<str>,
+    pub(super) depth: u64,
+    pub(super) counters: Counters,
+}
+
+impl Queue {
+    /// Conservation: whatever came is still there or is accounted for.
+    fn assert_balanced(&self) {
+        assert_eq!(
+            self.counters.entered,
+            self.counters.left() + self.depth,
+            "queue `{}` has lost count: {:?}, depth {}",
+            self.name,
+            self.counters,
+            self.depth
+        );
+    }
+}
+
+/// Why a message leaves its queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Leave {
+    Accepted,
+    DeadLettered,
+    Expired,
+    Purged,
+}
+
+/// All that replicas agree on. Its serialized form is the snapshot, and the hash of that form is
+/// the digest: every collection here has one order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Tables {
+    pub(super) applied: u64,
+    /// By node.
+    pub(super) sessions: BTreeMap<u64, Session>,
+    pub(super) queues: BTreeMap<QueueId, Queue>,
+    pub(super) next_queue: u32,
+    /// What passed through queues that were deleted since.
+    pub(super) deleted: Counters,
+    /// Messages whose body stands where their reference says.
+    pub(super) messages: BTreeMap<MessageRef, Stored>,
+    /// The others.
+    pub(super) moved: BTreeMap<MessageRef, Moved>,
+    pub(super) prepared: BTreeMap<TransactionId, Prepared>,
+    pub(super) decisions: BTreeMap<TransactionId, Decision>,
+}
+
+/// What follows from the tables, and what is cached.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Derived {
+    pub(super) names: BTreeMap<Arc<str>, QueueId>,
+    /// How many bodies of moved and prepared messages stand in a log entry.
+    pub(super) pins: BTreeMap<u64, u32>,
+    /// Messages that a prepared transaction will settle.
+    pub(super) locks: BTreeMap<MessageRef, TransactionId>,
+    /// Messages whose body is in memory.
+    pub(super) loaded: BTreeSet<MessageRef>,
+    pub(super) loaded_bytes: usize,
+}
+
+impl Derived {
+    pub(super) fn pin(&mut self, index: u64, bodies: u32) {
+        if bodies > 0 {
+            *self.pins.entry(index).or_insert(0) += bodies;
+        }
+    }
+
+    pub(super) fn unpin(&mut self, index: u64, bodies: u32) {
+        if bodies == 0 {
+            return;
+        }
+        let pins = self.pins.get_mut(&index).expect("what is unpinned was pinned");
+        *pins = pins.checked_sub(bodies).expect("as often as it was pinned");
+        if *pins == 0 {
+            self.pins.remove(&index);
+        }
+    }
+
+    pub(super) fn note_loaded(&mut self, message: MessageRef, body: &Message) {
+        assert!(self.loaded.insert(message), "the body of {message} is in memory already");
+        self.loaded_bytes += body.footprint();
+    }
+
+    pub(super) fn note_unloaded(&mut self, message: MessageRef, body: &Message) {
+        assert!(self.loaded.remove(&message), "the body of {message} is not in memory");
+        self.loaded_bytes -= body.footprint();
+    }
+}
+
+/// The application of one log entry, while it lasts.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) index: u64,
+    pub(super) now: UnixMillis,
+    /// Which command of the batch is being applied.
+    pub(super) command: usize,
+    pub(super) effects: Vec<Effect>,
+    /// Log entries that may have lost their last reference.
+    pub(super) touched: BTreeSet<u64>,
+}
+
+/// Where a message that enters a queue has its body.
+pub(super) enum Written {
+    /// In the command being applied.
+    Here,
+    /// Earlier in the log.
+    Earlier { at: MessageRef, dead_after: Option<u8> },
+}
+
+impl super::ShardState {
+    pub(super) fn stored(&self, message: MessageRef) -> Option<&Stored> {
+        let tables = &self.tables;
+        tables
+            .messages
+            .get(&message)
+            .or_else(|| tables.moved.get(&message).map(|moved| &moved.stored))
+    }
+
+    pub(super) fn stored_mut(&mut self, message: MessageRef) -> Option<&mut Stored> {
+        let tables = &mut self.tables;
+        match tables.messages.get_mut(&message) {
+            Some(stored) => Some(stored),
+            None => tables.moved.get_mut(&message).map(|moved| &mut moved.stored),
+        }
+    }
+
+    fn queue_named(&mut self, name: &Arc<str>) -> QueueId {
+        if let Some(id) = self.derived.names.get(name) {
+            return *id;
+        }
+        let id = QueueId(self.tables.next_queue);
+        self.tables.next_queue += 1;
+        let queue = Queue { name: name.clone(), depth: 0, counters: Counters::default() };
+        self.tables.queues.insert(id, queue);
+        self.derived.names.insert(name.clone(), id);
+        id
+    }
+
+    /// Puts a message at the end of a queue, or, if its time is over already, only counts it.
+    pub(super) fn enter(
+        &mut self,
+        step: &mut Step,
+        part: usize,
+        name: &Arc<str>,
+        written: Written,
+        mut stored: Stored,
+    ) {
+        let message = MessageRef::new(step.index, step.command, part);
+        let id = self.queue_named(name);
+        let queue = self.tables.queues.get_mut(&id).expect("just looked up");
+        queue.counters.entered += 1;
+        if stored.expires().is_some_and(|at| at <= step.now) {
+            queue.counters.expired += 1;
+            queue.assert_balanced();
+            return;
+        }
+        queue.depth += 1;
+        queue.assert_balanced();
+        let name = queue.name.clone();
+        stored.queue = id;
+        step.effects.push(Effect::Ready {
+            message,
+            queue: id,
+            name,
+            priority: stored.priority,
+            expires: stored.expires(),
+        });
+        if let Some(body) = &stored.body {
+            self.derived.note_loaded(message, body);
+        }
+        let previous = match written {
+            Written::Here => self.tables.messages.insert(message, stored).is_some(),
+            Written::Earlier { at, dead_after } => {
+                self.derived.pin(at.index, 1);
+                let moved = Moved { stored, body_at: at, dead_after };
+                self.tables.moved.insert(message, moved).is_some()
+            }
+        };
+        assert!(!previous, "two messages were given the reference {message}");
+    }
+
+    /// Takes a message out of its queue for good. Returns where its body stands, and the rest.
+    pub(super) fn leave(
+        &mut self,
+        step: &mut Step,
+        message: MessageRef,
+        why: Leave,
+    ) -> (MessageRef, Stored) {
+        let (body_at, stored) = match self.tables.messages.remove(&message) {
+            Some(stored) => (message, stored),
+            None => {
+                let moved = self.tables.moved.remove(&message).expect("only what is there leaves");
+                self.derived.unpin(moved.body_at.index, 1);
+                (moved.body_at, moved.stored)
+            }
+        };
+        assert!(!self.derived.locks.contains_key(&message), "{message} left though it is locked");
+        if let Some(body) = &stored.body {
+            self.derived.note_unloaded(message, body);
+        }
+        let queue = self.tables.queues.get_mut(&stored.queue).expect("its queue exists");
+        queue.depth -= 1;
+        match why {
+            Leave::Accepted => queue.counters.accepted += 1,
+            Leave::DeadLettered => queue.counters.dead_lettered += 1,
+            Leave::Expired => queue.counters.expired += 1,
+            Leave::Purged => queue.counters.purged += 1,
+        }
+        queue.assert_balanced();
+        step.touched.insert(body_at.index);
+        step.effects.push(Effect::Gone { message });
+        (body_at, stored)
+    }
+}

@@ -1,0 +1,208 @@
+//! Work that is done as a whole: in one shard at once, in several by two-phase commit.
+//!
+//! The ingress session that runs a cross-shard transaction sends [`Command::Prepare`] to every
+//! shard with a part in it, [`Command::Decide`] to the coordinator's shard when all have answered
+//! (`commit` if all said `Done`), and [`Command::Finish`] to every part with what the coordinator
+//! answered. A participant then sends [`Command::Forget`] to the coordinator. A participant whose
+//! part stays unfinished for too long (see [`ShardState::prepared`]) asks the coordinator itself
+//! and finishes alone.
+//!
+//! What is prepared holds the messages it will settle: they are neither delivered nor expired nor
+//! purged until the end is known. Its publishes enter their queues when it commits.
+//!
+//! [`Command::Prepare`]: super::Command::Prepare
+//! [`Command::Decide`]: super::Command::Decide
+//! [`Command::Finish`]: super::Command::Finish
+//! [`Command::Forget`]: super::Command::Forget
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ShardState,
+    command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
+    tables::{Step, Written},
+};
+use crate::{UnixMillis, destination::DestinationKind};
+
+/// A shard's part of a transaction whose end it does not know yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Prepared {
+    pub(super) coordinator: u32,
+    pub(super) since: UnixMillis,
+    /// Where the first of `work.publishes` was written; the others follow it.
+    pub(super) written_at: MessageRef,
+    pub(super) work: Work,
+}
+
+impl Prepared {
+    /// How many bodies its log entry must keep: topic messages are not stored.
+    pub(super) fn bodies(&self) -> u32 {
+        let queues = self.work.publishes.iter();
+        queues.filter(|message| message.destination.kind == DestinationKind::Queue).count() as u32
+    }
+}
+
+/// How a transaction ended, as long as anybody may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Decision {
+    pub(super) commit: bool,
+    /// Slots that have not forgotten it. Empty if a participant asked before the session decided.
+    pub(super) waiting: BTreeSet<u32>,
+}
+
+/// A transaction that is prepared here and waits for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InDoubt {
+    /// Its name.
+    pub transaction: TransactionId,
+    /// The slot whose shard knows, or decides.
+    pub coordinator: u32,
+    /// The time of the batch that prepared it.
+    pub since: UnixMillis,
+}
+
+impl ShardState {
+    /// Transactions prepared here and not finished.
+    pub fn prepared(&self) -> impl Iterator<Item = InDoubt> + '_ {
+        self.tables.prepared.iter().map(|(transaction, prepared)| InDoubt {
+            transaction: *transaction,
+            coordinator: prepared.coordinator,
+            since: prepared.since,
+        })
+    }
+
+    fn check(&self, work: &Work) -> Result<(), Refused> {
+        let parts = work.publishes.len() + work.settles.len();
+        if parts > MAX_PARTS {
+            return Err(Refused::TooLarge(parts));
+        }
+        for message in &work.publishes {
+            if message.destination.is_pattern() {
+                return Err(Refused::Pattern(message.destination.name.clone()));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for (message, _) in &work.settles {
+            if self.derived.locks.contains_key(message) {
+                return Err(Refused::MessageLocked(*message));
+            }
+            if self.stored(*message).is_none() {
+                return Err(Refused::MessageGone(*message));
+            }
+            if !seen.insert(*message) {
+                return Err(Refused::SettledTwice(*message));
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, step: &mut Step, work: &Work, written_at: Option<MessageRef>) {
+        for (part, message) in work.publishes.iter().enumerate() {
+            let written = match written_at {
+                None => Written::Here,
+                Some(first) => {
+                    let at = MessageRef::new(first.index, first.command(), first.part() + part);
+                    Written::Earlier { at, dead_after: None }
+                }
+            };
+            self.publish(step, part, message, written);
+        }
+        for (part, (message, how)) in work.settles.iter().enumerate() {
+            self.settle(step, work.publishes.len() + part, *message, *how);
+        }
+    }
+
+    pub(super) fn transact(&mut self, step: &mut Step, work: &Work) -> Result<(), Refused> {
+        self.check(work)?;
+        self.carry_out(step, work, None);
+        Ok(())
+    }
+
+    pub(super) fn prepare(
+        &mut self,
+        step: &mut Step,
+        transaction: TransactionId,
+        coordinator: u32,
+        work: &Work,
+    ) -> Result<(), Refused> {
+        if self.tables.prepared.contains_key(&transaction) {
+            return Err(Refused::AlreadyPrepared);
+        }
+        self.check(work)?;
+        let prepared = Prepared {
+            coordinator,
+            since: step.now,
+            written_at: MessageRef::new(step.index, step.command, 0),
+            work: work.clone(),
+        };
+        self.derived.pin(step.index, prepared.bodies());
+        self.derived.locks.extend(work.settles.iter().map(|(message, _)| (*message, transaction)));
+        self.tables.prepared.insert(transaction, prepared);
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, step: &mut Step, transaction: TransactionId, commit: bool) {
+        let Some(prepared) = self.tables.prepared.remove(&transaction) else { return };
+        for (message, _) in &prepared.work.settles {
+            let holder = self.derived.locks.remove(message);
+            assert_eq!(holder, Some(transaction), "{message} was held by the transaction");
+        }
+        if commit {
+            self.carry_out(step, &prepared.work, Some(prepared.written_at));
+        } else {
+            let kept = prepared.work.settles.iter();
+            step.effects.extend(kept.map(|(message, _)| Effect::Kept { message: *message }));
+        }
+        // After the messages have taken their own pins, so that the entry is never without any.
+        self.derived.unpin(prepared.written_at.index, prepared.bodies());
+        step.touched.insert(prepared.written_at.index);
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        transaction: TransactionId,
+        commit: bool,
+        participants: &[u32],
+    ) -> Outcome {
+        let waiting = participants.iter().copied().collect::<BTreeSet<_>>();
+        let decision = self
+            .tables
+            .decisions
+            .entry(transaction)
+            .or_insert_with(|| Decision { commit, waiting: waiting.clone() });
+        if decision.waiting.is_empty() {
+            decision.waiting = waiting;
+        }
+        Outcome::Decided { commit: decision.commit }
+    }
+
+    pub(super) fn forget(&mut self, transaction: TransactionId, participant: u32) {
+        let decisions = &mut self.tables.decisions;
+        if let Some(decision) = decisions.get_mut(&transaction)
+            && decision.waiting.remove(&participant)
+            && decision.waiting.is_empty()
+        {
+            decisions.remove(&transaction);
+        }
+    }
+
+    /// A node has begun a new life: nobody will ask any more to commit what an older one ran, so
+    /// an abort need not be remembered. A commit is, until its participants have forgotten it.
+    pub(super) fn supersede(&mut self, session: SessionId) {
+        let first = SessionId { node: session.node, incarnation: 0 };
+        let older =
+            TransactionId { session: first, number: 0 }..TransactionId { session, number: 0 };
+        let aborted: Vec<_> = self
+            .tables
+            .decisions
+            .range(older)
+            .filter(|(_, decision)| !decision.commit)
+            .map(|(transaction, _)| *transaction)
+            .collect();
+        for transaction in aborted {
+            self.tables.decisions.remove(&transaction);
+        }
+    }
+}
