@@ -10,6 +10,7 @@ pub mod message;
 pub mod operation;
 pub mod shard;
 pub mod slotting;
+pub mod session;
 
 pub use destination::{Destination, DestinationKind};
 pub use message::{Body, Message, UnixMillis, Value};

@@ -25,9 +25,16 @@ impl<'a> FrameWriter<'a> {
 
     /// Writes a header, escaped as the version has it.
     pub fn header(&mut self, name: &str, value: &str) {
+        self.header_parts(name, &[value]);
+    }
+
+    /// Writes a header whose value is the given parts one after the other.
+    pub fn header_parts(&mut self, name: &str, parts: &[&str]) {
         self.escapes.encode(name, true, self.out);
         self.out.put_u8(b':');
-        self.escapes.encode(value, false, self.out);
+        for part in parts {
+            self.escapes.encode(part, false, self.out);
+        }
         self.out.put_u8(b'\n');
     }
 
