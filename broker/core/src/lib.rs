@@ -8,9 +8,9 @@ pub mod destination;
 pub mod dispatch;
 pub mod message;
 pub mod operation;
+pub mod session;
 pub mod shard;
 pub mod slotting;
-pub mod session;
 
 pub use destination::{Destination, DestinationKind};
 pub use message::{Body, Message, UnixMillis, Value};
