@@ -5,8 +5,19 @@
 //! strategies: it depends on no other crate of the project, so a result written today can be drawn
 //! again by any later version that reads its schema version.
 
+mod balance;
+mod csv;
+mod html;
+mod plot;
 pub mod result;
+mod run_charts;
+mod run_page;
 pub mod sweep;
+mod sweep_page;
+mod write;
 
 pub use result::{ReportError, RunResult};
+pub use run_page::run_page;
 pub use sweep::SweepResult;
+pub use sweep_page::sweep_page;
+pub use write::{write_run, write_sweep};

@@ -325,7 +325,8 @@ pub struct Percentiles {
 pub struct FaultMark {
     /// When it began.
     pub at_s: f64,
-    /// When it was undone; `None` for a moment (a clock jump) or until the end of the run.
+    /// When it was undone; `None` for what takes no time, such as a clock jump. A fault that was
+    /// never undone ends with the run.
     #[serde(default)]
     pub until_s: Option<f64>,
     /// What happened, in a few words: `power cut n3`.
@@ -492,6 +493,16 @@ impl NodeLoad {
             series: NodeSeries::default(),
             totals: NodeTotals::default(),
         }
+    }
+
+    /// Sets the totals that are sums of samples from the series.
+    pub fn sum_up(&mut self, sample_interval_s: f64) {
+        let sum = |values: &[f64]| values.iter().sum::<f64>();
+        self.totals.messages_in = sum(&self.series.messages_in);
+        self.totals.messages_out = sum(&self.series.messages_out);
+        self.totals.bytes_in = sum(&self.series.bytes_in);
+        self.totals.bytes_out = sum(&self.series.bytes_out);
+        self.totals.cpu_s = sum(&self.series.cpu_busy) * sample_interval_s;
     }
 
     fn validate(&self, path: &str, samples: usize) -> Result<(), ReportError> {

@@ -1,0 +1,407 @@
+//! Pieces of a page: escaped text, tables, the frame around them and its style sheet.
+//!
+//! A page is one file with nothing outside it: no script, no font, no image to fetch. It can be
+//! mailed, archived and opened from a disk.
+
+use std::fmt::Write as _;
+
+use crate::plot::theme::COLOURS;
+
+/// Text made safe for element content and for attribute values in double quotes. Control
+/// characters, which HTML does not allow, become the replacement character.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A table of text cells: columns of words, then columns of numbers, which are set right.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Table {
+    columns: Vec<String>,
+    /// The first column that holds numbers; the ones before are words.
+    numbers_from: usize,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// One cell of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Cell {
+    text: String,
+    class: &'static str,
+}
+
+impl Cell {
+    pub(crate) fn good(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), class: "good" }
+    }
+
+    pub(crate) fn bad(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), class: "bad" }
+    }
+
+    /// A command or a hash: set in a fixed-width font.
+    pub(crate) fn code(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), class: "code" }
+    }
+
+    /// Words in a column of numbers.
+    pub(crate) fn words(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), class: "words" }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell { text: text.into(), class: "" }
+    }
+}
+
+impl Table {
+    /// A table whose columns from `numbers_from` on hold numbers.
+    pub(crate) fn new<S: Into<String>>(
+        columns: impl IntoIterator<Item = S>,
+        numbers_from: usize,
+    ) -> Table {
+        let columns = columns.into_iter().map(Into::into).collect();
+        Table { columns, numbers_from, rows: Vec::new() }
+    }
+
+    /// Adds a row, which must have a cell for every column.
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
+        assert_eq!(
+            cells.len(),
+            self.columns.len(),
+            "a row must fill the columns {:?}",
+            self.columns
+        );
+        self.rows.push(cells);
+    }
+
+    /// The table in a frame that scrolls by itself, so that a phone never scrolls the page sideways.
+    pub(crate) fn html(&self) -> String {
+        let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>");
+        for (i, column) in self.columns.iter().enumerate() {
+            let class = if i >= self.numbers_from { " class=\"n\"" } else { "" };
+            let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escape(column));
+        }
+        html.push_str("</tr></thead><tbody>\n");
+        for row in &self.rows {
+            html.push_str("<tr>");
+            for (i, cell) in row.iter().enumerate() {
+                let number = i >= self.numbers_from && cell.class != "words";
+                let class = match (number, cell.class) {
+                    (false, "") => String::new(),
+                    (false, class) => format!(" class=\"{class}\""),
+                    (true, class) => format!(" class=\"n {class}\""),
+                };
+                let tag = if i == 0 { "th scope=\"row\"" } else { "td" };
+                let end = if i == 0 { "th" } else { "td" };
+                let _ = write!(html, "<{tag}{class}>{}</{end}>", escape(&cell.text));
+            }
+            html.push_str("</tr>\n");
+        }
+        html.push_str("</tbody></table></div>\n");
+        html
+    }
+}
+
+/// A page under construction.
+#[derive(Debug)]
+pub(crate) struct Page {
+    title: String,
+    body: String,
+    plots: usize,
+}
+
+impl Page {
+    pub(crate) fn new(title: impl Into<String>) -> Page {
+        Page { title: title.into(), body: String::new(), plots: 0 }
+    }
+
+    /// The head of the page: kind, badge, one sentence that says what was found, and the command.
+    pub(crate) fn opening(
+        &mut self,
+        kind: &str,
+        badge: &str,
+        good: bool,
+        lead: &str,
+        command: &str,
+    ) {
+        let class = if good { "good" } else { "bad" };
+        let _ = write!(
+            self.body,
+            "<header><p class=\"kind\">{}</p><h1>{} <span class=\"badge {class}\">{}</span></h1>\n\
+             <p class=\"lead\">{}</p>\n",
+            escape(kind),
+            escape(&self.title),
+            escape(badge),
+            escape(lead)
+        );
+        if !command.is_empty() {
+            let _ = write!(
+                self.body,
+                "<p class=\"again\">To see it again:</p><pre class=\"command\"><code>{}</code></pre>",
+                escape(command)
+            );
+        }
+        self.body.push_str("</header>\n");
+    }
+
+    pub(crate) fn section(&mut self, heading: &str) {
+        let _ = writeln!(self.body, "<h2>{}</h2>", escape(heading));
+    }
+
+    pub(crate) fn paragraph(&mut self, text: &str) {
+        if !text.is_empty() {
+            let _ = writeln!(self.body, "<p>{}</p>", escape(text));
+        }
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) {
+        self.body.push_str(&table.html());
+    }
+
+    /// A table behind a fold.
+    pub(crate) fn folded_table(&mut self, summary: &str, table: &Table) {
+        let _ = writeln!(
+            self.body,
+            "<details><summary>{}</summary>{}</details>",
+            escape(summary),
+            table.html()
+        );
+    }
+
+    /// A text as it stands, behind a fold.
+    pub(crate) fn folded_text(&mut self, summary: &str, text: &str) {
+        let _ = writeln!(
+            self.body,
+            "<details><summary>{}</summary><pre><code>{}</code></pre></details>",
+            escape(summary),
+            escape(text)
+        );
+    }
+
+    /// Pairs of a term and its value.
+    pub(crate) fn facts(&mut self, facts: &[(&str, String)]) {
+        self.body.push_str("<dl class=\"facts\">");
+        for (term, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+            let _ =
+                write!(self.body, "<div><dt>{}</dt><dd>{}</dd></div>", escape(term), escape(value));
+        }
+        self.body.push_str("</dl>\n");
+    }
+
+    /// Charts side by side where the page is wide enough.
+    pub(crate) fn charts(
+        &mut self,
+        charts: impl IntoIterator<Item = crate::plot::Chart>,
+    ) -> Result<(), crate::ReportError> {
+        self.body.push_str("<div class=\"plots\">\n");
+        for chart in charts {
+            self.plots += 1;
+            self.body.push_str(&chart.figure(&format!("plot{}", self.plots))?);
+        }
+        self.body.push_str("</div>\n");
+        Ok(())
+    }
+
+    /// The finished page.
+    pub(crate) fn finish(self) -> String {
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{} – Paceline</title>\n<style>\n{COLOURS}{STYLE}</style>\n</head>\n<body>\n<main>\n{}\
+             <footer>Paceline {}</footer>\n</main>\n</body>\n</html>\n",
+            escape(&self.title),
+            self.body,
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+}
+
+const STYLE: &str = "\
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;\
+overflow-wrap:anywhere}
+main{max-width:1180px;margin:0 auto;padding:24px 20px 48px}
+h1{font-size:1.7rem;line-height:1.25;margin:.1em 0 .4em}
+h2{font-size:1.25rem;margin:2.2em 0 .6em;padding-bottom:.25em;border-bottom:1px solid var(--line)}
+h3{font-size:1rem;margin:0}
+p{margin:.5em 0;max-width:75ch}
+.kind{color:var(--muted);margin:0;font-size:.9rem}
+.lead{font-size:1.2rem;line-height:1.45;max-width:62ch}
+.again{color:var(--muted);margin-bottom:.2em;font-size:.9rem}
+.badge{display:inline-block;font-size:.85rem;font-weight:600;padding:.15em .7em;border:1.5px solid;\
+border-radius:1em;vertical-align:.22em;white-space:nowrap}
+.good{color:var(--good)}.bad{color:var(--bad)}
+td.good,td.bad{font-weight:600;white-space:nowrap}
+pre{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6em .8em;margin:.3em 0;\
+overflow-x:auto;font-size:.85rem;line-height:1.45;overflow-wrap:normal}
+pre.command{white-space:pre-wrap;overflow-wrap:anywhere}
+code,.code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.5em 1.2em;margin:1.2em 0}
+.facts dt{color:var(--muted);font-size:.8rem}.facts dd{margin:0;font-size:.92rem;font-variant-numeric:tabular-nums}
+.scroll{width:fit-content;max-width:100%;overflow-x:auto;max-height:30rem;overflow-y:auto;border:1px solid var(--line);border-radius:6px;margin:.6em 0}
+table{border-collapse:collapse;min-width:min(34rem,88vw);font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.35em .7em;border-bottom:1px solid var(--grid);vertical-align:top;\
+overflow-wrap:normal;font-weight:400}
+thead th{position:sticky;top:0;background:var(--card);font-weight:600;color:var(--ink);white-space:nowrap}
+tbody tr:last-child>*{border-bottom:0}
+th.n,td.n{text-align:right;white-space:nowrap}
+td.code,th.code{font-size:.8rem;white-space:nowrap}
+td.words{min-width:12em}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:1.6em 2em;margin:1em 0}
+figure{margin:0;min-width:0}
+figcaption p{margin:.15em 0;font-size:.88rem;color:var(--muted)}
+svg{display:block;width:100%;height:auto;margin:.4em 0}
+svg text{font-family:system-ui,sans-serif}
+.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.1em 1.1em;margin:.3em 0 0;padding:0;font-size:.85rem}
+.legend li{display:flex;align-items:center;gap:.45em}
+.legend li::before{content:\"\";flex:none;display:block;width:1.9em;height:0;border-top:3px solid var(--c)}
+.legend .d1::before,.legend .d4::before{border-top-style:dashed}
+.legend .d2::before{border-top-style:dotted}
+.legend .d3::before{border-top-style:double;border-top-width:4px}
+.legend .bar::before{width:.9em;height:.9em;border:0;background:var(--c)}
+.legend .area::before{width:1.3em;height:.9em;border:1px solid var(--c);\
+background:color-mix(in srgb,var(--c) 25%,transparent)}
+.legend .dot::before{width:.7em;height:.7em;border:0;border-radius:50%;background:var(--c)}
+.legend .tick::before{width:1.3em;border-top-width:4px}
+.scale{display:inline-block;width:9em;height:.8em;vertical-align:-.05em;margin:0 .5em;border:1px solid var(--line);\
+background:linear-gradient(90deg,var(--low),var(--paper),var(--high))}
+details{margin:.5em 0}summary{cursor:pointer;color:var(--link);font-size:.9rem}
+footer{margin-top:3em;color:var(--muted);font-size:.8rem}
+@media(max-width:600px){body{font-size:15px}main{padding:14px 12px 32px}h1{font-size:1.35rem}.lead{font-size:1.08rem}\
+th,td{padding:.3em .5em}svg text{font-size:31px}}
+@media print{main{max-width:none;padding:0}body{font-size:10.5pt}figure,tr,pre,.facts div{break-inside:avoid}\
+h2,h3,figcaption{break-after:avoid}.scroll{max-height:none;overflow:visible}thead th{position:static}\
+.plots{grid-template-columns:1fr 1fr;gap:1em}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+";
+
+/// A number with thousands separators and as many decimals as are worth reading.
+pub(crate) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    let decimals = match magnitude {
+        m if m >= 1000.0 || m == m.trunc() => 0,
+        m if m >= 100.0 => 1,
+        m if m >= 10.0 => 2,
+        m if m >= 0.1 => 3,
+        m if m >= 0.001 => 5,
+        _ => return format!("{value:.2e}"),
+    };
+    let text = format!("{value:.decimals$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    format!("{sign}{}{rest}", grouped(digits))
+}
+
+/// A whole number with thousands separators.
+pub(crate) fn count(value: u64) -> String {
+    grouped(&value.to_string())
+}
+
+/// Digits in groups of three.
+fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A part of a whole as a percentage.
+pub(crate) fn percent(fraction: f64) -> String {
+    let percent = fraction * 100.0;
+    if percent != 0.0 && percent.abs() < 1.0 {
+        format!("{percent:.2} %")
+    } else {
+        format!("{percent:.1} %")
+    }
+}
+
+/// A number of bytes with a unit.
+pub(crate) fn bytes(value: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut scaled = value;
+    let mut unit = 0;
+    while scaled >= 1024.0 && unit + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{scaled:.0} B") } else { format!("{scaled:.1} {}", UNITS[unit]) }
+}
+
+/// Joins words as a sentence does: `a, b and c`.
+pub(crate) fn and(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [many @ .., last] => format!("{} and {last}", many.join(", ")),
+    }
+}
+
+/// The text with its first letter in upper case.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn tables_escape_their_cells_and_titles() {
+        let mut table = Table::new(["<b>", "n"], 1);
+        table.row(vec![Cell::from("<script>"), Cell::bad("\"&'")]);
+        let html = table.html();
+        assert!(html.contains("&lt;b&gt;") && html.contains("&lt;script&gt;"));
+        assert!(html.contains("<td class=\"n bad\">&quot;&amp;&#39;</td>"));
+        assert!(!html.contains("<script>"));
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1234567.0, "1,234,567"),
+            (-1234.5, "-1,234"),
+            (999.96, "1,000.0"),
+            (12.345, "12.35"),
+            (0.1234, "0.123"),
+            (0.00123, "0.00123"),
+            (0.0000012, "1.20e-6"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(count(1000), "1,000");
+        assert_eq!(bytes(1536.0), "1.5 KiB");
+        assert_eq!(percent(0.005), "0.50 %");
+        assert_eq!(and(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_holds_no_markup(text in any::<String>()) {
+            let safe = escape(&text);
+            prop_assert!(!safe.contains(['<', '>', '"', '\'']));
+            prop_assert!(!safe.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The page of a sweep: how many seeds of each scenario passed, and how to see each failure again.
+
+use std::collections::BTreeMap;
+
+use crate::html::{Cell, Page, Table, and, count, number};
+use crate::result::{ReportError, Verdict};
+use crate::sweep::SweepResult;
+
+/// The most failures that the page lists per scenario; the CSV holds them all.
+const LISTED: usize = 100;
+
+/// The HTML page of a sweep.
+///
+/// # Errors
+/// [`ReportError::Invalid`] if the sweep holds impossible numbers.
+pub fn sweep_page(sweep: &SweepResult) -> Result<String, ReportError> {
+    sweep.validate()?;
+    let runs: usize = sweep.scenarios.iter().map(|s| s.runs.len()).sum();
+    let failed: usize = sweep.scenarios.iter().map(|s| s.failures().len()).sum();
+    let mut page = Page::new("Sweep");
+    let badge = match (runs, failed) {
+        (0, _) => "nothing ran".to_owned(),
+        (_, 0) => "passed".to_owned(),
+        _ => format!("{} failed", count(failed as u64)),
+    };
+    page.opening("Sweep report", &badge, runs > 0 && failed == 0, &lead(sweep), &sweep.reproduce);
+    let virtual_s: f64 = sweep.scenarios.iter().flat_map(|s| &s.runs).map(|r| r.virtual_s).sum();
+    page.facts(&[
+        ("World", sweep.world.clone()),
+        ("Commit", sweep.commit.clone()),
+        ("Runs", count(runs as u64)),
+        ("Time run", format!("{} s", number(virtual_s))),
+        ("Time waited", format!("{} s", number(sweep.wall_s))),
+    ]);
+    page.section("Scenarios");
+    page.table(&overview(sweep));
+    for scenario in &sweep.scenarios {
+        let failures = scenario.failures();
+        if failures.is_empty() {
+            continue;
+        }
+        page.section(&format!("{}: failing seeds", scenario.scenario));
+        page.paragraph(&scenario.about);
+        let mut table = Table::new(["Seed", "Verdict", "What was found", "See it again"], 4);
+        for run in failures.iter().take(LISTED) {
+            table.row(vec![
+                run.seed.to_string().into(),
+                Cell::bad(run.verdict.label()),
+                Cell::words(run.finding.clone()),
+                Cell::code(run.reproduce.clone()),
+            ]);
+        }
+        page.table(&table);
+        if failures.len() > LISTED {
+            let more = count((failures.len() - LISTED) as u64);
+            page.paragraph(&format!("{more} more failures are listed in runs.csv."));
+        }
+    }
+    Ok(page.finish())
+}
+
+/// The sentence the page opens with.
+fn lead(sweep: &SweepResult) -> String {
+    let runs: usize = sweep.scenarios.iter().map(|s| s.runs.len()).sum();
+    let mut verdicts: BTreeMap<Verdict, usize> = BTreeMap::new();
+    for scenario in &sweep.scenarios {
+        for (verdict, n) in scenario.verdicts() {
+            *verdicts.entry(verdict).or_default() += n;
+        }
+    }
+    let passed = verdicts.remove(&Verdict::Passed).unwrap_or(0);
+    let scenarios = match sweep.scenarios.len() {
+        1 => "1 scenario".to_owned(),
+        n => format!("{} scenarios", count(n as u64)),
+    };
+    if runs == 0 {
+        return "No run was made, so nothing is known.".to_owned();
+    }
+    if passed == runs {
+        return format!("All {} runs of {scenarios} passed.", count(runs as u64));
+    }
+    let kinds: Vec<String> = verdicts
+        .iter()
+        .map(|(verdict, n)| format!("{} {}", count(*n as u64), verdict.label()))
+        .collect();
+    let first = sweep.scenarios.iter().find_map(|s| Some((s, *s.failures().first()?)));
+    let first = first.map_or(String::new(), |(s, run)| {
+        format!("; the first is seed {} of {}", run.seed, s.scenario)
+    });
+    let failed = count((runs - passed) as u64);
+    format!(
+        "{failed} of {} runs of {scenarios} failed ({}){first}.",
+        count(runs as u64),
+        and(&kinds)
+    )
+}
+
+fn overview(sweep: &SweepResult) -> Table {
+    let mut kinds: Vec<Verdict> =
+        sweep.scenarios.iter().flat_map(|s| s.verdicts().into_keys()).collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds.retain(|&verdict| verdict != Verdict::Passed);
+    let heads = ["Scenario".to_owned(), "Runs".to_owned(), "passed".to_owned()];
+    let columns = heads.into_iter().chain(kinds.iter().map(|v| v.label().to_owned()));
+    let mut table = Table::new(columns.chain(["First failing seed".to_owned()]), 1);
+    for scenario in &sweep.scenarios {
+        let verdicts = scenario.verdicts();
+        let of = |verdict: &Verdict| verdicts.get(verdict).copied().unwrap_or(0);
+        let passed = count(of(&Verdict::Passed) as u64);
+        let all = of(&Verdict::Passed) == scenario.runs.len() && !scenario.runs.is_empty();
+        let mut cells: Vec<Cell> = vec![
+            scenario.scenario.clone().into(),
+            count(scenario.runs.len() as u64).into(),
+            if all { Cell::good(passed) } else { passed.into() },
+        ];
+        for kind in &kinds {
+            let n = count(of(kind) as u64);
+            cells.push(if of(kind) > 0 { Cell::bad(n) } else { n.into() });
+        }
+        let first = scenario.failures().first().map(|run| run.seed.to_string());
+        cells.push(first.unwrap_or_else(|| "–".into()).into());
+        table.row(cells);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::tests::sweep_of;
+
+    #[test]
+    fn failing_seeds_are_shown_with_their_commands() {
+        let page =
+            sweep_page(&sweep_of(&[(1, Verdict::Passed), (7, Verdict::SafetyViolated)])).unwrap();
+        assert!(page.contains(
+            "1 of 2 runs of 1 scenario failed (1 safety violated); the first is seed 7 of smoke."
+        ));
+        assert!(page.contains("cargo sim replay smoke.toml --seed 7"));
+        assert!(!page.contains("--seed 1<"));
+    }
+
+    #[test]
+    fn all_passed_and_nothing_ran_are_told_apart() {
+        let page = sweep_page(&sweep_of(&[(1, Verdict::Passed)])).unwrap();
+        assert!(page.contains("All 1 runs of 1 scenario passed."));
+        assert!(page.contains("badge good"));
+        let page = sweep_page(&sweep_of(&[])).unwrap();
+        assert!(page.contains("nothing ran") && page.contains("badge bad"));
+    }
+}
