@@ -1,0 +1,386 @@
+//! A node's configuration: what may stand in `node.toml`, its defaults, and what is wrong with it.
+//!
+//! `docs/node.example.toml` explains every setting to its reader; a test keeps the two together.
+//! Unknown keys are refused, and every error names file, line and column.
+
+mod cluster;
+mod error;
+pub mod units;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use paceline_core::{Destination, session::stomp::StompConfig};
+use paceline_wire::stomp::Limits;
+use serde::{Deserialize, Serialize};
+
+pub use cluster::{ClusterConfig, Member, ReplicationConfig};
+pub use error::ConfigError;
+
+/// Where STOMP clients are served unless the configuration says otherwise.
+pub const DEFAULT_STOMP_PORT: u16 = 61613;
+
+/// Where other nodes are served unless the configuration says otherwise.
+pub const DEFAULT_LINK_PORT: u16 = 61620;
+
+/// Everything a node is told at its start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Who it is.
+    pub node: NodeSection,
+    /// Where it listens.
+    #[serde(default)]
+    pub listen: ListenSection,
+    /// Whom it works with.
+    pub cluster: ClusterConfig,
+    /// How it replicates.
+    #[serde(default)]
+    pub replication: ReplicationConfig,
+    /// How it serves STOMP clients.
+    #[serde(default)]
+    pub stomp: StompSection,
+    /// How much it takes on.
+    #[serde(default)]
+    pub limits: LimitsSection,
+    /// What is stored how; the first entry that matches a destination counts.
+    #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSection {
+    /// Unique in the cluster and the same for ever: its data belongs to this name.
+    pub name: String,
+    /// Its journal and identity. Made if it does not exist.
+    pub data_dir: PathBuf,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenSection {
+    /// For STOMP clients.
+    pub stomp: SocketAddr,
+    /// For the other nodes and the `status` command. Not for clients: whoever reaches it can read
+    /// and change everything.
+    pub link: SocketAddr,
+}
+
+impl Default for ListenSection {
+    fn default() -> Self {
+        Self {
+            stomp: ([127, 0, 0, 1], DEFAULT_STOMP_PORT).into(),
+            link: ([127, 0, 0, 1], DEFAULT_LINK_PORT).into(),
+        }
+    }
+}
+
+/// `[stomp]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StompSection {
+    /// How often the server is ready to send heart-beats; `0s` for never.
+    #[serde(with = "units::duration")]
+    pub heart_beat_send: Duration,
+    /// How often the server would like to hear from a client that offers heart-beats; `0s` for no
+    /// matter.
+    #[serde(with = "units::duration")]
+    pub heart_beat_expect: Duration,
+    /// How long a client may take until its CONNECT frame has come.
+    #[serde(with = "units::duration")]
+    pub connect_timeout: Duration,
+    /// Unsettled deliveries of a subscription without `activemq.prefetchSize`.
+    pub prefetch: u32,
+    /// The most a subscription may ask for.
+    pub max_prefetch: u32,
+}
+
+impl Default for StompSection {
+    fn default() -> Self {
+        let session = StompConfig::default();
+        Self {
+            heart_beat_send: session.heart_beat_send,
+            heart_beat_expect: session.heart_beat_expect,
+            connect_timeout: session.connect_timeout,
+            prefetch: session.default_prefetch,
+            max_prefetch: session.max_prefetch,
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// Clients connected at a time; further ones are turned away.
+    pub connections: usize,
+    /// Headers of one frame.
+    pub headers: usize,
+    /// Bytes of one header's line.
+    #[serde(with = "units::size")]
+    pub header_line: u64,
+    /// Bytes of one message's body.
+    #[serde(with = "units::size")]
+    pub body: u64,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// Open transactions of one connection.
+    pub transactions: usize,
+    /// Messages and acknowledgements of one transaction.
+    pub transaction_entries: usize,
+    /// Bytes of the messages of one transaction.
+    #[serde(with = "units::size")]
+    pub transaction_bytes: u64,
+    /// Messages of one connection that wait to be stored before its socket is read on.
+    pub unanswered: usize,
+    /// Their bytes.
+    #[serde(with = "units::size")]
+    pub unanswered_bytes: u64,
+    /// Message bodies that a node keeps in memory; those of stored messages beyond it are read
+    /// from the journal when they are delivered.
+    #[serde(with = "units::size")]
+    pub memory: u64,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        let session = StompConfig::default();
+        Self {
+            connections: 10_000,
+            headers: session.limits.max_headers,
+            header_line: session.limits.max_line_bytes as u64,
+            body: session.limits.max_body_bytes as u64,
+            subscriptions: session.max_subscriptions,
+            transactions: session.max_transactions,
+            transaction_entries: session.max_transaction_entries,
+            transaction_bytes: session.max_transaction_bytes as u64,
+            unanswered: session.max_outstanding_operations,
+            unanswered_bytes: session.max_outstanding_bytes as u64,
+            memory: 1 << 30,
+        }
+    }
+}
+
+/// `[[policy]]`: what holds for the destinations that a pattern covers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// `/queue/NAME` or `/topic/NAME`; `*` stands for one part of the name, a final `>` for all
+    /// further ones.
+    pub destination: String,
+    /// Where persistent messages are kept before they are acknowledged.
+    pub durability: Durability,
+}
+
+/// What an acknowledgement of a persistent message promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// That it is on the disks, synced, of a majority of its shard's nodes.
+    #[default]
+    Synced,
+    /// That it is in the memory of its shard's leader. A crash of that node loses it: persistent
+    /// messages are handled as non-persistent ones.
+    Memory,
+}
+
+impl NodeConfig {
+    /// A cluster of one node on loopback that needs no file: what `serve --dev` runs.
+    pub fn dev(data_dir: PathBuf) -> Self {
+        let listen = ListenSection::default();
+        let name = "dev".to_owned();
+        let member =
+            Member { name: name.clone(), link: listen.link.to_string(), zone: None, weight: 1.0 };
+        Self {
+            node: NodeSection { name, data_dir },
+            listen,
+            cluster: ClusterConfig { slots: 16, ..ClusterConfig::new("dev", vec![member]) },
+            replication: ReplicationConfig::default(),
+            stomp: StompSection::default(),
+            limits: LimitsSection::default(),
+            policies: Vec::new(),
+        }
+    }
+
+    /// Reads and checks a configuration. `file` is named in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err(wrong) => Err(ConfigError::at_key(file, text, &wrong.key, wrong.reason)),
+        }
+    }
+
+    /// What no single value shows to be wrong. Names the key that is to be changed.
+    pub fn check(&self) -> Result<(), Wrong> {
+        check_name("node.name", &self.node.name)?;
+        check_name("cluster.name", &self.cluster.name)?;
+        let cluster = &self.cluster;
+        if cluster.members.is_empty() {
+            return Err(wrong("cluster.members", "there is no member; list at least this node"));
+        }
+        for (at, member) in cluster.members.iter().enumerate() {
+            let key = |field: &str| format!("cluster.members.{at}.{field}");
+            check_name(&key("name"), &member.name)?;
+            let port = member.link.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() {
+                let reason = format!("`{}` is not of the form `host:port`", member.link);
+                return Err(wrong(&key("link"), reason));
+            }
+            if !(member.weight.is_finite() && member.weight > 0.0) {
+                return Err(wrong(&key("weight"), "a weight is a number above 0"));
+            }
+            if cluster.members[..at].iter().any(|earlier| earlier.name == member.name) {
+                let reason = format!("`{}` is listed twice", member.name);
+                return Err(wrong(&key("name"), reason));
+            }
+        }
+        if cluster.member(&self.node.name).is_none() {
+            let names: Vec<_> = cluster.members.iter().map(|member| member.name.as_str()).collect();
+            let reason = format!(
+                "`{}` is not among the cluster's members ({})",
+                self.node.name,
+                names.join(", ")
+            );
+            return Err(wrong("node.name", reason));
+        }
+        if cluster.replicas() == 0 || cluster.replicas() > cluster.members.len() {
+            let (replicas, members) = (cluster.replicas(), cluster.members.len());
+            let reason = format!(
+                "{replicas} copies cannot be spread over {members} members; 1 to {members} can"
+            );
+            return Err(wrong("cluster.replicas", reason));
+        }
+        if cluster.slots == 0 || cluster.slots > MAX_SLOTS {
+            let reason = format!("{} slots; 1 to {MAX_SLOTS} are possible", cluster.slots);
+            return Err(wrong("cluster.slots", reason));
+        }
+        if let Err(error) = cluster.placement() {
+            return Err(wrong("cluster.slots", error.to_string()));
+        }
+        self.check_replication()?;
+        self.check_limits()?;
+        for (at, policy) in self.policies.iter().enumerate() {
+            if let Err(error) = Destination::parse(&policy.destination) {
+                return Err(wrong(&format!("policy.{at}.destination"), error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_replication(&self) -> Result<(), Wrong> {
+        let timing = &self.replication;
+        let key = |field: &str| format!("replication.{field}");
+        let above = |field, value: Duration, least: Duration, name| {
+            if value > least {
+                return Ok(());
+            }
+            let (value, least) = (units::show_duration(value), units::show_duration(least));
+            Err(wrong(&key(field), format!("{value} is not longer than {name}, {least}")))
+        };
+        above("heartbeat", timing.heartbeat, Duration::ZERO, "nothing")?;
+        above("lease", timing.lease, timing.heartbeat, "`heartbeat`")?;
+        above("election_min", timing.election_min, timing.lease, "`lease`")?;
+        above("election_max", timing.election_max, timing.election_min, "`election_min`")?;
+        above("operation_timeout", timing.operation_timeout, Duration::ZERO, "nothing")?;
+        above("connect_timeout", timing.connect_timeout, Duration::ZERO, "nothing")?;
+        if timing.batch_commands == 0 {
+            return Err(wrong(&key("batch_commands"), "a batch holds at least 1 command"));
+        }
+        if timing.batch_bytes == 0 {
+            return Err(wrong(&key("batch_bytes"), "a batch holds at least 1 byte"));
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), Wrong> {
+        let limits = &self.limits;
+        for (key, value) in [
+            ("limits.connections", limits.connections as u64),
+            ("limits.headers", limits.headers as u64),
+            ("limits.header_line", limits.header_line),
+            ("limits.body", limits.body),
+            ("limits.unanswered", limits.unanswered as u64),
+            ("limits.unanswered_bytes", limits.unanswered_bytes),
+            ("limits.memory", limits.memory),
+            ("stomp.prefetch", self.stomp.prefetch.into()),
+            ("stomp.max_prefetch", self.stomp.max_prefetch.into()),
+        ] {
+            if value == 0 {
+                return Err(wrong(key, "must be above 0"));
+            }
+        }
+        if limits.body > MAX_BODY_BYTES {
+            let max = units::show_size(MAX_BODY_BYTES);
+            return Err(wrong("limits.body", format!("at most {max} are possible")));
+        }
+        if limits.transaction_bytes > MAX_BODY_BYTES {
+            let max = units::show_size(MAX_BODY_BYTES);
+            return Err(wrong("limits.transaction_bytes", format!("at most {max} are possible")));
+        }
+        Ok(())
+    }
+
+    /// What a STOMP session is told.
+    pub fn stomp_session(&self) -> StompConfig {
+        let (stomp, limits) = (&self.stomp, &self.limits);
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        let defaults = StompConfig::default();
+        StompConfig {
+            server: defaults.server,
+            limits: Limits {
+                max_headers: limits.headers,
+                max_line_bytes: bytes(limits.header_line),
+                max_head_bytes: defaults.limits.max_head_bytes.max(bytes(limits.header_line)),
+                max_body_bytes: bytes(limits.body),
+            },
+            heart_beat_send: stomp.heart_beat_send,
+            heart_beat_expect: stomp.heart_beat_expect,
+            connect_timeout: stomp.connect_timeout,
+            default_prefetch: stomp.prefetch.min(stomp.max_prefetch),
+            max_prefetch: stomp.max_prefetch,
+            max_subscriptions: limits.subscriptions,
+            max_transactions: limits.transactions,
+            max_transaction_entries: limits.transaction_entries,
+            max_transaction_bytes: bytes(limits.transaction_bytes),
+            max_outstanding_operations: limits.unanswered,
+            max_outstanding_bytes: bytes(limits.unanswered_bytes),
+            max_pending_output_bytes: defaults.max_pending_output_bytes,
+        }
+    }
+}
+
+/// Slots of a cluster: each is a Raft group, and every one costs its nodes a little all the time.
+const MAX_SLOTS: u32 = 4096;
+
+/// The largest body, and the most a transaction holds: what one Raft entry and one link frame can
+/// carry.
+const MAX_BODY_BYTES: u64 = 32 << 20;
+
+/// A value that does not go with the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The key to change, its parts joined by dots.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+fn wrong(key: &str, reason: impl Into<String>) -> Wrong {
+    Wrong { key: key.into(), reason: reason.into() }
+}
+
+/// Names appear in file names, message ids, logs and reports.
+fn check_name(key: &str, name: &str) -> Result<(), Wrong> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=64).contains(&name.len()) && name.chars().all(fits) {
+        return Ok(());
+    }
+    Err(wrong(key, format!("`{name}` is not a name: 1 to 64 letters, digits, `-`, `_` or `.`")))
+}
+
+#[cfg(test)]
+mod tests;
