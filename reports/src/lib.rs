@@ -1,11 +1,12 @@
 //! Run results in; tables, plots and one self-contained HTML page out.
 //!
 //! Whoever runs something (a scenario, a sweep, a comparison) fills in a plain value from
-//! [`result`] or [`sweep`] and hands it over. This crate knows nothing of brokers, worlds or
+//! [`result`], [`sweep`] or [`compare`] and hands it over. This crate knows nothing of brokers, worlds or
 //! strategies: it depends on no other crate of the project, so a result written today can be drawn
 //! again by any later version that reads its schema version.
 
 mod balance;
+pub mod compare;
 mod csv;
 mod html;
 mod plot;
@@ -16,6 +17,7 @@ pub mod sweep;
 mod sweep_page;
 mod write;
 
+pub use compare::CompareResult;
 pub use result::{ReportError, RunResult};
 pub use run_page::run_page;
 pub use sweep::SweepResult;

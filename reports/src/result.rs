@@ -595,7 +595,7 @@ impl Percentiles {
         ]
     }
 
-    fn validate(&self, path: &str) -> Result<(), ReportError> {
+    pub(crate) fn validate(&self, path: &str) -> Result<(), ReportError> {
         let mut lower = 0.0;
         for (name, value) in self.named() {
             quantity(&format!("{path}.{name}"), value)?;
