@@ -12,5 +12,8 @@ pub mod session;
 pub mod shard;
 pub mod slotting;
 
+#[cfg(test)]
+mod testing;
+
 pub use destination::{Destination, DestinationKind};
 pub use message::{Body, Message, UnixMillis, Value};

@@ -77,11 +77,14 @@ pub struct Limits {
     /// `constantPendingMessageLimitStrategy`; without one it blocks all producers for the sake of
     /// one slow subscriber.)
     pub topic_backlog: usize,
+    /// Bytes of messages that one topic subscriber holds or that wait for it, about. The same is
+    /// done beyond.
+    pub topic_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { volatile_bytes: 256 << 20, topic_backlog: 10_000 }
+        Self { volatile_bytes: 256 << 20, topic_backlog: 10_000, topic_bytes: 64 << 20 }
     }
 }
 
@@ -144,7 +147,7 @@ pub struct VolatileCounters {
     pub accepted: u64,
     /// Expired in memory.
     pub expired: u64,
-    /// Pushed out by [`Limits::topic_backlog`], rejected too often by a topic subscriber, or left
+    /// Pushed out by the [`Limits`] of a topic subscriber, rejected too often by a topic subscriber, or left
     /// behind by one that went away.
     pub dropped: u64,
     /// Moved to a dead-letter queue, still volatile.

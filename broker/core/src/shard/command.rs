@@ -265,7 +265,7 @@ pub enum Refused {
 )]
 pub struct QueueId(pub u32);
 
-/// What applying changed, in the words of the dispatcher, which
+/// What applying changed, in the words of the [`Dispatcher`](crate::dispatch::Dispatcher), which
 /// wants all of it in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -298,6 +298,12 @@ pub enum Effect {
     Gone {
         /// It.
         message: MessageRef,
+        /// The queue it left.
+        queue: QueueId,
+        /// As it was in [`Effect::Ready`].
+        priority: u8,
+        /// As it was in [`Effect::Ready`].
+        expires: Option<UnixMillis>,
     },
     /// A message for the subscribers of a topic, to be handed on by the leader and by nobody else.
     FanOut {

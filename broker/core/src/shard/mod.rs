@@ -3,7 +3,7 @@
 //! [`ShardState`] is a value. [`apply`](ShardState::apply) takes the next [`Batch`] of the shard's
 //! log and is the only thing that changes what replicas agree on; it draws on nothing but state
 //! and batch, time included ([`Batch::now`]). It answers every command with an [`Outcome`], tells
-//! the leader's dispatcher what changed ([`Effect`]), and tells the
+//! the leader's [`Dispatcher`](crate::dispatch::Dispatcher) what changed ([`Effect`]), and tells the
 //! journal which log entries it has finished with ([`Applied::freed`]).
 //!
 //! - A message is named by where it entered its queue in the log: [`MessageRef`].
@@ -19,7 +19,7 @@
 //!   stored. Expired messages are dropped, not dead-lettered.
 //! - **Topics are not stored.** Without durable subscriptions nobody can claim a topic message
 //!   after a failover, so there is nothing to replicate: the leader hands it to the subscribers
-//!   there are (by the dispatcher) and
+//!   there are ([`Dispatcher::handle_volatile`](crate::dispatch::Dispatcher::handle_volatile)) and
 //!   then answers the producer, persistent or not. Only inside a transaction does a topic message
 //!   pass through the log, so that it is sent if and only if the transaction commits; applying it
 //!   gives [`Effect::FanOut`].
@@ -41,6 +41,7 @@ mod tests;
 
 use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 
+pub(crate) use bodies::dead_letter;
 pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};
 pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
@@ -82,7 +83,6 @@ pub struct QueueStats {
 }
 
 /// A message in a queue, for the dispatcher.
-#[allow(dead_code)] // until the dispatcher stands
 pub(crate) struct Resident {
     pub(crate) message: MessageRef,
     pub(crate) queue: QueueId,
@@ -337,7 +337,6 @@ impl ShardState {
 }
 
 /// For the dispatcher.
-#[allow(dead_code)] // until the dispatcher stands
 impl ShardState {
     pub(crate) fn lookup(&self, message: MessageRef) -> Option<&Stored> {
         self.stored(message)

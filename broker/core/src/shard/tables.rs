@@ -294,7 +294,12 @@ impl super::ShardState {
         }
         queue.assert_balanced();
         step.touched.insert(body_at.index);
-        step.effects.push(Effect::Gone { message });
+        step.effects.push(Effect::Gone {
+            message,
+            queue: stored.queue,
+            priority: stored.priority,
+            expires: stored.expires(),
+        });
         (body_at, stored)
     }
 }

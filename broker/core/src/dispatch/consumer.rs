@@ -1,0 +1,280 @@
+//! Consumers come and go; their credit, and the lanes they take turns at.
+//!
+//! A consumer without credit is not searched for at every message: the lane that meets it *parks*
+//! it, and it is seated again when it has credit, at one lane per delivery. So a consumer of ten
+//! thousand queues with a prefetch of 1 costs as much per message as any other.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{
+    Dispatcher,
+    lane::{Item, Lane, LaneId, LaneKind, Position},
+    matches_queue,
+    settle::Flight,
+    types::{AttachRefused, ConsumerKey, MessageKey},
+};
+use crate::{
+    Destination,
+    destination::DestinationKind,
+    shard::{MessageRef, ShardState},
+};
+
+/// How a consumer stands with a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seat {
+    /// In the lane's rotation, with this number.
+    Turn(u64),
+    /// Out of it until there is credit.
+    Parked,
+}
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) source: Destination,
+    pub(super) prefetch: u32,
+    /// What it holds.
+    pub(super) flights: BTreeSet<MessageKey>,
+    pub(super) seats: BTreeMap<LaneId, Seat>,
+    /// Lanes that parked it, the first to be returned to in front.
+    pub(super) parked: VecDeque<LaneId>,
+    /// Whether the dispatcher has it on its list of those to be seated again.
+    pub(super) hungry: bool,
+}
+
+impl Consumer {
+    pub(super) fn new(source: Destination, prefetch: u32) -> Self {
+        Self {
+            source,
+            prefetch,
+            flights: BTreeSet::new(),
+            seats: BTreeMap::new(),
+            parked: VecDeque::new(),
+            hungry: false,
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.flights.len() as u32
+    }
+
+    /// How many more messages it may be given.
+    pub(super) fn credit(&self) -> u32 {
+        let credit = self.prefetch.checked_sub(self.in_flight());
+        credit.expect("a consumer holds at most its prefetch")
+    }
+
+    /// It is given a message.
+    pub(super) fn take(&mut self, key: MessageKey) {
+        assert!(self.credit() > 0, "{key} was delivered without credit");
+        assert!(self.flights.insert(key), "{key} was delivered twice to one consumer");
+    }
+}
+
+impl Dispatcher {
+    /// Begins to deliver messages of `source`, a destination or a pattern, to a consumer that may
+    /// hold `prefetch` of them at a time.
+    ///
+    /// # Errors
+    /// If the key is in use or the prefetch is 0.
+    pub fn attach(
+        &mut self,
+        key: ConsumerKey,
+        source: Destination,
+        prefetch: u32,
+    ) -> Result<(), AttachRefused> {
+        if self.consumers.contains_key(&key) {
+            return Err(AttachRefused::Attached(key));
+        }
+        if prefetch == 0 {
+            return Err(AttachRefused::NoPrefetch);
+        }
+        self.consumers.insert(key, Consumer::new(source.clone(), prefetch));
+        match source.kind {
+            DestinationKind::Queue if source.is_pattern() => {
+                let matching: Vec<LaneId> = self
+                    .names
+                    .iter()
+                    .filter(|(name, _)| matches_queue(&source, name))
+                    .map(|(_, lane)| *lane)
+                    .collect();
+                self.queue_patterns.insert(key, source);
+                for lane in matching {
+                    self.seat(key, lane);
+                }
+            }
+            DestinationKind::Queue => {
+                let lane = self.lane_named(&source.name);
+                self.seat(key, lane);
+            }
+            DestinationKind::Topic => {
+                let lane = self.add_lane(Lane::new(LaneKind::Subscriber, source.name.clone()));
+                if source.is_pattern() {
+                    self.topic_patterns.insert(lane, source);
+                } else {
+                    self.topics.entry(source.name).or_default().insert(lane);
+                }
+                self.seat(key, lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops delivering to a consumer. What it holds goes back to its queues, except what it is
+    /// settling just now. Whether it was attached.
+    pub fn detach(&mut self, key: ConsumerKey) -> bool {
+        let Some(consumer) = self.consumers.remove(&key) else { return false };
+        self.queue_patterns.remove(&key);
+        for message in consumer.flights {
+            let flight =
+                self.flights.get_mut(&message).expect("what a consumer holds is in flight");
+            assert_eq!(flight.holder.take(), Some(key), "{message} has another holder");
+            if !flight.settling {
+                self.abandon(message);
+            }
+        }
+        for (id, seat) in consumer.seats {
+            let lane = self.lanes.get_mut(&id).expect("a seat is at a lane");
+            lane.seats -= 1;
+            if let Seat::Turn(turn) = seat {
+                lane.unseat(turn);
+            }
+            if lane.is_subscriber() {
+                self.drop_subscriber(id, &consumer.source);
+            } else {
+                self.drop_if_idle(id);
+            }
+        }
+        self.assert_balanced();
+        true
+    }
+
+    /// Detaches all consumers of a node: it is gone or cannot be reached.
+    pub fn detach_node(&mut self, node: u64) {
+        let first = ConsumerKey { node, number: 0 };
+        let last = ConsumerKey { node, number: u64::MAX };
+        let keys: Vec<_> = self.consumers.range(first..=last).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.detach(key);
+        }
+    }
+
+    /// A consumer says which messages it still holds from the leader before. Those that nobody has
+    /// settled or been given since stay with it, as far as its prefetch goes; they are returned.
+    /// Of the others it must not settle any.
+    pub fn resume(
+        &mut self,
+        state: &ShardState,
+        key: ConsumerKey,
+        messages: &[MessageRef],
+    ) -> Vec<MessageRef> {
+        let mut kept = Vec::new();
+        for message in messages {
+            let Some(consumer) = self.consumers.get_mut(&key) else { break };
+            let Some(stored) = state.lookup(*message) else { continue };
+            let flying = MessageKey::Stored(*message);
+            let taken = self.flights.contains_key(&flying)
+                || self.expiring.contains(message)
+                || state.is_locked(*message);
+            let Some(id) = self.queues.get(&stored.queue).copied() else { continue };
+            if taken || consumer.credit() == 0 || !consumer.seats.contains_key(&id) {
+                continue;
+            }
+            consumer.take(flying);
+            let position = Position::stored(*message);
+            let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
+            lane.take_back(stored.priority, position);
+            lane.in_flight += 1;
+            let flight = Flight {
+                lane: id,
+                priority: stored.priority,
+                position,
+                expires: stored.expires(),
+                holder: Some(key),
+                settling: false,
+            };
+            self.flights.insert(flying, flight);
+            self.forget_expiry(stored.expires(), flying);
+            kept.push(*message);
+        }
+        kept
+    }
+
+    /// Gives the consumer a turn at the lane, from which it has none.
+    pub(super) fn seat(&mut self, key: ConsumerKey, id: LaneId) {
+        let lane = self.lanes.get_mut(&id).expect("the lane exists");
+        let consumer = self.consumers.get_mut(&key).expect("the consumer exists");
+        let previous = consumer.seats.insert(id, Seat::Turn(lane.seat(key)));
+        match previous {
+            None => lane.seats += 1,
+            Some(Seat::Parked) => {}
+            Some(Seat::Turn(_)) => panic!("consumer {key} has two turns at one lane"),
+        }
+        if lane.has_ready() {
+            self.activate(id);
+        }
+    }
+
+    /// The lane met the consumer and it had no credit.
+    pub(super) fn park(&mut self, key: ConsumerKey, id: LaneId, turn: u64) {
+        self.lanes.get_mut(&id).expect("the lane exists").unseat(turn);
+        let consumer = self.consumers.get_mut(&key).expect("the consumer exists");
+        consumer.seats.insert(id, Seat::Parked);
+        consumer.parked.push_back(id);
+    }
+
+    /// The consumer holds `message` no longer. It may be gone itself.
+    pub(super) fn give_credit(&mut self, key: ConsumerKey, message: MessageKey) {
+        let Some(consumer) = self.consumers.get_mut(&key) else { return };
+        assert!(consumer.flights.remove(&message), "{message} was not held by {key}");
+        if !consumer.parked.is_empty() && !consumer.hungry {
+            consumer.hungry = true;
+            self.hungry.push_back(key);
+        }
+    }
+
+    /// Seats one consumer that has credit again at one lane that parked it. Whether there was one.
+    pub(super) fn feed_one(&mut self) -> bool {
+        while let Some(key) = self.hungry.pop_front() {
+            // It may have been detached meanwhile, and attached anew under the same key.
+            let Some(consumer) = self.consumers.get_mut(&key).filter(|known| known.hungry) else {
+                continue;
+            };
+            consumer.hungry = false;
+            if consumer.credit() == 0 {
+                continue;
+            }
+            let Some(id) = consumer.parked.pop_front() else { continue };
+            if !consumer.parked.is_empty() {
+                consumer.hungry = true;
+                self.hungry.push_back(key);
+            }
+            self.seat(key, id);
+            return true;
+        }
+        false
+    }
+
+    /// Forgets a topic subscriber's lane and what waits in it.
+    fn drop_subscriber(&mut self, id: LaneId, source: &Destination) {
+        if self.topic_patterns.remove(&id).is_none() {
+            let lanes = self.topics.get_mut(&source.name).expect("it was subscribed");
+            lanes.remove(&id);
+            if lanes.is_empty() {
+                self.topics.remove(&source.name);
+            }
+        }
+        while let Some(position) = {
+            let volatile = &self.volatile;
+            let place = |number| volatile.get(&number).map(|entry| entry.position(number));
+            self.lanes.get_mut(&id).expect("its lane exists").pop(place)
+        } {
+            if let Item::Volatile { number } = position.item()
+                && self.volatile.contains_key(&number)
+            {
+                self.remove_volatile(number);
+                self.counters.dropped += 1;
+            }
+        }
+        self.lanes.remove(&id);
+    }
+}

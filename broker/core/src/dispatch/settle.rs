@@ -1,0 +1,257 @@
+//! Deliveries and how they end: by the consumer, by its death, or by what the log says.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Dispatcher,
+    lane::{Item, LaneId, LaneKind, Position},
+    types::{ConsumerKey, MessageKey, SettleRefused},
+};
+use crate::{
+    UnixMillis,
+    operation::Settlement,
+    shard::{Applied, Command, Effect, MessageRef, QueueId, ShardState},
+};
+
+/// The most messages in one command the dispatcher makes.
+const COMMAND_PARTS: usize = 4096;
+
+/// A message that has been handed out.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) lane: LaneId,
+    pub(super) priority: u8,
+    pub(super) position: Position,
+    pub(super) expires: Option<UnixMillis>,
+    /// `None` if it went away while its settlement was on its way.
+    pub(super) holder: Option<ConsumerKey>,
+    /// Whether a settlement is on its way through the log.
+    pub(super) settling: bool,
+}
+
+impl Dispatcher {
+    /// A consumer ends deliveries: all of those named, or none if one of them is refused.
+    ///
+    /// Volatile messages are settled at once. For the stored ones the caller replicates what is
+    /// returned, in a [`Command::Settle`] or as a part of a transaction; until that is applied they
+    /// count as held by the consumer. If the command is refused by the state or cannot be
+    /// proposed, the caller says so with [`Dispatcher::settle_failed`].
+    ///
+    /// # Errors
+    /// If the consumer does not hold one of the messages, or is settling it already.
+    pub fn settle_begin(
+        &mut self,
+        consumer: ConsumerKey,
+        settles: &[(MessageKey, Settlement)],
+    ) -> Result<Vec<(MessageRef, Settlement)>, SettleRefused> {
+        if !self.consumers.contains_key(&consumer) {
+            return Err(SettleRefused::UnknownConsumer(consumer));
+        }
+        let mut seen = BTreeSet::new();
+        for (message, _) in settles {
+            let message = *message;
+            match self.flights.get(&message) {
+                Some(flight) if flight.holder == Some(consumer) => {
+                    if flight.settling || !seen.insert(message) {
+                        return Err(SettleRefused::Settling { message });
+                    }
+                }
+                _ => return Err(SettleRefused::NotInFlight { consumer, message }),
+            }
+        }
+        let mut stored = Vec::with_capacity(settles.len());
+        for (key, how) in settles {
+            match key {
+                MessageKey::Stored(message) => {
+                    self.flights.get_mut(key).expect("checked above").settling = true;
+                    stored.push((*message, *how));
+                }
+                MessageKey::Volatile(id) => {
+                    let lane = self.land(*key).expect("checked above").lane;
+                    self.settle_volatile(id.number, *how);
+                    self.drop_if_idle(lane);
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    /// A settlement begun was not carried out, or nobody knows: its consumer holds the messages as
+    /// before, and those whose consumer has gone since are delivered again. If the settlement is
+    /// applied later all the same, that is heeded. Messages not being settled are passed over.
+    pub fn settle_failed(&mut self, messages: &[MessageRef]) {
+        for message in messages {
+            let key = MessageKey::Stored(*message);
+            let Some(flight) = self.flights.get_mut(&key) else { continue };
+            if std::mem::take(&mut flight.settling) && flight.holder.is_none() {
+                self.abandon(key);
+            }
+        }
+    }
+
+    /// Takes in what the state did with the log entry after the last one taken in.
+    ///
+    /// # Panics
+    /// If it is not called for every batch, directly after it was applied.
+    pub fn handle_applied(&mut self, state: &ShardState, applied: &Applied) {
+        assert!(applied.index > self.applied, "entry {} was taken in already", applied.index);
+        assert_eq!(applied.index, state.applied(), "entries were applied that were not taken in");
+        self.applied = applied.index;
+        for effect in &applied.effects {
+            match effect {
+                Effect::Ready { message, queue, name, priority, expires } => {
+                    let lane = self.lane_of(*queue, name);
+                    self.add_stored(lane, *message, *priority, *expires);
+                }
+                Effect::Returned { message } => self.handle_returned(*message),
+                Effect::Kept { message } => self.handle_kept(state, *message),
+                Effect::Gone { message, queue, priority, expires } => {
+                    self.handle_gone(state, *message, *queue, *priority, *expires);
+                }
+                Effect::FanOut { message } => drop(self.fan_out(message.clone())),
+                Effect::QueueDeleted { queue } => {
+                    if let Some(id) = self.queues.remove(queue) {
+                        let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
+                        lane.kind = LaneKind::Queue(None);
+                        self.drop_if_idle(id);
+                    }
+                }
+            }
+        }
+        self.assert_balanced();
+    }
+
+    pub(super) fn add_stored(
+        &mut self,
+        id: LaneId,
+        message: MessageRef,
+        priority: u8,
+        expires: Option<UnixMillis>,
+    ) {
+        let lane = self.lanes.get_mut(&id).expect("the lane exists");
+        lane.push(priority, Item::Stored { index: message.index, offset: message.offset });
+        self.note_expiry(expires, MessageKey::Stored(message));
+        self.activate(id);
+    }
+
+    fn handle_returned(&mut self, message: MessageRef) {
+        // The release of a dead consumer's delivery: the message was put back when it died.
+        if let Some(pending) = self.returns.get_mut(&message) {
+            *pending -= 1;
+            if *pending == 0 {
+                self.returns.remove(&message);
+            }
+            return;
+        }
+        let key = MessageKey::Stored(message);
+        if let Some(flight) = self.land(key) {
+            self.put_back(key, &flight);
+        }
+    }
+
+    fn handle_kept(&mut self, state: &ShardState, message: MessageRef) {
+        let key = MessageKey::Stored(message);
+        if self.flights.contains_key(&key) {
+            self.settle_failed(&[message]);
+            return;
+        }
+        self.expiring.remove(&message);
+        // A later command of the same batch may have ended it.
+        let Some(stored) = state.lookup(message) else { return };
+        let id = self.lane_of(stored.queue, state.queue_name(stored.queue));
+        let lane = self.lanes.get_mut(&id).expect("the lane exists");
+        lane.put_back(stored.priority, Position::stored(message));
+        self.note_expiry(stored.expires(), key);
+        self.activate(id);
+    }
+
+    fn handle_gone(
+        &mut self,
+        state: &ShardState,
+        message: MessageRef,
+        queue: QueueId,
+        priority: u8,
+        expires: Option<UnixMillis>,
+    ) {
+        let key = MessageKey::Stored(message);
+        self.returns.remove(&message);
+        self.expiring.remove(&message);
+        self.forget_expiry(expires, key);
+        if let Some(flight) = self.land(key) {
+            self.drop_if_idle(flight.lane);
+        } else if let Some(id) = self.queues.get(&queue) {
+            let lane = self.lanes.get_mut(id).expect("a queue's lane exists");
+            let volatile = &self.volatile;
+            lane.note_gone(priority, Position::stored(message), |item| match item {
+                Item::Stored { index, offset } => state.contains(MessageRef { index, offset }),
+                Item::Volatile { number } => volatile.contains_key(&number),
+            });
+        }
+    }
+
+    /// Ends a flight, if there is one, and gives its holder credit. Where the message goes is up to
+    /// the caller.
+    pub(super) fn land(&mut self, key: MessageKey) -> Option<Flight> {
+        let flight = self.flights.remove(&key)?;
+        self.lanes.get_mut(&flight.lane).expect("its lane exists").in_flight -= 1;
+        if let Some(holder) = flight.holder {
+            self.give_credit(holder, key);
+        }
+        Some(flight)
+    }
+
+    /// Puts the message of an ended flight back where it stood.
+    fn put_back(&mut self, key: MessageKey, flight: &Flight) {
+        let lane = self.lanes.get_mut(&flight.lane).expect("its lane exists");
+        lane.put_back(flight.priority, flight.position);
+        self.note_expiry(flight.expires, key);
+        self.activate(flight.lane);
+    }
+
+    /// A message's holder went away. It can be delivered again at once; that its delivery count
+    /// rises is replicated behind it.
+    pub(super) fn abandon(&mut self, key: MessageKey) {
+        let flight = self.land(key).expect("only what is in flight is abandoned");
+        match key {
+            MessageKey::Stored(message) => {
+                *self.returns.entry(message).or_insert(0) += 1;
+                self.to_release.push_back(message);
+                self.put_back(key, &flight);
+            }
+            MessageKey::Volatile(id) => self.settle_volatile(id.number, Settlement::Release),
+        }
+    }
+
+    /// The next command to replicate on the leader's own behalf, without an origin.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        if !self.to_release.is_empty() {
+            let parts = self.to_release.len().min(COMMAND_PARTS);
+            let released = self.to_release.drain(..parts);
+            let settles = released.map(|message| (message, Settlement::Release)).collect();
+            return Some(Command::Settle { settles });
+        }
+        if !self.to_expire.is_empty() {
+            let parts = self.to_expire.len().min(COMMAND_PARTS);
+            return Some(Command::Expire { messages: self.to_expire.drain(..parts).collect() });
+        }
+        None
+    }
+
+    /// A command got from [`Dispatcher::poll_command`] was not carried out, or was refused: it is
+    /// made again, as far as there is still a reason to.
+    pub fn command_failed(&mut self, command: &Command) {
+        match command {
+            Command::Settle { settles } => {
+                let pending = settles.iter().map(|(message, _)| *message);
+                let pending = pending.filter(|message| self.returns.contains_key(message));
+                self.to_release.extend(pending);
+            }
+            Command::Expire { messages } => {
+                let pending = messages.iter().copied();
+                let pending = pending.filter(|message| self.expiring.contains(message));
+                self.to_expire.extend(pending);
+            }
+            other => panic!("the dispatcher makes no such command: {other:?}"),
+        }
+    }
+}
