@@ -13,6 +13,7 @@
 
 mod error;
 mod hash;
+mod mix;
 mod node;
 mod placement;
 mod row;
@@ -25,4 +26,4 @@ pub use hash::{HashFunction, NameHasher, UnknownHashFunction};
 pub use node::{Node, NodeIndex, NodeState, Nodes};
 pub use placement::{Epoch, Placement};
 pub use slot::{SlotCount, SlotId};
-pub use strategy::{Strategy, StrategyKind};
+pub use strategy::{Parameters, Strategy, StrategyKind};

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_placement_does_not_depend_on_the_order_of_the_nodes() {
-        for kind in StrategyKind::ALL {
+        for kind in StrategyKind::ALL.iter().copied() {
             let listed = |names: [&str; 4]| {
                 Placement::new(kind, &Nodes::new(names.map(Node::new)).unwrap(), slots(64), 3)
             };

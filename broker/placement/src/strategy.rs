@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::PlacementError,
+    mix::nth,
     node::{NodeIndex, Nodes},
     slot::SlotCount,
-    strategies,
+    strategies::{
+        Anchor, BoundedLoad, Continuum, Dx, Flip, Jump, JumpBack, Ketama, Maglev, Memento, Modulo,
+        MultiProbe, Random, Rendezvous, Ring, RoundRobin, Slots, Straw2, TwoChoice,
+    },
 };
 
 /// A rule that gives every key an ordered row of distinct nodes.
@@ -33,38 +37,158 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 
     /// Follows a change of the list: nodes that joined, left, or changed their weight.
     ///
-    /// The list must be the one the strategy was built from, or one that it became.
+    /// The list must be the one the strategy was built from, or one that it became. After an error
+    /// the strategy is what it was.
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError>;
 
     /// Bytes of memory that look-ups read.
     fn bytes(&self) -> usize;
 }
 
-/// The strategies, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StrategyKind {
-    /// [`strategies::Modulo`]
-    Modulo,
-    /// [`strategies::Slots`]
-    Slots,
+/// What can be set about strategies. Each uses what concerns it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// Points on the circle of a node of weight 1, for `ring` and `bounded-load`.
+    pub points_per_node: u32,
+    /// Positions that a key looks from, for `multi-probe`.
+    pub probes: u32,
+    /// The least number of table entries, for `maglev`.
+    pub table: u32,
+    /// How far above its share a node may go, for `bounded-load`.
+    pub load_factor: f64,
+    /// Buckets, for `anchor`; by default a quarter more than nodes, and some at least.
+    pub capacity: Option<usize>,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            points_per_node: 100,
+            probes: 21,
+            table: Maglev::TABLE,
+            load_factor: 1.25,
+            capacity: None,
+        }
+    }
+}
+
+impl Parameters {
+    fn check(&self) -> Result<(), PlacementError> {
+        let counts = [
+            ("points_per_node", self.points_per_node, 1 << 16),
+            ("probes", self.probes, 1 << 10),
+            ("table", self.table, 1 << 26),
+        ];
+        for (parameter, value, limit) in counts {
+            if value == 0 || value > limit {
+                return Err(PlacementError::InvalidParameter {
+                    parameter,
+                    given: value.to_string(),
+                    reason: "it must be at least 1 and not absurdly large",
+                });
+            }
+        }
+        match self.capacity {
+            Some(capacity) if capacity > 1 << 26 => Err(PlacementError::InvalidParameter {
+                parameter: "capacity",
+                given: capacity.to_string(),
+                reason: "more than 2^26 buckets are not supported",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// The strategies, by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum StrategyKind {
+            $($(#[$doc])* #[serde(rename = $name)] $kind,)*
+        }
+
+        impl StrategyKind {
+            /// Every strategy, the flagship first.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// The name used in scenarios, configurations and reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// [`Slots`]
+    Slots = "slots",
+    /// [`Modulo`]
+    Modulo = "modulo",
+    /// [`Ring`]
+    Ring = "ring",
+    /// [`Ketama`] with libketama's points
+    Ketama = "ketama",
+    /// [`Ketama`] with the points of nginx
+    KetamaNginx = "ketama-nginx",
+    /// [`Rendezvous`]
+    Rendezvous = "rendezvous",
+    /// [`Straw2`]
+    Straw2 = "straw2",
+    /// [`Jump`]
+    Jump = "jump",
+    /// [`JumpBack`]
+    JumpBack = "jumpback",
+    /// [`Flip`]
+    Flip = "flip",
+    /// [`Maglev`]
+    Maglev = "maglev",
+    /// [`MultiProbe`]
+    MultiProbe = "multi-probe",
+    /// [`Anchor`]
+    Anchor = "anchor",
+    /// [`Dx`]
+    Dx = "dx",
+    /// [`Memento`]
+    Memento = "memento",
+    /// [`BoundedLoad`]
+    BoundedLoad = "bounded-load",
+    /// [`TwoChoice`]
+    TwoChoice = "two-choice",
+    /// [`Random`]
+    Random = "random",
+    /// [`RoundRobin`]
+    RoundRobin = "round-robin",
 }
 
 impl StrategyKind {
-    /// Every strategy.
-    pub const ALL: [Self; 2] = [Self::Modulo, Self::Slots];
-
-    /// The name used in scenarios, configurations and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Modulo => "modulo",
-            Self::Slots => "slots",
-        }
-    }
-
     /// All names, comma-separated, for messages.
     pub fn names() -> String {
-        Self::ALL.map(Self::name).join(", ")
+        Self::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether nodes of unequal weight get unequal shares.
+    pub fn honours_weights(self) -> bool {
+        match self {
+            Self::Slots
+            | Self::Ring
+            | Self::Ketama
+            | Self::KetamaNginx
+            | Self::Rendezvous
+            | Self::Straw2
+            | Self::Maglev
+            | Self::MultiProbe
+            | Self::BoundedLoad
+            | Self::TwoChoice => true,
+            Self::Modulo
+            | Self::Jump
+            | Self::JumpBack
+            | Self::Flip
+            | Self::Anchor
+            | Self::Dx
+            | Self::Memento
+            | Self::Random
+            | Self::RoundRobin => false,
+        }
     }
 
     /// Builds the strategy for keys that fall into `slots` slots and rows of `replicas` nodes.
@@ -74,19 +198,76 @@ impl StrategyKind {
         slots: SlotCount,
         replicas: usize,
     ) -> Result<Box<dyn Strategy>, PlacementError> {
+        self.build_with(nodes, slots, replicas, &Parameters::default())
+    }
+
+    /// As [`Self::build`], with parameters that are not the usual ones.
+    pub fn build_with(
+        self,
+        nodes: &Nodes,
+        slots: SlotCount,
+        replicas: usize,
+        with: &Parameters,
+    ) -> Result<Box<dyn Strategy>, PlacementError> {
         nodes.check_replicas(replicas)?;
         SlotCount::new(u64::from(slots.get()), nodes.count_up())?;
+        with.check()?;
+        let capacity = with.capacity.unwrap_or_else(|| Anchor::default_capacity(nodes));
+        let (points, factor) = (with.points_per_node, with.load_factor);
         Ok(match self {
-            Self::Modulo => Box::new(strategies::Modulo::new(nodes, slots)?),
-            Self::Slots => Box::new(strategies::Slots::new(nodes, slots, replicas)?),
+            Self::Slots => Box::new(Slots::new(nodes, slots, replicas)?),
+            Self::Modulo => Box::new(Modulo::new(nodes, slots)?),
+            Self::Ring => Box::new(Ring::new(nodes, points)),
+            Self::Ketama => Box::new(Ketama::new(nodes, Continuum::Libketama)),
+            Self::KetamaNginx => Box::new(Ketama::new(nodes, Continuum::Nginx)),
+            Self::Rendezvous => Box::new(Rendezvous::new(nodes)),
+            Self::Straw2 => Box::new(Straw2::new(nodes)),
+            Self::Jump => Box::new(Jump::new(nodes)),
+            Self::JumpBack => Box::new(JumpBack::new(nodes)),
+            Self::Flip => Box::new(Flip::new(nodes)),
+            Self::Maglev => Box::new(Maglev::new(nodes, with.table)),
+            Self::MultiProbe => Box::new(MultiProbe::new(nodes, with.probes)),
+            Self::Anchor => Box::new(Anchor::new(nodes, capacity)),
+            Self::Dx => Box::new(Dx::new(nodes)),
+            Self::Memento => Box::new(Memento::new(nodes)),
+            Self::BoundedLoad => {
+                Box::new(BoundedLoad::new(nodes, slots, replicas, points, factor)?)
+            }
+            Self::TwoChoice => Box::new(TwoChoice::new(nodes, slots, replicas)?),
+            Self::Random => Box::new(Random::new(nodes, slots, replicas)?),
+            Self::RoundRobin => Box::new(RoundRobin::new(nodes, slots, replicas)?),
         })
+    }
+
+    /// Whether the strategy sees only the slot of a key, so that a broker's table of slots places
+    /// names exactly as the strategy itself does.
+    pub fn works_on_slots(self) -> bool {
+        match self {
+            Self::Slots
+            | Self::Modulo
+            | Self::BoundedLoad
+            | Self::TwoChoice
+            | Self::Random
+            | Self::RoundRobin => true,
+            Self::Ring
+            | Self::Ketama
+            | Self::KetamaNginx
+            | Self::Rendezvous
+            | Self::Straw2
+            | Self::Jump
+            | Self::JumpBack
+            | Self::Flip
+            | Self::Maglev
+            | Self::MultiProbe
+            | Self::Anchor
+            | Self::Dx
+            | Self::Memento => false,
+        }
     }
 
     /// The key that stands for a whole slot when slots are placed instead of names.
     pub(crate) fn slot_key(self, slot: u32) -> u64 {
-        match self {
-            Self::Modulo | Self::Slots => u64::from(slot),
-        }
+        if self.works_on_slots() { u64::from(slot) } else { nth(0, u64::from(slot) + 1) }
     }
 }
 
@@ -100,7 +281,7 @@ impl FromStr for StrategyKind {
     type Err = PlacementError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name).ok_or_else(|| {
             PlacementError::UnknownStrategy { given: name.to_owned(), known: Self::names() }
         })
     }

@@ -1,7 +1,44 @@
-//! One file per strategy.
+//! One file per strategy, and a few for what several of them share.
 
+mod anchor;
+mod bounded_load;
+mod bucket_nodes;
+mod circle;
+mod dx;
+mod flip;
+mod jump;
+mod jumpback;
+mod ketama;
+mod maglev;
+mod memento;
 mod modulo;
+mod multi_probe;
+mod numbered;
+mod random;
+mod rendezvous;
+mod ring;
+mod round_robin;
 mod slots;
+mod straw2;
+mod table;
+mod two_choice;
 
+pub use anchor::Anchor;
+pub use bounded_load::BoundedLoad;
+pub use dx::Dx;
+pub use flip::{Flip, FlipFunction};
+pub use jump::{Jump, JumpFunction};
+pub use jumpback::{JumpBack, JumpBackFunction};
+pub use ketama::{Continuum, Ketama};
+pub use maglev::Maglev;
+pub use memento::Memento;
 pub use modulo::Modulo;
+pub use multi_probe::MultiProbe;
+pub use numbered::{BucketFunction, Numbered};
+pub use random::Random;
+pub use rendezvous::Rendezvous;
+pub use ring::Ring;
+pub use round_robin::RoundRobin;
 pub use slots::Slots;
+pub use straw2::Straw2;
+pub use two_choice::TwoChoice;

@@ -4,7 +4,7 @@
 use crate::{
     error::PlacementError,
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    row::{RowFiller, Zones, fill_by_walk},
     slot::SlotCount,
     strategy::Strategy,
 };
@@ -35,9 +35,7 @@ impl Strategy for Modulo {
             *only = self.up[first];
             return;
         }
-        let mut filler = RowFiller::new(row, &self.zones);
-        let (before, after) = self.up.split_at(first);
-        let full = after.iter().chain(before).any(|node| filler.offer(*node));
+        let full = fill_by_walk(&mut RowFiller::new(row, &self.zones), first, &self.up);
         assert!(full, "the row is longer than the list of nodes");
     }
 

@@ -1,0 +1,189 @@
+//! Which node holds which slot, balanced by measured load. For rows of one node.
+
+use std::collections::BTreeSet;
+
+use super::{VACANT, Workspace};
+use crate::node::NodeIndex;
+
+/// A load in a set: ordered, with the places as tie-breakers.
+#[derive(Clone, Copy, PartialEq)]
+struct Key(f64, usize);
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0).then(self.1.cmp(&other.1))
+    }
+}
+
+/// Loads of nodes while slots move.
+struct Balance<'a> {
+    slot_loads: &'a [f64],
+    weights: Vec<f64>,
+    load: Vec<f64>,
+    count: Vec<u32>,
+    /// Nodes that are up by load per weight, then by number of slots per weight.
+    order: BTreeSet<(Key, Key)>,
+}
+
+impl Balance<'_> {
+    fn entry(&self, node: usize) -> (Key, Key) {
+        let per_weight = |value: f64| value / self.weights[node];
+        (Key(per_weight(self.load[node]), 0), Key(per_weight(f64::from(self.count[node])), node))
+    }
+
+    fn add(&mut self, node: NodeIndex, slot: usize, sign: f64) {
+        let at = node.get();
+        self.order.remove(&self.entry(at));
+        // A sum that went up and down again must not leave a speck below zero.
+        self.load[at] = (self.load[at] + sign * self.slot_loads[slot]).max(0.0);
+        self.count[at] = self.count[at].wrapping_add_signed(sign as i32);
+        self.order.insert(self.entry(at));
+    }
+
+    fn least_loaded(&self) -> NodeIndex {
+        NodeIndex(self.order.first().expect("some node is up").1.1 as u32)
+    }
+}
+
+/// The largest slot that is not more than the excess, or else the smallest above it, if there is
+/// room for it.
+fn best_move(held: &BTreeSet<Key>, excess: f64, room: f64) -> Option<Key> {
+    let not_too_large = held.range(..=Key(excess.min(room), usize::MAX)).next_back();
+    let smallest_above = || held.range(Key(excess, usize::MAX)..).next();
+    let carries = |key: &&Key| key.0 > 0.0 && key.0 <= room;
+    not_too_large.filter(carries).or_else(|| smallest_above().filter(carries)).copied()
+}
+
+/// The exchange of a larger for a smaller slot that takes most of the excess away.
+fn best_exchange(
+    held: &BTreeSet<Key>,
+    other: &BTreeSet<Key>,
+    excess: f64,
+    room: f64,
+) -> Option<(Key, Key)> {
+    let most = excess.min(room);
+    let difference = |(there, back): &(Key, Key)| there.0 - back.0;
+    held.iter()
+        .rev()
+        .filter_map(|there| {
+            let back = other.range(Key((there.0 - most).max(0.0), 0)..).next()?;
+            Some((*there, *back)).filter(|pair| difference(pair) > most * 1e-6)
+        })
+        .max_by(|a, b| difference(a).total_cmp(&difference(b)))
+}
+
+impl Workspace<'_> {
+    /// Places vacant slots, the heaviest first, each on the least loaded node; then moves slots
+    /// away from nodes that are above their cap.
+    pub(super) fn balance_load(&mut self, loads: &[f64], tolerance: f64) {
+        assert_eq!(self.replicas, 1);
+        let weights = self.weights();
+        let mut balance = Balance {
+            slot_loads: loads,
+            load: vec![0.0; weights.len()],
+            count: vec![0; weights.len()],
+            order: BTreeSet::new(),
+            weights,
+        };
+        let mut vacant = Vec::new();
+        for (slot, node) in self.rows.iter().enumerate() {
+            if *node == VACANT {
+                vacant.push(slot);
+            } else {
+                balance.load[node.get()] += loads[slot];
+                balance.count[node.get()] += 1;
+            }
+        }
+        balance.order = self.nodes.up().map(|(node, _)| balance.entry(node.get())).collect();
+        let fresh = vacant.len() == self.rows.len();
+        vacant.sort_unstable_by(|a, b| loads[*b].total_cmp(&loads[*a]).then(a.cmp(b)));
+        for slot in vacant {
+            let node = balance.least_loaded();
+            self.rows[slot] = node;
+            balance.add(node, slot, 1.0);
+        }
+        if !fresh {
+            self.shed_load(&mut balance, tolerance);
+        }
+    }
+
+    /// Moves slots from nodes above their cap to the least loaded ones, of each the largest slot
+    /// that is not more than it has to lose, so that little more is moved than must be.
+    fn shed_load(&mut self, balance: &mut Balance, tolerance: f64) {
+        let caps = self.caps(balance, tolerance);
+        let over: Vec<usize> =
+            (0..caps.len()).filter(|at| balance.load[*at] > caps[*at] * (1.0 + 1e-12)).collect();
+        if over.is_empty() {
+            return;
+        }
+        let mut holdings: Vec<BTreeSet<Key>> = vec![BTreeSet::new(); caps.len()];
+        for (slot, node) in self.rows.iter().enumerate() {
+            if self.pinned(slot).is_none() {
+                holdings[node.get()].insert(Key(balance.slot_loads[slot], slot));
+            }
+        }
+        let mut give =
+            |balance: &mut Balance, holdings: &mut [BTreeSet<Key>], from, to, key: Key| {
+                holdings[NodeIndex::get(from)].remove(&key);
+                holdings[NodeIndex::get(to)].insert(key);
+                balance.add(from, key.1, -1.0);
+                balance.add(to, key.1, 1.0);
+                self.rows[key.1] = to;
+            };
+        for from in over {
+            loop {
+                let excess = balance.load[from] - caps[from];
+                let to = balance.least_loaded();
+                if excess <= caps[from] * 1e-12 || to.get() == from {
+                    break;
+                }
+                let room = caps[to.get()] - balance.load[to.get()];
+                let node = NodeIndex(from as u32);
+                if let Some(key) = best_move(&holdings[from], excess, room) {
+                    give(balance, &mut holdings, node, to, key);
+                } else if let Some((there, back)) =
+                    best_exchange(&holdings[from], &holdings[to.get()], excess, room)
+                {
+                    give(balance, &mut holdings, node, to, there);
+                    give(balance, &mut holdings, to, node, back);
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What each node may carry: its share and the tolerance, and where a single slot is above
+    /// that, this slot alone. The shares are those of what is left without such slots and nodes.
+    fn caps(&self, balance: &Balance, tolerance: f64) -> Vec<f64> {
+        let mut total: f64 = balance.slot_loads.iter().sum();
+        let mut capacity: f64 = balance.weights.iter().sum();
+        let mut hottest = vec![0.0f64; balance.weights.len()];
+        for (node, load) in self.rows.iter().zip(balance.slot_loads) {
+            hottest[node.get()] = hottest[node.get()].max(*load);
+        }
+        let mut order: Vec<usize> =
+            (0..hottest.len()).filter(|at| balance.weights[*at] > 0.0).collect();
+        let relative = |at: usize| hottest[at] / balance.weights[at];
+        order.sort_by(|a, b| relative(*b).total_cmp(&relative(*a)).then(a.cmp(b)));
+        for at in order {
+            let rest = capacity - balance.weights[at];
+            if rest <= 0.0 || relative(at) <= total / capacity {
+                break;
+            }
+            total -= hottest[at];
+            capacity = rest;
+        }
+        let share = total / capacity * (1.0 + tolerance);
+        let weights = balance.weights.iter().zip(&hottest);
+        weights.map(|(weight, hottest)| (share * weight).max(*hottest)).collect()
+    }
+}

@@ -1,0 +1,285 @@
+//! The flagship: an explicit table of slots, changed by as little as each change needs.
+//!
+//! Every other strategy derives the owner of a key from hash values, so its balance is that of
+//! balls thrown into bins. A table can be balanced exactly, can follow measured load, and can obey
+//! a person. What it costs is a few bytes per slot that all parties must agree on, which a cluster
+//! with a metadata shard has anyway.
+//!
+//! - `quota`: how many slots each node should have.
+//! - `members`: which nodes hold which slot, moved minimally.
+//! - `leaders`: the order within rows, which costs no data to change.
+//! - `load`: the same by measured load instead of by count.
+
+mod leaders;
+mod load;
+mod members;
+mod quota;
+
+use std::collections::BTreeMap;
+
+use super::table::Table;
+use crate::{
+    error::PlacementError,
+    node::{NodeIndex, NodeState, Nodes},
+    row::Zones,
+    slot::{SlotCount, SlotId},
+    strategy::Strategy,
+};
+
+/// A table from slot to row.
+///
+/// Balanced by count, a change moves exactly the slots that the new shares demand, and none
+/// between nodes whose share stays. Balanced by load, slots leave a node only as long as it is
+/// above its cap. A table that is balanced already is not touched at all.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    table: Table,
+    /// Slots whose first node a person chose.
+    pins: BTreeMap<SlotId, NodeIndex>,
+    /// The measured load of each slot, if the table is balanced by load.
+    loads: Option<Vec<f64>>,
+    tolerance: f64,
+}
+
+/// What the parts of the flagship work on.
+struct Workspace<'a> {
+    nodes: &'a Nodes,
+    zones: Zones,
+    replicas: usize,
+    rows: &'a mut [NodeIndex],
+    pins: &'a BTreeMap<SlotId, NodeIndex>,
+}
+
+/// Stands for "nobody yet" in a row that is being made.
+const VACANT: NodeIndex = NodeIndex(u32::MAX);
+
+impl Slots {
+    /// How far above its share of the load a node may be before slots are moved away from it.
+    pub const TOLERANCE: f64 = 0.01;
+
+    /// A new table over the nodes that are up, balanced by count.
+    pub fn new(nodes: &Nodes, slots: SlotCount, replicas: usize) -> Result<Self, PlacementError> {
+        let table = Table::new(nodes, slots, replicas)?;
+        let mut slots =
+            Self { table, pins: BTreeMap::new(), loads: None, tolerance: Self::TOLERANCE };
+        slots.table.rows.fill(VACANT);
+        slots.rebalance(nodes);
+        Ok(slots)
+    }
+
+    /// A new table balanced by the load of each slot: the heaviest slots are dealt out first.
+    pub fn by_load(
+        nodes: &Nodes,
+        slots: SlotCount,
+        replicas: usize,
+        loads: &[f64],
+    ) -> Result<Self, PlacementError> {
+        let table = Table::new(nodes, slots, replicas)?;
+        let mut slots =
+            Self { table, pins: BTreeMap::new(), loads: None, tolerance: Self::TOLERANCE };
+        slots.table.rows.fill(VACANT);
+        slots.follow_load(nodes, loads)?;
+        Ok(slots)
+    }
+
+    /// The table that a cluster has already, to be changed from there.
+    ///
+    /// # Panics
+    /// When there are not `replicas` nodes per slot in `rows`.
+    pub fn from_rows(
+        nodes: &Nodes,
+        slots: SlotCount,
+        replicas: usize,
+        rows: &[NodeIndex],
+    ) -> Result<Self, PlacementError> {
+        let mut table = Table::new(nodes, slots, replicas)?;
+        table.rows.copy_from_slice(rows);
+        table.publish();
+        Ok(Self { table, pins: BTreeMap::new(), loads: None, tolerance: Self::TOLERANCE })
+    }
+
+    /// Sets how far above its share of the load a node may be; [`Self::TOLERANCE`] otherwise.
+    pub fn set_tolerance(&mut self, tolerance: f64) -> Result<(), PlacementError> {
+        if !(tolerance.is_finite() && tolerance >= 0.0) {
+            return Err(PlacementError::InvalidParameter {
+                parameter: "tolerance",
+                given: tolerance.to_string(),
+                reason: "it must be finite and not below 0",
+            });
+        }
+        self.tolerance = tolerance;
+        Ok(())
+    }
+
+    /// Balances the table by these loads, one per slot in any unit, from now on.
+    ///
+    /// With one replica slots move. With more, only the order within rows follows the load, since
+    /// the first node does most of the work and changing it moves no data.
+    pub fn follow_load(&mut self, nodes: &Nodes, loads: &[f64]) -> Result<(), PlacementError> {
+        self.table.check(nodes)?;
+        let usable = |load: &f64| load.is_finite() && *load >= 0.0;
+        if loads.len() != self.table.slots.get() as usize || !loads.iter().all(usable) {
+            return Err(PlacementError::InvalidParameter {
+                parameter: "loads",
+                given: format!("{} values", loads.len()),
+                reason: "there must be one per slot, finite and not below 0",
+            });
+        }
+        self.loads = Some(loads.to_vec());
+        self.rebalance(nodes);
+        Ok(())
+    }
+
+    /// Keeps a slot on a node as long as that node is up.
+    pub fn pin(
+        &mut self,
+        nodes: &Nodes,
+        slot: SlotId,
+        node: NodeIndex,
+    ) -> Result<(), PlacementError> {
+        let slots = self.table.slots.get();
+        if slot.0 >= slots {
+            return Err(PlacementError::UnknownSlot { slot: slot.0, slots });
+        }
+        if node.get() >= nodes.len() {
+            return Err(PlacementError::UnknownNode(node.to_string()));
+        }
+        self.table.check(nodes)?;
+        self.pins.insert(slot, node);
+        self.rebalance(nodes);
+        Ok(())
+    }
+
+    /// Lets a slot move again; tells whether it was pinned.
+    pub fn unpin(&mut self, slot: SlotId) -> bool {
+        self.pins.remove(&slot).is_some()
+    }
+
+    /// All rows one after the other.
+    pub fn rows(&self) -> &[NodeIndex] {
+        &self.table.rows
+    }
+
+    fn rebalance(&mut self, nodes: &Nodes) {
+        let mut work = Workspace {
+            nodes,
+            zones: Zones::new(nodes),
+            replicas: self.table.replicas,
+            rows: &mut self.table.rows,
+            pins: &self.pins,
+        };
+        work.keep_what_can_stay();
+        work.obey_pins();
+        match &self.loads {
+            Some(loads) if work.replicas == 1 => work.balance_load(loads, self.tolerance),
+            _ => work.balance_count(),
+        }
+        if work.replicas > 1 {
+            match &self.loads {
+                Some(loads) => work.balance_leaders_by_load(loads, self.tolerance),
+                None => work.balance_leaders(),
+            }
+            work.disperse_failover();
+        }
+        self.table.publish();
+    }
+}
+
+impl Workspace<'_> {
+    fn slots(&self) -> usize {
+        self.rows.len() / self.replicas
+    }
+
+    fn row(&self, slot: usize) -> &[NodeIndex] {
+        &self.rows[slot * self.replicas..][..self.replicas]
+    }
+
+    fn row_mut(&mut self, slot: usize) -> &mut [NodeIndex] {
+        &mut self.rows[slot * self.replicas..][..self.replicas]
+    }
+
+    /// The nodes in a row except at one position.
+    fn others(&self, slot: usize, except: usize) -> Vec<NodeIndex> {
+        let kept =
+            |(at, node): (usize, &NodeIndex)| (at != except && *node != VACANT).then_some(*node);
+        self.row(slot).iter().enumerate().filter_map(kept).collect()
+    }
+
+    fn is_up(&self, node: NodeIndex) -> bool {
+        node != VACANT && self.nodes.get(node).state == NodeState::Up
+    }
+
+    /// The node that a slot is pinned to, if it is up.
+    fn pinned(&self, slot: usize) -> Option<NodeIndex> {
+        self.pins.get(&SlotId(slot as u32)).copied().filter(|node| self.is_up(*node))
+    }
+
+    /// The weight at each place, 0 for nodes that are not up.
+    fn weights(&self) -> Vec<f64> {
+        let weight =
+            |(_, n): (_, &crate::Node)| if n.state == NodeState::Up { n.weight } else { 0.0 };
+        self.nodes.iter().map(weight).collect()
+    }
+
+    /// Takes nodes that are not up out of the rows, and those that crowd a zone. Later positions
+    /// move up: the second node has the data, so it is the one to take over.
+    fn keep_what_can_stay(&mut self) {
+        let mut kept = Vec::with_capacity(self.replicas);
+        for slot in 0..self.slots() {
+            let row = self.row(slot);
+            if row.iter().all(|node| self.is_up(*node)) && !self.zones.matter() {
+                continue;
+            }
+            kept.clear();
+            for node in row {
+                if self.is_up(*node) && self.zones.fits(*node, &kept, self.replicas) {
+                    kept.push(*node);
+                }
+            }
+            kept.resize(self.replicas, VACANT);
+            self.row_mut(slot).copy_from_slice(&kept);
+        }
+    }
+
+    /// Brings pinned nodes to the front of their rows.
+    fn obey_pins(&mut self) {
+        for (slot, node) in self.pins {
+            let slot = slot.0 as usize;
+            if !self.is_up(*node) {
+                continue;
+            }
+            if let Some(at) = self.row(slot).iter().position(|member| member == node) {
+                self.row_mut(slot).swap(0, at);
+                continue;
+            }
+            // Replace whoever stands in the way: one of the same zone, or else the first.
+            let replaces = (0..self.replicas)
+                .find(|at| self.zones.fits(*node, &self.others(slot, *at), self.replicas))
+                .unwrap_or(0);
+            let row = self.row_mut(slot);
+            row[replaces] = *node;
+            row.swap(0, replaces);
+        }
+    }
+}
+
+impl Strategy for Slots {
+    #[inline]
+    fn place(&self, key: u64, row: &mut [NodeIndex]) {
+        self.table.place(key, row);
+    }
+
+    fn place_all(&self, keys: &[u64], first: &mut [NodeIndex]) {
+        self.table.place_all(keys, first);
+    }
+
+    fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
+        self.table.check(nodes)?;
+        self.rebalance(nodes);
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+}
