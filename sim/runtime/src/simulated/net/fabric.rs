@@ -1,0 +1,901 @@
+//! The network between the nodes: who may reach whom, what is under way, what listens where.
+//!
+//! Nothing happens here by the clock alone. An event is scheduled when something is on the wire,
+//! one per direction of a connection, and each event settles all that has arrived by then.
+
+use super::link::{Link, LinkConfig, NetConfig};
+use super::socket::{Item, Phase, Segment, Socket, SocketId, Sockets};
+use crate::simulated::context::Simulation;
+use crate::simulated::random::derive;
+use crate::simulated::timers::{Nanos, Timers, WorldEvent};
+use crate::simulated::trace::{Recorder, digest};
+use bytes::Bytes;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::task::{Context, Poll, Waker};
+
+/// Something of the network that happens at its time.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum NetEvent {
+    /// What this socket has on the wire may have arrived, or is sent again.
+    Deliver(SocketId),
+    /// This socket learns that its receiver has room again.
+    Window(SocketId),
+    /// The acknowledgements of this socket's bytes are tried again.
+    Acknowledge(SocketId),
+    /// This socket learns that nobody is there.
+    Reset(SocketId),
+    /// This socket's wish to connect arrives, for the n-th time.
+    Syn(SocketId, u32),
+    /// This socket learns that nobody listens.
+    Refused(SocketId),
+    /// The first socket learns that it is connected to the second.
+    Established(SocketId, SocketId),
+    /// This listener may accept the socket; tried for the n-th time.
+    Accept(u64, SocketId, u32),
+}
+
+/// What the network needs of the world around it.
+pub(crate) struct Io<'a> {
+    pub(crate) now: Nanos,
+    timers: &'a mut Timers,
+    recorder: &'a mut Recorder,
+}
+
+impl Io<'_> {
+    fn schedule(&mut self, at: Nanos, event: NetEvent) {
+        self.timers.schedule(at, WorldEvent::Net(event));
+    }
+}
+
+impl Simulation {
+    /// Calls `f` with the network and what it needs.
+    pub(crate) fn network<R>(&mut self, f: impl FnOnce(&mut Fabric, &mut Io<'_>) -> R) -> R {
+        let now = self.timers.now();
+        let mut io = Io { now, timers: &mut self.timers, recorder: &mut self.recorder };
+        f(&mut self.net, &mut io)
+    }
+
+    pub(crate) fn handle_net_event(&mut self, now: Nanos, event: NetEvent) {
+        let mut io = Io { now, timers: &mut self.timers, recorder: &mut self.recorder };
+        self.net.handle(&mut io, event);
+    }
+}
+
+/// A machine as the network sees it.
+struct Host {
+    ip: IpAddr,
+    powered: bool,
+    ports: BTreeSet<u16>,
+    next_port: u16,
+    traffic: Traffic,
+}
+
+/// What a node has sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Payload bytes sent.
+    pub bytes_out: u64,
+    /// Payload bytes received.
+    pub bytes_in: u64,
+    /// Chunks sent: at least one for each write.
+    pub chunks_out: u64,
+    /// Chunks received.
+    pub chunks_in: u64,
+}
+
+struct Listener {
+    node: usize,
+    addr: SocketAddr,
+    ready: VecDeque<SocketId>,
+    waiting: Vec<Waker>,
+}
+
+/// A rule that keeps traffic from the first nodes from reaching the second.
+struct Rule {
+    from: BTreeSet<usize>,
+    to: BTreeSet<usize>,
+}
+
+/// Largest chunk that travels as one.
+const CHUNK: usize = 64 * 1024;
+/// The first wait before a connect is tried again; each next one is twice as long.
+const SYN_RETRY: Nanos = 1_000_000_000;
+const FIRST_EPHEMERAL_PORT: u16 = 32_768;
+
+pub(crate) struct Fabric {
+    seed: u64,
+    config: NetConfig,
+    hosts: Vec<Host>,
+    by_ip: BTreeMap<IpAddr, usize>,
+    links: BTreeMap<(usize, usize), Link>,
+    rules: BTreeMap<u64, Rule>,
+    next_rule: u64,
+    sockets: Sockets,
+    listeners: BTreeMap<u64, Listener>,
+    next_listener: u64,
+    reads: ChaCha8Rng,
+}
+
+impl Fabric {
+    pub(crate) fn new(seed: u64, config: NetConfig) -> Fabric {
+        Fabric {
+            seed,
+            config,
+            hosts: Vec::new(),
+            by_ip: BTreeMap::new(),
+            links: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            next_rule: 1,
+            sockets: Sockets::default(),
+            listeners: BTreeMap::new(),
+            next_listener: 1,
+            reads: derive(seed, &[b"reads"]),
+        }
+    }
+
+    pub(crate) fn add_host(&mut self, ip: IpAddr) {
+        let previous = self.by_ip.insert(ip, self.hosts.len());
+        assert!(previous.is_none(), "two nodes have the address {ip}");
+        self.hosts.push(Host {
+            ip,
+            powered: true,
+            ports: BTreeSet::new(),
+            next_port: FIRST_EPHEMERAL_PORT,
+            traffic: Traffic::default(),
+        });
+    }
+
+    pub(crate) fn host_of(&self, ip: IpAddr) -> Option<usize> {
+        self.by_ip.get(&ip).copied()
+    }
+
+    pub(crate) fn traffic(&self, node: usize) -> Traffic {
+        self.hosts[node].traffic
+    }
+
+    pub(crate) fn open_sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    // Faults.
+
+    /// Keeps what `from` sends from reaching `to` until the rule is lifted.
+    pub(crate) fn block(&mut self, from: BTreeSet<usize>, to: BTreeSet<usize>) -> u64 {
+        let id = self.next_rule;
+        self.next_rule += 1;
+        self.rules.insert(id, Rule { from, to });
+        id
+    }
+
+    pub(crate) fn unblock(&mut self, id: u64) {
+        self.rules.remove(&id);
+    }
+
+    pub(crate) fn unblock_all(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Sets how one direction behaves from now on; none for the default.
+    pub(crate) fn set_link(&mut self, from: usize, to: usize, config: Option<LinkConfig>) {
+        let config = config.unwrap_or_else(|| self.default_link(from, to));
+        self.link(from, to).config = config;
+    }
+
+    /// Sets how all links without settings of their own behave; those made before keep theirs.
+    pub(crate) fn set_default_link(&mut self, config: LinkConfig) {
+        for ((from, to), link) in &mut self.links {
+            if from != to && link.config == self.config.link {
+                link.config = config.clone();
+            }
+        }
+        self.config.link = config;
+    }
+
+    fn default_link(&self, from: usize, to: usize) -> LinkConfig {
+        if from == to { self.config.loopback.clone() } else { self.config.link.clone() }
+    }
+
+    fn link(&mut self, from: usize, to: usize) -> &mut Link {
+        let (seed, config) = (self.seed, &self.config);
+        self.links.entry((from, to)).or_insert_with(|| {
+            let own = if from == to { &config.loopback } else { &config.link };
+            Link::new(seed, from, to, own.clone())
+        })
+    }
+
+    /// Whether what `from` sends reaches the machine `to`.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        self.hosts[to].powered
+            && (self.rules.is_empty()
+                || from == to
+                || !self
+                    .rules
+                    .values()
+                    .any(|rule| rule.from.contains(&from) && rule.to.contains(&to)))
+    }
+
+    /// When something sent now arrives.
+    fn travel(&mut self, now: Nanos, from: usize, to: usize, len: usize) -> Nanos {
+        let first = self.config.retransmit_first.as_nanos() as Nanos;
+        self.link(from, to).send(now, len, first)
+    }
+
+    pub(crate) fn power_on(&mut self, node: usize) {
+        self.hosts[node].powered = true;
+    }
+
+    /// The node's process is gone. The kernel closes its sockets, unless the power is cut too.
+    pub(crate) fn process_gone(&mut self, io: &mut Io<'_>, node: usize, power_cut: bool) {
+        let listeners = self.listeners.iter().filter(|(_, listener)| listener.node == node);
+        for id in listeners.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.close_listener(io, id);
+        }
+        for id in self.sockets.of_node(node) {
+            if power_cut {
+                self.forget(io, id);
+            } else {
+                self.close(io, id);
+            }
+        }
+        if power_cut {
+            self.hosts[node].powered = false;
+        }
+    }
+
+    // Listeners.
+
+    pub(crate) fn bind(&mut self, node: usize, addr: SocketAddr) -> io::Result<(u64, SocketAddr)> {
+        let host = &self.hosts[node];
+        let ip = addr.ip();
+        if !(ip.is_unspecified() || ip.is_loopback() || ip == host.ip) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let taken = |port: u16| {
+            self.listeners.values().any(|other| {
+                let theirs = other.addr.ip();
+                other.node == node
+                    && other.addr.port() == port
+                    && (theirs == ip || theirs.is_unspecified() || ip.is_unspecified())
+            })
+        };
+        let port = match addr.port() {
+            0 => self.free_port(node),
+            port if taken(port) => return Err(io::ErrorKind::AddrInUse.into()),
+            port => port,
+        };
+        self.hosts[node].ports.insert(port);
+        let id = self.next_listener;
+        self.next_listener += 1;
+        let addr = SocketAddr::new(ip, port);
+        let listener = Listener { node, addr, ready: VecDeque::new(), waiting: Vec::new() };
+        self.listeners.insert(id, listener);
+        Ok((id, addr))
+    }
+
+    fn free_port(&mut self, node: usize) -> u16 {
+        let host = &mut self.hosts[node];
+        for _ in FIRST_EPHEMERAL_PORT..=u16::MAX {
+            let port = host.next_port;
+            host.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL_PORT);
+            if host.ports.insert(port) {
+                return port;
+            }
+        }
+        panic!("a node has more than {} connections", u16::MAX - FIRST_EPHEMERAL_PORT)
+    }
+
+    pub(crate) fn poll_accept(
+        &mut self,
+        id: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(SocketId, SocketAddr, SocketAddr)>> {
+        let Some(listener) = self.listeners.get_mut(&id) else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        while let Some(id) = listener.ready.pop_front() {
+            if let Some(socket) = self.sockets.get(id) {
+                return Poll::Ready(Ok((id, socket.local, socket.remote)));
+            }
+        }
+        if !listener.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            listener.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn close_listener(&mut self, io: &mut Io<'_>, id: u64) {
+        let Some(listener) = self.listeners.remove(&id) else { return };
+        self.hosts[listener.node].ports.remove(&listener.addr.port());
+        for socket in listener.ready {
+            self.set_zero_linger(socket);
+            self.close(io, socket);
+        }
+        listener.waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn listener_at(&self, node: usize, addr: SocketAddr) -> Option<u64> {
+        let listens = |listener: &&Listener| {
+            let ip = listener.addr.ip();
+            listener.node == node
+                && listener.addr.port() == addr.port()
+                && (ip == addr.ip() || ip.is_unspecified())
+        };
+        self.listeners.iter().find(|(_, listener)| listens(listener)).map(|(id, _)| *id)
+    }
+
+    // Connecting.
+
+    pub(crate) fn connect(&mut self, io: &mut Io<'_>, node: usize, remote: SocketAddr) -> SocketId {
+        let ip = if remote.ip().is_loopback() { remote.ip() } else { self.hosts[node].ip };
+        let peer_node =
+            if remote.ip().is_loopback() { Some(node) } else { self.host_of(remote.ip()) };
+        let local = SocketAddr::new(ip, self.free_port(node));
+        // An address that nobody has is a black hole: the node stands in for its own peer, but
+        // the attempt number says that nothing ever arrives.
+        let phase = Phase::Connecting(io.now);
+        let socket = Socket::new(node, peer_node.unwrap_or(node), local, remote, phase);
+        let id = self.sockets.insert(socket);
+        match peer_node {
+            Some(peer) => {
+                let arrival = self.travel(io.now, node, peer, 0);
+                io.schedule(arrival, NetEvent::Syn(id, 0));
+            }
+            None => {
+                let timeout = self.config.connect_timeout.as_nanos() as Nanos;
+                io.schedule(io.now + timeout, NetEvent::Syn(id, u32::MAX));
+            }
+        }
+        id
+    }
+
+    pub(crate) fn poll_connected(
+        &mut self,
+        id: SocketId,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let Some(socket) = self.sockets.get_mut(id) else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        if let Some(error) = socket.error.take() {
+            return Poll::Ready(Err(error.into()));
+        }
+        match socket.phase {
+            Phase::Open => Poll::Ready(Ok(socket.local)),
+            Phase::Dead => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Phase::Connecting(_) => {
+                socket.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn syn_arrives(&mut self, io: &mut Io<'_>, id: SocketId, attempt: u32) {
+        let Some(socket) = self.sockets.get(id) else { return };
+        let Phase::Connecting(since) = socket.phase else { return };
+        let (node, peer_node) = (socket.node, socket.peer_node);
+        let (local, remote) = (socket.local, socket.remote);
+        let deadline = since + self.config.connect_timeout.as_nanos() as Nanos;
+        let answered = self.reaches(node, peer_node) && self.reaches(peer_node, node);
+        let listener = self.listener_at(peer_node, remote);
+        let full = listener
+            .is_some_and(|listener| self.listeners[&listener].ready.len() >= self.config.backlog);
+        if attempt == u32::MAX || io.now >= deadline {
+            self.break_off(io, id, io::ErrorKind::TimedOut);
+        } else if !answered || full {
+            let again = io.now + (SYN_RETRY << attempt.min(20));
+            io.schedule(again.min(deadline), NetEvent::Syn(id, attempt + 1));
+        } else if listener.is_none() {
+            let arrival = self.travel(io.now, peer_node, node, 0);
+            io.schedule(arrival, NetEvent::Refused(id));
+        } else {
+            let mut server = Socket::new(peer_node, node, remote, local, Phase::Open);
+            server.peer = Some(id);
+            let server = self.sockets.insert(server);
+            let arrival = self.travel(io.now, peer_node, node, 0);
+            io.schedule(arrival, NetEvent::Established(id, server));
+        }
+    }
+
+    fn established(&mut self, io: &mut Io<'_>, id: SocketId, server: SocketId) {
+        let client = self.sockets.get_mut(id).filter(|s| matches!(s.phase, Phase::Connecting(_)));
+        let Some(client) = client else {
+            // The client has gone meanwhile.
+            self.forget(io, server);
+            return;
+        };
+        client.phase = Phase::Open;
+        client.peer = Some(server);
+        client.wake_writer();
+        let (node, peer_node) = (client.node, client.peer_node);
+        let arrival = self.travel(io.now, node, peer_node, 0);
+        io.recorder.record(io.now, 2, &[node as u64, peer_node as u64]);
+        match self.sockets.get(server).map(|socket| socket.local) {
+            Some(addr) => {
+                let listener = self.listener_at(peer_node, addr).unwrap_or(0);
+                io.schedule(arrival, NetEvent::Accept(listener, server, 0));
+            }
+            None => io.schedule(arrival, NetEvent::Reset(id)),
+        }
+    }
+
+    fn accept_ready(&mut self, io: &mut Io<'_>, listener: u64, id: SocketId, attempt: u32) {
+        let Some(socket) = self.sockets.get(id) else { return };
+        let (node, peer_node) = (socket.node, socket.peer_node);
+        if !self.reaches(peer_node, node) && attempt < 5 {
+            let again = io.now + (SYN_RETRY << attempt);
+            io.schedule(again, NetEvent::Accept(listener, id, attempt + 1));
+            return;
+        }
+        match self.listeners.get_mut(&listener) {
+            Some(listener) => {
+                listener.ready.push_back(id);
+                std::mem::take(&mut listener.waiting).into_iter().for_each(Waker::wake);
+            }
+            None => {
+                self.set_zero_linger(id);
+                self.close(io, id);
+            }
+        }
+    }
+
+    // Sending.
+
+    pub(crate) fn poll_write(
+        &mut self,
+        io: &mut Io<'_>,
+        id: SocketId,
+        bufs: &[io::IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let send_buffer = self.config.send_buffer;
+        let Some(socket) = self.sockets.get_mut(id) else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        if let Some(error) = socket.error.take() {
+            return Poll::Ready(Err(error.into()));
+        }
+        if socket.phase == Phase::Dead || socket.fin_queued {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = send_buffer.saturating_sub(socket.buffered);
+        let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if wanted == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        if room == 0 {
+            socket.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let taken = wanted.min(room);
+        socket.unsent.push_back(gather(bufs, taken));
+        socket.buffered += taken;
+        self.transmit(io, id);
+        Poll::Ready(Ok(taken))
+    }
+
+    /// No more data will be written.
+    pub(crate) fn shutdown(&mut self, io: &mut Io<'_>, id: SocketId) -> io::Result<()> {
+        let Some(socket) = self.sockets.get_mut(id) else { return Ok(()) };
+        if socket.phase != Phase::Open {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        if !socket.fin_queued {
+            socket.fin_queued = true;
+            self.transmit(io, id);
+        }
+        Ok(())
+    }
+
+    /// Puts on the wire what the receiver has room for.
+    fn transmit(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.get(id) else { return };
+        if socket.phase != Phase::Open {
+            return;
+        }
+        let (node, peer_node) = (socket.node, socket.peer_node);
+        let held =
+            socket.peer.and_then(|peer| self.sockets.get(peer)).map_or(0, |p| p.received_bytes);
+        let mut room = self.config.receive_buffer.saturating_sub(held + socket.wire_bytes);
+        loop {
+            let Some(socket) = self.sockets.get_mut(id) else { return };
+            let item = match socket.unsent.front_mut() {
+                Some(_) if room == 0 => {
+                    socket.window_closed = true;
+                    break;
+                }
+                Some(front) if front.len() > room.min(CHUNK) => {
+                    Item::Data(front.split_to(room.min(CHUNK)))
+                }
+                Some(_) => Item::Data(socket.unsent.pop_front().expect("it has a front")),
+                None if socket.fin_queued && !socket.fin_sent => {
+                    socket.fin_sent = true;
+                    Item::Fin
+                }
+                None => break,
+            };
+            let len = if let Item::Data(bytes) = &item { bytes.len() } else { 0 };
+            room -= len;
+            socket.wire_bytes += len;
+            let traffic = &mut self.hosts[node].traffic;
+            traffic.bytes_out += len as u64;
+            traffic.chunks_out += u64::from(len > 0);
+            self.send(io, id, node, peer_node, len, item);
+        }
+        self.schedule_delivery(io, id);
+    }
+
+    fn send(
+        &mut self,
+        io: &mut Io<'_>,
+        id: SocketId,
+        node: usize,
+        peer: usize,
+        len: usize,
+        item: Item,
+    ) {
+        let arrival = self.travel(io.now, node, peer, len);
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        let arrival = arrival.max(socket.last_arrival);
+        socket.last_arrival = arrival;
+        socket.wire.push_back(Segment { arrival, item });
+    }
+
+    fn schedule_delivery(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        if let (Some(front), false) = (socket.wire.front(), socket.delivery_scheduled) {
+            socket.delivery_scheduled = true;
+            let at = front.arrival.max(io.now);
+            io.schedule(at, NetEvent::Deliver(id));
+        }
+    }
+
+    // Arriving.
+
+    pub(crate) fn handle(&mut self, io: &mut Io<'_>, event: NetEvent) {
+        match event {
+            NetEvent::Deliver(id) => self.deliver(io, id),
+            NetEvent::Window(id) => self.window_opens(io, id),
+            NetEvent::Acknowledge(id) => self.acknowledge(io, id),
+            NetEvent::Reset(id) => self.reset_arrives(io, id),
+            NetEvent::Syn(id, attempt) => self.syn_arrives(io, id, attempt),
+            NetEvent::Refused(id) => self.break_off(io, id, io::ErrorKind::ConnectionRefused),
+            NetEvent::Established(id, server) => self.established(io, id, server),
+            NetEvent::Accept(listener, id, attempt) => self.accept_ready(io, listener, id, attempt),
+        }
+    }
+
+    fn deliver(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        socket.delivery_scheduled = false;
+        if socket.phase == Phase::Dead || socket.wire.is_empty() {
+            return;
+        }
+        let (node, peer_node, peer) = (socket.node, socket.peer_node, socket.peer);
+        if !self.reaches(node, peer_node) {
+            return self.stall(io, id);
+        }
+        let returns = self.reaches(peer_node, node);
+        let socket = self.sockets.get_mut(id).expect("it was there");
+        socket.attempts = 0;
+        socket.stalled_since = None;
+        while let Some(socket) = self.sockets.get_mut(id) {
+            if socket.wire.front().is_none_or(|front| front.arrival > io.now) {
+                break;
+            }
+            let segment = socket.wire.pop_front().expect("it has a front");
+            match segment.item {
+                Item::Data(bytes) => {
+                    socket.wire_bytes -= bytes.len();
+                    let len = bytes.len();
+                    if !self.receive(io, peer_node, peer, bytes) {
+                        return self.answer_reset(io, id, returns);
+                    }
+                    self.arrived(io, id, len, returns);
+                }
+                Item::Fin => {
+                    let expected = socket.orphan || socket.fin_received;
+                    match peer.and_then(|peer| self.sockets.get_mut(peer)) {
+                        Some(peer) => {
+                            peer.fin_received = true;
+                            peer.wake_reader();
+                        }
+                        None if expected => {}
+                        None => return self.answer_reset(io, id, returns),
+                    }
+                    io.recorder.record(io.now, 3, &[node as u64, peer_node as u64]);
+                }
+                Item::Reset => {
+                    io.recorder.record(io.now, 4, &[node as u64, peer_node as u64]);
+                    if let Some(peer) = peer {
+                        self.reset_arrives(io, peer);
+                    }
+                }
+            }
+        }
+        self.schedule_delivery(io, id);
+        self.forget_if_done(io, id);
+    }
+
+    /// Hands bytes to the receiving socket; false if there is none any more.
+    fn receive(
+        &mut self,
+        io: &mut Io<'_>,
+        node: usize,
+        id: Option<SocketId>,
+        bytes: Bytes,
+    ) -> bool {
+        let receiver = id.and_then(|id| self.sockets.get_mut(id));
+        let Some(receiver) = receiver.filter(|socket| socket.phase != Phase::Dead) else {
+            return false;
+        };
+        if receiver.orphan {
+            // Nobody will read this, and Linux then gives up what is left to be sent, too.
+            receiver.unsent.clear();
+            receiver.fin_sent = true;
+            return false;
+        }
+        io.recorder.record(
+            io.now,
+            1,
+            &[(receiver.peer_node as u64) << 32 | node as u64, bytes.len() as u64, digest(&bytes)],
+        );
+        receiver.received_bytes += bytes.len();
+        let traffic = &mut self.hosts[node].traffic;
+        traffic.bytes_in += bytes.len() as u64;
+        traffic.chunks_in += 1;
+        receiver.received.push_back(bytes);
+        receiver.wake_reader();
+        true
+    }
+
+    /// `len` bytes of this socket are with the receiver; the send buffer is free of them once
+    /// that is acknowledged, which takes no time unless the way back is blocked.
+    fn arrived(&mut self, io: &mut Io<'_>, id: SocketId, len: usize, returns: bool) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        if returns && socket.unacknowledged == 0 {
+            socket.buffered -= len;
+            socket.wake_writer();
+            return;
+        }
+        if socket.unacknowledged == 0 {
+            socket.unacknowledged_since = io.now;
+            let first = self.config.retransmit_first.as_nanos() as Nanos;
+            io.schedule(io.now + first, NetEvent::Acknowledge(id));
+        }
+        socket.unacknowledged += len;
+    }
+
+    fn acknowledge(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.get(id).filter(|s| s.unacknowledged > 0) else { return };
+        let waited = io.now - socket.unacknowledged_since;
+        if self.reaches(socket.node, socket.peer_node)
+            && self.reaches(socket.peer_node, socket.node)
+        {
+            let socket = self.sockets.get_mut(id).expect("it was there");
+            socket.buffered -= std::mem::take(&mut socket.unacknowledged);
+            socket.wake_writer();
+        } else if waited >= self.config.retransmit_timeout.as_nanos() as Nanos {
+            self.break_off(io, id, io::ErrorKind::TimedOut);
+        } else {
+            let timeout = self.config.retransmit_timeout.as_nanos() as Nanos;
+            let wait = waited.max(1_000_000).min(timeout - waited);
+            io.schedule(io.now + wait, NetEvent::Acknowledge(id));
+        }
+    }
+
+    /// The front of the wire did not get through: it is sent again later, or given up.
+    fn stall(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let first = self.config.retransmit_first.as_nanos() as Nanos;
+        let timeout = self.config.retransmit_timeout.as_nanos() as Nanos;
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        if matches!(socket.wire.back(), Some(Segment { item: Item::Reset, .. })) {
+            // A reset is sent once, and whoever sent it has forgotten the connection.
+            return self.forget(io, id);
+        }
+        let since = *socket.stalled_since.get_or_insert(io.now);
+        let deadline = since + timeout;
+        if io.now >= deadline {
+            return self.break_off(io, id, io::ErrorKind::TimedOut);
+        }
+        let wait = first << socket.attempts.min(20);
+        socket.attempts += 1;
+        socket.delivery_scheduled = true;
+        io.schedule((io.now + wait).min(deadline), NetEvent::Deliver(id));
+    }
+
+    /// Data reached a machine that knows no such connection: it answers with a reset.
+    fn answer_reset(&mut self, io: &mut Io<'_>, id: SocketId, returns: bool) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        let (node, peer_node) = (socket.node, socket.peer_node);
+        if returns {
+            let arrival = self.travel(io.now, peer_node, node, 0);
+            io.schedule(arrival, NetEvent::Reset(id));
+        } else {
+            // The answer is lost: the sender waits in vain and gives up in the end.
+            let timeout = self.config.retransmit_timeout.as_nanos() as Nanos;
+            io.schedule(io.now + timeout, NetEvent::Reset(id));
+        }
+        self.schedule_delivery(io, id);
+    }
+
+    fn reset_arrives(&mut self, io: &mut Io<'_>, id: SocketId) {
+        // As Linux does: after the other side's FIN a reset reads as a broken pipe.
+        let closed = self.sockets.get(id).is_some_and(|socket| socket.fin_received);
+        let kind = if closed { io::ErrorKind::BrokenPipe } else { io::ErrorKind::ConnectionReset };
+        self.break_off(io, id, kind);
+    }
+
+    /// The connection is over on this side; the application learns of it with `kind`.
+    fn break_off(&mut self, io: &mut Io<'_>, id: SocketId, kind: io::ErrorKind) {
+        let Some(socket) = self.sockets.get_mut(id).filter(|s| s.phase != Phase::Dead) else {
+            return;
+        };
+        io.recorder.record(io.now, 5, &[socket.node as u64, socket.peer_node as u64, kind as u64]);
+        socket.phase = Phase::Dead;
+        socket.error = Some(kind);
+        socket.unsent.clear();
+        socket.wire.clear();
+        socket.wire_bytes = 0;
+        socket.unacknowledged = 0;
+        socket.wake_reader();
+        socket.wake_writer();
+        let (orphan, peer) = (socket.orphan, socket.peer);
+        self.open_window_of(io, peer);
+        if orphan {
+            self.forget(io, id);
+        }
+    }
+
+    // Reading.
+
+    /// Copies received bytes into `buf` and says how many; zero means that no more will come.
+    pub(crate) fn poll_read(
+        &mut self,
+        io: &mut Io<'_>,
+        id: SocketId,
+        buf: &mut tokio::io::ReadBuf<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(socket) = self.sockets.get_mut(id) else { return Poll::Ready(Ok(())) };
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if socket.received_bytes == 0 {
+            return match socket.error.take() {
+                Some(error) => Poll::Ready(Err(error.into())),
+                None if socket.fin_received || socket.phase == Phase::Dead => Poll::Ready(Ok(())),
+                None => {
+                    match &mut socket.reader {
+                        Some(waker) => waker.clone_from(cx.waker()),
+                        empty => *empty = Some(cx.waker().clone()),
+                    }
+                    Poll::Pending
+                }
+            };
+        }
+        let mut wanted = socket.received_bytes.min(buf.remaining());
+        if wanted > 1 && self.config.short_read > 0.0 {
+            let draw = self.reads.next_u64();
+            if ((draw >> 32) as f64) < self.config.short_read * (1u64 << 32) as f64 {
+                wanted = 1 + (draw as u32 as usize) % (wanted - 1);
+            }
+        }
+        socket.received_bytes -= wanted;
+        while wanted > 0 {
+            let front = socket.received.front_mut().expect("as many bytes as were counted");
+            if front.len() <= wanted {
+                wanted -= front.len();
+                buf.put_slice(front);
+                socket.received.pop_front();
+            } else {
+                buf.put_slice(&front.split_to(wanted));
+                wanted = 0;
+            }
+        }
+        let room = self.config.receive_buffer.saturating_sub(socket.received_bytes);
+        let (node, peer_node, peer) = (socket.node, socket.peer_node, socket.peer);
+        if room >= self.config.receive_buffer / 4
+            && let Some(id) = peer
+            && let Some(sender) = self.sockets.get_mut(id)
+            && sender.window_closed
+        {
+            sender.window_closed = false;
+            let arrival = self.travel(io.now, node, peer_node, 0);
+            io.schedule(arrival, NetEvent::Window(id));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn window_opens(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.get(id) else { return };
+        if self.reaches(socket.peer_node, socket.node) {
+            self.transmit(io, id);
+        } else {
+            let first = self.config.retransmit_first.as_nanos() as Nanos;
+            io.schedule(io.now + first, NetEvent::Window(id));
+        }
+    }
+
+    /// Lets a sender that waits for room find out that its receiver is gone.
+    fn open_window_of(&mut self, io: &mut Io<'_>, id: Option<SocketId>) {
+        let Some(id) = id else { return };
+        if let Some(sender) = self.sockets.get_mut(id).filter(|sender| sender.window_closed) {
+            sender.window_closed = false;
+            io.schedule(io.now, NetEvent::Window(id));
+        }
+    }
+
+    // Closing.
+
+    pub(crate) fn set_zero_linger(&mut self, id: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.zero_linger = true;
+        }
+    }
+
+    /// The application has let go of the socket. As Linux does: with bytes unread the connection
+    /// is reset; otherwise what was written is still delivered, then the end of it.
+    pub(crate) fn close(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id).filter(|socket| !socket.orphan) else { return };
+        socket.orphan = true;
+        socket.reader = None;
+        socket.writer = None;
+        if socket.phase != Phase::Open {
+            return self.forget(io, id);
+        }
+        let (node, peer_node) = (socket.node, socket.peer_node);
+        if socket.zero_linger || socket.received_bytes > 0 {
+            socket.unsent.clear();
+            socket.received.clear();
+            socket.received_bytes = 0;
+            socket.fin_queued = true;
+            socket.fin_sent = true;
+            let peer = socket.peer;
+            self.send(io, id, node, peer_node, 0, Item::Reset);
+            self.schedule_delivery(io, id);
+            self.open_window_of(io, peer);
+        } else {
+            socket.fin_queued = true;
+            self.transmit(io, id);
+        }
+        self.forget_if_done(io, id);
+    }
+
+    fn forget_if_done(&mut self, io: &mut Io<'_>, id: SocketId) {
+        if self.sockets.get(id).is_some_and(|s| s.orphan && s.fin_sent && s.is_drained()) {
+            self.forget(io, id);
+        }
+    }
+
+    /// Removes a socket without a word to the other side.
+    fn forget(&mut self, io: &mut Io<'_>, id: SocketId) {
+        let Some(socket) = self.sockets.remove(id) else { return };
+        let listening = self.listener_at(socket.node, socket.local).is_some();
+        if !listening {
+            self.hosts[socket.node].ports.remove(&socket.local.port());
+        }
+        self.open_window_of(io, socket.peer);
+    }
+}
+
+/// The first `len` bytes of `bufs` in one piece.
+fn gather(bufs: &[io::IoSlice<'_>], len: usize) -> Bytes {
+    if let Some(first) = bufs.first()
+        && first.len() >= len
+    {
+        return Bytes::copy_from_slice(&first[..len]);
+    }
+    let mut gathered = Vec::with_capacity(len);
+    for buf in bufs {
+        let rest = len - gathered.len();
+        gathered.extend_from_slice(&buf[..buf.len().min(rest)]);
+    }
+    gathered.into()
+}
+
+/// The address of the world itself, on which no process runs.
+pub(crate) const WORLD_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 255, 255, 254));
