@@ -1,7 +1,6 @@
 //! Real nodes as processes: started, killed without warning, started again on the same data.
 
 use std::{
-    fmt::Write as _,
     fs,
     io::{BufRead, BufReader},
     net::TcpListener,
@@ -135,19 +134,35 @@ impl Drop for Cluster {
 
 /// The configuration of one node of a cluster on loopback.
 fn node_config(folder: &Path, number: usize, stomp: &[u16], link: &[u16], slots: u32) -> String {
-    let mut text = format!(
-        "node = \"n{0}\"\ncluster = \"tests\"\ndata = {1:?}\n\n[listen]\nstomp = \"127.0.0.1:{2}\"\nlink = \"127.0.0.1:{3}\"\n\n[placement]\nslots = {slots}\nreplicas = {4}\n",
-        number + 1,
-        folder.join(format!("n{}", number + 1)).display().to_string(),
-        stomp[number],
-        link[number],
-        link.len().min(3),
-    );
-    for (member, port) in link.iter().enumerate() {
-        write!(text, "\n[[members]]\nname = \"n{}\"\nlink = \"127.0.0.1:{port}\"\n", member + 1)
-            .expect("writing to a string");
-    }
-    text
+    let name = |number: usize| format!("n{}", number + 1);
+    let members: Vec<_> = link
+        .iter()
+        .enumerate()
+        .map(|(member, port)| {
+            format!("{{ name = \"{}\", link = \"127.0.0.1:{port}\" }}", name(member))
+        })
+        .collect();
+    format!(
+        r#"
+[node]
+name = "{name}"
+data_dir = {data:?}
+
+[listen]
+stomp = "127.0.0.1:{stomp}"
+link = "127.0.0.1:{link}"
+
+[cluster]
+name = "tests"
+slots = {slots}
+members = [{members}]
+"#,
+        name = name(number),
+        data = folder.join(name(number)).display().to_string(),
+        stomp = stomp[number],
+        link = link[number],
+        members = members.join(", "),
+    )
 }
 
 /// Ports that were free a moment ago.
