@@ -18,12 +18,15 @@ mod node;
 mod placement;
 mod row;
 mod slot;
+mod split;
 pub mod strategies;
 mod strategy;
+pub mod theory;
 
 pub use error::PlacementError;
 pub use hash::{HashFunction, NameHasher, UnknownHashFunction};
 pub use node::{Node, NodeIndex, NodeState, Nodes};
 pub use placement::{Epoch, Placement};
 pub use slot::{SlotCount, SlotId};
+pub use split::Split;
 pub use strategy::{Parameters, Strategy, StrategyKind};
