@@ -1,0 +1,162 @@
+//! What a journal should hold, kept the simplest way there is.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use paceline_store::{Durable, Entry, GroupId, Journal};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelGroup {
+    pub start: u64,
+    pub log: Vec<Bytes>,
+    pub retained: BTreeMap<u64, Bytes>,
+    pub purged: Bytes,
+    pub vote: Bytes,
+    pub snapshot: Option<Bytes>,
+}
+
+pub type Model = BTreeMap<u64, ModelGroup>;
+
+/// One thing done to the journal.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Append { group: u64, lengths: Vec<usize> },
+    Truncate { group: u64, back: u64 },
+    Purge { group: u64, leave: u64, keep_every: u64 },
+    Vote { group: u64, vote: u8 },
+    Retain { group: u64, ahead: u64, length: usize },
+    Reset { group: u64 },
+}
+
+pub fn op() -> impl Strategy<Value = Op> {
+    let group = 0u64..4;
+    prop_oneof![
+        8 => (group.clone(), prop::collection::vec(0usize..120, 1..4))
+            .prop_map(|(group, lengths)| Op::Append { group, lengths }),
+        2 => (group.clone(), 0u64..4).prop_map(|(group, back)| Op::Truncate { group, back }),
+        2 => (group.clone(), 0u64..3, 1u64..4)
+            .prop_map(|(group, leave, keep_every)| Op::Purge { group, leave, keep_every }),
+        2 => (group.clone(), any::<u8>()).prop_map(|(group, vote)| Op::Vote { group, vote }),
+        1 => (group.clone(), 0u64..3, 0usize..90)
+            .prop_map(|(group, ahead, length)| Op::Retain { group, ahead, length }),
+        1 => group.prop_map(|group| Op::Reset { group }),
+    ]
+}
+
+/// A payload that differs from every other one.
+fn payload(serial: &mut u64, length: usize) -> Bytes {
+    *serial += 1;
+    let bytes = serial.to_le_bytes().into_iter().chain((0..length).map(|at| (at % 251) as u8 + 1));
+    bytes.collect()
+}
+
+/// Does the same to the journal and to the model. Adds the model's state after every record.
+pub fn apply(journal: &Journal, states: &mut Vec<Model>, serial: &mut u64, op: &Op) -> Durable {
+    let mut model = states.last().expect("there is a first state").clone();
+    let mut group = |id: &u64| model.entry(*id).or_default().clone();
+    let handle = |id: &u64| journal.group(GroupId(*id));
+    let (id, durable, last) = match op {
+        Op::Append { group: id, lengths } => {
+            let mut state = group(id);
+            let mut entries = Vec::new();
+            let before = states.len();
+            for length in lengths {
+                let payload = payload(serial, *length);
+                let index = state.start + state.log.len() as u64;
+                state.log.push(payload.clone());
+                entries.push(Entry { index, payload });
+                let mut model = model.clone();
+                model.insert(*id, state.clone());
+                states.push(model);
+            }
+            assert!(states.len() > before);
+            return handle(id).append(&entries).expect("appended");
+        }
+        Op::Truncate { group: id, back } => {
+            let mut state = group(id);
+            let keep = (state.log.len() as u64).saturating_sub(*back);
+            state.log.truncate(keep as usize);
+            (id, handle(id).truncate(state.start + keep), state)
+        }
+        Op::Purge { group: id, leave, keep_every } => {
+            let mut state = group(id);
+            let gone = (state.log.len() as u64).saturating_sub(*leave);
+            let start = state.start + gone;
+            for (index, payload) in (state.start..).zip(state.log.drain(..gone as usize)) {
+                state.retained.entry(index).or_insert(payload);
+            }
+            let leaving = state.start..start;
+            state.retained.retain(|index, _| !leaving.contains(index) || index % keep_every == 0);
+            state.start = start;
+            state.purged = Bytes::from(format!("purged below {start}"));
+            let keep = |index: u64| index.is_multiple_of(*keep_every);
+            (id, handle(id).purge(start, state.purged.clone(), keep), state)
+        }
+        Op::Vote { group: id, vote } => {
+            let mut state = group(id);
+            state.vote = Bytes::from(vec![*vote; 9]);
+            (id, handle(id).save_vote(state.vote.clone()), state)
+        }
+        Op::Retain { group: id, ahead, length } => {
+            let mut state = group(id);
+            let payload = payload(serial, *length);
+            let index = state.start + state.log.len() as u64 + ahead;
+            state.retained.insert(index, payload.clone());
+            (id, handle(id).retain(&[Entry { index, payload }]), state)
+        }
+        Op::Reset { group: id } => (id, handle(id).reset(), ModelGroup::default()),
+    };
+    model.insert(*id, last);
+    states.push(model);
+    durable.expect("submitted")
+}
+
+/// What the journal holds, in the model's words. Groups that hold nothing are left out.
+pub async fn observe(journal: &Journal) -> Model {
+    let mut model = Model::new();
+    for id in journal.groups() {
+        let group = journal.group(id);
+        let range = group.range();
+        let log = group.read(range.clone(), u64::MAX).await.expect("the log is read");
+        assert!(log.iter().map(|entry| entry.index).eq(range.clone()), "the log has no gaps");
+        let mut retained = BTreeMap::new();
+        for index in group.retained() {
+            if range.contains(&index) {
+                continue;
+            }
+            retained.insert(index, group.read_entry(index).await.expect("a retained entry"));
+        }
+        let state = ModelGroup {
+            start: range.start,
+            log: log.into_iter().map(|entry| entry.payload).collect(),
+            retained,
+            purged: group.purged(),
+            vote: group.vote(),
+            snapshot: group.load_snapshot().await.expect("the snapshot is read"),
+        };
+        model.insert(id.0, state);
+    }
+    model
+}
+
+/// Whether the journal holds this: everything the model has, and of retained entries perhaps some
+/// that were let go of since.
+pub fn holds(found: &Model, wanted: &Model) -> bool {
+    let none = ModelGroup::default();
+    let ids = found.keys().chain(wanted.keys());
+    ids.into_iter().all(|id| {
+        let (found, wanted) = (found.get(id).unwrap_or(&none), wanted.get(id).unwrap_or(&none));
+        let bare = |group: &ModelGroup| ModelGroup { retained: BTreeMap::new(), ..group.clone() };
+        let (mut bare_found, mut bare_wanted) = (bare(found), bare(wanted));
+        if wanted.log.is_empty() && wanted.purged.is_empty() {
+            // Where an empty log begins that was never purged means nothing.
+            (bare_found.start, bare_wanted.start) = (0, 0);
+        }
+        let log = wanted.start..wanted.start + wanted.log.len() as u64;
+        bare_found == bare_wanted
+            && wanted.retained.iter().all(|(index, payload)| {
+                log.contains(index) || found.retained.get(index) == Some(payload)
+            })
+    })
+}
