@@ -3,5 +3,11 @@
 //! A listener hands each connection a [`router::ConnectionHandle`]; the router finds the shard of
 //! every destination and its leader; a shard is a Raft group whose log is the message store.
 
+pub mod cluster;
 pub mod config;
+pub mod costs;
+pub mod link;
+pub mod node;
+pub mod replication;
 pub mod router;
+pub mod shard;

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::shard::{Content, MessageRef};
@@ -22,7 +23,7 @@ impl fmt::Display for ConsumerKey {
 }
 
 /// A message that lives in one leader's memory, or one subscriber's copy of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VolatileId {
     /// The leader's term: a late settlement can not meet a later leader's message.
     pub term: u64,
@@ -31,7 +32,7 @@ pub struct VolatileId {
 }
 
 /// What is delivered and settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MessageKey {
     /// A message of the replicated state.
     Stored(MessageRef),

@@ -1,0 +1,359 @@
+//! One established connection between two nodes: its reader, its writer, and the requests and
+//! streams that share it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::{Bytes, BytesMut};
+use paceline_runtime::{cpu, net::TcpStream, task, time};
+use paceline_wire::link::{self as wire, BodyKind, Frame, Hello};
+use serde::Serialize;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::oneshot,
+};
+
+use super::{
+    Identity, LinkError, PeerId, Service, Timings,
+    outbox::{Lane, Outbox},
+    stream::{Registered, Stream},
+};
+use crate::costs;
+
+/// How much a reader asks the socket for at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// What reader, writer and users of a connection share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) outbox: Outbox,
+    /// `None` once the connection is closed, so that nobody registers on a dead one.
+    tables: Mutex<Option<Tables>>,
+    next_id: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    requests: BTreeMap<u64, oneshot::Sender<Bytes>>,
+    streams: BTreeMap<u64, Registered>,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self { tables: Mutex::new(Some(Tables::default())), ..Self::default() }
+    }
+
+    fn with_tables<R>(&self, f: impl FnOnce(&mut Tables) -> R) -> Option<R> {
+        self.tables.lock().expect("no holder panics").as_mut().map(f)
+    }
+
+    /// Whether the stream was still known.
+    pub(super) fn forget_stream(&self, id: u64) -> bool {
+        let entry = self.with_tables(|tables| tables.streams.remove(&id)).flatten();
+        entry.is_some_and(|entry| {
+            entry.window.close();
+            true
+        })
+    }
+
+    fn close(&self) {
+        self.outbox.close();
+        let tables = self.tables.lock().expect("no holder panics").take();
+        for entry in tables.into_iter().flat_map(|tables| tables.streams.into_values()) {
+            entry.window.close();
+        }
+    }
+}
+
+/// A connection that this node has dialled: it asks, the peer answers.
+#[derive(Debug)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    peer: PeerId,
+}
+
+impl Connection {
+    /// Who is at the other end.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// Sends a request and waits for the answer's bytes. Dropping the future forgets the answer.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] when the connection ends first; the request may have been carried out.
+    pub async fn request<T: Serialize>(&self, value: &T) -> Result<Bytes, LinkError> {
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        self.shared
+            .with_tables(|tables| tables.requests.insert(id, answer))
+            .ok_or(LinkError::Closed)?;
+        let _forget = Forget { shared: &self.shared, id };
+        self.shared
+            .outbox
+            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Request, id, value, out))
+            .ok_or(LinkError::Closed)??;
+        answered.await.map_err(|_| LinkError::Closed)
+    }
+
+    /// Opens a stream; `value` says what for.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] when the connection has ended.
+    pub fn open<T: Serialize>(&self, value: &T) -> Result<Stream, LinkError> {
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let (stream, registered) = Stream::new(id, self.shared.clone());
+        self.shared
+            .with_tables(|tables| tables.streams.insert(id, registered))
+            .ok_or(LinkError::Closed)?;
+        self.shared
+            .outbox
+            .push(Lane::Bulk, |out| wire::encode_value(BodyKind::Open, id, value, out))
+            .ok_or(LinkError::Closed)??;
+        Ok(stream)
+    }
+}
+
+struct Forget<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.with_tables(|tables| tables.requests.remove(&self.id));
+    }
+}
+
+/// Answers one request. Dropping it unused leaves the peer waiting until its own timeout.
+#[derive(Debug)]
+pub struct Reply {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Reply {
+    /// Sends the answer. A peer that is gone gets none.
+    pub fn send<T: Serialize>(self, value: &T) {
+        let result = self
+            .shared
+            .outbox
+            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Response, self.id, value, out));
+        if let Some(Err(error)) = result {
+            tracing::error!(%error, "cannot answer a request of a peer");
+        }
+    }
+}
+
+/// Exchanges hellos on a connection that this node dialled and runs it until it ends. `up` is
+/// called with the connection once it is usable.
+pub(super) async fn run_dialled(
+    socket: TcpStream,
+    identity: &Identity,
+    expected: u64,
+    timings: &Timings,
+    up: impl FnOnce(Arc<Connection>),
+) -> Result<(), LinkError> {
+    let (mut reader, mut writer) = socket.into_split();
+    let mut input = BytesMut::with_capacity(READ_BYTES);
+    let hello = time::timeout(timings.connect, async {
+        send_hello(&mut writer, identity).await?;
+        receive_hello(&mut reader, &mut input).await
+    })
+    .await
+    .map_err(|_| LinkError::Timeout)??;
+    identity.check(&hello)?;
+    if hello.node != expected {
+        return Err(LinkError::OtherNode { expected, found: hello.node });
+    }
+    let shared = Arc::new(Shared::new());
+    let peer = PeerId { node: hello.node, incarnation: hello.incarnation };
+    up(Arc::new(Connection { shared: shared.clone(), peer }));
+    let _ping = AbortOnDrop(task::spawn(ping(shared.clone(), timings.ping_every)));
+    run(reader, writer, input, shared, timings, |_, _| Err(LinkError::Unexpected)).await
+}
+
+/// Exchanges hellos on a connection that a peer dialled and serves it until it ends.
+pub(super) async fn run_accepted<S: Service>(
+    socket: TcpStream,
+    identity: &Identity,
+    timings: &Timings,
+    service: &Arc<S>,
+) -> Result<(), LinkError> {
+    let (mut reader, mut writer) = socket.into_split();
+    let mut input = BytesMut::with_capacity(READ_BYTES);
+    let hello = time::timeout(timings.connect, async {
+        let hello = receive_hello(&mut reader, &mut input).await?;
+        // Answered even when it does not fit, so that the peer can say why.
+        send_hello(&mut writer, identity).await?;
+        Ok::<_, LinkError>(hello)
+    })
+    .await
+    .map_err(|_| LinkError::Timeout)??;
+    identity.check(&hello)?;
+    let peer = PeerId { node: hello.node, incarnation: hello.incarnation };
+    let shared = Arc::new(Shared::new());
+    let serve = |frame: Frame, shared: &Arc<Shared>| {
+        match frame {
+            Frame::Request { id, body } => {
+                service.request(peer, body, Reply { shared: shared.clone(), id });
+            }
+            Frame::Open { stream, body } => {
+                let (end, registered) = Stream::new(stream, shared.clone());
+                shared.with_tables(|tables| tables.streams.insert(stream, registered));
+                service.open(peer, body, end);
+            }
+            _ => return Err(LinkError::Unexpected),
+        }
+        Ok(())
+    };
+    run(reader, writer, input, shared, timings, serve).await
+}
+
+/// Reads and writes until either fails, then closes whatever still uses the connection.
+async fn run<R, W>(
+    reader: R,
+    writer: W,
+    input: BytesMut,
+    shared: Arc<Shared>,
+    timings: &Timings,
+    serve: impl FnMut(Frame, &Arc<Shared>) -> Result<(), LinkError>,
+) -> Result<(), LinkError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let close = CloseOnDrop(shared.clone());
+    let writing = task::spawn(write(writer, shared.clone()));
+    let _writing = AbortOnDrop(writing);
+    let result = read(reader, input, &shared, timings, serve).await;
+    drop(close);
+    result
+}
+
+struct CloseOnDrop(Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct AbortOnDrop<T>(task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn read<R: AsyncRead + Unpin>(
+    mut reader: R,
+    mut input: BytesMut,
+    shared: &Arc<Shared>,
+    timings: &Timings,
+    mut serve: impl FnMut(Frame, &Arc<Shared>) -> Result<(), LinkError>,
+) -> Result<(), LinkError> {
+    loop {
+        let mut frames = 0;
+        while let Some(frame) = wire::decode(&mut input)? {
+            frames += 1;
+            match frame {
+                Frame::Ping => {
+                    shared.outbox.push(Lane::Urgent, |out| wire::encode(&Frame::Pong, out));
+                }
+                Frame::Pong => {}
+                Frame::Response { id, body } => {
+                    let waiting = shared.with_tables(|tables| tables.requests.remove(&id));
+                    if let Some(answer) = waiting.flatten() {
+                        // The asker may have given up.
+                        let _ = answer.send(body);
+                    }
+                }
+                Frame::Data { stream, body } => {
+                    shared.with_tables(|tables| {
+                        if let Some(entry) = tables.streams.get(&stream) {
+                            let _ = entry.incoming.send(body);
+                        }
+                    });
+                }
+                Frame::Credit { stream, bytes } => {
+                    shared.with_tables(|tables| {
+                        if let Some(entry) = tables.streams.get(&stream) {
+                            entry.window.widen(bytes);
+                        }
+                    });
+                }
+                Frame::Close { stream } => {
+                    shared.forget_stream(stream);
+                }
+                Frame::Hello(_) => return Err(LinkError::Unexpected),
+                other @ (Frame::Request { .. } | Frame::Open { .. }) => serve(other, shared)?,
+            }
+        }
+        if frames > 0 {
+            cpu::charge(costs::LINK_FRAME * frames).await;
+        }
+        input.reserve(READ_BYTES);
+        let read = time::timeout(timings.silent_after, reader.read_buf(&mut input));
+        match read.await {
+            Err(_) => return Err(LinkError::Timeout),
+            Ok(Err(error)) => return Err(LinkError::Io(error)),
+            Ok(Ok(0)) => return Err(LinkError::Closed),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, shared: Arc<Shared>) {
+    while let Some(piece) = shared.outbox.next().await {
+        if writer.write_all(&piece).await.is_err() || writer.flush().await.is_err() {
+            break;
+        }
+    }
+    // Ends the connection's users at once; the reader learns of it from the socket or by silence.
+    shared.close();
+    let _ = writer.shutdown().await;
+}
+
+async fn ping(shared: Arc<Shared>, every: time::Duration) {
+    loop {
+        time::sleep(every).await;
+        if shared.outbox.push(Lane::Urgent, |out| wire::encode(&Frame::Ping, out)).is_none() {
+            return;
+        }
+    }
+}
+
+async fn send_hello<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    identity: &Identity,
+) -> Result<(), LinkError> {
+    let mut out = BytesMut::new();
+    wire::encode(&Frame::Hello(identity.hello()), &mut out);
+    writer.write_all(&out).await?;
+    writer.flush().await?;
+    Ok(())
+}
+
+async fn receive_hello<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut BytesMut,
+) -> Result<Hello, LinkError> {
+    loop {
+        match wire::decode(input)? {
+            Some(Frame::Hello(hello)) => return Ok(hello),
+            Some(_) => return Err(LinkError::Unexpected),
+            None if input.len() > READ_BYTES => return Err(LinkError::Unexpected),
+            None => {}
+        }
+        if reader.read_buf(input).await? == 0 {
+            return Err(LinkError::Closed);
+        }
+    }
+}

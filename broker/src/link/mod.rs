@@ -1,0 +1,263 @@
+//! Links: how nodes talk to each other.
+//!
+//! Every node dials every other node and asks over the connection it dialled, so between two nodes
+//! there is one connection for each direction of asking. It is dialled again, with growing pauses,
+//! for as long as the node lives. Everything between two nodes shares it: the Raft messages of all
+//! shards as requests, the traffic of shard clients as streams.
+
+mod connection;
+mod outbox;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use paceline_runtime::{
+    net::{self, TcpListener, TcpStream},
+    task, time,
+};
+use paceline_wire::link::{EncodeError, FrameError, Hello, PROTOCOL_VERSION};
+use thiserror::Error;
+use time::Duration;
+use tokio::sync::watch;
+
+pub use connection::{Connection, Reply};
+pub use stream::{Stream, StreamReceiver, StreamSender};
+
+/// A node of the cluster, at one of its lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId {
+    /// The node's number.
+    pub node: u64,
+    /// Grows with each start of the node.
+    pub incarnation: u64,
+}
+
+/// What this node says of itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The cluster's name; nodes of other clusters are refused.
+    pub cluster: Arc<str>,
+    /// This node's number.
+    pub node: u64,
+    /// Grows with each start.
+    pub incarnation: u64,
+}
+
+impl Identity {
+    fn hello(&self) -> Hello {
+        Hello {
+            version: PROTOCOL_VERSION,
+            cluster: self.cluster.to_string(),
+            node: self.node,
+            incarnation: self.incarnation,
+        }
+    }
+
+    fn check(&self, hello: &Hello) -> Result<(), LinkError> {
+        if hello.version != PROTOCOL_VERSION {
+            return Err(LinkError::Version(hello.version));
+        }
+        if *hello.cluster != *self.cluster {
+            return Err(LinkError::OtherCluster(hello.cluster.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// The times of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// How long connecting and the exchange of hellos may take.
+    pub connect: Duration,
+    /// How often an idle link shows that it lives.
+    pub ping_every: Duration,
+    /// A link that was silent for so long is given up.
+    pub silent_after: Duration,
+    /// The first pause before dialling again; it doubles up to [`Self::redial_at_most`].
+    pub redial_after: Duration,
+    /// The longest pause before dialling again.
+    pub redial_at_most: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            ping_every: Duration::from_millis(500),
+            silent_after: Duration::from_secs(3),
+            redial_after: Duration::from_millis(50),
+            redial_at_most: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a link failed.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// The connection has ended, or there is none.
+    #[error("not connected")]
+    Closed,
+    /// The peer did not answer or was silent for too long.
+    #[error("the peer is silent")]
+    Timeout,
+    /// The socket failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The peer sent bytes that are no frame.
+    #[error("malformed frame: {0}")]
+    Frame(#[from] FrameError),
+    /// Something too large was to be sent.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The peer sent a frame out of turn.
+    #[error("the peer sent a frame out of turn")]
+    Unexpected,
+    /// The peer runs another version.
+    #[error("the peer speaks version {0} of the link protocol, this node {PROTOCOL_VERSION}")]
+    Version(u16),
+    /// The peer belongs to another cluster.
+    #[error("the peer belongs to cluster `{0}`")]
+    OtherCluster(String),
+    /// Another node answers at a node's address.
+    #[error(
+        "node {found} answers at the address of node {expected}; check the addresses in `nodes`"
+    )]
+    OtherNode {
+        /// Who was meant.
+        expected: u64,
+        /// Who answered.
+        found: u64,
+    },
+}
+
+/// Serves what peers ask. Neither method may block; work goes into tasks.
+pub trait Service: Send + Sync + 'static {
+    /// A request came in.
+    fn request(self: &Arc<Self>, from: PeerId, body: Bytes, reply: Reply);
+
+    /// A peer opened a stream; `body` says what for.
+    fn open(self: &Arc<Self>, from: PeerId, body: Bytes, stream: Stream);
+}
+
+/// Accepts the links that peers dial, until it is cancelled.
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    identity: Identity,
+    timings: Timings,
+    service: Arc<S>,
+) {
+    let mut connections = task::JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((socket, from)) => {
+                    let _ = socket.set_nodelay(true);
+                    let (identity, service) = (identity.clone(), service.clone());
+                    connections.spawn(async move {
+                        let ended =
+                            connection::run_accepted(socket, &identity, &timings, &service).await;
+                        if let Err(error) = ended {
+                            tracing::debug!(%from, %error, "an accepted link ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: others must end before more can begin.
+                    tracing::warn!(%error, "cannot accept a link");
+                    time::sleep(timings.redial_after).await;
+                }
+            },
+        }
+    }
+}
+
+/// This node's side of the link to one other node. Cheap to clone; when the last clone goes, so
+/// does the link.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    inner: Arc<PeerInner>,
+}
+
+#[derive(Debug)]
+struct PeerInner {
+    node: u64,
+    current: watch::Receiver<Option<Arc<Connection>>>,
+    dialler: task::JoinHandle<()>,
+}
+
+impl Drop for PeerInner {
+    fn drop(&mut self) {
+        self.dialler.abort();
+    }
+}
+
+impl Peer {
+    /// Begins to dial node `node` at `address`, a `host:port`.
+    pub fn dial(node: u64, address: String, identity: Identity, timings: Timings) -> Self {
+        let (up, current) = watch::channel(None);
+        let dialler = task::spawn(async move {
+            let mut pause = timings.redial_after;
+            let mut last_error = String::new();
+            loop {
+                let result = dial_once(node, &address, &identity, &timings, |connection| {
+                    pause = timings.redial_after;
+                    last_error.clear();
+                    tracing::info!(node, address, "linked");
+                    up.send_replace(Some(connection));
+                })
+                .await;
+                if up.send_replace(None).is_some() {
+                    tracing::info!(node, address, "link lost");
+                }
+                if let Err(error) = result {
+                    let error = error.to_string();
+                    // Said once for each reason, not at each attempt.
+                    if error != last_error {
+                        tracing::info!(node, address, error, "no link yet");
+                        last_error = error;
+                    }
+                }
+                time::sleep(pause).await;
+                pause = (pause * 2).min(timings.redial_at_most);
+            }
+        });
+        Self { inner: Arc::new(PeerInner { node, current, dialler }) }
+    }
+
+    /// The node at the other end.
+    pub fn node(&self) -> u64 {
+        self.inner.node
+    }
+
+    /// The present connection, if there is one.
+    pub fn connection(&self) -> Option<Arc<Connection>> {
+        self.inner.current.borrow().clone()
+    }
+
+    /// Tells when the link comes and goes.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Connection>>> {
+        self.inner.current.clone()
+    }
+}
+
+async fn dial_once(
+    node: u64,
+    address: &str,
+    identity: &Identity,
+    timings: &Timings,
+    up: impl FnOnce(Arc<Connection>),
+) -> Result<(), LinkError> {
+    let socket = time::timeout(timings.connect, async {
+        let address = net::resolve(address).await?;
+        TcpStream::connect(address).await
+    })
+    .await
+    .map_err(|_| LinkError::Timeout)??;
+    let _ = socket.set_nodelay(true);
+    connection::run_dialled(socket, identity, node, timings, up).await
+}

@@ -1,0 +1,36 @@
+//! What nodes ask of each other over links.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{replication::RaftRequest, shard::channel::OpenChannel};
+
+/// A request.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// For a group's replica on the receiving node; answered by what
+    /// `AppendAnswer` and its like says.
+    Raft {
+        /// The group.
+        group: u32,
+        /// What.
+        request: RaftRequest,
+    },
+    /// The sender leads the group and wants the receiver to: it should stand for election at once.
+    /// Answered by `()`.
+    TakeOver {
+        /// The group.
+        group: u32,
+    },
+    /// Answered by a `Status`.
+    Status {
+        /// Whether to compute digests of the state, which takes time.
+        verify: bool,
+    },
+}
+
+/// What a stream is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum OpenStream {
+    /// A channel to a shard's leader.
+    Channel(OpenChannel),
+}

@@ -1,0 +1,314 @@
+//! What a node's client of a shard and the shard's leader say to each other, in the same process or
+//! over a link.
+//!
+//! Both directions are ordered. A channel lasts as long as the leadership at its far end and the
+//! link under it; what it was used for is taken up again on the next one.
+
+use std::sync::Arc;
+
+use paceline_core::{
+    Destination, Message,
+    dispatch::{MessageKey, VolatileId},
+    operation::Settlement,
+    shard::{Command, Outcome, SessionId},
+};
+use paceline_runtime::task;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::link::{Stream, StreamReceiver, StreamSender};
+
+/// A message over a link is cut into frames of about this many bytes.
+const FRAME_BYTES: usize = 128 << 10;
+
+/// What a shard's client says. Numbers called `number` are the channel's own, count up from any
+/// beginning, and are answered by [`FromLeader::Answer`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToLeader {
+    /// A command for the log.
+    Command {
+        /// Its place in the session.
+        seq: u64,
+        /// It.
+        command: Command,
+        /// For each message that the command settles, the consumer that held it.
+        holders: Vec<u64>,
+    },
+    /// A message for the leader's memory only.
+    Publish {
+        /// The answer carries it.
+        number: u64,
+        /// It.
+        message: Arc<Message>,
+    },
+    /// A consumer wants messages.
+    Attach {
+        /// The answer carries it.
+        number: u64,
+        /// Unique in the client's node.
+        consumer: u64,
+        /// What it wants; perhaps a pattern.
+        source: Destination,
+        /// The most messages it may hold.
+        prefetch: u32,
+    },
+    /// A consumer is gone. What it holds is given back.
+    Detach {
+        /// The answer carries it.
+        number: u64,
+        /// As attached.
+        consumer: u64,
+    },
+    /// Ends deliveries of messages that are in no log.
+    Settle {
+        /// The answer carries it.
+        number: u64,
+        /// Who holds them.
+        consumer: u64,
+        /// Which.
+        messages: Vec<VolatileId>,
+        /// How.
+        how: Settlement,
+    },
+}
+
+/// What a shard's leader says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromLeader {
+    /// This node does not lead the shard (any more). The channel ends.
+    NotLeader {
+        /// The node that does, if that is known.
+        leader: Option<u64>,
+    },
+    /// This node leads the shard and takes what is said on the channel.
+    Serving {
+        /// Since when, as a term.
+        term: u64,
+    },
+    /// How commands ended.
+    Outcomes(Vec<(u64, Outcome)>),
+    /// The end of something that concerns the leader's memory only.
+    Answer {
+        /// As asked.
+        number: u64,
+        /// Or why not.
+        result: Result<(), String>,
+    },
+    /// A message for a consumer.
+    Deliver(Delivered),
+}
+
+/// A message handed to a consumer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Delivered {
+    /// As attached.
+    pub consumer: u64,
+    /// Names it when it is settled.
+    pub key: MessageKey,
+    /// It.
+    pub message: Arc<Message>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How many deliveries were rejected or released before.
+    pub redelivery_count: u32,
+}
+
+/// What opens a channel over a link.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct OpenChannel {
+    /// The shard.
+    pub slot: u32,
+    /// The client's.
+    pub session: SessionId,
+}
+
+/// A client's end of a channel.
+#[derive(Debug)]
+pub struct Channel {
+    /// Towards the leader.
+    pub to: ChannelSender,
+    /// From the leader; ends with the channel.
+    pub from: mpsc::UnboundedReceiver<FromLeader>,
+}
+
+/// The way to the leader.
+#[derive(Debug)]
+pub enum ChannelSender {
+    /// In this process.
+    Local(LocalSender),
+    /// Over a link.
+    Remote(mpsc::UnboundedSender<ToLeader>),
+}
+
+impl ChannelSender {
+    /// Sends; what is sent on a channel that has ended is lost, as its receiver will tell.
+    pub fn send(&self, message: ToLeader) {
+        match self {
+            ChannelSender::Local(sender) => sender.send(message),
+            ChannelSender::Remote(sender) => drop(sender.send(message)),
+        }
+    }
+}
+
+/// What a leader's task hears of its channels.
+#[derive(Debug)]
+pub enum Input {
+    /// A new one.
+    Opened {
+        /// Names it from now on.
+        channel: u64,
+        /// Whose it is.
+        session: SessionId,
+        /// The way to the client. Dropping it ends the channel.
+        reply: mpsc::UnboundedSender<FromLeader>,
+    },
+    /// The client said something.
+    Said {
+        /// On which one.
+        channel: u64,
+        /// What.
+        message: ToLeader,
+    },
+    /// The client or its link is gone.
+    Closed {
+        /// Which one.
+        channel: u64,
+    },
+}
+
+/// The way to a leader's task in this process. Dropping it closes the channel.
+#[derive(Debug)]
+pub struct LocalSender {
+    channel: u64,
+    inbox: mpsc::UnboundedSender<Input>,
+}
+
+impl LocalSender {
+    fn send(&self, message: ToLeader) {
+        // A task that has ended has dropped its replies, which is how the client hears of it.
+        let _ = self.inbox.send(Input::Said { channel: self.channel, message });
+    }
+}
+
+impl Drop for LocalSender {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Input::Closed { channel: self.channel });
+    }
+}
+
+/// Opens a channel to a leader's task in this process. `channel` must be unique for the task.
+pub fn open_local(
+    inbox: &mpsc::UnboundedSender<Input>,
+    channel: u64,
+    session: SessionId,
+) -> Channel {
+    let (reply, from) = mpsc::unbounded_channel();
+    // A task that has ended drops the reply, and the receiver ends.
+    let _ = inbox.send(Input::Opened { channel, session, reply });
+    Channel { to: ChannelSender::Local(LocalSender { channel, inbox: inbox.clone() }), from }
+}
+
+/// Carries a channel to this node's leader task over a stream that a peer has opened.
+pub fn serve_remote(stream: Stream, channel: Channel) {
+    let Channel { to, from } = channel;
+    let (outgoing_ends, outgoing_ended) = oneshot::channel::<()>();
+    task::spawn(async move {
+        send_all(stream.sender, from).await;
+        drop(outgoing_ends);
+    });
+    task::spawn(receive_all(stream.receiver, outgoing_ended, move |message| {
+        to.send(message);
+        true
+    }));
+}
+
+/// The client's end of a channel over a stream to the leader's node.
+pub fn open_remote(stream: Stream) -> Channel {
+    let (to, outgoing) = mpsc::unbounded_channel();
+    let (incoming, from) = mpsc::unbounded_channel();
+    let (outgoing_ends, outgoing_ended) = oneshot::channel::<()>();
+    task::spawn(async move {
+        send_all(stream.sender, outgoing).await;
+        drop(outgoing_ends);
+    });
+    task::spawn(receive_all(stream.receiver, outgoing_ended, move |message| {
+        incoming.send(message).is_ok()
+    }));
+    Channel { to: ChannelSender::Remote(to), from }
+}
+
+/// Something with a size, to cut frames by.
+trait Sized {
+    fn bytes(&self) -> usize;
+}
+
+impl Sized for ToLeader {
+    fn bytes(&self) -> usize {
+        match self {
+            ToLeader::Command { command, .. } => super::command_bytes(command),
+            ToLeader::Publish { message, .. } => message.footprint(),
+            _ => 64,
+        }
+    }
+}
+
+impl Sized for FromLeader {
+    fn bytes(&self) -> usize {
+        match self {
+            FromLeader::Deliver(delivered) => delivered.message.footprint(),
+            FromLeader::Outcomes(outcomes) => 16 * outcomes.len(),
+            _ => 64,
+        }
+    }
+}
+
+async fn send_all<T: Serialize + Sized>(
+    sender: StreamSender,
+    mut messages: mpsc::UnboundedReceiver<T>,
+) {
+    let mut waiting = Vec::new();
+    while messages.recv_many(&mut waiting, 1024).await > 0 {
+        let mut rest = &waiting[..];
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|message| {
+                let first = bytes == 0;
+                bytes += message.bytes();
+                first || bytes <= FRAME_BYTES
+            });
+            let (frame, later) = rest.split_at(fits.count());
+            if sender.send(frame).await.is_err() {
+                return;
+            }
+            rest = later;
+        }
+        waiting.clear();
+    }
+}
+
+async fn receive_all<T: for<'de> Deserialize<'de>>(
+    mut receiver: StreamReceiver,
+    mut ended: oneshot::Receiver<()>,
+    mut take: impl FnMut(T) -> bool,
+) {
+    loop {
+        let body = tokio::select! {
+            biased;
+            _ = &mut ended => return,
+            body = receiver.receive() => body,
+        };
+        let Some(body) = body else { return };
+        let messages: Vec<T> = match postcard::from_bytes(&body) {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::error!(%error, "a peer sent a malformed message; its channel is closed");
+                return;
+            }
+        };
+        for message in messages {
+            if !take(message) {
+                return;
+            }
+        }
+    }
+}
