@@ -1,8 +1,16 @@
 //! The testbed: it runs the broker's own code in a world it controls, hurts that world as a
 //! scenario says, and checks what comes out.
 //!
-//! A run goes through the modules in this order: [`scenario`] reads and expands the file, `world`
-//! starts the nodes, `workload` speaks to them, `check` watches every step, every reply and the
-//! end, and `explore` does all of this for one seed or many.
+//! A run goes through the modules in this order: [`scenario`] reads and expands the file, [`world`]
+//! starts the nodes, [`workload`] speaks to them, [`recorder`] takes down what happens, [`check`]
+//! watches every step, every reply and the end, and [`result`] makes a report's data of it.
+//! [`explore`] does all of this for one seed or many.
 
+pub mod check;
+pub mod explore;
+pub mod meter;
+pub mod recorder;
+pub mod result;
 pub mod scenario;
+pub mod workload;
+pub mod world;

@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! `paceline-sim`, run as `cargo sim`: see [`paceline_sim::explore::cli`].
+
+fn main() -> std::process::ExitCode {
+    paceline_sim::explore::main()
+}

@@ -363,3 +363,45 @@ impl<'de> Deserialize<'de> for Partition {
         deserializer.deserialize_any(Either)
     }
 }
+
+/// An expanded fault in one line: `15s partition n1 n2 | n3 n4 n5 for 10s`.
+pub fn describe(fault: &Fault) -> String {
+    let mut text = fault.at.map(|at| format!("{at} ")).unwrap_or_default();
+    text.push_str(&label(fault));
+    match (fault.lasts, fault.kinds().first().and_then(Kind::back_after).flatten()) {
+        (Some(Extent::Fixed(span)), _) => text.push_str(&format!(" for {span}")),
+        (_, Some(Extent::Fixed(span))) => text.push_str(&format!(", back after {span}")),
+        _ => {}
+    }
+    text
+}
+
+/// What happens and to whom, in a few words: `power cut n3`.
+pub fn label(fault: &Fault) -> String {
+    let kinds = fault.kinds();
+    let Some(kind) = kinds.first() else { return String::new() };
+    let name = kind.name().replace('_', " ");
+    match kind {
+        Kind::Partition(partition) => {
+            let (groups, one_way) = match partition {
+                Partition::Groups(groups) => (Some(groups), false),
+                Partition::Drawn(drawn) => (drawn.groups.as_ref(), drawn.one_way),
+            };
+            let groups: Vec<String> =
+                groups.into_iter().flatten().map(|group| group.join(" ")).collect();
+            let sides = groups.join(if one_way { " -| " } else { " | " });
+            format!("{name} {sides}")
+        }
+        other => {
+            let nodes = other.target().and_then(|target| target.nodes.as_deref());
+            format!("{name} {}", nodes.unwrap_or_default().join(" "))
+        }
+    }
+}
+
+/// The nodes an expanded fault befalls; empty for a partition.
+pub fn nodes(fault: &Fault) -> Vec<String> {
+    let kinds = fault.kinds();
+    let target = kinds.first().and_then(Kind::target);
+    target.and_then(|target| target.nodes.clone()).unwrap_or_default()
+}

@@ -6,6 +6,7 @@
 
 use std::{fmt, time::Duration};
 
+use paceline_placement::{HashFunction, StrategyKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
@@ -57,22 +58,23 @@ pub struct Cluster {
     /// How many nodes hold each shard; default 3, or all where there are fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
-    /// Buckets of destination names, one Raft group each; default 16.
+    /// Buckets of destination names, one Raft group each; default 64.
     #[serde(default = "defaults::slots")]
     pub slots: u32,
     /// The placement strategy; default `slots`.
     #[serde(default = "defaults::strategy")]
-    pub strategy: String,
+    pub strategy: StrategyKind,
     /// The hash function over destination names; default `xxh3`.
     #[serde(default = "defaults::hash")]
-    pub hash: String,
-    /// XORed over the name before it is hashed; default empty.
-    #[serde(default)]
+    pub hash: HashFunction,
+    /// XORed over the name before it is hashed; default `paceline`.
+    #[serde(default = "defaults::salt")]
     pub salt: String,
     /// Simulated cores of each node; default 2.
     #[serde(default = "defaults::cores")]
     pub cores: u32,
-    /// Settings of the broker's own configuration that differ from its defaults, by its names.
+    /// Settings of the nodes' own configuration (`docs/node.example.toml`) that differ from its
+    /// defaults: the tables `replication`, `stomp`, `limits` and `policy`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub broker: toml::Table,
 }
@@ -352,16 +354,19 @@ pub enum PlacementExpectation {
 }
 
 mod defaults {
-    use super::Fraction;
+    use super::{Fraction, HashFunction, StrategyKind};
 
     pub fn slots() -> u32 {
-        16
+        64
     }
-    pub fn strategy() -> String {
-        "slots".into()
+    pub fn strategy() -> StrategyKind {
+        StrategyKind::Slots
     }
-    pub fn hash() -> String {
-        "xxh3".into()
+    pub fn hash() -> HashFunction {
+        HashFunction::Xxh3
+    }
+    pub fn salt() -> String {
+        "paceline".into()
     }
     pub fn cores() -> u32 {
         2

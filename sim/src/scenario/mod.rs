@@ -4,6 +4,7 @@
 //! place and the reason; nothing is skipped in silence. [`expand`] turns what is left to chance
 //! into plain statements, so that the expansion of a scenario with a seed is a scenario itself.
 
+mod cluster;
 pub mod expand;
 pub mod fault;
 pub mod format;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
+pub use cluster::{LINK_PORT, Prediction, STOMP_PORT};
 pub use expand::{Expansion, expand};
 pub use format::Scenario;
 

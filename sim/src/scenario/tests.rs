@@ -72,6 +72,10 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     refused("replicas = 3", "replica = 3", 9, "unknown field `replica`");
     refused("replicas = 3", "replicas = 6", 9, "6 replicas do not fit on 5 nodes");
     refused("nodes = 5", "nodes = 0", 8, "0 nodes");
+    refused("\"md5\"", "\"md6\"", 12, "md6");
+    refused("\"slots\"", "\"rings\"", 11, "rings");
+    refused("[network]", "[cluster.broker.limits]\nbodies = 5\n[network]", 15, "bodies");
+    refused("[network]", "[cluster.broker.node]\n[network]", 15, "set by the scenario");
     refused("\"1Gbit/s\"", "\"1Gbit\"", 17, "not a bandwidth");
     refused("duration = \"60s\"", "duration = 60", 5, "length of time");
     refused("mean = \"0.5ms\"", "mean = \"0.1ms\"", 16, "below the least");

@@ -8,9 +8,10 @@ use paceline_core::Destination;
 use super::{
     Problem, Scenario, Step,
     fault::{Extent, Fault, Kind, Partition},
-    format::{Connect, Delay, Popularity, Workload},
+    format::{AckMode, Connect, Delay, Popularity, Workload},
     units::TimeSpan,
 };
+use crate::workload::population;
 
 /// The largest cluster a scenario may ask for.
 const MAX_NODES: u32 = 200;
@@ -69,17 +70,18 @@ pub(super) fn validate(scenario: &Scenario) -> Checked {
     if scenario.disk.bandwidth.bits == 0 {
         return refuse(path!["disk", "bandwidth"], "a disk without bandwidth stores nothing");
     }
+    let mut prefixes = Vec::new();
     for (index, it) in scenario.workloads.iter().enumerate() {
         workload(scenario, it, path!["workload", index])?;
+        let prefix = population::prefix(it, index);
+        if prefixes.contains(&prefix) {
+            let reason = format!("another workload's destinations begin with `{prefix}` too");
+            return refuse(path!["workload", index, "destinations", "prefix"], reason);
+        }
+        prefixes.push(prefix);
     }
     for (index, it) in scenario.faults.iter().enumerate() {
         fault(scenario, it, path!["fault", index])?;
-    }
-    if scenario.expect.placement.is_some() && scenario.cluster.strategy == "two-choice" {
-        return refuse(
-            path!["expect", "placement"],
-            "two-choice places by load, not by name alone",
-        );
     }
     Ok(())
 }
@@ -101,6 +103,22 @@ fn cluster(scenario: &Scenario) -> Checked {
     }
     if !(1..=1024).contains(&cluster.cores) {
         return refuse(path!["cluster", "cores"], "a node has 1 to 1024 cores");
+    }
+    for key in cluster.broker.keys() {
+        if !["replication", "stomp", "limits", "policy"].contains(&key.as_str()) {
+            let reason = format!(
+                "`{key}` is set by the scenario itself; here stand `replication`, `stomp`, \
+                 `limits` and `policy`"
+            );
+            return refuse(path!["cluster", "broker", key.as_str()], reason);
+        }
+    }
+    if let Err(reason) = scenario.node_config("n1") {
+        let reason = format!("the nodes would refuse their configuration: {reason}");
+        return refuse(path!["cluster", "broker"], reason);
+    }
+    if let Err(error) = scenario.placement() {
+        return refuse(path!["cluster", "strategy"], error.to_string());
     }
     Ok(())
 }
@@ -158,9 +176,11 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         if let Err(error) = Destination::queue(prefix) {
             return refuse(destinations, error.to_string());
         }
-    } else if let Popularity::Zipf(power) = it.destinations.popularity
+    }
+    if let Popularity::Zipf(power) = it.destinations.popularity
         && !(0.0..=10.0).contains(&power)
     {
+        let mut destinations = in_it("destinations");
         destinations.push("popularity".into());
         return refuse(destinations, format!("a power of {power}; 0 to 10 are possible"));
     }
@@ -170,6 +190,10 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
             return refuse(in_it("body"), format!("{size}; 1B to 16MiB are possible"));
         }
         _ => return refuse(in_it("body"), "write either `mean` or `exactly`"),
+    }
+    if it.nack.0 > 0.0 && it.ack != AckMode::ClientIndividual {
+        let reason = "a NACK refuses one message: it needs `ack = \"client-individual\"`";
+        return refuse(in_it("nack"), reason);
     }
     if it.nack.0 + it.drop.0 > 0.9 {
         let reason = "`nack` and `drop` together leave less than a tenth to be settled";

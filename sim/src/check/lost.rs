@@ -1,0 +1,112 @@
+//! Every acknowledged persistent message of a queue was delivered, dead-lettered, or expired.
+//!
+//! Three things lose messages rightly, by their specification: messages that are not persistent,
+//! consumers for whom sending settles (`auto`), and topics without durable subscribers. In a run
+//! without faults even these must not lose.
+
+use super::{End, EndCheck};
+use crate::workload::{
+    history::History,
+    operation::{MessageId, Publish},
+};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Lost;
+
+impl Lost {
+    /// The acknowledged messages that are nowhere.
+    pub fn find(history: &History, end: &End) -> Vec<MessageId> {
+        history
+            .all_publishes()
+            .filter(|(id, publish)| is_owed(*id, publish, history, end))
+            .map(|(id, _)| id)
+            .collect()
+    }
+}
+
+/// Whether the broker owes a delivery of this message that nobody has seen.
+fn is_owed(id: MessageId, publish: &Publish, history: &History, end: &End) -> bool {
+    let destination = history.destination(publish.destination);
+    let at_most_once = !publish.persistent || destination.auto_ack || destination.topic;
+    let may_expire = publish.expires.is_some_and(|expires| expires <= end.at + end.clock_error);
+    if !publish.is_acknowledged() || may_expire || (at_most_once && !end.faultless) {
+        return false;
+    }
+    let seen = history.deliveries_of(id).count();
+    let owed = if destination.topic { destination.consumers as usize } else { 1 };
+    seen < owed
+}
+
+impl EndCheck for Lost {
+    fn name(&self) -> &'static str {
+        "lost"
+    }
+
+    fn judge(&self, history: &History, end: &End) -> Vec<String> {
+        // Before everything is drained, what is missing may still be on its way.
+        if !end.drained {
+            return Vec::new();
+        }
+        let lost = Self::find(history, end);
+        if lost.len() as u64 <= end.allowed_lost {
+            return Vec::new();
+        }
+        let first: Vec<String> = lost.iter().take(5).map(MessageId::to_string).collect();
+        let shown = first.join(", ");
+        vec![format!(
+            "{} acknowledged messages were never delivered, the first of them {shown}",
+            lost.len()
+        )]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::testing::*, *};
+    use crate::workload::operation::Reply;
+
+    fn end() -> End {
+        End { at: Duration::from_secs(1), drained: true, ..End::default() }
+    }
+
+    #[test]
+    fn the_acknowledged_and_undelivered_is_lost() {
+        let mut told = Told::new();
+        let delivered = told.publish(QUEUE);
+        told.deliver(delivered, false);
+        let lost = told.publish(QUEUE);
+        assert_eq!(Lost::find(&told.history, &end()), [lost]);
+        assert!(Lost.judge(&told.history, &end())[0].contains("1 acknowledged"));
+        assert!(Lost.judge(&told.history, &End { allowed_lost: 1, ..end() }).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_vouched_for_is_not_owed() {
+        let mut told = Told::new();
+        for reply in [Reply::Failed, Reply::Unknown] {
+            let id = told.send(QUEUE);
+            told.reply(id, reply);
+        }
+        let expired = told.send_by(0, QUEUE, |it| it.expires = Some(Duration::from_millis(9)));
+        told.reply(expired, Reply::Ok);
+        assert_eq!(Lost::find(&told.history, &end()), []);
+    }
+
+    #[test]
+    fn at_most_once_is_exactly_once_without_faults() {
+        let mut told = Told::new();
+        let volatile = told.send_by(0, QUEUE, |it| it.persistent = false);
+        told.reply(volatile, Reply::Ok);
+        let on_topic = told.publish(TOPIC);
+        told.deliver_to(0, on_topic, false);
+        assert_eq!(Lost::find(&told.history, &end()), []);
+        let faultless = End { faultless: true, ..end() };
+        assert_eq!(Lost::find(&told.history, &faultless), [volatile, on_topic]);
+        told.deliver_to(1, on_topic, false);
+        told.deliver(volatile, false);
+        assert_eq!(Lost::find(&told.history, &faultless), []);
+    }
+}

@@ -1,0 +1,277 @@
+//! What must hold, checked at three distances.
+//!
+//! - At every **step** a node reports ([`StepCheck`]): leadership, exclusivity, credit, flags.
+//! - At every **reply** a client gets ([`ReplyCheck`]): order, contents, flags.
+//! - At the **end**, healed and drained ([`EndCheck`]): nothing lost, invented or doubled, replicas
+//!   identical.
+//!
+//! One check per file, each with histories that it must refuse. A check keeps its own state and
+//! knows nothing of the others, nor of worlds, scenarios or protocols.
+
+mod atomic;
+mod balance;
+mod conservation;
+mod credit;
+mod doubled;
+mod expiry;
+mod in_flight;
+mod invented;
+mod lost;
+mod one_leader;
+mod order;
+mod redelivered;
+mod replicas;
+mod settled;
+pub mod step;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+pub use balance::{Balance, Led};
+pub use replicas::Replica;
+
+use crate::workload::{
+    history::{History, Observation},
+    operation::MessageId,
+};
+use step::{NodeId, Step, Steps};
+
+/// How bad a violation is; the worst one decides the run's verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// A figure is not as the scenario expects.
+    Expectation,
+    /// Something that must happen did not happen in time.
+    Liveness,
+    /// Something happened that must never happen.
+    Safety,
+}
+
+/// A check that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The check's name.
+    pub check: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// When it was noticed; `None` at the end of the run.
+    pub at: Option<Duration>,
+    /// What was seen and why it must not be.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) => write!(f, "[{}] at {:.6}s: {}", self.check, at.as_secs_f64(), self.detail),
+            None => write!(f, "[{}] at the end: {}", self.check, self.detail),
+        }
+    }
+}
+
+/// Watches what nodes report.
+pub trait StepCheck {
+    /// What reports call it.
+    fn name(&self) -> &'static str;
+    /// Takes in one step; an error says why it must never happen.
+    fn step(&mut self, step: &Step, names: &Steps) -> Result<(), String>;
+}
+
+/// Watches what clients see.
+pub trait ReplyCheck {
+    /// What reports call it.
+    fn name(&self) -> &'static str;
+    /// Takes in one observation, which the history already holds; an error says why it must never
+    /// be made.
+    fn observe(&mut self, seen: Observation<'_>, history: &History) -> Result<(), String>;
+}
+
+/// Looks at a whole run.
+pub trait EndCheck {
+    /// What reports call it.
+    fn name(&self) -> &'static str;
+    /// Everything that is wrong, one sentence each; reports show the first few.
+    fn judge(&self, history: &History, end: &End) -> Vec<String>;
+}
+
+/// What is known when the run is over.
+#[derive(Clone, Debug, Default)]
+pub struct End {
+    /// When that was.
+    pub at: Duration,
+    /// Whether no fault was planned: then at most once is exactly once.
+    pub faultless: bool,
+    /// Whether all was drained within its bound; if not, what is still there cannot be called
+    /// lost.
+    pub drained: bool,
+    /// How many acknowledged messages the scenario allows to be lost.
+    pub allowed_lost: u64,
+    /// How far wall clocks may differ from each other.
+    pub clock_error: Duration,
+    /// Every replica of every shard that answered.
+    pub replicas: Vec<Replica>,
+}
+
+impl End {
+    /// The acknowledged messages that are nowhere.
+    pub fn lost(&self, history: &History) -> Vec<MessageId> {
+        lost::Lost::find(history, self)
+    }
+
+    /// Messages that the queues still hold, each counted once.
+    pub fn resident(&self) -> u64 {
+        let mut latest: BTreeMap<u64, &Replica> = BTreeMap::new();
+        for replica in &self.replicas {
+            let known = latest.entry(replica.shard).or_insert(replica);
+            if replica.applied > known.applied {
+                *known = replica;
+            }
+        }
+        latest.values().flat_map(|replica| &replica.depths).map(|(_, depth)| depth).sum()
+    }
+}
+
+/// All checks of a run.
+pub struct Checks {
+    names: Steps,
+    steps: Vec<Box<dyn StepCheck + Send>>,
+    settled: settled::Settled,
+    replies: Vec<Box<dyn ReplyCheck + Send>>,
+    ends: Vec<Box<dyn EndCheck + Send>>,
+    /// How often each check was applied: a check that never ran has not passed.
+    applied: BTreeMap<&'static str, u64>,
+    violations: Vec<Violation>,
+}
+
+/// The most violations of one check that are kept.
+const KEPT: usize = 10;
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Checks {
+    /// The full set, in its initial state.
+    pub fn new() -> Self {
+        Self {
+            names: Steps::default(),
+            steps: vec![
+                Box::new(one_leader::OneLeader::default()),
+                Box::new(in_flight::InFlight::default()),
+                Box::new(credit::Credit),
+            ],
+            settled: settled::Settled::default(),
+            replies: vec![
+                Box::new(redelivered::Redelivered::default()),
+                Box::new(order::Order::default()),
+                Box::new(invented::Invented),
+                Box::new(expiry::Expired::default()),
+            ],
+            ends: vec![
+                Box::new(lost::Lost),
+                Box::new(atomic::Atomic),
+                Box::new(doubled::Doubled),
+                Box::new(conservation::Conservation),
+                Box::new(replicas::ReplicasAgree),
+            ],
+            applied: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Takes in an event of the broker. `node` is the one that emitted it.
+    pub fn event(
+        &mut self,
+        node: NodeId,
+        event: &paceline_runtime::trace::Event<'_>,
+    ) -> Option<Step> {
+        match self.names.read(node, event) {
+            Ok(Some(step)) => {
+                self.step(&step);
+                Some(step)
+            }
+            Ok(None) => None,
+            Err(reason) => {
+                self.report("trace", Severity::Safety, Some(event.at), reason);
+                None
+            }
+        }
+    }
+
+    /// A node's process has died; what it had in memory is gone.
+    pub fn died(&mut self, at: Duration, node: NodeId) {
+        self.step(&Step { at, node, what: step::What::Died });
+    }
+
+    fn step(&mut self, step: &Step) {
+        let mut found = Vec::new();
+        for check in &mut self.steps {
+            *self.applied.entry(check.name()).or_default() += 1;
+            if let Err(detail) = check.step(step, &self.names) {
+                found.push((check.name(), detail));
+            }
+        }
+        *self.applied.entry(settled::NAME).or_default() += 1;
+        if let Err(detail) = self.settled.step(step, &self.names) {
+            found.push((settled::NAME, detail));
+        }
+        for (name, detail) in found {
+            self.report(name, Severity::Safety, Some(step.at), detail);
+        }
+    }
+
+    /// Takes in what a client saw.
+    pub fn observe(&mut self, at: Duration, seen: Observation<'_>, history: &History) {
+        let mut found = Vec::new();
+        for check in &mut self.replies {
+            *self.applied.entry(check.name()).or_default() += 1;
+            if let Err(detail) = check.observe(seen, history) {
+                found.push((check.name(), detail));
+            }
+        }
+        self.settled.observe(seen, history, &mut self.names);
+        for (name, detail) in found {
+            self.report(name, Severity::Safety, Some(at), detail);
+        }
+    }
+
+    /// Judges the whole run.
+    pub fn finish(&mut self, history: &History, end: &End) {
+        let mut found = Vec::new();
+        for check in &self.ends {
+            *self.applied.entry(check.name()).or_default() += 1;
+            found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
+        }
+        for (name, detail) in found {
+            self.report(name, Severity::Safety, None, detail);
+        }
+    }
+
+    /// Records a violation that was noticed elsewhere.
+    pub fn report(
+        &mut self,
+        check: &'static str,
+        severity: Severity,
+        at: Option<Duration>,
+        detail: String,
+    ) {
+        let same = self.violations.iter().filter(|violation| violation.check == check).count();
+        if same < KEPT {
+            self.violations.push(Violation { check, severity, at, detail });
+        }
+    }
+
+    /// What was found, in the order it was found.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// How often each check was applied.
+    pub fn applied(&self) -> &BTreeMap<&'static str, u64> {
+        &self.applied
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;

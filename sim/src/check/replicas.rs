@@ -1,0 +1,74 @@
+//! Replicas of a shard that have applied the same log are the same, byte for byte.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{End, EndCheck};
+use crate::{check::step::NodeId, workload::history::History};
+
+/// What a node says of its replica of a shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replica {
+    /// Who holds it.
+    pub node: NodeId,
+    /// Of which shard.
+    pub shard: u64,
+    /// The last log entry it has applied.
+    pub applied: u64,
+    /// The hash of all its state, in hexadecimal; empty if it was not asked for.
+    pub digest: String,
+    /// Messages in each of its queues.
+    pub depths: Vec<(Arc<str>, u64)>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct ReplicasAgree;
+
+impl EndCheck for ReplicasAgree {
+    fn name(&self) -> &'static str {
+        "replicas"
+    }
+
+    fn judge(&self, _: &History, end: &End) -> Vec<String> {
+        let mut first: BTreeMap<(u64, u64), &Replica> = BTreeMap::new();
+        let mut found = Vec::new();
+        for replica in &end.replicas {
+            let other = *first.entry((replica.shard, replica.applied)).or_insert(replica);
+            if other.digest != replica.digest {
+                found.push(format!(
+                    "n{} and n{} differ in shard {} after both applied entry {}: {} and {}",
+                    other.node + 1,
+                    replica.node + 1,
+                    replica.shard,
+                    replica.applied,
+                    other.digest,
+                    replica.digest
+                ));
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::*, *};
+
+    #[test]
+    fn replicas_that_differ_at_one_index_are_found() {
+        let replica = |node, applied, digest: &str| Replica {
+            node,
+            shard: 3,
+            applied,
+            digest: digest.into(),
+            depths: Vec::new(),
+        };
+        let judge = |replicas| {
+            ReplicasAgree.judge(&Told::new().history, &End { replicas, ..End::default() })
+        };
+        assert!(
+            judge(vec![replica(0, 9, "aa"), replica(1, 9, "aa"), replica(2, 8, "bb")]).is_empty()
+        );
+        assert_eq!(judge(vec![replica(0, 9, "aa"), replica(1, 9, "ab")]).len(), 1);
+    }
+}

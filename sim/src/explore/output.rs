@@ -1,0 +1,101 @@
+//! What runs print: the identity first, the identity and the way to do it again last.
+
+use std::path::Path;
+
+use paceline_reports::{RunResult, result::Verdict};
+
+use super::Identity;
+use crate::{
+    scenario::{Expansion, fault::describe},
+    world::Outcome,
+};
+
+/// The most findings printed.
+const SHOWN: usize = 10;
+
+/// Before the run: what it is, and what the seed made of the scenario.
+pub(super) fn head(identity: &Identity, expansion: &Expansion, in_full: bool) {
+    println!("{identity}");
+    println!("  {}", identity.about.replace('\n', "\n  "));
+    if in_full {
+        println!("\n{}", expansion.scenario.to_toml());
+    } else {
+        for fault in &expansion.scenario.faults {
+            println!("  {}", describe(fault));
+        }
+    }
+    for note in &expansion.notes {
+        println!("  note: {note}");
+    }
+    println!();
+}
+
+/// The last events of a run.
+pub(super) fn tail(events: &[String]) {
+    println!("the last {} events:", events.len());
+    for event in events {
+        println!("  {event}");
+    }
+    println!();
+}
+
+/// After the run: how it ended.
+pub(super) fn verdict(
+    identity: &Identity,
+    result: &RunResult,
+    outcome: &Outcome,
+    report: Option<&Path>,
+) {
+    let label = result.verdict.label();
+    println!("verdict:     {}", label.to_uppercase());
+    for finding in result.findings.iter().take(SHOWN) {
+        let at = finding.at_s.map_or(String::new(), |at| format!(" at {at:.6}s"));
+        println!("  [{}]{at} {}", finding.check, finding.detail.replace('\n', "\n    "));
+    }
+    if result.findings.len() > SHOWN {
+        println!("  and {} more in the report", result.findings.len() - SHOWN);
+    }
+    for expectation in &result.expectations {
+        let mark = if expectation.met { "met" } else { "MISSED" };
+        println!(
+            "  {mark}: {} {} (measured {})",
+            expectation.name, expectation.wanted, expectation.measured
+        );
+    }
+    let counters = &result.counters;
+    println!(
+        "messages:    {} acknowledged, {} failed, {} unknown; {} delivered ({} again), {} settled",
+        counters.published_acknowledged,
+        counters.published_failed,
+        counters.published_unknown,
+        counters.delivered,
+        counters.redelivered,
+        counters.settled
+    );
+    for latency in &result.latencies {
+        println!(
+            "latency:     {}: half within {:.1} ms, 99 % within {:.1} ms",
+            latency.name, latency.overall.p50_ms, latency.overall.p99_ms
+        );
+    }
+    if let Some(speed) = result.timing.speed() {
+        println!(
+            "time:        {:.1} simulated seconds in {:.1} s ({speed:.0} times as fast)",
+            result.timing.virtual_s, result.timing.wall_s
+        );
+    }
+    if result.verdict == Verdict::Passed && outcome.applied.values().any(|&count| count == 0) {
+        println!("note: some checks had nothing to look at");
+    }
+    foot(identity, &result.fingerprint, report);
+}
+
+/// Identity, fingerprint, the way to do it again, and where the report is.
+pub(super) fn foot(identity: &Identity, fingerprint: &str, report: Option<&Path>) {
+    println!("run:         {identity}");
+    println!("fingerprint: {fingerprint}");
+    println!("reproduce:   {}", identity.reproduce());
+    if let Some(report) = report {
+        println!("report:      {}", report.display());
+    }
+}

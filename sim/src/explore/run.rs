@@ -1,0 +1,162 @@
+//! One run: expand, simulate, judge, report.
+
+use std::{
+    fs,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use paceline_reports::{
+    RunResult,
+    result::{Timing, Verdict},
+    sweep::SeedOutcome,
+};
+
+use super::{
+    Exit, Identity,
+    cli::{BadInput, RunArgs, load},
+    determinism, output,
+};
+use crate::{
+    recorder::{Recorder, SharedRecorder},
+    result,
+    scenario::{self, Expansion, Scenario},
+    world::{Options, Outcome},
+};
+
+/// `run`, or, with all that is known printed, `replay`.
+pub(super) fn run(args: &RunArgs, verbose: bool) -> Result<Exit, BadInput> {
+    let scenario = load(&args.file)?;
+    let seed = args.seed.unwrap_or(scenario.seed);
+    let identity = Identity::simulated(&scenario, &args.file, seed);
+    if args.check_determinism {
+        return determinism::check(&identity, &args.file);
+    }
+    let expansion = scenario::expand(&scenario, seed);
+    let quiet = args.outcome.is_some();
+    if !quiet {
+        output::head(&identity, &expansion, verbose);
+    }
+    if let Some(level) = &args.log {
+        start_log(level)?;
+    }
+
+    let options = Options { tail: verbose, event_log: open_event_log(args.event_log.as_deref())? };
+    let (outcome, wall) = simulate(&expansion, options)?;
+    let mut result = result::of(&identity, &expansion.scenario, &outcome);
+    result.timing =
+        Timing { virtual_s: outcome.virtual_time.as_secs_f64(), wall_s: wall.as_secs_f64() };
+
+    if let Some(path) = &args.outcome {
+        let json = serde_json::to_string(&seed_outcome(&identity, &result))
+            .expect("an outcome can be written as JSON");
+        fs::write(path, json)
+            .map_err(|error| BadInput(format!("cannot write {}: {error}", path.display())))?;
+        return Ok(result.verdict.into());
+    }
+
+    let report = match (&args.report, args.no_report) {
+        (_, true) => None,
+        (Some(dir), false) => Some(write_report(dir, &result)?),
+        (None, false) => {
+            let dir = PathBuf::from("out").join(format!("{}-{seed}", identity.scenario));
+            Some(write_report(&dir, &result)?)
+        }
+    };
+    if verbose {
+        output::tail(&outcome.tail);
+    }
+    output::verdict(&identity, &result, &outcome, report.as_deref());
+    Ok(result.verdict.into())
+}
+
+/// What a sweep keeps of a run.
+fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
+    let finding = result
+        .findings
+        .first()
+        .map(|finding| format!("[{}] {}", finding.check, finding.detail))
+        .or_else(|| {
+            let missed = result.expectations.iter().find(|expectation| !expectation.met)?;
+            Some(format!("{}: {}, wanted {}", missed.name, missed.measured, missed.wanted))
+        });
+    SeedOutcome {
+        seed: identity.seed,
+        verdict: result.verdict,
+        finding: if result.verdict == Verdict::Passed {
+            String::new()
+        } else {
+            finding.unwrap_or_default()
+        },
+        fingerprint: result.fingerprint.clone(),
+        virtual_s: result.timing.virtual_s,
+        wall_s: result.timing.wall_s,
+        reproduce: identity.reproduce(),
+    }
+}
+
+fn write_report(dir: &Path, result: &RunResult) -> Result<PathBuf, BadInput> {
+    paceline_reports::write_run(dir, result).map_err(|error| BadInput(error.to_string()))
+}
+
+fn open_event_log(path: Option<&Path>) -> Result<Option<fs::File>, BadInput> {
+    path.map(|path| {
+        fs::File::create(path)
+            .map_err(|error| BadInput(format!("cannot write {}: {error}", path.display())))
+    })
+    .transpose()
+}
+
+fn start_log(level: &str) -> Result<(), BadInput> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .map_err(|error| BadInput(format!("--log {level}: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    Ok(())
+}
+
+/// Runs the expanded scenario. A panic, of the broker or of the simulator, is an outcome too.
+fn simulate(expansion: &Expansion, options: Options) -> Result<(Outcome, Duration), BadInput> {
+    let message = Arc::new(Mutex::new(String::new()));
+    let hook = Arc::clone(&message);
+    panic::set_hook(Box::new(move |info| {
+        let mut message = hook.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The first panic is the cause; those that follow come from the collapse.
+        if message.is_empty() {
+            *message = info.to_string();
+            let backtrace = std::backtrace::Backtrace::capture();
+            if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+                message.push_str(&format!("\n{backtrace}"));
+            }
+        }
+    }));
+    let began = Instant::now();
+    let recorder = Recorder::shared(&expansion.scenario, options);
+    let ended =
+        panic::catch_unwind(AssertUnwindSafe(|| in_world(&expansion.scenario, recorder.clone())));
+    let wall = began.elapsed();
+    let _ = panic::take_hook();
+    let mut outcome = match ended {
+        Ok(ended) => ended?,
+        Err(_) => Outcome::default(),
+    };
+    let message =
+        std::mem::take(&mut *message.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    if !message.is_empty() {
+        outcome.crashed = Some(message);
+    }
+    outcome.take(&mut recorder.lock());
+    Ok((outcome, wall))
+}
+
+fn in_world(_: &Scenario, _: SharedRecorder) -> Result<Outcome, BadInput> {
+    Err(BadInput(
+        "this program was built natively and has no simulated world; build me with `cargo sim`"
+            .to_owned(),
+    ))
+}

@@ -1,0 +1,296 @@
+//! Many seeds, each in a process of its own: this program runs itself again.
+//!
+//! A process per run keeps runs apart (a crash or a leak stays where it is) and makes every run of
+//! a sweep the same as its replay.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use paceline_reports::{
+    SweepResult,
+    result::Verdict,
+    sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
+};
+
+use super::{
+    Exit, Identity,
+    cli::{BadInput, SweepArgs, load},
+    determinism, identity,
+};
+use crate::scenario::Scenario;
+
+/// One run to be made.
+struct Job {
+    scenario: usize,
+    identity: Identity,
+}
+
+/// One run under way.
+struct Running {
+    job: Job,
+    child: Child,
+    outcome: PathBuf,
+    log: PathBuf,
+    began: Instant,
+}
+
+/// `sweep`.
+pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
+    let scenarios =
+        args.files.iter().map(|file| load(file)).collect::<Result<Vec<Scenario>, _>>()?;
+    if cfg!(not(madsim)) {
+        return Err(BadInput("this program was built natively; build me with `cargo sim`".into()));
+    }
+    let jobs = jobs(args, &scenarios);
+    let at_once = args.jobs.unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+    });
+    let scratch = std::env::temp_dir().join(format!("paceline-sweep-{}", std::process::id()));
+    fs::create_dir_all(&scratch)
+        .map_err(|error| BadInput(format!("cannot make {}: {error}", scratch.display())))?;
+
+    let began = Instant::now();
+    let mut result = empty_result(args, &scenarios);
+    let done = carry_out(args, jobs, at_once.max(1), &scratch, &mut result);
+    result.wall_s = began.elapsed().as_secs_f64();
+    // Left-over files in the temporary directory harm nobody.
+    let _ = fs::remove_dir_all(&scratch);
+    done?;
+    print_table(&result);
+
+    let dir = args.report.clone().unwrap_or_else(|| PathBuf::from("out/sweep"));
+    let report = paceline_reports::write_sweep(&dir, &result)
+        .map_err(|error| BadInput(error.to_string()))?;
+    println!("reproduce:   {}", result.reproduce);
+    println!("report:      {}", report.display());
+    let runs = result.scenarios.iter().flat_map(|scenario| &scenario.runs);
+    Ok(runs.map(|run| Exit::from(run.verdict)).max().unwrap_or(Exit::Passed))
+}
+
+/// Every run of this part of the sweep: seed by seed, so that all scenarios come early.
+fn jobs(args: &SweepArgs, scenarios: &[Scenario]) -> VecDeque<Job> {
+    let (part, parts) = args.shard.unwrap_or((1, 1));
+    let all = (args.start..args.start.saturating_add(args.seeds)).flat_map(|seed| {
+        scenarios.iter().enumerate().map(move |(index, scenario)| (seed, index, scenario))
+    });
+    all.zip(0..)
+        .filter(|(_, number)| number % parts == part - 1)
+        .map(|((seed, index, scenario), _)| Job {
+            scenario: index,
+            identity: Identity::simulated(scenario, &args.files[index], seed),
+        })
+        .collect()
+}
+
+fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
+    let mut reproduce = String::from("cargo sim sweep");
+    for file in &args.files {
+        reproduce.push_str(&format!(" {}", file.display()));
+    }
+    reproduce.push_str(&format!(" --seeds {} --start {}", args.seeds, args.start));
+    if let Some((part, parts)) = args.shard {
+        reproduce.push_str(&format!(" --shard {part}/{parts}"));
+    }
+    if args.check_determinism {
+        reproduce.push_str(" --check-determinism");
+    }
+    SweepResult {
+        schema_version: SWEEP_VERSION,
+        commit: identity::COMMIT.to_owned(),
+        world: "simulated".to_owned(),
+        reproduce,
+        wall_s: 0.0,
+        scenarios: scenarios
+            .iter()
+            .map(|scenario| ScenarioSweep {
+                scenario: scenario.name.clone(),
+                about: scenario.about.trim().to_owned(),
+                scenario_hash: scenario.hash(),
+                runs: Vec::new(),
+            })
+            .collect(),
+    }
+}
+
+fn carry_out(
+    args: &SweepArgs,
+    mut waiting: VecDeque<Job>,
+    at_once: usize,
+    scratch: &std::path::Path,
+    result: &mut SweepResult,
+) -> Result<(), BadInput> {
+    let style = "{bar:30} {pos}/{len} runs, {msg}, {elapsed} gone, about {eta} left";
+    let bar = ProgressBar::new(waiting.len() as u64)
+        .with_style(ProgressStyle::with_template(style).expect("the template is right"))
+        .with_message("0 failed");
+    bar.tick();
+    let limit = Duration::from_secs(args.wall_limit);
+    let mut running: Vec<Running> = Vec::new();
+    let mut failed = 0;
+    while !waiting.is_empty() || !running.is_empty() {
+        while running.len() < at_once
+            && !(args.stop_on_failure && failed > 0)
+            && let Some(job) = waiting.pop_front()
+        {
+            if args.check_determinism {
+                // Runs its two processes at once, and waits for them.
+                let outcome = determinism::outcome(&job.identity, &args.files[job.scenario])
+                    .unwrap_or_else(|error| crashed(&job.identity, error.to_string(), 0.0));
+                failed += finish(&bar, &job, outcome, failed, result);
+                continue;
+            }
+            running.push(start(job, args, scratch)?);
+        }
+        if args.stop_on_failure && failed > 0 {
+            waiting.clear();
+        }
+        let mut still = Vec::new();
+        for mut run in running {
+            let ended = match run.child.try_wait() {
+                Ok(Some(_)) => true,
+                Ok(None) if run.began.elapsed() > limit => {
+                    // It is our own child; that it may just have ended by itself is all right.
+                    let _ = run.child.kill();
+                    let _ = run.child.wait();
+                    true
+                }
+                Ok(None) => false,
+                Err(_) => true,
+            };
+            if ended {
+                let outcome = collect(&run, limit);
+                failed += finish(&bar, &run.job, outcome, failed, result);
+            } else {
+                still.push(run);
+            }
+        }
+        running = still;
+        if !running.is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bar.tick();
+    }
+    bar.finish();
+    Ok(())
+}
+
+fn start(job: Job, args: &SweepArgs, scratch: &std::path::Path) -> Result<Running, BadInput> {
+    let file =
+        |end: &str| scratch.join(format!("{}-{}.{end}", job.identity.scenario, job.identity.seed));
+    let (outcome, log) = (file("json"), file("log"));
+    let child = std::env::current_exe()
+        .and_then(|program| {
+            let output = fs::File::create(&log)?;
+            Command::new(program)
+                .args(["run", "--seed", &job.identity.seed.to_string()])
+                .arg(&args.files[job.scenario])
+                .arg("--outcome")
+                .arg(&outcome)
+                .stdin(Stdio::null())
+                .stdout(output.try_clone()?)
+                .stderr(output)
+                .spawn()
+        })
+        .map_err(|error| BadInput(format!("cannot start a run: {error}")))?;
+    Ok(Running { job, child, outcome, log, began: Instant::now() })
+}
+
+/// Reads what a run has left behind.
+fn collect(run: &Running, limit: Duration) -> SeedOutcome {
+    let wall = run.began.elapsed();
+    let outcome = fs::read(&run.outcome)
+        .ok()
+        .and_then(|json| serde_json::from_slice::<SeedOutcome>(&json).ok());
+    let outcome = outcome.unwrap_or_else(|| {
+        let reason = if wall > limit {
+            format!("did not end within {} s of real time", limit.as_secs())
+        } else {
+            let log = fs::read_to_string(&run.log).unwrap_or_default();
+            let last = log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output");
+            format!("the process died: {last}")
+        };
+        crashed(&run.job.identity, reason, wall.as_secs_f64())
+    });
+    for path in [&run.outcome, &run.log] {
+        // The whole directory goes at the end anyway.
+        let _ = fs::remove_file(path);
+    }
+    outcome
+}
+
+fn crashed(identity: &Identity, finding: String, wall_s: f64) -> SeedOutcome {
+    SeedOutcome {
+        seed: identity.seed,
+        verdict: Verdict::Crashed,
+        finding,
+        fingerprint: String::new(),
+        virtual_s: 0.0,
+        wall_s,
+        reproduce: identity.reproduce(),
+    }
+}
+
+/// Books an outcome; returns 1 for a failure.
+fn finish(
+    bar: &ProgressBar,
+    job: &Job,
+    outcome: SeedOutcome,
+    failed_before: u64,
+    result: &mut SweepResult,
+) -> u64 {
+    let failed = u64::from(outcome.verdict != Verdict::Passed);
+    if failed == 1 {
+        if failed_before == 0 {
+            let what = outcome.verdict.label();
+            bar.suspend(|| {
+                println!("first failure: {} ({what}): {}", job.identity, outcome.finding);
+                println!("  {}", outcome.reproduce);
+            });
+        }
+        bar.set_message(format!("{} failed", failed_before + 1));
+    }
+    result.scenarios[job.scenario].runs.push(outcome);
+    bar.inc(1);
+    failed
+}
+
+fn print_table(result: &SweepResult) {
+    let width = result.scenarios.iter().map(|it| it.scenario.len()).max().unwrap_or(0).max(8);
+    println!(
+        "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
+        "scenario", "runs", "passed", "missed", "unsafe", "stuck", "crashed", "speed"
+    );
+    for scenario in &result.scenarios {
+        let verdicts = scenario.verdicts();
+        let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
+        let (virtual_s, wall_s) =
+            scenario.runs.iter().fold((0.0, 0.0), |(virtual_s, wall_s), run| {
+                (virtual_s + run.virtual_s, wall_s + run.wall_s)
+            });
+        let speed = if wall_s > 0.0 { format!("{:.0} x", virtual_s / wall_s) } else { "-".into() };
+        println!(
+            "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
+            scenario.scenario,
+            scenario.runs.len(),
+            count(Verdict::Passed),
+            count(Verdict::ExpectationMissed),
+            count(Verdict::SafetyViolated),
+            count(Verdict::LivenessViolated),
+            count(Verdict::Crashed) + count(Verdict::Nondeterministic),
+            speed
+        );
+    }
+    for scenario in &result.scenarios {
+        for run in scenario.failures().into_iter().take(5) {
+            let what = run.verdict.label();
+            println!("{} seed {}: {what}: {}", scenario.scenario, run.seed, run.finding);
+            println!("  {}", run.reproduce);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! From what a run left behind to what its report says: verdict, expectations, figures.
+
+use std::time::Duration;
+
+use paceline_reports::{
+    RunResult,
+    result::{
+        Counters, Expectation, Finding, LatencySeries, LatencyWindow, Percentiles, Verdict,
+        WorkloadShape,
+    },
+};
+
+use crate::{
+    check::{Balance, Severity},
+    explore::Identity,
+    scenario::{Scenario, format::PlacementExpectation},
+    workload::operation::Reply,
+    world::Outcome,
+};
+
+/// The result of a run of the expanded scenario.
+pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunResult {
+    let expectations = expectations(scenario, outcome);
+    let mut findings: Vec<Finding> = outcome
+        .crashed
+        .iter()
+        .map(|message| Finding { check: "crash".into(), detail: message.clone(), at_s: None })
+        .collect();
+    let mut violations: Vec<_> = outcome.violations.iter().collect();
+    violations.sort_by_key(|violation| std::cmp::Reverse(violation.severity));
+    findings.extend(violations.iter().map(|violation| Finding {
+        check: violation.check.to_owned(),
+        detail: violation.detail.clone(),
+        at_s: violation.at.map(|at| at.as_secs_f64()),
+    }));
+
+    let worst = violations.first().map(|violation| violation.severity);
+    let verdict = match worst {
+        _ if outcome.crashed.is_some() => Verdict::Crashed,
+        Some(Severity::Safety) => Verdict::SafetyViolated,
+        Some(Severity::Liveness) => Verdict::LivenessViolated,
+        Some(Severity::Expectation) => Verdict::ExpectationMissed,
+        None if expectations.iter().any(|expectation| !expectation.met) => {
+            Verdict::ExpectationMissed
+        }
+        None => Verdict::Passed,
+    };
+
+    let mut result = RunResult::new(identity.for_report(), verdict);
+    result.findings = findings;
+    result.fingerprint = outcome.fingerprint.clone();
+    result.nodes = outcome.nodes.clone();
+    let shares: Vec<f64> = outcome.history.destinations.iter().map(|it| it.share).collect();
+    result.workload = (!shares.is_empty()).then(|| WorkloadShape::from_rates(&shares));
+    result.latencies = vec![
+        series("publish to receipt", publish_latencies(outcome)),
+        series("publish to delivery", delivery_latencies(outcome)),
+    ];
+    result.faults = outcome.faults.clone();
+    result.expectations = expectations;
+    result.counters = counters(outcome);
+    result.expanded_scenario = Some(scenario.to_toml());
+    result
+}
+
+/// When each measured thing ended, and how long it had taken.
+type Latencies = Vec<(Duration, Duration)>;
+
+fn publish_latencies(outcome: &Outcome) -> Latencies {
+    let publishes = outcome.history.all_publishes();
+    publishes
+        .filter_map(|(_, publish)| match publish.reply {
+            Some((at, Reply::Ok)) => Some((at, at.saturating_sub(publish.sent))),
+            _ => None,
+        })
+        .collect()
+}
+
+fn delivery_latencies(outcome: &Outcome) -> Latencies {
+    let deliveries = outcome.history.deliveries.iter();
+    deliveries
+        .filter(|delivery| !delivery.redelivered)
+        .filter_map(|delivery| {
+            let publish = outcome.history.publish(delivery.id)?;
+            Some((delivery.at, delivery.at.saturating_sub(publish.sent)))
+        })
+        .collect()
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1e3
+}
+
+fn series(name: &str, mut latencies: Latencies) -> LatencySeries {
+    latencies.sort_unstable();
+    let mut all: Vec<f64> = latencies.iter().map(|(_, took)| millis(*took)).collect();
+    let windows = latencies
+        .chunk_by(|(one, _), (other, _)| one.as_secs() == other.as_secs())
+        .map(|window| {
+            let mut took: Vec<f64> = window.iter().map(|(_, took)| millis(*took)).collect();
+            LatencyWindow {
+                at_s: window[0].0.as_secs() as f64,
+                percentiles: Percentiles::from_samples(&mut took),
+            }
+        })
+        .collect();
+    LatencySeries { name: name.to_owned(), overall: Percentiles::from_samples(&mut all), windows }
+}
+
+fn p99(latencies: &Latencies) -> Option<Duration> {
+    let mut took: Vec<Duration> = latencies.iter().map(|(_, took)| *took).collect();
+    took.sort_unstable();
+    let rank = (took.len() * 99).div_ceil(100);
+    rank.checked_sub(1).map(|index| took[index])
+}
+
+fn counters(outcome: &Outcome) -> Counters {
+    let history = &outcome.history;
+    let mut counters = Counters::default();
+    for (id, publish) in history.all_publishes() {
+        match publish.fate() {
+            Some(Reply::Ok) => counters.published_acknowledged += 1,
+            Some(Reply::Failed) => counters.published_failed += 1,
+            Some(Reply::Unknown) | None => counters.published_unknown += 1,
+        }
+        if publish.expires.is_some_and(|expires| expires <= outcome.end.at)
+            && history.deliveries_of(id).next().is_none()
+            && publish.is_acknowledged()
+        {
+            counters.expired += 1;
+        }
+    }
+    counters.delivered = history.deliveries.len() as u64;
+    counters.redelivered = history.deliveries.iter().filter(|it| it.redelivered).count() as u64;
+    counters.settled = history.deliveries.iter().filter(|it| it.accepted.is_some()).count() as u64;
+    counters.dead_lettered =
+        history.deliveries.iter().filter(|it| it.destination.is_none()).count() as u64;
+    counters.resident = outcome.end.resident();
+    counters.acknowledged_lost = outcome.end.lost(history).len() as u64;
+    counters.other.insert("connections lost".into(), history.closed.len() as u64);
+    counters.other.insert("transactions".into(), history.transactions.len() as u64);
+    counters
+}
+
+fn expectations(scenario: &Scenario, outcome: &Outcome) -> Vec<Expectation> {
+    let expect = &scenario.expect;
+    let mut list = Vec::new();
+    let mut add = |name: &str, wanted: String, measured: String, met: bool| {
+        list.push(Expectation { name: name.to_owned(), wanted, measured, met });
+    };
+
+    let lost = outcome.end.lost(&outcome.history).len() as u64;
+    let allowed = expect.acknowledged_lost;
+    if outcome.end.drained {
+        add("acknowledged_lost", format!("{allowed}"), format!("{lost}"), lost <= allowed);
+    }
+    if let Some(after) = outcome.drained_after {
+        let wanted = expect.drained_within;
+        let measured = format!("{:.2}s", after.as_secs_f64());
+        add("drained_within", wanted.to_string(), measured, after <= wanted.0);
+    }
+    if let Some(bound) = expect.peak_to_average {
+        let measured = Balance::of(&outcome.loads).map(|balance| balance.peak_to_average);
+        let met = measured.is_some_and(|measured| bound.holds(measured));
+        let measured = measured.map_or("no load".into(), |measured| format!("{measured:.3}"));
+        add("peak_to_average", bound.to_string(), measured, met);
+    }
+    if let Some(placement) = expect.placement {
+        let [first, row, elsewhere] = outcome.placed;
+        let measured = format!(
+            "{first} messages from the first node of their row, {row} from another, {elsewhere} \
+             from elsewhere"
+        );
+        let (wanted, met) = match placement {
+            PlacementExpectation::Exact => ("exact", row + elsewhere == 0),
+            PlacementExpectation::Row => ("row", elsewhere == 0),
+        };
+        add("placement", wanted.into(), measured, met && first + row > 0);
+    }
+    for (name, bound, latencies) in [
+        ("publish_p99", expect.publish_p99, publish_latencies(outcome)),
+        ("delivery_p99", expect.delivery_p99, delivery_latencies(outcome)),
+    ] {
+        if let Some(bound) = bound {
+            let measured = p99(&latencies);
+            let met = measured.is_some_and(|measured| bound.holds(measured));
+            let measured = measured.map_or("nothing".into(), |it| format!("{:.1}ms", millis(it)));
+            add(name, bound.to_string(), measured, met);
+        }
+    }
+    if let Some(bound) = expect.delivered {
+        let measured = outcome.history.delivered.len();
+        add("delivered", bound.to_string(), measured.to_string(), bound.holds(measured as f64));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_99th_of_a_hundred() {
+        let latencies: Latencies =
+            (1..=100).map(|n| (Duration::ZERO, Duration::from_millis(n))).collect();
+        assert_eq!(p99(&latencies), Some(Duration::from_millis(99)));
+        assert_eq!(p99(&Vec::new()), None);
+    }
+}

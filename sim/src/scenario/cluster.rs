@@ -1,0 +1,90 @@
+//! From a scenario to what each node is configured with, and to the placement that follows.
+
+use paceline::config::{ClusterConfig, Member, NodeConfig};
+use paceline_core::slotting;
+use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
+
+use super::Scenario;
+
+/// Where every node listens for clients.
+pub const STOMP_PORT: u16 = paceline::config::DEFAULT_STOMP_PORT;
+/// Where every node listens for the other nodes.
+pub const LINK_PORT: u16 = paceline::config::DEFAULT_LINK_PORT;
+
+/// Which nodes a destination lives on, as anyone can compute it.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    hasher: NameHasher,
+    placement: Placement,
+    /// The node at each place of the placement, which orders nodes by name: n10 before n2.
+    nodes: Vec<u32>,
+}
+
+impl Scenario {
+    /// The configuration of the cluster, as every node has it.
+    fn cluster_config(&self) -> ClusterConfig {
+        let members = self.node_names().into_iter().map(|name| Member {
+            link: format!("{name}:{LINK_PORT}"),
+            name,
+            zone: None,
+            weight: 1.0,
+        });
+        ClusterConfig {
+            replicas: Some(self.cluster.replicas() as usize),
+            slots: self.cluster.slots,
+            strategy: self.cluster.strategy,
+            hash: self.cluster.hash,
+            salt: self.cluster.salt.clone(),
+            ..ClusterConfig::new("simulated", members.collect())
+        }
+    }
+
+    /// What the node of that name reads at its start.
+    ///
+    /// # Errors
+    ///
+    /// What the node itself would say of it.
+    pub fn node_config(&self, name: &str) -> Result<NodeConfig, String> {
+        let cluster = toml::Table::try_from(self.cluster_config())
+            .expect("a configuration can be written as TOML");
+        let mut text = toml::Table::new();
+        let mut node = toml::Table::new();
+        node.insert("name".into(), name.into());
+        node.insert("data_dir".into(), "/data".into());
+        text.insert("node".into(), node.into());
+        let mut listen = toml::Table::new();
+        listen.insert("stomp".into(), format!("0.0.0.0:{STOMP_PORT}").into());
+        listen.insert("link".into(), format!("0.0.0.0:{LINK_PORT}").into());
+        text.insert("listen".into(), listen.into());
+        text.insert("cluster".into(), cluster.into());
+        text.extend(self.cluster.broker.clone());
+        NodeConfig::parse("node.toml", &text.to_string()).map_err(|error| error.to_string())
+    }
+
+    /// The table of slots and the nodes of each.
+    pub(super) fn placement(&self) -> Result<Placement, PlacementError> {
+        self.cluster_config().placement()
+    }
+
+    /// Where destinations live.
+    pub fn prediction(&self) -> Prediction {
+        let placement = self.placement().expect("validated: the placement can be made");
+        let mut nodes: Vec<(String, u32)> = self.node_names().into_iter().zip(0..).collect();
+        nodes.sort();
+        let nodes = nodes.into_iter().map(|(_, number)| number).collect();
+        Prediction { hasher: self.cluster_config().hasher(), placement, nodes }
+    }
+}
+
+impl Prediction {
+    /// The slot of a destination.
+    pub fn slot(&self, destination: &str) -> SlotId {
+        let name = slotting::slot_name_of(destination);
+        self.placement.slots().slot(self.hasher.key(name.as_bytes()))
+    }
+
+    /// The nodes of a slot, the preferred leader first; `n1` is 0.
+    pub fn row(&self, slot: SlotId) -> Vec<u32> {
+        self.placement.row(slot).iter().map(|node| self.nodes[node.get()]).collect()
+    }
+}

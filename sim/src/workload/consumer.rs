@@ -1,0 +1,333 @@
+//! A consumer's life: connect, subscribe, receive, settle, and after a failure go to the next
+//! node. Now and then it refuses a message or drops its connection, if the scenario asks for that.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    time::Duration,
+};
+
+use paceline_runtime::{random, time, trace};
+use paceline_wire::stomp::{Command, Frame, Text, header};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Phase, Shared,
+    client::{BackOff, Connection, reason},
+    history::DestinationId,
+    operation::{Delivery, How, Reply, Settle, check_body, settle},
+    population::ConsumerPlan,
+};
+use crate::scenario::format::AckMode;
+
+/// A receipt for an ACK that takes longer ends the connection.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(45);
+/// Cumulative acknowledgements cover so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
+const CUMULATIVE: usize = 8;
+const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
+
+/// A delivery that is being worked on.
+struct InHand {
+    delivery: u32,
+    subscription: usize,
+    ack: Text,
+    done: time::Instant,
+}
+
+/// Deliveries that the next cumulative acknowledgement covers.
+#[derive(Default)]
+struct Pending {
+    deliveries: Vec<u32>,
+    last_ack: Option<Text>,
+    since: Option<time::Instant>,
+}
+
+struct Consumer {
+    plan: ConsumerPlan,
+    shared: Shared,
+    random: ChaCha8Rng,
+    /// What it subscribes to: the frame's text, and the destination if it is one of the run's.
+    sources: Vec<(String, Option<DestinationId>)>,
+    in_hand: VecDeque<InHand>,
+    pending: BTreeMap<usize, Pending>,
+    /// Settlements without an answer, by receipt.
+    waiting: BTreeMap<u32, time::Instant>,
+    attempts: u32,
+    was_ready: bool,
+    unconfirmed: usize,
+}
+
+/// Lives a consumer's life until everybody is told to leave.
+pub async fn run(plan: ConsumerPlan, shared: Shared) {
+    let random = random::stream(&format!("consumer {}", plan.client.0));
+    let destinations = &shared.population.destinations;
+    let mut sources: Vec<_> = plan
+        .sources
+        .iter()
+        .map(|&id| {
+            let info = &destinations[id.0 as usize];
+            let kind = if info.topic { "topic" } else { "queue" };
+            (format!("/{kind}/{}", info.name), Some(id))
+        })
+        .collect();
+    if sources.is_empty() {
+        sources.push(("/queue/DLQ.>".to_owned(), None));
+    }
+    let mut consumer = Consumer {
+        plan,
+        shared: shared.clone(),
+        random,
+        sources,
+        in_hand: VecDeque::new(),
+        pending: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        attempts: 0,
+        was_ready: false,
+        unconfirmed: 0,
+    };
+    super::until_stop(shared, async move {
+        let mut back_off = BackOff::default();
+        loop {
+            if consumer.connection(&mut back_off).await.is_err() {
+                consumer.forget();
+                back_off.wait().await;
+            }
+        }
+    })
+    .await;
+}
+
+impl Consumer {
+    async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
+        let Self { plan, shared, .. } = self;
+        let id = shared.next_connection();
+        let population = &shared.population;
+        let node = population
+            .node(&plan.workload, plan.client, self.attempts, &mut self.random)
+            .to_owned();
+        self.attempts += 1;
+        let mut connection = Connection::open(id, &node).await?;
+        back_off.reset();
+        self.subscribe(&connection);
+        let ended = self.work(&mut connection).await;
+        if let Err(error) = &ended {
+            trace::event!(
+                "client_failure",
+                client = self.plan.client.0,
+                node = node.as_str(),
+                error = error.to_string().as_str()
+            );
+        }
+        drop(connection);
+        self.shared.recorder.closed(self.plan.client, id);
+        ended
+    }
+
+    fn subscribe(&mut self, connection: &Connection) {
+        let mode = match self.ack_mode() {
+            AckMode::Auto => "auto",
+            AckMode::Client => "client",
+            AckMode::ClientIndividual => "client-individual",
+        };
+        for (number, (source, _)) in self.sources.iter().enumerate() {
+            connection.send(
+                &Frame::new(Command::Subscribe)
+                    .with(header::ID, number.to_string())
+                    .with(header::DESTINATION, source.as_str())
+                    .with("ack", mode)
+                    .with(header::PREFETCH_SIZE, self.plan.workload.prefetch.to_string())
+                    .with(header::RECEIPT, format!("subscribe-{number}")),
+            );
+        }
+        self.unconfirmed = self.sources.len();
+    }
+
+    /// The dead letters are always settled one by one.
+    fn ack_mode(&self) -> AckMode {
+        if self.plan.sources.is_empty() {
+            AckMode::ClientIndividual
+        } else {
+            self.plan.workload.ack
+        }
+    }
+
+    async fn work(&mut self, connection: &mut Connection) -> io::Result<()> {
+        loop {
+            let done = self.in_hand.front().map(|it| it.done);
+            let cumulative = self
+                .pending
+                .values()
+                .filter_map(|it| it.since)
+                .min()
+                .map(|at| at + CUMULATIVE_DELAY);
+            let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
+            tokio::select! {
+                biased;
+                () = at(done) => self.finish(connection)?,
+                () = at(cumulative) => self.acknowledge_all(connection),
+                frame = connection.receive() => self.take(connection, &frame?)?,
+                () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+    }
+
+    fn take(&mut self, connection: &Connection, frame: &Frame) -> io::Result<()> {
+        match frame.command {
+            Command::Message => self.take_message(connection, frame),
+            Command::Receipt => {
+                let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
+                if receipt.starts_with("subscribe-") {
+                    self.confirmed();
+                } else {
+                    self.decided(receipt, Reply::Ok);
+                }
+                Ok(())
+            }
+            Command::Error => {
+                if let Some(receipt) = frame.header(header::RECEIPT_ID)
+                    && !receipt.as_str().starts_with("subscribe-")
+                {
+                    self.decided(receipt.as_str(), super::operation::publish::classify(frame));
+                }
+                Err(io::Error::other(reason(frame)))
+            }
+            _ => Err(io::Error::other(reason(frame))),
+        }
+    }
+
+    fn confirmed(&mut self) {
+        self.unconfirmed = self.unconfirmed.saturating_sub(1);
+        if self.unconfirmed == 0 && !self.was_ready {
+            self.was_ready = true;
+            self.shared.ready.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn take_message(&mut self, connection: &Connection, frame: &Frame) -> io::Result<()> {
+        let text = |name: &str| frame.header(name).map_or("", |text| text.as_str());
+        let subscription: Option<usize> = text(header::SUBSCRIPTION).parse().ok();
+        let source = subscription.and_then(|number| self.sources.get(number));
+        let (Some(subscription), Some((_, destination))) = (subscription, source) else {
+            let detail =
+                format!("a message came for subscription `{}`", text(header::SUBSCRIPTION));
+            self.shared.recorder.nonsense("invented", detail);
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let broker_id = text(header::MESSAGE_ID);
+        let Some(id) = check_body(&frame.body) else {
+            let detail = format!("the body of {broker_id} is not one that any producer has sent");
+            self.shared.recorder.nonsense("invented", detail);
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let delivery = self.shared.recorder.delivered(Delivery {
+            id,
+            broker_id: broker_id.into(),
+            destination: *destination,
+            client: self.plan.client,
+            connection: connection.id,
+            at: self.shared.recorder.now(),
+            redelivered: text(header::REDELIVERED) == "true",
+            accepted: None,
+        });
+        if self.ack_mode() == AckMode::Auto {
+            return Ok(());
+        }
+        let Some(ack) = frame.header(header::ACK) else {
+            let detail = format!("{broker_id} came without the `ack` header it is settled by");
+            self.shared.recorder.nonsense("receipt", detail);
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let now = time::Instant::now();
+        let free = self.in_hand.back().map_or(now, |it| it.done.max(now));
+        self.in_hand.push_back(InHand {
+            delivery,
+            subscription,
+            ack: ack.clone(),
+            done: free + self.plan.workload.handling.0,
+        });
+        Ok(())
+    }
+
+    /// The oldest delivery in hand is worked off: settles it, or does what the scenario asks for.
+    fn finish(&mut self, connection: &Connection) -> io::Result<()> {
+        let in_hand = self.in_hand.pop_front().expect("one was due");
+        let working = self.shared.phase() < Phase::Drain && !self.plan.sources.is_empty();
+        let draw: f64 = self.random.random();
+        let (drop, nack) = (self.plan.workload.drop.0, self.plan.workload.nack.0);
+        if working && draw < drop {
+            return Err(io::Error::other("drops its connection, as the scenario asks"));
+        }
+        if working && draw < drop + nack {
+            self.settle(connection, &in_hand.ack, vec![in_hand.delivery], How::Reject);
+            return Ok(());
+        }
+        if self.ack_mode() == AckMode::Client {
+            let pending = self.pending.entry(in_hand.subscription).or_default();
+            pending.deliveries.push(in_hand.delivery);
+            pending.last_ack = Some(in_hand.ack);
+            pending.since.get_or_insert_with(time::Instant::now);
+            if pending.deliveries.len() >= CUMULATIVE {
+                self.acknowledge(connection, in_hand.subscription);
+            }
+            return Ok(());
+        }
+        self.settle(connection, &in_hand.ack, vec![in_hand.delivery], How::Accept);
+        Ok(())
+    }
+
+    fn acknowledge_all(&mut self, connection: &Connection) {
+        for subscription in self.pending.keys().copied().collect::<Vec<_>>() {
+            self.acknowledge(connection, subscription);
+        }
+    }
+
+    fn acknowledge(&mut self, connection: &Connection, subscription: usize) {
+        if let Some(Pending { deliveries, last_ack: Some(ack), .. }) =
+            self.pending.remove(&subscription)
+        {
+            self.settle(connection, &ack, deliveries, How::Accept);
+        }
+    }
+
+    fn settle(&mut self, connection: &Connection, ack: &Text, deliveries: Vec<u32>, how: How) {
+        let recorder = &self.shared.recorder;
+        let index = recorder.settle_sent(Settle {
+            connection: connection.id,
+            deliveries,
+            how,
+            sent: recorder.now(),
+            reply: None,
+        });
+        connection.send(&settle::frame(how, ack.as_str(), index));
+        self.waiting.insert(index, time::Instant::now());
+    }
+
+    fn decided(&mut self, receipt: &str, reply: Reply) {
+        let index = receipt.parse().ok();
+        match index.and_then(|index| self.waiting.remove(&index).map(|_| index)) {
+            Some(index) => self.shared.recorder.settled(index, reply),
+            None => self
+                .shared
+                .recorder
+                .nonsense("receipt", format!("a receipt came for `{receipt}`, which awaits none")),
+        }
+    }
+
+    /// The connection is gone: what was in hand goes back, what was settled stays unknown.
+    fn forget(&mut self) {
+        self.in_hand.clear();
+        self.pending.clear();
+        for index in std::mem::take(&mut self.waiting).into_keys() {
+            self.shared.recorder.settled(index, Reply::Unknown);
+        }
+    }
+}
+
+/// Waits for an instant, or for ever.
+async fn at(instant: Option<time::Instant>) {
+    match instant {
+        Some(instant) => time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,151 @@
+//! What the clients did and were told, in the order it happened: the ground truth that every
+//! check compares the broker with.
+//!
+//! One list per operation; its records are in that operation's file. A record is never deleted
+//! and its answer is set once.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction};
+
+/// A client of the run, unique over all workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u32);
+
+/// One connection of a client, unique over the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+/// A destination of the run, an index into [`History::destinations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId(pub u32);
+
+/// What the run knows of a destination before it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DestinationInfo {
+    /// Without any prefix of a protocol.
+    pub name: Arc<str>,
+    /// Each subscriber gets a copy of each message.
+    pub topic: bool,
+    /// How many clients receive from it.
+    pub consumers: u32,
+    /// What a delivery settles by itself: the broker forgets the message once it is sent.
+    pub auto_ack: bool,
+    /// Its share of the messages of its workload.
+    pub share: f64,
+}
+
+/// Everything the clients saw.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Where messages went, by [`DestinationId`].
+    pub destinations: Vec<DestinationInfo>,
+    /// By producer, then by the producer's own sequence number, which is dense.
+    pub publishes: Vec<Vec<Publish>>,
+    /// By number.
+    pub transactions: Vec<Transaction>,
+    /// In the order they arrived.
+    pub deliveries: Vec<Delivery>,
+    /// In the order they were sent.
+    pub settles: Vec<Settle>,
+    /// For each message that was ever delivered, its deliveries as indices.
+    pub delivered: BTreeMap<MessageId, Vec<u32>>,
+    /// Connections that ended, and when.
+    pub closed: BTreeMap<ConnectionId, Duration>,
+}
+
+/// Something a client just did or saw; the checks get it as it happens, already recorded.
+#[derive(Clone, Copy, Debug)]
+pub enum Observation<'a> {
+    /// A message left a producer.
+    Sent(MessageId, &'a Publish),
+    /// The fate of a publish is decided.
+    Replied(MessageId, &'a Publish),
+    /// A message reached a consumer.
+    Delivered(&'a Delivery),
+    /// A settlement left a consumer.
+    SettleSent(&'a Settle),
+    /// The fate of a settlement is decided.
+    Settled(&'a Settle),
+    /// A connection is gone, whoever ended it.
+    Closed(ConnectionId),
+}
+
+impl History {
+    /// An empty history over these destinations and so many producers.
+    pub fn new(destinations: Vec<DestinationInfo>, producers: usize) -> Self {
+        Self { destinations, publishes: vec![Vec::new(); producers], ..Self::default() }
+    }
+
+    /// The publish that made a message, if there was one.
+    pub fn publish(&self, id: MessageId) -> Option<&Publish> {
+        self.publishes.get(id.producer as usize)?.get(id.sequence as usize)
+    }
+
+    /// Every publish with its name, by producer and sequence.
+    pub fn all_publishes(&self) -> impl Iterator<Item = (MessageId, &Publish)> {
+        self.publishes.iter().enumerate().flat_map(|(producer, publishes)| {
+            publishes.iter().enumerate().map(move |(sequence, publish)| {
+                (MessageId { producer: producer as u32, sequence: sequence as u32 }, publish)
+            })
+        })
+    }
+
+    /// What is known of a destination.
+    pub fn destination(&self, id: DestinationId) -> &DestinationInfo {
+        &self.destinations[id.0 as usize]
+    }
+
+    /// The deliveries of a message, in order of arrival.
+    pub fn deliveries_of(&self, id: MessageId) -> impl Iterator<Item = &Delivery> {
+        let indices = self.delivered.get(&id).map_or(&[][..], Vec::as_slice);
+        indices.iter().map(|&index| &self.deliveries[index as usize])
+    }
+
+    /// Records that a message was sent and names it.
+    pub fn sent(&mut self, producer: u32, publish: Publish) -> MessageId {
+        let publishes = &mut self.publishes[producer as usize];
+        let id = MessageId { producer, sequence: publishes.len() as u32 };
+        publishes.push(publish);
+        id
+    }
+
+    /// Records the fate of a publish. Returns whether it was still open.
+    pub fn replied(&mut self, id: MessageId, at: Duration, reply: Reply) -> bool {
+        let publish = &mut self.publishes[id.producer as usize][id.sequence as usize];
+        if publish.reply.is_some() {
+            return false;
+        }
+        publish.reply = Some((at, reply));
+        true
+    }
+
+    /// Records a delivery and returns its index.
+    pub fn arrived(&mut self, delivery: Delivery) -> u32 {
+        let index = self.deliveries.len() as u32;
+        self.delivered.entry(delivery.id).or_default().push(index);
+        self.deliveries.push(delivery);
+        index
+    }
+
+    /// Records a settlement that was sent and returns its index.
+    pub fn settle_sent(&mut self, settle: Settle) -> u32 {
+        self.settles.push(settle);
+        self.settles.len() as u32 - 1
+    }
+
+    /// Records the fate of a settlement. Returns whether it was still open.
+    pub fn settled(&mut self, index: u32, at: Duration, reply: Reply) -> bool {
+        let settle = &mut self.settles[index as usize];
+        if settle.reply.is_some() {
+            return false;
+        }
+        settle.reply = Some((at, reply));
+        if reply == Reply::Ok && settle.how == super::operation::How::Accept {
+            for &delivery in &settle.deliveries {
+                self.deliveries[delivery as usize].accepted = Some(at);
+            }
+        }
+        true
+    }
+}

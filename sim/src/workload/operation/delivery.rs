@@ -1,0 +1,29 @@
+//! Delivery: a MESSAGE that reached a consumer.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    super::history::{ClientId, ConnectionId, DestinationId},
+    MessageId,
+};
+
+/// One arrival of a message at a consumer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Which message, read from its body.
+    pub id: MessageId,
+    /// The broker's name of it, from its headers.
+    pub broker_id: Arc<str>,
+    /// Where the consumer got it from; `None` for a dead letter queue.
+    pub destination: Option<DestinationId>,
+    /// Who got it.
+    pub client: ClientId,
+    /// Over which connection.
+    pub connection: ConnectionId,
+    /// When.
+    pub at: Duration,
+    /// Whether the broker marked it as possibly delivered before.
+    pub redelivered: bool,
+    /// When the broker confirmed that this delivery consumed the message.
+    pub accepted: Option<Duration>,
+}

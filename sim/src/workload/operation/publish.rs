@@ -1,0 +1,89 @@
+//! Publish: SEND with a receipt.
+//!
+//! An unknown publish is not sent again: the run wants to see what became of the first.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use paceline_wire::stomp::{Command, Frame, header};
+
+use super::{
+    super::history::{ConnectionId, DestinationId, DestinationInfo},
+    Reply, TransactionId, transaction,
+};
+
+/// One message sent by a producer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publish {
+    /// Where to.
+    pub destination: DestinationId,
+    /// Whether it must survive crashes.
+    pub persistent: bool,
+    /// Over which connection.
+    pub connection: ConnectionId,
+    /// When it was sent.
+    pub sent: Duration,
+    /// After this it need not be delivered.
+    pub expires: Option<Duration>,
+    /// The transaction it was sent in.
+    pub transaction: Option<TransactionId>,
+    /// The size of its body.
+    pub bytes: u32,
+    /// What became of it, and when that was known.
+    pub reply: Option<(Duration, Reply)>,
+}
+
+impl Publish {
+    /// What is known of its fate, if anything.
+    pub fn fate(&self) -> Option<Reply> {
+        self.reply.map(|(_, reply)| reply)
+    }
+
+    /// Whether the broker vouches for it.
+    pub fn is_acknowledged(&self) -> bool {
+        self.fate() == Some(Reply::Ok)
+    }
+}
+
+/// The SEND frame, without the receipt it may ask for. `expires` is in milliseconds since the Unix
+/// epoch, as ActiveMQ has it.
+pub fn frame(
+    destination: &DestinationInfo,
+    persistent: bool,
+    expires: Option<u64>,
+    inside: Option<TransactionId>,
+    body: Bytes,
+) -> Frame {
+    let kind = if destination.topic { "topic" } else { "queue" };
+    let mut frame = Frame::new(Command::Send)
+        .with(header::DESTINATION, format!("/{kind}/{}", destination.name))
+        .with(header::PERSISTENT, if persistent { "true" } else { "false" });
+    if let Some(expires) = expires {
+        frame = frame.with(header::EXPIRES, expires.to_string());
+    }
+    if let Some(number) = inside {
+        frame = frame.with(header::TRANSACTION, transaction::name(number));
+    }
+    frame.with_body(body)
+}
+
+/// What an ERROR frame says of the frame whose receipt it names: that nothing was done, or
+/// nothing certain.
+pub fn classify(error: &Frame) -> Reply {
+    let says_refused =
+        error.header(header::MESSAGE).is_some_and(|text| text.as_str().contains(": refused: "));
+    if says_refused { Reply::Failed } else { Reply::Unknown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_is_certain() {
+        let error = |text: &str| Frame::new(Command::Error).with(header::MESSAGE, text);
+        assert_eq!(classify(&error("SEND: refused: the disk is full")), Reply::Failed);
+        assert_eq!(classify(&error("SEND: outcome unknown: no leader")), Reply::Unknown);
+        assert_eq!(classify(&Frame::new(Command::Error)), Reply::Unknown);
+    }
+}
