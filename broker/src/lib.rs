@@ -5,8 +5,12 @@
 
 pub mod cluster;
 pub mod config;
+mod connection;
 pub mod costs;
+mod drain;
+mod identity;
 pub mod link;
+mod listener;
 pub mod node;
 pub mod replication;
 pub mod router;

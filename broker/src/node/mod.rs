@@ -1,2 +1,6 @@
-//! A node.
+//! A node: its life from start to end, and what nodes ask of each other.
+
+mod lifecycle;
 pub mod protocol;
+
+pub use lifecycle::{NodeError, Ready, run, run_with};

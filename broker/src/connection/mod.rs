@@ -1,0 +1,257 @@
+//! One client's connection: the task that stands between a socket, a session and the router.
+//!
+//! All decisions are the session's. The task only moves bytes, operations, outcomes and
+//! deliveries, and holds the socket back where the session or the cluster is full. One task does
+//! all of it, so a client that does not read holds up nobody but itself: its deliveries stop at its
+//! prefetch.
+
+mod alarm;
+mod linger;
+
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use paceline_core::{
+    UnixMillis,
+    operation::Operation,
+    session::{
+        Now,
+        stomp::{StompConfig, StompSession},
+    },
+};
+use paceline_runtime::{
+    cpu,
+    net::TcpStream,
+    time::{self, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{mpsc, oneshot},
+};
+
+use self::alarm::Alarm;
+use crate::router::{ConnectionEvent, ConnectionHandle};
+
+/// What is read at a time: little at first, since most connections are idle.
+const MIN_READ_BYTES: usize = 4 * 1024;
+/// See [`MIN_READ_BYTES`].
+const MAX_READ_BYTES: usize = 64 * 1024;
+
+/// Events taken in before bytes are written: their answers travel in one write.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// How long a session's last bytes may take to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What taking in or giving out one frame costs in processor time, for the simulated world's cores.
+const FRAME_COST: Duration = Duration::from_nanos(1_500);
+
+/// What a drained connection's client is told.
+const GOING_AWAY: &str = "this node is shutting down; connect to another one";
+
+/// The way into the cluster as a connection uses it: [`ConnectionHandle`], or its twin in tests.
+pub(crate) trait Cluster: Send + Sync {
+    /// See [`ConnectionHandle::submit`].
+    fn submit(&self, operation: Operation);
+    /// See [`ConnectionHandle::ready`].
+    fn ready(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Cluster for ConnectionHandle {
+    fn submit(&self, operation: Operation) {
+        ConnectionHandle::submit(self, operation);
+    }
+
+    async fn ready(&self) {
+        ConnectionHandle::ready(self).await;
+    }
+}
+
+/// Serves one STOMP client until its session or its connection ends.
+///
+/// `name` is the session's, unique over the cluster and over restarts. The session is shut down when
+/// the other side of `drained` is dropped. However the connection ends, dropping `cluster` releases
+/// everything that it held.
+pub(crate) async fn serve_stomp<C: Cluster>(
+    stream: TcpStream,
+    name: Arc<str>,
+    config: Arc<StompConfig>,
+    cluster: C,
+    events: mpsc::UnboundedReceiver<ConnectionEvent>,
+    drained: oneshot::Receiver<()>,
+) {
+    let connection = Connection {
+        session: StompSession::new(config, name.clone()),
+        began: Instant::now(),
+        cluster,
+        events,
+        out: BytesMut::new(),
+        read_bytes: MIN_READ_BYTES,
+        frames: 0,
+    };
+    match connection.run(stream, drained).await {
+        Ok(()) => tracing::debug!(session = &*name, "closed"),
+        Err(error) => tracing::debug!(session = &*name, %error, "the connection broke"),
+    }
+}
+
+struct Connection<C> {
+    session: StompSession,
+    began: Instant,
+    cluster: C,
+    events: mpsc::UnboundedReceiver<ConnectionEvent>,
+    /// Bytes being written.
+    out: BytesMut,
+    read_bytes: usize,
+    /// Operations and deliveries since the processor was last charged.
+    frames: u32,
+}
+
+impl<C: Cluster> Connection<C> {
+    async fn run(
+        mut self,
+        stream: TcpStream,
+        mut drained: oneshot::Receiver<()>,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let (mut reader, mut writer) = stream.into_split();
+        // Whether the cluster has room for what may be read next.
+        let mut is_cleared = false;
+        let mut is_draining = false;
+        let mut flush_until = None;
+        let mut alarm = Alarm::default();
+        loop {
+            self.hand_out();
+            cpu::charge(FRAME_COST * std::mem::take(&mut self.frames)).await;
+            if self.session.is_closed() {
+                if self.out.is_empty() {
+                    break;
+                }
+                flush_until.get_or_insert_with(|| Instant::now() + FLUSH_TIMEOUT);
+            }
+            let deadline = match self.session.poll_timeout() {
+                Some(after) => Some(self.began + after),
+                None => flush_until,
+            };
+            let may_read = self.session.wants_input();
+            let is_due = deadline.is_some_and(|at| at <= Instant::now());
+            alarm.arm(deadline);
+            // Biased, so that a run can be repeated. Nothing starves all the same: writing ends when
+            // all is written, reading when the session or the cluster is full. What can be read is
+            // read before a deadline is judged: a client is not dead because this task was late.
+            tokio::select! {
+                biased;
+                _ = &mut drained, if !is_draining => {
+                    is_draining = true;
+                    self.session.shut_down(self.now(), GOING_AWAY);
+                }
+                written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
+                    if written? == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                }
+                () = self.cluster.ready(), if may_read && !is_cleared => {
+                    is_cleared = true;
+                    self.session.handle_held_back(self.now());
+                }
+                read = read(&mut reader, self.session.input(), self.read_bytes),
+                    if may_read && is_cleared =>
+                {
+                    is_cleared = false;
+                    self.handle_read(read?);
+                    if is_due {
+                        self.handle_timeout(true, flush_until)?;
+                    }
+                }
+                () = std::future::ready(()), if is_due => {
+                    self.handle_timeout(may_read && is_cleared, flush_until)?;
+                }
+                event = self.events.recv() => match event {
+                    Some(event) => self.handle_events(event),
+                    None => return Err(io::Error::other("the router is gone")),
+                },
+                () = alarm.ring() => {}
+            }
+        }
+        // Consumers are detached before the socket is: the client may come back at once.
+        drop((self.cluster, self.events));
+        linger::close(reader, writer).await
+    }
+
+    fn now(&self) -> Now {
+        Now { elapsed: self.began.elapsed(), wall: UnixMillis(time::wall_clock().0) }
+    }
+
+    /// Submits what the session asks for and takes what it has to send.
+    fn hand_out(&mut self) {
+        // Twice at most: what is handed out for sending may settle deliveries.
+        loop {
+            while let Some(operation) = self.session.poll_operation() {
+                self.frames += 1;
+                self.cluster.submit(operation);
+            }
+            if !self.out.is_empty() {
+                break;
+            }
+            let now = self.now();
+            if !self.session.poll_transmit(now, &mut self.out) {
+                break;
+            }
+        }
+    }
+
+    fn handle_read(&mut self, read: usize) {
+        let now = self.now();
+        if read == 0 {
+            self.session.handle_eof(now);
+            return;
+        }
+        self.read_bytes = match read {
+            _ if read >= self.read_bytes => (self.read_bytes * 2).min(MAX_READ_BYTES),
+            _ if read < self.read_bytes / 4 => (self.read_bytes / 2).max(MIN_READ_BYTES),
+            _ => self.read_bytes,
+        };
+        self.session.handle_input(now);
+    }
+
+    fn handle_events(&mut self, first: ConnectionEvent) {
+        let now = self.now();
+        let more = std::iter::from_fn(|| self.events.try_recv().ok());
+        for event in std::iter::once(first).chain(more).take(EVENTS_AT_ONCE) {
+            match event {
+                ConnectionEvent::Outcome(tag, outcome) => {
+                    self.session.handle_outcome(now, tag, outcome);
+                }
+                ConnectionEvent::Delivery(delivery) => {
+                    self.frames += 1;
+                    self.session.handle_delivery(delivery);
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, is_reading: bool, flush_until: Option<Instant>) -> io::Result<()> {
+        if flush_until.is_some_and(|at| at <= Instant::now()) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"));
+        }
+        let now = self.now();
+        if !is_reading {
+            self.session.handle_held_back(now);
+        }
+        self.session.handle_timeout(now);
+        Ok(())
+    }
+}
+
+/// Reads once; 0 is the end of the stream.
+async fn read(
+    reader: &mut (impl AsyncReadExt + Unpin),
+    input: &mut BytesMut,
+    bytes: usize,
+) -> io::Result<usize> {
+    input.reserve(bytes);
+    reader.read_buf(input).await
+}

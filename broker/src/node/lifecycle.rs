@@ -1,0 +1,102 @@
+//! A node from its start to its end: the one way to run a broker, for the binary and the simulator.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use paceline_runtime::{net::TcpListener, shutdown, task, time::Instant, trace};
+use thiserror::Error;
+
+use crate::{
+    config::{NodeConfig, Wrong},
+    drain::Drain,
+    identity::{Claim, ClaimError},
+    listener::StompListener,
+    router::Router,
+};
+
+/// Why a node did not start, or did not go on.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The configuration makes no sense.
+    #[error("{}: {}", .0.key, .0.reason)]
+    Config(Wrong),
+    /// The data directory is not this node's to use.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// A listening address could not be had.
+    #[error("cannot listen on {address} ({key}): {error}; {}", listen_advice(.error))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        key: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+fn listen_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the process that has this port, or choose another one",
+        io::ErrorKind::AddrNotAvailable => "use an address of this machine, or 0.0.0.0 for all",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose another one",
+        _ => "choose another address",
+    }
+}
+
+/// What a node can say once it serves.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Where STOMP clients are served, with the port that was really bound.
+    pub stomp: SocketAddr,
+    /// How long the start took.
+    pub after: Duration,
+}
+
+/// Runs a node until it is asked to stop, then drains it: no new clients, what was begun is ended,
+/// clients are told.
+///
+/// # Errors
+///
+/// See [`NodeError`]; each says what to do.
+pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
+    run_with(config, |_| {}).await
+}
+
+/// As [`run`], and calls `on_ready` once clients are served.
+pub async fn run_with(
+    config: NodeConfig,
+    on_ready: impl FnOnce(&Ready) + Send,
+) -> Result<(), NodeError> {
+    let began = Instant::now();
+    config.check().map_err(NodeError::Config)?;
+    let claim = Claim::take(&config).await?;
+    let listener = listen(config.listen.stomp, "listen.stomp").await?;
+    let drain = Drain::default();
+
+    let router = Router::default();
+    let clients = StompListener {
+        router,
+        config: Arc::new(config.stomp_session()),
+        max_connections: config.limits.connections,
+        name: format!("{}-{}", config.node.name, claim.incarnation),
+        drain: drain.clone(),
+        listener,
+    };
+    let stomp = clients.listener.local_addr().unwrap_or(config.listen.stomp);
+    let clients = task::spawn(clients.run());
+    trace::event!("node_ready");
+    on_ready(&Ready { stomp, after: began.elapsed() });
+
+    shutdown::requested().await;
+    trace::event!("node_draining");
+    drain.begin();
+    if let Err(error) = clients.await {
+        tracing::error!(%error, "the listener failed");
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, NodeError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| NodeError::Listen { address, key, error })
+}
