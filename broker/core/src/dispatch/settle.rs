@@ -103,7 +103,9 @@ impl Dispatcher {
                     let lane = self.lane_of(*queue, name);
                     self.add_stored(lane, *message, *priority, *expires);
                 }
-                Effect::Returned { message } => self.handle_returned(*message),
+                Effect::Returned { message, how } => {
+                    self.handle_returned(state, *message, *how);
+                }
                 Effect::Kept { message } => self.handle_kept(state, *message),
                 Effect::Gone { message, queue, priority, expires } => {
                     self.handle_gone(state, *message, *queue, *priority, *expires);
@@ -134,9 +136,11 @@ impl Dispatcher {
         self.activate(id);
     }
 
-    fn handle_returned(&mut self, message: MessageRef) {
+    fn handle_returned(&mut self, state: &ShardState, message: MessageRef, how: Settlement) {
         // The release of a dead consumer's delivery: the message was put back when it died.
-        if let Some(pending) = self.returns.get_mut(&message) {
+        if how == Settlement::Release
+            && let Some(pending) = self.returns.get_mut(&message)
+        {
             *pending -= 1;
             if *pending == 0 {
                 self.returns.remove(&message);
@@ -144,8 +148,10 @@ impl Dispatcher {
             return;
         }
         let key = MessageKey::Stored(message);
-        if let Some(flight) = self.land(key) {
-            self.put_back(key, &flight);
+        match self.land(key) {
+            Some(flight) => self.put_back(key, &flight),
+            // It was prepared under an earlier leader, and has not been on its lane since.
+            None => self.line_up(state, message),
         }
     }
 
@@ -156,12 +162,17 @@ impl Dispatcher {
             return;
         }
         self.expiring.remove(&message);
+        self.line_up(state, message);
+    }
+
+    /// Sees to it that a message nobody holds stands on its lane.
+    fn line_up(&mut self, state: &ShardState, message: MessageRef) {
         // A later command of the same batch may have ended it.
         let Some(stored) = state.lookup(message) else { return };
         let id = self.lane_of(stored.queue, state.queue_name(stored.queue));
         let lane = self.lanes.get_mut(&id).expect("the lane exists");
         lane.put_back(stored.priority, Position::stored(message));
-        self.note_expiry(stored.expires(), key);
+        self.note_expiry(stored.expires(), MessageKey::Stored(message));
         self.activate(id);
     }
 

@@ -454,6 +454,26 @@ fn an_aborted_transaction_leaves_its_messages_with_their_consumer() {
     assert_eq!(leader.state.resident(), 0);
 }
 
+/// The new leader has never had the message on a lane: it was held by the transaction when the
+/// leadership began. It was lost to its consumers until the next failover.
+#[test]
+fn what_a_transaction_of_an_earlier_leader_rejects_is_delivered_again() {
+    let mut leader = Leader::new();
+    let consumer = leader.attach(1, "q", 1);
+    leader.send("q", &["a"]);
+    let delivery = leader.deliver().remove(0);
+    let settles = leader.dispatcher.settle_begin(consumer, &[(delivery.key, Reject)]).unwrap();
+    let session = crate::shard::SessionId { node: 1, incarnation: 1 };
+    let transaction = TransactionId { session, number: 1 };
+    let work = Work { publishes: vec![], settles };
+    leader.propose(Command::Prepare { transaction, coordinator: 7, work });
+    let mut leader = leader.fail_over();
+    leader.attach(2, "q", 1);
+    leader.propose(Command::Finish { transaction, commit: true });
+    let again = leader.deliver().remove(0);
+    assert_eq!((again.key, again.redelivery_count), (delivery.key, 1));
+}
+
 #[test]
 fn waiting_messages_that_are_gone_take_no_memory() {
     let mut leader = Leader::new();

@@ -286,6 +286,8 @@ pub enum Effect {
     Returned {
         /// It.
         message: MessageRef,
+        /// [`Settlement::Reject`] or [`Settlement::Release`].
+        how: Settlement,
     },
     /// A command that would have ended the message left it untouched: its time had not come, or
     /// the transaction that held it was aborted.

@@ -208,8 +208,10 @@ impl ShardState {
         if settles.len() > MAX_PARTS {
             return Err(Refused::TooLarge(settles.len()));
         }
-        for (message, _) in settles {
-            if self.is_locked(*message) {
+        for (message, how) in settles {
+            // A release that follows its consumer's death may arrive when the next consumer's
+            // transaction holds the message already; it only raises the count.
+            if *how != Settlement::Release && self.is_locked(*message) {
                 return Err(Refused::MessageLocked(*message));
             }
         }
@@ -227,14 +229,14 @@ impl ShardState {
             }
             Settlement::Release => {
                 stored.released = stored.released.saturating_add(1);
-                step.effects.push(Effect::Returned { message });
+                step.effects.push(Effect::Returned { message, how });
             }
             Settlement::Reject => {
                 stored.rejected = stored.rejected.saturating_add(1);
                 let (queue, rejected) = (stored.queue, stored.rejected);
                 let graveyard = dead_letter_queue(&self.tables.queues[&queue].name);
                 match graveyard.filter(|_| rejected > MAX_REDELIVERIES) {
-                    None => step.effects.push(Effect::Returned { message }),
+                    None => step.effects.push(Effect::Returned { message, how }),
                     Some(graveyard) => {
                         let (at, stored) = self.leave(step, message, Leave::DeadLettered);
                         let written = Written::Earlier { at, dead_after: Some(rejected) };

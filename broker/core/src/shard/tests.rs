@@ -123,7 +123,7 @@ fn a_dead_letter_keeps_its_body_where_it_was_written() {
     let first = ready(&apply(&mut state, [publish(message("q", "a"))]))[0];
     for _ in 0..MAX_REDELIVERIES {
         let applied = apply(&mut state, [reject(first)]);
-        assert_eq!(applied.effects, [Effect::Returned { message: first }]);
+        assert_eq!(applied.effects, [Effect::Returned { message: first, how: Settlement::Reject }]);
     }
     let applied = apply(&mut state, [reject(first)]);
     assert_eq!(applied.freed, [applied.index], "the body's entry is still needed");

@@ -156,8 +156,11 @@ impl ShardState {
             step.effects.extend(kept.map(|(message, _)| Effect::Kept { message: *message }));
         }
         // After the messages have taken their own pins, so that the entry is never without any.
-        self.derived.unpin(prepared.written_at.index, prepared.bodies());
-        step.touched.insert(prepared.written_at.index);
+        let bodies = prepared.bodies();
+        if bodies > 0 {
+            self.derived.unpin(prepared.written_at.index, bodies);
+            step.touched.insert(prepared.written_at.index);
+        }
     }
 
     pub(super) fn decide(

@@ -1,0 +1,377 @@
+//! The theory: messages in a list, and every rule of a queue written as a search over it.
+
+use std::collections::BTreeMap;
+
+use paceline_core::{
+    Destination,
+    dispatch::{MessageKey, VolatileCounters},
+    operation::Settlement,
+    shard::{Command, Counters, MAX_REDELIVERIES, MessageRef, TransactionId, Work},
+};
+
+/// A message that is somewhere.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Unique.
+    pub text: String,
+    /// `None` for a volatile message that was never delivered.
+    pub key: Option<MessageKey>,
+    pub stored: bool,
+    pub queue: String,
+    pub priority: u8,
+    pub expires: Option<u64>,
+    /// Messages of one priority leave in this order.
+    pub order: (u64, u32, u64),
+    pub rejected: u32,
+    pub released: u32,
+    /// Released by the death of its consumer, which the log does not know yet.
+    pub pending: u32,
+    pub holder: Option<u64>,
+    /// Held, or held by a consumer that has gone, with a settlement under way.
+    pub settling: bool,
+    pub locked: bool,
+    /// A leader before this one may have delivered it.
+    pub old: bool,
+}
+
+impl Entry {
+    fn waits(&self, now: u64) -> bool {
+        self.holder.is_none()
+            && !self.settling
+            && !self.locked
+            && self.expires.is_none_or(|at| at > now)
+    }
+
+    pub fn count(&self) -> u32 {
+        self.rejected + self.released + self.pending
+    }
+}
+
+#[derive(Default)]
+pub struct Reference {
+    pub now: u64,
+    pub applied: u64,
+    pub entries: Vec<Entry>,
+    pub consumers: BTreeMap<u64, (Destination, u32)>,
+    pub prepared: BTreeMap<TransactionId, Work>,
+    pub counters: Counters,
+    pub volatile: VolatileCounters,
+    pub volatile_number: u64,
+}
+
+impl Reference {
+    fn find(&mut self, key: MessageKey) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.key == Some(key))
+    }
+
+    fn find_ref(&mut self, message: MessageRef) -> Option<usize> {
+        self.find(MessageKey::Stored(message))
+    }
+
+    pub fn held_by(&self, consumer: u64) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.holder == Some(consumer))
+    }
+
+    pub fn credit(&self, consumer: u64) -> u32 {
+        self.consumers[&consumer].1 - self.held_by(consumer).count() as u32
+    }
+
+    pub fn matches(&self, consumer: u64, queue: &str) -> bool {
+        self.consumers[&consumer].0.matches(&Destination::queue(queue).unwrap())
+    }
+
+    fn put_volatile(&mut self, text: String, queue: &str, priority: u8, expires: Option<u64>) {
+        self.volatile_number += 1;
+        self.volatile.entered += 1;
+        self.entries.push(Entry {
+            text,
+            key: None,
+            stored: false,
+            queue: queue.to_owned(),
+            priority,
+            expires,
+            order: (self.applied, u32::MAX, self.volatile_number),
+            rejected: 0,
+            released: 0,
+            pending: 0,
+            holder: None,
+            settling: false,
+            locked: false,
+            old: false,
+        });
+    }
+
+    pub fn publish_volatile(
+        &mut self,
+        text: &str,
+        queue: &str,
+        priority: u8,
+        expires: Option<u64>,
+    ) {
+        if expires.is_none_or(|at| at > self.now) {
+            self.put_volatile(text.to_owned(), queue, priority, expires);
+        }
+    }
+
+    fn put_stored(
+        &mut self,
+        message: MessageRef,
+        text: String,
+        queue: &str,
+        priority: u8,
+    ) -> usize {
+        self.counters.entered += 1;
+        self.entries.push(Entry {
+            text,
+            key: Some(MessageKey::Stored(message)),
+            stored: true,
+            queue: queue.to_owned(),
+            priority,
+            expires: None,
+            order: (message.index, message.offset, 0),
+            rejected: 0,
+            released: 0,
+            pending: 0,
+            holder: None,
+            settling: false,
+            locked: false,
+            old: false,
+        });
+        self.entries.len() - 1
+    }
+
+    /// The consumer gets the message called `text`: checks that this is what should happen next.
+    pub fn deliver(&mut self, consumer: u64, text: &str, key: MessageKey, count: u32, again: bool) {
+        let at = self.entries.iter().position(|entry| entry.text == text);
+        let at = at.unwrap_or_else(|| panic!("{text} is delivered after it was settled"));
+        assert!(self.credit(consumer) > 0, "{consumer} has no credit for {text}");
+        let entry = self.entries[at].clone();
+        assert!(entry.waits(self.now), "{text} does not wait: {entry:?} at {}", self.now);
+        assert!(self.matches(consumer, &entry.queue), "{consumer} does not consume {entry:?}");
+        for other in self.entries.iter().filter(|other| other.queue == entry.queue) {
+            let sooner =
+                (u8::MAX - other.priority, other.order) < (u8::MAX - entry.priority, entry.order);
+            assert!(!sooner || !other.waits(self.now), "{other:?} comes before {entry:?}");
+        }
+        assert_eq!(count, entry.count(), "the count of {entry:?}");
+        assert_eq!(again, entry.old || entry.count() > 0, "the redelivered flag of {entry:?}");
+        assert!(entry.key.is_none_or(|known| known == key), "{entry:?} was {key}");
+        let entry = &mut self.entries[at];
+        entry.key = Some(key);
+        entry.holder = Some(consumer);
+    }
+
+    /// Nothing more is delivered: there must be nothing to deliver.
+    pub fn assert_satisfied(&self) {
+        for entry in self.entries.iter().filter(|entry| entry.waits(self.now)) {
+            for consumer in self.consumers.keys() {
+                assert!(
+                    self.credit(*consumer) == 0 || !self.matches(*consumer, &entry.queue),
+                    "{entry:?} waits, and consumer {consumer} has credit"
+                );
+            }
+        }
+    }
+
+    pub fn detach(&mut self, consumer: u64) {
+        self.consumers.remove(&consumer);
+        for entry in self.entries.iter_mut().filter(|entry| entry.holder == Some(consumer)) {
+            entry.holder = None;
+            match (entry.settling, entry.stored) {
+                (true, _) => {}
+                (false, true) => entry.pending += 1,
+                (false, false) => entry.released += 1,
+            }
+        }
+    }
+
+    /// A settlement of a stored message begins.
+    pub fn settle_begin(&mut self, message: MessageRef) {
+        let at = self.find_ref(message).expect("the consumer holds it");
+        assert!(!self.entries[at].settling);
+        self.entries[at].settling = true;
+    }
+
+    pub fn settle_failed(&mut self, message: MessageRef) {
+        let Some(at) = self.find_ref(message) else { return };
+        let entry = &mut self.entries[at];
+        if std::mem::take(&mut entry.settling) && entry.holder.is_none() {
+            entry.pending += 1;
+        }
+    }
+
+    pub fn settle_volatile(&mut self, key: MessageKey, how: Settlement) {
+        let at = self.find(key).expect("the consumer holds it");
+        let entry = &mut self.entries[at];
+        entry.holder = None;
+        match how {
+            Settlement::Accept => {
+                self.entries.remove(at);
+                self.volatile.accepted += 1;
+            }
+            Settlement::Release => entry.released += 1,
+            Settlement::Reject => {
+                entry.rejected += 1;
+                let lost = entry.rejected > u32::from(MAX_REDELIVERIES);
+                if lost && !entry.queue.starts_with("DLQ.") {
+                    let entry = self.entries.remove(at);
+                    self.volatile.dead_lettered += 1;
+                    let queue = format!("DLQ.{}", entry.queue);
+                    self.put_volatile(entry.text, &queue, entry.priority, None);
+                }
+            }
+        }
+    }
+
+    pub fn tick(&mut self, by: u64) {
+        self.now += by;
+        let now = self.now;
+        let before = self.entries.len();
+        self.entries.retain(|entry| {
+            entry.stored || entry.holder.is_some() || entry.expires.is_none_or(|at| at > now)
+        });
+        self.volatile.expired += (before - self.entries.len()) as u64;
+    }
+
+    /// A new leader: it knows what is stored, and nothing else.
+    pub fn fail_over(&mut self) {
+        self.consumers.clear();
+        self.volatile = VolatileCounters::default();
+        self.entries.retain(|entry| entry.stored);
+        for entry in &mut self.entries {
+            entry.holder = None;
+            entry.settling = false;
+            entry.pending = 0;
+            entry.old = true;
+        }
+    }
+
+    /// Applies a command as the log's entry `index` has it in place `place`. Whether it was done.
+    pub fn apply(&mut self, index: u64, place: usize, now: u64, command: &Command) -> bool {
+        match command {
+            Command::Publish { .. } => self.publish(index, place, now, 0, command.messages()),
+            Command::Settle { settles } => self.settle(index, place, 0, settles),
+            Command::Expire { messages } => {
+                for message in messages {
+                    let Some(at) = self.find_ref(*message) else { continue };
+                    let entry = &self.entries[at];
+                    if entry.expires.is_some_and(|at| at <= now) && !entry.locked {
+                        self.entries.remove(at);
+                        self.counters.expired += 1;
+                    }
+                }
+            }
+            Command::Transact { work } => {
+                if !self.can_do(work) {
+                    return false;
+                }
+                self.publish(index, place, now, 0, &work.publishes);
+                self.settle(index, place, work.publishes.len(), &work.settles);
+            }
+            Command::Prepare { transaction, work, .. } => {
+                if !self.can_do(work) {
+                    return false;
+                }
+                for (message, _) in &work.settles {
+                    let at = self.find_ref(*message).unwrap();
+                    self.entries[at].locked = true;
+                }
+                self.prepared.insert(*transaction, work.clone());
+            }
+            Command::Finish { transaction, commit } => {
+                let Some(work) = self.prepared.remove(transaction) else { return true };
+                for (message, _) in &work.settles {
+                    let at = self.find_ref(*message).expect("it is locked");
+                    self.entries[at].locked = false;
+                    if !commit {
+                        self.settle_failed(*message);
+                    }
+                }
+                if *commit {
+                    self.publish(index, place, now, 0, &work.publishes);
+                    self.settle(index, place, work.publishes.len(), &work.settles);
+                }
+            }
+            Command::Purge { queue } => {
+                if !self.entries.iter().any(|entry| entry.stored && entry.queue == **queue) {
+                    return true;
+                }
+                let before = self.entries.len();
+                self.entries
+                    .retain(|entry| !entry.stored || entry.locked || entry.queue != **queue);
+                self.counters.purged += (before - self.entries.len()) as u64;
+            }
+            other => panic!("the model knows no {other:?}"),
+        }
+        true
+    }
+
+    fn can_do(&mut self, work: &Work) -> bool {
+        work.settles
+            .iter()
+            .all(|(message, _)| self.find_ref(*message).is_some_and(|at| !self.entries[at].locked))
+    }
+
+    fn publish(
+        &mut self,
+        index: u64,
+        place: usize,
+        now: u64,
+        first: usize,
+        messages: &[std::sync::Arc<paceline_core::Message>],
+    ) {
+        for (part, message) in messages.iter().enumerate() {
+            let name = MessageRef::new(index, place, first + part);
+            let text = String::from_utf8(message.body.bytes().to_vec()).unwrap();
+            let queue = &message.destination.name;
+            let at = self.put_stored(name, text, queue, message.priority);
+            let expires = message.expires.map(|at| at.0);
+            self.entries[at].expires = expires;
+            if expires.is_some_and(|at| at <= now) {
+                self.entries.remove(at);
+                self.counters.expired += 1;
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        index: u64,
+        place: usize,
+        first: usize,
+        settles: &[(MessageRef, Settlement)],
+    ) {
+        for (part, (message, how)) in settles.iter().enumerate() {
+            let Some(at) = self.find_ref(*message) else { continue };
+            let entry = &mut self.entries[at];
+            match how {
+                Settlement::Accept => {
+                    self.entries.remove(at);
+                    self.counters.accepted += 1;
+                }
+                Settlement::Release if entry.pending > 0 => {
+                    entry.pending -= 1;
+                    entry.released += 1;
+                }
+                Settlement::Release => {
+                    entry.released += 1;
+                    (entry.holder, entry.settling) = (None, false);
+                }
+                Settlement::Reject => {
+                    entry.rejected += 1;
+                    if entry.rejected > u32::from(MAX_REDELIVERIES)
+                        && !entry.queue.starts_with("DLQ.")
+                    {
+                        let entry = self.entries.remove(at);
+                        self.counters.dead_lettered += 1;
+                        let name = MessageRef::new(index, place, first + part);
+                        let queue = format!("DLQ.{}", entry.queue);
+                        self.put_stored(name, entry.text, &queue, entry.priority);
+                    } else {
+                        (entry.holder, entry.settling) = (None, false);
+                    }
+                }
+            }
+        }
+    }
+}

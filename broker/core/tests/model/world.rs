@@ -1,0 +1,412 @@
+//! The system under test: a leader with its log, and a replica that is reborn now and then.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use paceline_core::{
+    Body, Destination, Message, UnixMillis,
+    dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
+    operation::Settlement,
+    shard::{
+        Batch, Command, Content, MessageRef, Outcome, SessionId, ShardState, TransactionId, Work,
+    },
+};
+
+use crate::reference::Reference;
+
+const QUEUES: [&str; 4] = ["a.x", "a.y", "b", "DLQ.b"];
+const SOURCES: [&str; 6] = ["a.x", "a.y", "a.*", "b", "DLQ.>", ">"];
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Publish {
+        queue: usize,
+        priority: u8,
+        time_to_live: Option<u64>,
+        stored: bool,
+    },
+    Attach {
+        consumer: u64,
+        source: usize,
+        prefetch: u32,
+    },
+    Detach {
+        consumer: u64,
+    },
+    Deliver,
+    /// Settles what a consumer holds from `first` on.
+    Settle {
+        consumer: u64,
+        first: usize,
+        how: Settlement,
+    },
+    /// Settles all a consumer holds and publishes, in one step or in two.
+    Transact {
+        consumer: u64,
+        publishes: usize,
+        prepare: bool,
+        how: Settlement,
+    },
+    Finish {
+        which: usize,
+        commit: bool,
+    },
+    /// The oldest commands proposed are committed, by a clock that was `skew` behind.
+    Commit {
+        commands: usize,
+        skew: u64,
+    },
+    /// The youngest command proposed is not.
+    Fail,
+    Tick {
+        by: u64,
+    },
+    Purge {
+        queue: usize,
+    },
+    /// Another leader; what was proposed may have been committed.
+    FailOver {
+        commit: bool,
+    },
+    /// The other replica is restored from its own snapshot.
+    Snapshot,
+    Evict {
+        budget: usize,
+    },
+}
+
+pub struct World {
+    state: ShardState,
+    /// Another replica: applies the same, knows less.
+    twin: ShardState,
+    dispatcher: Dispatcher,
+    reference: Reference,
+    /// Commands that are proposed and not committed; whether the dispatcher made them.
+    proposed: VecDeque<(Command, bool)>,
+    log: BTreeMap<u64, Batch>,
+    /// Entries the journal may not drop.
+    kept: BTreeSet<u64>,
+    /// What consumers held when their leader failed.
+    held: BTreeMap<u64, Vec<MessageRef>>,
+    published: u64,
+    transactions: u64,
+    term: u64,
+}
+
+fn key(consumer: u64) -> ConsumerKey {
+    ConsumerKey { node: consumer % 2, number: consumer }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let state = ShardState::new();
+        Self {
+            dispatcher: Dispatcher::new(&state, 1, Limits::default()),
+            twin: state.clone(),
+            state,
+            reference: Reference { now: 1_000, ..Reference::default() },
+            proposed: VecDeque::new(),
+            log: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            held: BTreeMap::new(),
+            published: 0,
+            transactions: 0,
+            term: 1,
+        }
+    }
+
+    pub fn step(&mut self, op: Op) {
+        match op {
+            Op::Publish { queue, priority, time_to_live, stored } => {
+                let message = self.message(QUEUES[queue], priority, time_to_live);
+                if stored {
+                    self.proposed.push_back((Command::Publish { message }, false));
+                } else {
+                    self.publish_volatile(message);
+                }
+            }
+            Op::Attach { consumer, source, prefetch } => self.attach(consumer, source, prefetch),
+            Op::Detach { consumer } => {
+                let attached = self.reference.consumers.contains_key(&consumer);
+                assert_eq!(self.dispatcher.detach(key(consumer)), attached);
+                self.reference.detach(consumer);
+                self.held.remove(&consumer);
+            }
+            Op::Deliver => self.deliver(),
+            Op::Settle { consumer, first, how } => {
+                let settles = self.settle_begin(consumer, first, how, true);
+                if !settles.is_empty() {
+                    self.proposed.push_back((Command::Settle { settles }, false));
+                }
+            }
+            Op::Transact { consumer, publishes, prepare, how } => {
+                let settles = self.settle_begin(consumer, 0, how, false);
+                let publishes = (0..publishes).map(|at| self.message(QUEUES[at], 4, None));
+                let work = Work { publishes: publishes.collect(), settles };
+                let command = if prepare {
+                    self.transactions += 1;
+                    let session = SessionId { node: 1, incarnation: 1 };
+                    let transaction = TransactionId { session, number: self.transactions };
+                    Command::Prepare { transaction, coordinator: 0, work }
+                } else {
+                    Command::Transact { work }
+                };
+                self.proposed.push_back((command, false));
+            }
+            Op::Finish { which, commit } => {
+                if let Some(transaction) = self.reference.prepared.keys().nth(which).copied() {
+                    let finish = Command::Finish { transaction, commit };
+                    self.proposed.push_back((finish, false));
+                }
+            }
+            Op::Commit { commands, skew } => {
+                self.collect();
+                self.commit(commands, skew);
+            }
+            Op::Fail => {
+                if let Some((command, own)) = self.proposed.pop_back() {
+                    self.fail(&command, own);
+                }
+            }
+            Op::Tick { by } => self.tick(by),
+            Op::Purge { queue } => {
+                let purge = Command::Purge { queue: QUEUES[queue].into() };
+                self.proposed.push_back((purge, false));
+            }
+            Op::FailOver { commit } => self.fail_over(commit),
+            Op::Snapshot => {
+                let digest = self.twin.digest();
+                self.twin = ShardState::restore(&self.twin.snapshot()).unwrap();
+                assert_eq!(self.twin.digest(), digest);
+            }
+            Op::Evict { budget } => {
+                let digest = self.state.digest();
+                self.state.evict_to(budget);
+                assert!(self.state.loaded_bytes() <= budget);
+                assert_eq!(self.state.digest(), digest);
+            }
+        }
+    }
+
+    fn message(&mut self, queue: &str, priority: u8, time_to_live: Option<u64>) -> Arc<Message> {
+        self.published += 1;
+        let text = format!("m{}", self.published);
+        Arc::new(Message {
+            id: text.as_str().into(),
+            destination: Destination::queue(queue).unwrap(),
+            persistent: true,
+            priority,
+            timestamp: UnixMillis(self.reference.now),
+            expires: time_to_live.map(|time| UnixMillis(self.reference.now + time)),
+            correlation_id: None,
+            reply_to: None,
+            content_type: None,
+            properties: Vec::new(),
+            body: Body::Text(text.into_bytes().into()),
+        })
+    }
+
+    fn publish_volatile(&mut self, message: Arc<Message>) {
+        let now = UnixMillis(self.reference.now);
+        let taken = self.dispatcher.handle_volatile(now, message.clone()).unwrap();
+        assert_eq!(taken, usize::from(!message.is_expired(now)));
+        let expires = message.expires.map(|at| at.0);
+        let queue = &message.destination.name;
+        self.reference.publish_volatile(&message.id, queue, message.priority, expires);
+    }
+
+    fn attach(&mut self, consumer: u64, source: usize, prefetch: u32) {
+        let source = Destination::queue(SOURCES[source]).unwrap();
+        let attached = self.dispatcher.attach(key(consumer), source.clone(), prefetch);
+        assert_eq!(attached.is_err(), self.reference.consumers.contains_key(&consumer));
+        if attached.is_err() {
+            return;
+        }
+        self.reference.consumers.insert(consumer, (source, prefetch));
+        let held = self.held.remove(&consumer).unwrap_or_default();
+        for message in self.dispatcher.resume(&self.state, key(consumer), &held) {
+            let stored = Some(MessageKey::Stored(message));
+            let entries = &self.reference.entries;
+            let at = entries.iter().position(|entry| entry.key == stored).expect("it is there");
+            let entry = &entries[at];
+            assert!(entry.holder.is_none() && !entry.locked, "{entry:?} is resumed");
+            assert!(self.reference.credit(consumer) > 0);
+            assert!(self.reference.matches(consumer, &entry.queue));
+            self.reference.entries[at].holder = Some(consumer);
+        }
+    }
+
+    /// Everything that can be delivered is, and then nothing can be.
+    fn deliver(&mut self) {
+        let now = UnixMillis(self.reference.now);
+        while let Some(delivery) = self.dispatcher.poll_delivery(&self.state, now) {
+            let message = match delivery.content {
+                Content::Here(message) => message,
+                Content::Evicted(at) => {
+                    let MessageKey::Stored(stored) = delivery.key else {
+                        panic!("a volatile message was evicted")
+                    };
+                    let written = self.log[&at.index].message(at.offset).unwrap();
+                    let message = self.state.compose(stored, written).unwrap();
+                    assert!(self.state.load(stored, written.clone()));
+                    assert_eq!(self.state.content(stored), Some(Content::Here(message.clone())));
+                    message
+                }
+            };
+            let consumer = delivery.consumer.number;
+            let text = std::str::from_utf8(message.body.bytes()).unwrap();
+            let (count, again) = (delivery.redelivery_count, delivery.redelivered);
+            self.reference.deliver(consumer, text, delivery.key, count, again);
+            assert!(self.reference.matches(consumer, &message.destination.name));
+            assert_eq!(delivery.credit, self.reference.credit(consumer));
+            assert_eq!(self.dispatcher.in_flight(delivery.consumer), Some(delivery.in_flight));
+        }
+        self.reference.assert_satisfied();
+    }
+
+    fn settle_begin(
+        &mut self,
+        consumer: u64,
+        first: usize,
+        how: Settlement,
+        volatile: bool,
+    ) -> Vec<(MessageRef, Settlement)> {
+        if !self.reference.consumers.contains_key(&consumer) {
+            return Vec::new();
+        }
+        let held = self.reference.held_by(consumer).filter(|entry| !entry.settling);
+        let held = held.filter(|entry| volatile || entry.stored);
+        let settles: Vec<_> = held.skip(first).map(|entry| (entry.key.unwrap(), how)).collect();
+        let stored = self.dispatcher.settle_begin(key(consumer), &settles).unwrap();
+        for (key, how) in settles {
+            match key {
+                MessageKey::Stored(message) => self.reference.settle_begin(message),
+                MessageKey::Volatile(_) => self.reference.settle_volatile(key, how),
+            }
+        }
+        stored
+    }
+
+    /// Proposes what the dispatcher wants replicated.
+    fn collect(&mut self) {
+        while let Some(command) = self.dispatcher.poll_command() {
+            self.proposed.push_back((command, true));
+        }
+    }
+
+    fn commit(&mut self, commands: usize, skew: u64) {
+        let commands = commands.min(self.proposed.len());
+        let commands: Vec<_> = self.proposed.drain(..commands).collect();
+        let now = self.reference.now.saturating_sub(skew);
+        let batch = Batch {
+            now: UnixMillis(now),
+            commands: commands.iter().map(|(command, _)| (None, command.clone())).collect(),
+        };
+        let index = self.state.applied() + 1;
+        let applied = self.state.apply(index, &batch);
+        assert_eq!(self.twin.apply(index, &batch), applied);
+        assert_eq!(self.twin.digest(), self.state.digest());
+        self.dispatcher.handle_applied(&self.state, &applied);
+        self.log.insert(index, batch);
+        self.reference.applied = index;
+        for (place, ((command, own), outcome)) in commands.iter().zip(&applied.outcomes).enumerate()
+        {
+            let done = self.reference.apply(index, place, now, command);
+            if matches!(outcome, Outcome::Refused(_)) && !matches!(command, Command::Purge { .. }) {
+                assert!(!done, "{command:?} is refused: {outcome:?}");
+                self.fail(command, *own);
+            } else {
+                assert!(done, "{command:?} is carried out");
+            }
+        }
+        self.kept.insert(index);
+        for freed in applied.freed {
+            assert!(self.kept.remove(&freed), "entry {freed} is freed twice");
+        }
+        assert!(self.state.live_entries().eq(self.kept.iter().copied()));
+        self.compare();
+    }
+
+    fn compare(&self) {
+        let stored = self.reference.entries.iter().filter(|entry| entry.stored);
+        assert_eq!(self.state.resident(), stored.clone().count() as u64);
+        for queue in self.state.queues() {
+            let depth = stored.clone().filter(|entry| *entry.queue == *queue.name).count();
+            assert_eq!(queue.depth, depth as u64, "the depth of {}", queue.name);
+        }
+        assert_eq!(self.state.counters(), self.reference.counters);
+        let counters = self.state.counters();
+        assert_eq!(counters.entered, counters.left() + self.state.resident());
+    }
+
+    fn fail(&mut self, command: &Command, own: bool) {
+        if own {
+            self.dispatcher.command_failed(command);
+            return;
+        }
+        let settles = match command {
+            Command::Settle { settles } => settles,
+            Command::Transact { work } | Command::Prepare { work, .. } => &work.settles,
+            _ => return,
+        };
+        let messages: Vec<_> = settles.iter().map(|(message, _)| *message).collect();
+        self.dispatcher.settle_failed(&messages);
+        messages.iter().for_each(|message| self.reference.settle_failed(*message));
+    }
+
+    fn tick(&mut self, by: u64) {
+        self.reference.tick(by);
+        let now = UnixMillis(self.reference.now);
+        self.dispatcher.handle_timeout(&self.state, now);
+        assert!(self.dispatcher.poll_timeout().is_none_or(|at| at > now));
+    }
+
+    fn fail_over(&mut self, commit: bool) {
+        if commit {
+            self.commit(usize::MAX, 0);
+        }
+        self.proposed.clear();
+        for consumer in self.reference.consumers.keys() {
+            let held = self.reference.held_by(*consumer).filter_map(|entry| match entry.key {
+                Some(MessageKey::Stored(message)) => Some(message),
+                _ => None,
+            });
+            self.held.insert(*consumer, held.collect());
+        }
+        self.term += 1;
+        // The other replica takes over.
+        std::mem::swap(&mut self.state, &mut self.twin);
+        self.dispatcher = Dispatcher::new(&self.state, self.term, Limits::default());
+        self.reference.fail_over();
+    }
+
+    /// Faults have stopped: everything is consumed within a few rounds.
+    pub fn drain(&mut self) {
+        self.commit(usize::MAX, 0);
+        let unfinished: Vec<_> = self.reference.prepared.keys().copied().collect();
+        for (number, transaction) in unfinished.into_iter().enumerate() {
+            let finish = Command::Finish { transaction, commit: number % 2 == 0 };
+            self.proposed.push_back((finish, false));
+        }
+        self.attach(9, SOURCES.len() - 1, 100);
+        for _ in 0..20 {
+            self.tick(0);
+            self.collect();
+            self.commit(usize::MAX, 0);
+            self.deliver();
+            let consumers: Vec<_> = self.reference.consumers.keys().copied().collect();
+            for consumer in consumers {
+                self.step(Op::Settle { consumer, first: 0, how: Settlement::Accept });
+            }
+        }
+        assert!(self.reference.entries.is_empty(), "left over: {:?}", self.reference.entries);
+        assert_eq!(self.state.resident(), 0);
+        assert_eq!(self.state.live_entries().count(), 0);
+        assert_eq!(self.state.loaded_bytes(), 0);
+        assert_eq!(self.dispatcher.poll_timeout(), None);
+        assert_eq!(self.dispatcher.volatile_depths().count(), 0);
+        assert_eq!(self.dispatcher.volatile_counters(), self.reference.volatile);
+    }
+}
