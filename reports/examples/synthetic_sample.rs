@@ -3,14 +3,19 @@
 //!
 //! `cargo run -p paceline-reports --example synthetic_sample -- DIRECTORY`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use paceline_reports::compare::{
+    BalanceCell, Collisions, CompareResult, CostCell, Course, CourseStep, ExpectedBalance, Focus,
+    HashInfo, LoadProfile, MovementCell, Population, Refusal, SaltedPValues, SimulatedNode,
+    SimulatedRun, StrategyInfo,
+};
 use paceline_reports::result::{
     Counters, Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
     Percentiles, RunResult, Timing, Verdict, WorkloadShape,
 };
 use paceline_reports::sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome, SweepResult};
-use paceline_reports::{write_run, write_sweep};
+use paceline_reports::{write_compare, write_run, write_sweep};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir =
@@ -25,10 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{}", write_run(&dir.join(name), result)?.display());
     }
     println!("{}", write_sweep(&dir.join("sweep"), &sweep())?.display());
-    more(&dir)
-}
-
-fn more(_dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", write_compare(&dir.join("compare"), &compare())?.display());
     Ok(())
 }
 
@@ -237,5 +239,236 @@ fn sweep() -> SweepResult {
             scenario("rolling-crash", 0.01),
             scenario("smoke", 1e-9),
         ],
+    }
+}
+
+/// Made-up properties of a strategy: structural variation, moved against optimal, nanoseconds at 10
+/// nodes and growth per decade, bytes per node.
+const STRATEGIES: [(&str, f64, f64, f64, f64, f64); 12] = [
+    ("modulo", 0.0, 90.0, 3.0, 1.0, 0.0),
+    ("ring", 0.1, 1.0, 12.0, 2.2, 1200.0),
+    ("ketama", 0.08, 1.02, 14.0, 2.2, 2000.0),
+    ("rendezvous", 0.0, 1.0, 14.0, 9.5, 8.0),
+    ("jump", 0.0, 1.0, 20.0, 1.4, 0.0),
+    ("jumpback", 0.0, 1.0, 12.0, 0.95, 0.0),
+    ("maglev", 0.003, 1.4, 3.6, 1.5, 262.0),
+    ("multi-probe", 0.13, 1.0, 106.0, 1.15, 14.0),
+    ("anchor", 0.0, 1.0, 3.5, 1.6, 16.0),
+    ("bounded-load", -1.0, 1.6, 16.0, 2.0, 1300.0),
+    ("random", 0.0, 80.0, 2.0, 1.0, 0.0),
+    ("slots", -2.0, 1.0, 3.4, 1.15, 330.0),
+];
+
+fn compare() -> CompareResult {
+    let mut noise = Noise(99);
+    let focus = Focus { population: "zipf-0.6".into(), nodes: 100 };
+    let mut result = CompareResult::new(identity("compare"), focus);
+    result.identity.world = "static".into();
+    result.wall_s = 41.7;
+    for (name, ..) in STRATEGIES {
+        result.strategies.push(StrategyInfo {
+            name: name.into(),
+            about: "Made-up figures under a real name.".into(),
+            baseline: name == "random",
+        });
+    }
+    for (name, keyed, ns) in
+        [("rapidhash", false, 3.0), ("siphash13", true, 15.0), ("crc32c", false, 5.0)]
+    {
+        result.hashes.push(HashInfo {
+            name: name.into(),
+            withstands_chosen_names: keyed,
+            ns_per_name: Some(ns),
+            collisions: Some(Collisions { names: 10_000_000, measured: 0, expected: 2.7e-6 }),
+        });
+    }
+    let skews = [0.0, 0.3, 0.6, 0.9, 1.2, 1.5];
+    for skew in skews {
+        let weights =
+            |power: f64| (1..=100_000).map(|rank| f64::from(rank).powf(-power)).sum::<f64>();
+        result.populations.push(Population {
+            name: format!("zipf-{skew}"),
+            about: "Synthetic sample".into(),
+            destinations: 100_000,
+            skew: Some(skew),
+            largest_share: 1.0 / weights(skew),
+        });
+    }
+    for (name, structure, ratio, ns, growth, per_node) in STRATEGIES {
+        for hash in ["rapidhash", "siphash13", "crc32c"] {
+            for nodes in [10u64, 100, 1000, 10_000] {
+                for (i, skew) in skews.into_iter().enumerate() {
+                    if nodes != 100 && skew != 0.6 {
+                        continue;
+                    }
+                    let hottest = result.populations[i].largest_share;
+                    for salt in ["a", "b", "c"] {
+                        let cell =
+                            cell(&mut noise, (name, structure), hash, salt, nodes, skew, hottest);
+                        result.balance.push(cell);
+                    }
+                }
+                let hash_ns = if hash == "siphash13" { 12.0 } else { 0.0 };
+                result.cost.push(CostCell {
+                    strategy: name.into(),
+                    hash: hash.into(),
+                    nodes,
+                    lookup_ns: hash_ns + ns * growth.powf((nodes as f64 / 10.0).log10()),
+                    dependent_ns: Some(hash_ns + 2.0 * ns),
+                    build_us: Some(nodes as f64 * 0.8),
+                    update_us: None,
+                    bytes: 16.0 + per_node * nodes as f64,
+                });
+            }
+            for (change, optimal) in [
+                ("add 1 node", 1.0 / 101.0),
+                ("remove 1 node", 0.01),
+                ("double a weight", 0.0098),
+                ("lose a zone", 1.0 / 3.0),
+            ] {
+                if name == "jump" && change == "remove 1 node"
+                    || name == "maglev" && change == "double a weight"
+                {
+                    continue;
+                }
+                let moved = (optimal * ratio * (1.0 + 0.02 * noise.uniform())).min(0.99);
+                result.movement.push(MovementCell {
+                    strategy: name.into(),
+                    hash: hash.into(),
+                    nodes: 100,
+                    population: "zipf-0.6".into(),
+                    change: change.into(),
+                    moved,
+                    optimal,
+                    expected: None,
+                    collateral: if ratio > 1.1 { moved - optimal } else { 0.0 },
+                    peak_after: Some(1.3),
+                    bound_after: Some(1.0),
+                });
+            }
+        }
+    }
+    for (strategy, asked, reason) in [
+        (
+            "jump",
+            "remove any node but the last",
+            "its nodes are numbers from 0 to n - 1 without gaps",
+        ),
+        ("maglev", "double a weight", "it has no weights here"),
+    ] {
+        result.refusals.push(Refusal {
+            strategy: strategy.into(),
+            asked: asked.into(),
+            reason: reason.into(),
+        });
+    }
+    for (strategy, cv) in
+        [("slots", 0.004), ("rendezvous", 0.09), ("ring", 0.135), ("multi-probe", 0.16)]
+    {
+        result.profiles.push(LoadProfile {
+            strategy: strategy.into(),
+            hash: "rapidhash".into(),
+            population: "zipf-0.6".into(),
+            relative_loads: (0..100).map(|_| 1.0 + cv * noise.normal()).collect(),
+            expected_cv: Some(cv),
+        });
+    }
+    for (strategy, size) in [("slots", 0.02), ("ring", 0.12)] {
+        result.courses.push(flapping(&mut noise, strategy, size));
+    }
+    for (hash, power) in [("rapidhash", 1.0), ("siphash13", 1.0), ("crc32c", 3.0)] {
+        result.salted.push(SaltedPValues {
+            strategy: "modulo".into(),
+            hash: hash.into(),
+            nodes: 100,
+            population: "zipf-0".into(),
+            p_values: (0..1000).map(|_| noise.uniform().powf(power)).collect(),
+        });
+    }
+    for strategy in ["slots", "rendezvous"] {
+        let mut samples: Vec<f64> = (0..2000).map(|_| 1.4 * (0.4 * noise.normal()).exp()).collect();
+        result.simulated.push(SimulatedRun {
+            strategy: strategy.into(),
+            hash: "rapidhash".into(),
+            nodes: (1..=5)
+                .map(|i| SimulatedNode {
+                    name: format!("n{i}"),
+                    predicted_share: 0.2,
+                    measured_share: 0.2 + 0.004 * noise.normal(),
+                    latency: None,
+                })
+                .collect(),
+            latency: Percentiles::from_samples(&mut samples),
+            reproduce: "cargo sim run scenarios/hashing/synthetic.toml --seed 7".into(),
+        });
+    }
+    result
+}
+
+fn cell(
+    noise: &mut Noise,
+    (strategy, structure): (&str, f64),
+    hash: &str,
+    salt: &str,
+    nodes: u64,
+    skew: f64,
+    hottest: f64,
+) -> BalanceCell {
+    let n = nodes as f64;
+    let concentration = 1e-5 + hottest * hottest * 1.4;
+    let chance = (n * concentration).sqrt();
+    let cv = match structure {
+        s if s <= -2.0 => 0.001,
+        s if s < 0.0 => 0.08f64.min(chance),
+        s => (chance.powi(2) + s * s).sqrt(),
+    };
+    let reach = (2.0 * n.ln()).sqrt() - 0.4;
+    let bound = (n * hottest).max(1.0);
+    let uneven = if hash == "crc32c" { 1.6 } else { 1.0 };
+    let measured = cv * uneven * (1.0 + 0.04 * noise.normal());
+    BalanceCell {
+        strategy: strategy.into(),
+        hash: hash.into(),
+        salt: salt.into(),
+        nodes,
+        population: format!("zipf-{skew}"),
+        peak: (1.0 + reach * measured).max(bound * (1.0 + 0.001 * noise.uniform())),
+        least: (1.0 - reach * measured).max(0.0),
+        cv: measured,
+        gini: (measured * 0.564).min(1.0),
+        jain: 1.0 / (1.0 + measured * measured),
+        kl: Some(measured * measured / 2.0),
+        expected: (structure >= 0.0)
+            .then_some(ExpectedBalance { peak: (1.0 + reach * cv).max(bound), cv }),
+        bound,
+        p_value: (structure >= 0.0).then(|| if hash == "crc32c" { 1e-12 } else { noise.uniform() }),
+    }
+}
+
+fn flapping(noise: &mut Noise, strategy: &str, size: f64) -> Course {
+    let nodes: Vec<String> = (1..=12).map(|i| format!("n{i}")).collect();
+    let fixed: Vec<f64> = nodes.iter().map(|_| 1.0 + size * noise.normal()).collect();
+    let steps = (0..60).map(|step| {
+        let away = step % 20 >= 12;
+        let load = |i: usize| fixed[i] * (1.0 + 0.2 * size * noise.normal());
+        let mut relative_loads: Vec<Option<f64>> = (0..nodes.len()).map(load).map(Some).collect();
+        if away {
+            relative_loads[4] = None;
+        }
+        let turn = step > 0 && (step % 20 == 12 || step % 20 == 0);
+        CourseStep {
+            relative_loads,
+            moved: if turn { 0.085 } else { 0.0 },
+            optimal: Some(if turn { 0.083 } else { 0.0 }),
+            label: turn.then(|| if away { "n5 leaves".into() } else { "n5 comes back".into() }),
+        }
+    });
+    let steps = steps.collect();
+    Course {
+        title: "flapping".into(),
+        strategy: strategy.into(),
+        hash: "rapidhash".into(),
+        nodes,
+        steps,
     }
 }

@@ -176,6 +176,30 @@ impl Expected {
     }
 }
 
+/// Number of bins of a histogram of p-values.
+pub(crate) const P_BINS: usize = 20;
+
+/// How many p-values fall into each of [`P_BINS`] bins of equal width.
+pub(crate) fn p_histogram(p_values: &[f64]) -> Vec<usize> {
+    let mut bins = vec![0; P_BINS];
+    for p in p_values {
+        bins[((p * P_BINS as f64) as usize).min(P_BINS - 1)] += 1;
+    }
+    bins
+}
+
+/// The probability of p-values at least as far from uniform, by chi-square over [`P_BINS`] bins.
+/// `None` with fewer than five per bin, where the test says nothing.
+pub(crate) fn uniformity(p_values: &[f64]) -> Option<f64> {
+    if p_values.len() < 5 * P_BINS {
+        return None;
+    }
+    let expected = p_values.len() as f64 / P_BINS as f64;
+    let distance = |bin: usize| (bin as f64 - expected).powi(2) / expected;
+    let statistic: f64 = p_histogram(p_values).into_iter().map(distance).sum();
+    Some(ChiSquared::new((P_BINS - 1) as f64).ok()?.sf(statistic))
+}
+
 /// Mean of the largest of `n` relative loads of coefficient of variation `cv`: `1 + k(n) cv`, with
 /// `k(n) = b - (ln ln n + ln 4 pi) / (2 b) + gamma / b` and `b = sqrt(2 ln n)`. For two nodes, where
 /// the limit is poor, the exact `k = sqrt(2 / pi)` of two loads that add up.
@@ -247,6 +271,16 @@ mod tests {
         assert!(p(&[195.0, 190.0, 205.0, 212.0, 198.0]) > 0.2);
         assert!(p(&[400.0, 150.0, 150.0, 150.0, 150.0]) < 1e-6);
         assert!(p(&[200.0; 5]) < 1e-6);
+    }
+
+    #[test]
+    fn uniformity_tells_spread_p_values_from_heaped_ones() {
+        let spread: Vec<f64> = (0..1000).map(|i| (f64::from(i) * 0.618_034).fract()).collect();
+        assert!(uniformity(&spread).unwrap() > 0.5);
+        let heaped: Vec<f64> = spread.iter().map(|p| p * p).collect();
+        assert!(uniformity(&heaped).unwrap() < 1e-9);
+        assert_eq!(uniformity(&spread[..99]), None);
+        assert_eq!(p_histogram(&[0.0, 0.049, 1.0])[0], 2);
     }
 
     #[test]

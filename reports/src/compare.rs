@@ -468,6 +468,15 @@ impl BalanceCell {
         ] {
             quantity(&format!("{path}.{name}"), value)?;
         }
+        for (name, value) in [("peak", self.peak), ("bound", self.bound)] {
+            if value < 1.0 - 1e-6 {
+                let reason = "the largest of loads relative to their mean cannot be below 1";
+                return Err(invalid(&format!("{path}.{name}"), reason));
+            }
+        }
+        if self.nodes == 0 {
+            return Err(invalid(&format!("{path}.nodes"), "must be above 0"));
+        }
         fraction(&format!("{path}.jain"), self.jain)?;
         optional(&format!("{path}.kl"), self.kl)?;
         if let Some(expected) = self.expected {
@@ -686,6 +695,7 @@ pub(crate) mod tests {
         };
         refused(|r| r.balance[0].strategy = "slot".into(), "balance[0].strategy: \"slot\"");
         refused(|r| r.balance[0].peak = f64::NAN, "balance[0].peak");
+        refused(|r| r.balance[0].bound = 0.5, "balance[0].bound");
         refused(|r| r.balance[0].p_value = Some(2.0), "balance[0].p_value");
         refused(|r| r.movement[0].moved = -0.1, "movement[0].moved");
         refused(|r| r.movement[0].population = "?".into(), "movement[0].population");

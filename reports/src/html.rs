@@ -169,6 +169,14 @@ impl Page {
         }
     }
 
+    pub(crate) fn list(&mut self, items: &[String]) {
+        if !items.is_empty() {
+            let items: String =
+                items.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+            let _ = writeln!(self.body, "<ul>{items}</ul>");
+        }
+    }
+
     pub(crate) fn table(&mut self, table: &Table) {
         self.body.push_str(&table.html());
     }
@@ -262,7 +270,7 @@ thead th{position:sticky;top:0;background:var(--card);font-weight:600;color:var(
 tbody tr:last-child>*{border-bottom:0}
 th.n,td.n{text-align:right;white-space:nowrap}
 td.code,th.code{font-size:.8rem;white-space:nowrap}
-td.words{min-width:12em}
+tbody th{min-width:6.5em}td.words{min-width:12em}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:1.6em 2em;margin:1em 0}
 figure{margin:0;min-width:0}
 figcaption p{margin:.15em 0;font-size:.88rem;color:var(--muted)}
@@ -281,6 +289,7 @@ background:color-mix(in srgb,var(--c) 25%,transparent)}
 .legend .tick::before{width:1.3em;border-top-width:4px}
 .scale{display:inline-block;width:9em;height:.8em;vertical-align:-.05em;margin:0 .5em;border:1px solid var(--line);\
 background:linear-gradient(90deg,var(--low),var(--paper),var(--high))}
+ul{padding-left:1.3em;max-width:75ch}\
 details{margin:.5em 0}summary{cursor:pointer;color:var(--link);font-size:.9rem}
 footer{margin-top:3em;color:var(--muted);font-size:.8rem}
 @media(max-width:600px){body{font-size:15px}main{padding:14px 12px 32px}h1{font-size:1.35rem}.lead{font-size:1.08rem}\

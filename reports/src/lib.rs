@@ -7,9 +7,12 @@
 
 mod balance;
 pub mod compare;
+mod compare_charts;
+mod compare_page;
 mod csv;
 mod html;
 mod plot;
+mod recommend;
 pub mod result;
 mod run_charts;
 mod run_page;
@@ -18,8 +21,10 @@ mod sweep_page;
 mod write;
 
 pub use compare::CompareResult;
+pub use compare_page::compare_page;
+pub use recommend::{Recommendation, recommend};
 pub use result::{ReportError, RunResult};
 pub use run_page::run_page;
 pub use sweep::SweepResult;
 pub use sweep_page::sweep_page;
-pub use write::{write_run, write_sweep};
+pub use write::{write_compare, write_run, write_sweep};

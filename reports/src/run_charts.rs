@@ -4,7 +4,7 @@ use crate::balance::{Balance, Expected};
 use crate::html::{Table, bytes, number, percent};
 use crate::plot::axis::shortened;
 use crate::plot::theme::{DASH_THEORY, Paint};
-use crate::plot::{Axis, Chart, Layer, Span, windows};
+use crate::plot::{Axis, Chart, Layer, Span, thinned, windows};
 use crate::result::{FaultMark, LatencySeries, LatencyWindow, NodeLoad, NodeSeries, RunResult};
 
 /// The most windows of time that a line or a heat map shows.
@@ -372,11 +372,11 @@ pub(crate) fn heat_map(result: &RunResult) -> Option<Chart> {
     let full = sizes[(sizes.len() - 1) * 98 / 100].clamp(0.1, 1.0);
     let width = result.samples().div_ceil(columns).max(1) as f64 * interval;
     let end = result.samples() as f64 * interval;
-    let mut cells: Vec<(usize, f64, f64, f64)> = Vec::new();
+    let mut cells: Vec<(usize, f64, f64, Option<f64>)> = Vec::new();
     for (row, line) in deviations.iter().enumerate() {
         for (at, deviation) in line.iter().enumerate() {
             // Sixteen shades are all an eye tells apart; equal neighbours are drawn as one.
-            let shade = ((deviation / full).clamp(-1.0, 1.0) * 16.0).round() / 16.0;
+            let shade = Some(((deviation / full).clamp(-1.0, 1.0) * 16.0).round() / 16.0);
             let (from, to) = (at as f64 * width, ((at + 1) as f64 * width).min(end));
             match cells.last_mut() {
                 Some(last) if last.0 == row && last.3 == shade => last.2 = to,
@@ -466,15 +466,4 @@ fn fault_spans(result: &RunResult) -> Layer {
         name: "fault, by its number".into(),
         spans: result.faults.iter().enumerate().map(span).collect(),
     }
-}
-
-/// At most `most` of the items, evenly chosen, always with the last.
-fn thinned<T>(items: &[T], most: usize) -> impl Iterator<Item = &T> {
-    let stride = items.len().div_ceil(most.max(1)).max(1);
-    let last = items.len().saturating_sub(1);
-    items
-        .iter()
-        .enumerate()
-        .filter(move |(i, _)| i % stride == 0 || *i == last)
-        .map(|(_, item)| item)
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::compare::CompareResult;
+use crate::compare_page::compare_page;
 use crate::csv::Csv;
 use crate::result::{ReportError, RunResult};
 use crate::run_page::run_page;
@@ -40,6 +42,22 @@ pub fn write_sweep(dir: &Path, sweep: &SweepResult) -> Result<PathBuf, ReportErr
     write_files(dir, &files)
 }
 
+/// Writes `result.json`, `balance.csv`, `movement.csv`, `cost.csv` and `report.html` into `dir`,
+/// which is made if it does not exist. Returns the path of the page.
+///
+/// # Errors
+/// As [`write_run`].
+pub fn write_compare(dir: &Path, result: &CompareResult) -> Result<PathBuf, ReportError> {
+    let files = [
+        ("result.json", result.to_json()?),
+        ("balance.csv", balance_csv(result)),
+        ("movement.csv", movement_csv(result)),
+        ("cost.csv", cost_csv(result)),
+        ("report.html", compare_page(result)?),
+    ];
+    write_files(dir, &files)
+}
+
 /// Writes the files in order and returns the path of the last. Everything has been drawn before
 /// the first is written, so that a result that cannot be drawn leaves no half of a report.
 fn write_files(dir: &Path, files: &[(&str, String)]) -> Result<PathBuf, ReportError> {
@@ -69,7 +87,7 @@ fn nodes_csv(result: &RunResult) -> String {
         "slots_led",
     ]);
     for node in &result.nodes {
-        let share = node.predicted_share.map(|share| share.to_string()).unwrap_or_default();
+        let share = optional(node.predicted_share);
         let slots = node.totals.slots_led.map(|slots| slots.to_string()).unwrap_or_default();
         let totals = node.totals.named().map(|(_, value)| value.to_string());
         let fields = [node.name.clone(), node.weight.to_string(), share];
@@ -142,6 +160,109 @@ fn runs_csv(sweep: &SweepResult) -> String {
         }
     }
     csv.finish()
+}
+
+fn balance_csv(result: &CompareResult) -> String {
+    let mut csv = Csv::new(&[
+        "strategy",
+        "hash",
+        "salt",
+        "nodes",
+        "population",
+        "peak",
+        "least",
+        "cv",
+        "gini",
+        "jain",
+        "kl",
+        "expected_peak",
+        "expected_cv",
+        "bound",
+        "p_value",
+    ]);
+    for cell in &result.balance {
+        csv.row([
+            cell.strategy.clone(),
+            cell.hash.clone(),
+            cell.salt.clone(),
+            cell.nodes.to_string(),
+            cell.population.clone(),
+            cell.peak.to_string(),
+            cell.least.to_string(),
+            cell.cv.to_string(),
+            cell.gini.to_string(),
+            cell.jain.to_string(),
+            optional(cell.kl),
+            optional(cell.expected.map(|expected| expected.peak)),
+            optional(cell.expected.map(|expected| expected.cv)),
+            cell.bound.to_string(),
+            optional(cell.p_value),
+        ]);
+    }
+    csv.finish()
+}
+
+fn movement_csv(result: &CompareResult) -> String {
+    let mut csv = Csv::new(&[
+        "strategy",
+        "hash",
+        "nodes",
+        "population",
+        "change",
+        "moved",
+        "optimal",
+        "expected",
+        "collateral",
+        "peak_after",
+        "bound_after",
+    ]);
+    for cell in &result.movement {
+        csv.row([
+            cell.strategy.clone(),
+            cell.hash.clone(),
+            cell.nodes.to_string(),
+            cell.population.clone(),
+            cell.change.clone(),
+            cell.moved.to_string(),
+            cell.optimal.to_string(),
+            optional(cell.expected),
+            cell.collateral.to_string(),
+            optional(cell.peak_after),
+            optional(cell.bound_after),
+        ]);
+    }
+    csv.finish()
+}
+
+fn cost_csv(result: &CompareResult) -> String {
+    let mut csv = Csv::new(&[
+        "strategy",
+        "hash",
+        "nodes",
+        "lookup_ns",
+        "dependent_ns",
+        "build_us",
+        "update_us",
+        "bytes",
+    ]);
+    for cell in &result.cost {
+        csv.row([
+            cell.strategy.clone(),
+            cell.hash.clone(),
+            cell.nodes.to_string(),
+            cell.lookup_ns.to_string(),
+            optional(cell.dependent_ns),
+            optional(cell.build_us),
+            optional(cell.update_us),
+            cell.bytes.to_string(),
+        ]);
+    }
+    csv.finish()
+}
+
+/// An empty field for what was not measured.
+fn optional(value: Option<f64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

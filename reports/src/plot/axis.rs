@@ -48,6 +48,14 @@ impl Axis {
     pub(crate) fn log(min: f64, max: f64, most_ticks: usize) -> Axis {
         assert!(min > 0.0 && min.is_finite() && max.is_finite(), "log axis from {min} to {max}");
         let max = max.max(min);
+        if max / min < 4.0 {
+            // Less than the marks 1, 2 and 5 could divide: ticks as on a linear axis.
+            let linear = Axis::linear(min, max, most_ticks);
+            let low = linear.ticks.iter().map(|tick| tick.0).find(|&v| v > 0.0);
+            let ticks: Vec<_> = linear.ticks.into_iter().filter(|tick| tick.0 > 0.0).collect();
+            let low = if linear.min > 0.0 { linear.min } else { low.unwrap_or(min).min(min) };
+            return Axis { scale: Scale::Log, min: low, max: linear.max, ticks };
+        }
         let (low, high) = (min.log10().floor(), max.log10().ceil());
         if high - low <= 2.0 {
             // Few decades: 1, 2 and 5 of each, and no more room than the data needs.
@@ -85,6 +93,21 @@ impl Axis {
         let ticks = names.iter().enumerate().step_by(stride);
         let ticks = ticks.map(|(i, name)| (i as f64, shortened(name, 22))).collect();
         Axis { scale: Scale::Rows, min: -0.5, max: names.len().max(1) as f64 - 0.5, ticks }
+    }
+
+    /// The same axis with a little room beyond both ends, for dots that would lie on its edge.
+    pub(crate) fn padded(mut self) -> Axis {
+        match self.scale {
+            Scale::Log => {
+                let room = (self.max / self.min).powf(0.04);
+                (self.min, self.max) = (self.min / room, self.max * room);
+            }
+            Scale::Linear | Scale::Rows => {
+                let room = (self.max - self.min) * 0.04;
+                (self.min, self.max) = (self.min - room, self.max + room);
+            }
+        }
+        self
     }
 
     /// The same axis with other words at its ticks.
@@ -223,6 +246,7 @@ mod tests {
         assert_eq!(labels(&Axis::linear(0.0, 4200.0, 5)), ["0", "1k", "2k", "3k", "4k", "5k"]);
         assert_eq!(labels(&Axis::linear(1.0, 1.08, 4)), ["1.00", "1.02", "1.04", "1.06", "1.08"]);
         assert_eq!(labels(&Axis::log(3.0, 70.0, 5)), ["2", "5", "10", "20", "50", "100"]);
+        assert_eq!(labels(&Axis::log(1.0, 1.37, 4)), ["1.0", "1.1", "1.2", "1.3", "1.4"]);
         assert_eq!(labels(&Axis::log(10.0, 1e5, 5)), ["10", "100", "1k", "10k", "100k"]);
     }
 

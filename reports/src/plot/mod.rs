@@ -56,7 +56,6 @@ pub(crate) enum Layer {
     /// An area between two lines: `(x, low, high)`.
     Band { name: String, points: Vec<(f64, f64, f64)>, paint: Paint },
     /// Dots, each with a label that is drawn if there is room.
-    #[allow(dead_code)] // Until the comparison report draws them.
     Dots { name: String, points: Vec<(f64, f64, String)>, paint: Paint },
     /// Bars from `base`: along `y` over the columns, or along `x` if the `y` axis is rows.
     /// `offset` and `width` are in columns.
@@ -70,8 +69,8 @@ pub(crate) enum Layer {
     /// Numbered stretches of the horizontal axis.
     Spans { name: String, spans: Vec<Span> },
     /// Cells of a row each: `(row, from, to, shade)` with shade in -1..=1, blue below 0, orange
-    /// above.
-    Cells { cells: Vec<(usize, f64, f64, f64)> },
+    /// above, grey where there is none.
+    Cells { cells: Vec<(usize, f64, f64, Option<f64>)> },
 }
 
 /// A stretch of the horizontal axis.
@@ -187,7 +186,10 @@ impl Chart {
             .margin_top(if marks { 34 } else { 16 })
             .margin_right(52)
             .set_label_area_size(LabelAreaPosition::Left, left)
-            .set_label_area_size(LabelAreaPosition::Bottom, 84)
+            .set_label_area_size(
+                LabelAreaPosition::Bottom,
+                if self.x_label.is_empty() { 48 } else { 84 },
+            )
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         let label = |value: &f64, axis: &Axis| {
             plotters::coord::ranged1d::ValueFormatter::format_ext(axis, value)
@@ -273,13 +275,16 @@ impl Chart {
             }
             Layer::Spans { spans, .. } => self.spans(area, spans)?,
             Layer::Cells { cells } => {
-                area.draw_series(cells.iter().filter(|cell| cell.3 != 0.0).map(
-                    |&(row, from, to, shade)| {
-                        let paint = if shade < 0.0 { Paint::Low } else { Paint::High };
-                        let style = paint.rgb().mix(shade.abs().min(1.0)).filled();
-                        Rectangle::new([(from, row as f64 - 0.5), (to, row as f64 + 0.5)], style)
-                    },
-                ))?;
+                let visible = cells.iter().filter(|cell| cell.3 != Some(0.0));
+                area.draw_series(visible.map(|&(row, from, to, shade)| {
+                    let style = match shade {
+                        None => Paint::Muted.rgb().mix(0.45),
+                        Some(shade) if shade < 0.0 => Paint::Low.rgb().mix(-shade),
+                        Some(shade) => Paint::High.rgb().mix(shade),
+                    };
+                    let (low, high) = (row as f64 - 0.5, row as f64 + 0.5);
+                    Rectangle::new([(from, low), (to, high)], style.filled())
+                }))?;
             }
         }
         Ok(())
@@ -301,29 +306,30 @@ impl Chart {
 
     /// Dots, and the label of each where it covers neither a dot nor another label.
     fn dots(&self, area: &mut Area, points: &[(f64, f64, String)], paint: Paint) -> Drawn {
-        const RADIUS: i32 = 9;
+        let radius = if self.y.is_rows() { 7 } else { 9 };
         let at: Vec<(i32, i32)> = points.iter().map(|p| area.backend_coord(&(p.0, p.1))).collect();
         let (right, bottom) = {
             let pixels = area.plotting_area().get_pixel_range();
             (pixels.0.end, pixels.1.end)
         };
         area.draw_series(
-            points.iter().map(|p| Circle::new((p.0, p.1), RADIUS, paint.rgb().filled())),
+            points.iter().map(|p| Circle::new((p.0, p.1), radius, paint.rgb().filled())),
         )?;
         let mut taken: Vec<[i32; 4]> =
-            at.iter().map(|&(x, y)| [x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS]).collect();
-        for (point, &(x, y)) in points.iter().zip(&at) {
-            let width = (point.2.chars().count() as f64 * FONT * CHARACTER) as i32;
+            at.iter().map(|&(x, y)| [x - radius, y - radius, x + radius, y + radius]).collect();
+        for (group, text) in grouped(points, &at, radius) {
+            let (point, (x, y)) = (&points[group], at[group]);
+            let width = (text.chars().count() as f64 * FONT * CHARACTER) as i32;
             let half = (FONT * 0.55) as i32;
             let places = [
-                (HPos::Left, RADIUS + 6, 0),
-                (HPos::Right, -RADIUS - 6, 0),
-                (HPos::Center, 0, -RADIUS - half),
-                (HPos::Center, 0, RADIUS + half),
-                (HPos::Left, RADIUS, -RADIUS - half),
-                (HPos::Left, RADIUS, RADIUS + half),
-                (HPos::Right, -RADIUS, -RADIUS - half),
-                (HPos::Right, -RADIUS, RADIUS + half),
+                (HPos::Left, radius + 6, 0),
+                (HPos::Right, -radius - 6, 0),
+                (HPos::Center, 0, -radius - half),
+                (HPos::Center, 0, radius + half),
+                (HPos::Left, radius, -radius - half),
+                (HPos::Left, radius, radius + half),
+                (HPos::Right, -radius, -radius - half),
+                (HPos::Right, -radius, radius + half),
             ];
             for (anchor, dx, dy) in places {
                 let left = match anchor {
@@ -343,8 +349,8 @@ impl Chart {
                 if !outside && !taken.iter().any(covers) {
                     let style = ("sans-serif", FONT * 0.92 * FONT_SCALE).into_font();
                     let style = style.color(&Paint::Ink.rgb()).pos(Pos::new(anchor, VPos::Center));
-                    let label = EmptyElement::at((point.0, point.1))
-                        + Text::new(point.2.clone(), (dx, dy), style);
+                    let label =
+                        EmptyElement::at((point.0, point.1)) + Text::new(text, (dx, dy), style);
                     area.draw_series([label])?;
                     taken.push(frame);
                     break;
@@ -391,6 +397,25 @@ impl Chart {
     }
 }
 
+/// The labels of dots, those that lie on one another as one: the index of the first, and the names.
+fn grouped(points: &[(f64, f64, String)], at: &[(i32, i32)], radius: i32) -> Vec<(usize, String)> {
+    let mut groups: Vec<(usize, Vec<&str>)> = Vec::new();
+    for (i, point) in points.iter().enumerate().filter(|(_, point)| !point.2.is_empty()) {
+        let near = |first: usize| {
+            (at[i].0 - at[first].0).abs() <= radius && (at[i].1 - at[first].1).abs() <= radius
+        };
+        match groups.iter_mut().find(|group| near(group.0)) {
+            Some((_, names)) => names.push(&point.2),
+            None => groups.push((i, vec![&point.2])),
+        }
+    }
+    let text = |names: Vec<&str>| match names.len() {
+        0..=3 => names.join(", "),
+        more => format!("{} +{}", names[..2].join(", "), more - 2),
+    };
+    groups.into_iter().map(|(first, names)| (first, text(names))).collect()
+}
+
 /// The mean of at most `most` windows of a series: `(index of the window's middle, mean, largest)`,
 /// the index in samples.
 pub(crate) fn windows(values: &[f64], most: usize) -> Vec<(f64, f64, f64)> {
@@ -401,6 +426,14 @@ pub(crate) fn windows(values: &[f64], most: usize) -> Vec<(f64, f64, f64)> {
         ((i * size) as f64 + chunk.len() as f64 / 2.0, mean, largest)
     };
     values.chunks(size).enumerate().map(window).collect()
+}
+
+/// At most `most` of the items or one more, evenly chosen, always with the last.
+pub(crate) fn thinned<T>(items: &[T], most: usize) -> impl Iterator<Item = &T> {
+    let stride = items.len().div_ceil(most.max(1)).max(1);
+    let last = items.len().saturating_sub(1);
+    let chosen = move |i: &usize| i.is_multiple_of(stride) || *i == last;
+    items.iter().enumerate().filter(move |(i, _)| chosen(i)).map(|(_, item)| item)
 }
 
 #[cfg(test)]
@@ -433,7 +466,13 @@ mod tests {
                 name: name(),
                 spans: vec![Span { from: 0.2, to: 9.0, label: "<1>".into() }],
             },
-            Layer::Cells { cells: vec![(0, 0.0, 1.0, -0.5), (1, 0.0, 1.0, 1.0)] },
+            Layer::Cells {
+                cells: vec![
+                    (0, 0.0, 1.0, Some(-0.5)),
+                    (1, 0.0, 0.5, Some(1.0)),
+                    (1, 0.5, 1.0, None),
+                ],
+            },
         ];
         chart
     }
@@ -461,7 +500,15 @@ mod tests {
         let mut chart = Chart::new("t", "x", Axis::linear(0.0, 1.0, 5), Axis::linear(0.0, 1.0, 5));
         let crowd = (0..50).map(|i| (0.5, 0.5, format!("label{i}"))).collect();
         chart.layers = vec![Layer::Dots { name: String::new(), points: crowd, paint: Paint::Ink }];
-        assert!(chart.svg("p").unwrap().matches("label").count() < 9);
+        let svg = chart.svg("p").unwrap();
+        assert!(svg.contains("label0, label1 +48"), "{svg}");
+        let apart = |i: usize| (0.5 + i as f64 * 0.012, 0.5, format!("label{i}"));
+        chart.layers = vec![Layer::Dots {
+            name: String::new(),
+            points: (0..30).map(apart).collect(),
+            paint: Paint::Ink,
+        }];
+        assert!((2..25).contains(&chart.svg("p").unwrap().matches("label").count()));
     }
 
     #[test]

@@ -1,0 +1,555 @@
+//! The page of a comparison of placements.
+
+use std::collections::BTreeMap;
+
+use crate::compare::{BalanceCell, CompareResult, LoadProfile};
+use crate::compare_charts::{
+    Curve, CurveStyle, cdf, course, curves, lorenz, movement, p_values, pareto, peak_curves, peaks,
+    simulated, sorted_loads,
+};
+use crate::html::{Cell, Page, Table, bytes, count, number, percent};
+use crate::recommend::{Candidate, Recommendation, candidates, recommend, suspicious_hashes};
+use crate::result::ReportError;
+
+/// The most combinations whose loads are drawn bar by bar.
+const DRAWN: usize = 6;
+
+/// The HTML page of a comparison: a single file with nothing outside it.
+///
+/// # Errors
+/// [`ReportError::Invalid`] if the comparison holds impossible numbers, [`ReportError::Plot`] if a
+/// plot cannot be drawn.
+pub fn compare_page(result: &CompareResult) -> Result<String, ReportError> {
+    result.validate()?;
+    let found = recommend(result);
+    let all = candidates(result);
+    let rows = one_per_strategy(&all, found.as_ref());
+    let mut page = Page::new(&result.identity.scenario);
+    opening(&mut page, result, found.as_ref());
+    balance(&mut page, result, &all, &rows, found.as_ref())?;
+    moves(&mut page, &all, &rows, found.as_ref())?;
+    sizes(&mut page, result, &rows, found.as_ref())?;
+    cost(&mut page, result, &rows, found.as_ref())?;
+    hashes(&mut page, result)?;
+    courses(&mut page, result)?;
+    simulation(&mut page, result)?;
+    if !result.refusals.is_empty() {
+        page.section("Not compared");
+        let mut table = Table::new(["Strategy", "Asked to", "Why not"], 3);
+        for refusal in &result.refusals {
+            let words = Cell::words(refusal.reason.clone());
+            table.row(vec![refusal.strategy.clone().into(), refusal.asked.clone().into(), words]);
+        }
+        page.table(&table);
+    }
+    Ok(page.finish())
+}
+
+fn opening(page: &mut Page, result: &CompareResult, found: Option<&Recommendation>) {
+    let lead = match found {
+        Some(found) => found.sentence.clone(),
+        None => format!(
+            "Nothing can be recommended: no strategy was measured with {} on {} nodes.",
+            result.focus.population,
+            count(result.focus.nodes)
+        ),
+    };
+    let badge = found.map_or("no recommendation".to_owned(), |f| f.strategy.clone());
+    page.opening(
+        "Placement comparison",
+        &badge,
+        found.is_some(),
+        &lead,
+        &result.identity.reproduce,
+    );
+    page.paragraph(&result.identity.about);
+    if let Some(found) = found {
+        page.section("Why");
+        page.list(&found.reasons);
+        if !found.cautions.is_empty() {
+            page.section("What it does not solve");
+            page.list(&found.cautions);
+        }
+    }
+    let cells = result.balance.len() + result.movement.len() + result.cost.len();
+    page.facts(&[
+        ("Strategies", count(result.strategies.len() as u64)),
+        ("Hash functions", count(result.hashes.len() as u64)),
+        ("Populations", count(result.populations.len() as u64)),
+        ("Figures", count(cells as u64)),
+        ("Seed", result.identity.seed.to_string()),
+        ("World", result.identity.world.clone()),
+        ("Scenario hash", result.identity.scenario_hash.clone()),
+        ("Commit", result.identity.commit.clone()),
+        ("Time waited", format!("{} s", number(result.wall_s))),
+    ]);
+    let mut table = Table::new(["Strategy", "What it does"], 2);
+    for strategy in &result.strategies {
+        let about = format!(
+            "{}{}",
+            strategy.about,
+            if strategy.baseline { " (to compare against)" } else { "" }
+        );
+        table.row(vec![strategy.name.clone().into(), Cell::words(about)]);
+    }
+    page.folded_table("The strategies", &table);
+    let mut table = Table::new(["Population", "What it is", "Destinations", "Skew", "Hottest"], 2);
+    for population in &result.populations {
+        table.row(vec![
+            population.name.clone().into(),
+            population.about.clone().into(),
+            count(population.destinations).into(),
+            population.skew.map_or("–".to_owned(), number).into(),
+            percent(population.largest_share).into(),
+        ]);
+    }
+    page.folded_table("The populations of destinations", &table);
+}
+
+/// Each strategy once: under the recommended hash, or else under the first that it was measured
+/// with. Plots compare strategies, and so hold the hash still.
+fn one_per_strategy<'a>(
+    all: &'a [Candidate<'a>],
+    found: Option<&Recommendation>,
+) -> Vec<&'a Candidate<'a>> {
+    let mut rows: Vec<&Candidate> = Vec::new();
+    for candidate in all {
+        let preferred = found.is_some_and(|found| found.hash == candidate.hash);
+        match rows.iter_mut().find(|row| row.strategy == candidate.strategy) {
+            Some(row) if preferred => *row = candidate,
+            Some(_) => {}
+            None => rows.push(candidate),
+        }
+    }
+    rows
+}
+
+fn balance(
+    page: &mut Page,
+    result: &CompareResult,
+    all: &[Candidate],
+    rows: &[&Candidate],
+    found: Option<&Recommendation>,
+) -> Result<(), ReportError> {
+    page.section("Balance");
+    if rows.is_empty() {
+        page.paragraph("No balance was measured at the focus.");
+        return Ok(());
+    }
+    page.paragraph(&format!(
+        "{} on {} nodes. Every figure stands beside what theory expects of the strategy; p is the \
+         probability that chance gives a spread at least as far from it, over all salts together.",
+        result.focus.population,
+        count(result.focus.nodes)
+    ));
+    let preferred = |p: &&LoadProfile| {
+        let chosen = found.is_some_and(|f| f.strategy == p.strategy && f.hash == p.hash);
+        (!chosen, p.population != result.focus.population)
+    };
+    let mut profiles: Vec<&LoadProfile> = result.profiles.iter().collect();
+    profiles.sort_by_key(preferred);
+    profiles.truncate(DRAWN);
+    let strategies = [Some(peaks(rows, result.focus.nodes)), lorenz(&profiles), cdf(&profiles)];
+    page.charts(
+        strategies.into_iter().flatten().chain(profiles.iter().filter_map(|p| sorted_loads(p))),
+    )?;
+    page.table(&balance_table(rows.iter().copied()));
+    page.folded_table("The same for every hash function", &balance_table(all));
+    Ok(())
+}
+
+fn balance_table<'a>(all: impl IntoIterator<Item = &'a Candidate<'a>>) -> Table {
+    let mut table = Table::new(
+        [
+            "Strategy",
+            "Hash",
+            "Salts",
+            "Peak",
+            "Expected",
+            "Bound",
+            "Reading",
+            "p",
+            "Worst peak",
+            "CV",
+            "Expected CV",
+            "Gini",
+            "Jain",
+            "Usable nodes",
+        ],
+        2,
+    );
+    for candidate in all {
+        let cells = &candidate.cells;
+        let n = cells.len() as f64;
+        let mean = |of: fn(&BalanceCell) -> f64| cells.iter().map(|cell| of(cell)).sum::<f64>() / n;
+        let cv = cells.iter().filter_map(|cell| Some(cell.expected?.cv)).next_back();
+        let worst = cells.iter().map(|cell| cell.peak).fold(0.0, f64::max);
+        table.row(vec![
+            candidate.strategy.into(),
+            candidate.hash.into(),
+            cells.len().to_string().into(),
+            number(candidate.peak()).into(),
+            candidate.expected_peak().map_or("–".to_owned(), number).into(),
+            number(candidate.bound()).into(),
+            reading(candidate.p_value(), mean(|c| c.cv), cv),
+            candidate.p_value().map_or("–".to_owned(), p_text).into(),
+            number(worst).into(),
+            number(mean(|c| c.cv)).into(),
+            cv.map_or("–".to_owned(), number).into(),
+            number(mean(|c| c.gini)).into(),
+            number(mean(|c| c.jain)).into(),
+            number(cells[0].nodes as f64 / candidate.peak()).into(),
+        ]);
+    }
+    table
+}
+
+/// What a p-value says.
+fn reading(p: Option<f64>, cv: f64, expected: Option<f64>) -> Cell {
+    match (p, expected) {
+        (None, _) => "–".into(),
+        (Some(p), _) if p >= 0.01 => Cell::good("as theory"),
+        (Some(_), Some(expected)) if cv < expected => Cell::bad("too even"),
+        (Some(_), _) => Cell::bad("too uneven"),
+    }
+}
+
+fn p_text(p: f64) -> String {
+    if p < 1e-4 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
+}
+
+fn moves(
+    page: &mut Page,
+    all: &[Candidate],
+    rows: &[&Candidate],
+    found: Option<&Recommendation>,
+) -> Result<(), ReportError> {
+    let Some(chart) = movement(rows) else { return Ok(()) };
+    page.section("Movement");
+    page.paragraph(
+        "What a change of the cluster moves, against the least that must move for the new shares to \
+         be fair. Collateral is what moves between two nodes that the change did not touch.",
+    );
+    page.charts(
+        [Some(chart), pareto(rows, found.map(|f| f.strategy.as_str()))].into_iter().flatten(),
+    )?;
+    let mut table = Table::new(
+        [
+            "Strategy",
+            "Hash",
+            "Change",
+            "Moved",
+            "Least possible",
+            "Ratio",
+            "Expected",
+            "Collateral",
+            "Peak after",
+            "Bound after",
+        ],
+        3,
+    );
+    for cell in all.iter().flat_map(|candidate| &candidate.moves) {
+        let collateral = percent(cell.collateral);
+        table.row(vec![
+            cell.strategy.clone().into(),
+            cell.hash.clone().into(),
+            cell.change.clone().into(),
+            percent(cell.moved).into(),
+            percent(cell.optimal).into(),
+            cell.ratio().map_or("–".to_owned(), |ratio| format!("{ratio:.3}")).into(),
+            cell.expected.map_or("–".to_owned(), percent).into(),
+            if cell.collateral > 0.0 { Cell::bad(collateral) } else { collateral.into() },
+            cell.peak_after.map_or("–".to_owned(), number).into(),
+            cell.bound_after.map_or("–".to_owned(), number).into(),
+        ]);
+    }
+    page.folded_table("Every change in numbers", &table);
+    Ok(())
+}
+
+fn sizes(
+    page: &mut Page,
+    result: &CompareResult,
+    rows: &[&Candidate],
+    found: Option<&Recommendation>,
+) -> Result<(), ReportError> {
+    let hash_of: BTreeMap<&str, &str> = rows.iter().map(|row| (row.strategy, row.hash)).collect();
+    let first = found.map(|f| f.strategy.as_str());
+    let at_focus = |cell: &BalanceCell| cell.population == result.focus.population;
+    let (over_n, theory) =
+        peak_curves(result, &hash_of, |cell| at_focus(cell).then_some(cell.nodes as f64));
+    let style = CurveStyle {
+        title: "Peak against the number of nodes".into(),
+        x_label: "nodes",
+        y_label: "Peak",
+        log_x: true,
+        theory,
+    };
+    let over_n = curves(style, over_n, first);
+    let skews: BTreeMap<&str, f64> =
+        result.populations.iter().filter_map(|p| Some((p.name.as_str(), p.skew?))).collect();
+    let (over_skew, theory) = peak_curves(result, &hash_of, |cell| {
+        let at_focus = cell.nodes == result.focus.nodes;
+        at_focus.then(|| skews.get(cell.population.as_str()).copied()).flatten()
+    });
+    let style = CurveStyle {
+        title: "Peak against skew".into(),
+        x_label: "exponent of Zipf's law",
+        y_label: "Peak",
+        log_x: false,
+        theory,
+    };
+    let charts: Vec<_> = [over_n, curves(style, over_skew, first)].into_iter().flatten().collect();
+    if !charts.is_empty() {
+        page.section("More nodes, more skew");
+        page.charts(charts)?;
+    }
+    Ok(())
+}
+
+fn cost(
+    page: &mut Page,
+    result: &CompareResult,
+    rows: &[&Candidate],
+    found: Option<&Recommendation>,
+) -> Result<(), ReportError> {
+    if result.cost.is_empty() {
+        return Ok(());
+    }
+    page.section("Cost");
+    let curves_of = |of: fn(&crate::compare::CostCell) -> f64| -> Vec<Curve> {
+        let points = |row: &&Candidate| {
+            let cells =
+                result.cost.iter().filter(|c| c.strategy == row.strategy && c.hash == row.hash);
+            Curve {
+                name: row.strategy.to_owned(),
+                points: cells.map(|c| (c.nodes as f64, of(c))).collect(),
+            }
+        };
+        rows.iter().map(points).collect()
+    };
+    let style = |title: &str, y_label: &'static str| CurveStyle {
+        title: title.into(),
+        x_label: "nodes",
+        y_label,
+        log_x: true,
+        theory: Vec::new(),
+    };
+    let first = found.map(|f| f.strategy.as_str());
+    let time = style("Nanoseconds from a name to its node", "Nanoseconds");
+    let memory = style("Bytes that the placement holds", "Bytes");
+    let charts = [
+        curves(time, curves_of(|c| c.lookup_ns), first),
+        curves(memory, curves_of(|c| c.bytes), first),
+    ];
+    page.charts(charts.into_iter().flatten())?;
+    let mut table = Table::new(
+        [
+            "Strategy",
+            "Hash",
+            "Nodes",
+            "Lookup ns",
+            "Dependent ns",
+            "Build µs",
+            "Update µs",
+            "Memory",
+        ],
+        2,
+    );
+    for cell in &result.cost {
+        let optional = |value: Option<f64>| value.map_or("–".to_owned(), number);
+        table.row(vec![
+            cell.strategy.clone().into(),
+            cell.hash.clone().into(),
+            count(cell.nodes).into(),
+            number(cell.lookup_ns).into(),
+            optional(cell.dependent_ns).into(),
+            optional(cell.build_us).into(),
+            optional(cell.update_us).into(),
+            bytes(cell.bytes).into(),
+        ]);
+    }
+    page.folded_table("Every cost in numbers", &table);
+    Ok(())
+}
+
+fn hashes(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
+    page.section("Hash functions");
+    let suspicious = suspicious_hashes(result);
+    let mut table = Table::new(
+        [
+            "Hash",
+            "ns per name",
+            "Behaves like chance",
+            "Chosen names",
+            "Names",
+            "Collisions",
+            "By chance",
+        ],
+        1,
+    );
+    for hash in &result.hashes {
+        let like_chance = if suspicious.contains(hash.name.as_str()) {
+            Cell::bad("no")
+        } else {
+            Cell::good("yes")
+        };
+        let chosen = if hash.withstands_chosen_names {
+            Cell::good("withstands")
+        } else {
+            "can be attacked".into()
+        };
+        let collisions = hash.collisions;
+        table.row(vec![
+            hash.name.clone().into(),
+            hash.ns_per_name.map_or("–".to_owned(), number).into(),
+            like_chance,
+            chosen,
+            collisions.map_or("–".to_owned(), |c| count(c.names)).into(),
+            collisions.map_or("–".to_owned(), |c| count(c.measured)).into(),
+            collisions.map_or("–".to_owned(), |c| number(c.expected)).into(),
+        ]);
+    }
+    page.table(&table);
+    let charts: Vec<_> = result.salted.iter().take(DRAWN).filter_map(p_values).collect();
+    if !charts.is_empty() {
+        page.paragraph(
+            "Under many salts, the p-values of one test must themselves be spread evenly between 0 \
+             and 1. Heaped near 0 the hash is worse than chance; heaped near 1 the salt does nothing.",
+        );
+        page.charts(charts)?;
+    }
+    Ok(())
+}
+
+fn courses(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
+    let charts: Vec<_> = result.courses.iter().take(DRAWN).filter_map(course).collect();
+    if charts.is_empty() {
+        return Ok(());
+    }
+    page.section("A course of changes");
+    page.charts(charts)
+}
+
+fn simulation(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
+    if result.simulated.is_empty() {
+        return Ok(());
+    }
+    page.section("In the simulated cluster");
+    page.paragraph("The same placements under one seed and one workload.");
+    let mut table = Table::new(
+        [
+            "Strategy",
+            "Hash",
+            "Messages",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "max ms",
+            "See it again",
+        ],
+        2,
+    );
+    for run in &result.simulated {
+        let names =
+            [run.strategy.clone().into(), run.hash.clone().into(), count(run.latency.count).into()];
+        let percentiles = run.latency.named().map(|(_, value)| number(value).into());
+        table.row(
+            names
+                .into_iter()
+                .chain(percentiles)
+                .chain([Cell::code(run.reproduce.clone())])
+                .collect(),
+        );
+    }
+    page.table(&table);
+    page.charts(result.simulated.iter().take(DRAWN).filter_map(simulated))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::tests::sample;
+    use crate::compare::{Focus, Refusal};
+    use crate::result::Identity;
+
+    #[test]
+    fn a_page_has_its_parts_in_order() {
+        let mut result = sample();
+        result.refusals.push(Refusal {
+            strategy: "slots".into(),
+            asked: "fly".into(),
+            reason: "no wings".into(),
+        });
+        let page = compare_page(&result).unwrap();
+        let parts: Vec<&str> =
+            page.split("<h2>").skip(1).filter_map(|s| s.split("</h2>").next()).collect();
+        assert_eq!(
+            parts,
+            [
+                "Why",
+                "What it does not solve",
+                "Balance",
+                "Movement",
+                "Cost",
+                "Hash functions",
+                "A course of changes",
+                "In the simulated cluster",
+                "Not compared"
+            ]
+        );
+        let lead = page.find("Use slots with xxh3").unwrap();
+        assert!(lead < page.find("<h2>").unwrap());
+    }
+
+    #[test]
+    fn a_page_fetches_nothing() {
+        let page = compare_page(&sample()).unwrap();
+        for outside in ["http:", "https:", "src=", "href=", "@import", "url(", "<script", "<link"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn an_empty_comparison_says_so() {
+        let focus = Focus { population: "p".into(), nodes: 3 };
+        let page = compare_page(&CompareResult::new(Identity::default(), focus)).unwrap();
+        assert!(page.contains("Nothing can be recommended"));
+        assert!(page.contains("badge bad"));
+    }
+
+    #[test]
+    fn zeros_and_single_points_still_make_a_page() {
+        let mut result = sample();
+        for cell in &mut result.balance {
+            (cell.peak, cell.cv, cell.bound) = (1.0, 0.0, 1.0);
+        }
+        result.movement[0].optimal = 0.0;
+        result.cost[0].bytes = 0.0;
+        result.profiles[0].relative_loads = vec![];
+        result.courses[0].steps[0].relative_loads = vec![None, None];
+        result.salted[0].p_values.clear();
+        result.simulated[0].nodes.clear();
+        let page = compare_page(&result).unwrap();
+        assert!(!page.contains("NaN"), "{page}");
+    }
+
+    #[test]
+    fn everything_that_came_from_outside_is_escaped() {
+        let evil = "<script>alert(1)</script>\"'&";
+        let text = sample().to_json().unwrap();
+        let quoted = serde_json::to_string(evil).unwrap();
+        let quoted = &quoted[1..quoted.len() - 1];
+        let mut text =
+            text.replace("slots", quoted).replace("xxh3", quoted).replace("uniform", quoted);
+        for word in ["flapping", "add 1 node", "n2 leaves", "\"n1"] {
+            text = text.replace(
+                word,
+                &format!("{}{quoted}", if word.starts_with('"') { "\"" } else { "" }),
+            );
+        }
+        let page = compare_page(&CompareResult::from_json(&text).unwrap()).unwrap();
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
+    }
+}

@@ -1,0 +1,467 @@
+//! Which strategy and hash function to use, and why.
+//!
+//! The choice is made by rules that the report can state: drop hash functions that behave worse
+//! than chance where others do not, and strategies that refuse a change which others handle; then
+//! take what is lowest in (peak ÷ bound) × (moved ÷ optimal), both of which are 1 at best; and of
+//! those within one per cent of the lowest the fastest lookup.
+
+use std::collections::BTreeSet;
+
+use crate::balance::uniformity;
+use crate::compare::{BalanceCell, CompareResult, CostCell, HashInfo, MovementCell};
+use crate::html::{and, bytes, count, number};
+
+/// Differences in score below this do not decide.
+const TIE: f64 = 1.01;
+/// Probability below which a hash counts as not behaving like chance, all its tests together.
+pub(crate) const SUSPICIOUS: f64 = 1e-4;
+
+/// What to use for the focus of a comparison, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recommendation {
+    /// The strategy.
+    pub strategy: String,
+    /// The hash function.
+    pub hash: String,
+    /// The recommendation in one sentence.
+    pub sentence: String,
+    /// Why, a sentence for each of balance, movement, speed and hash quality, as far as measured.
+    pub reasons: Vec<String>,
+    /// What it does not solve.
+    pub cautions: Vec<String>,
+}
+
+/// The figures of one combination of strategy and hash at the focus, over all salts and changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate<'a> {
+    pub strategy: &'a str,
+    pub hash: &'a str,
+    pub baseline: bool,
+    /// One cell per salt.
+    pub cells: Vec<&'a BalanceCell>,
+    pub moves: Vec<&'a MovementCell>,
+    /// At the node count nearest to the focus.
+    pub cost: Option<&'a CostCell>,
+}
+
+impl Candidate<'_> {
+    pub fn peak(&self) -> f64 {
+        mean(self.cells.iter().map(|cell| cell.peak))
+    }
+
+    pub fn bound(&self) -> f64 {
+        mean(self.cells.iter().map(|cell| cell.bound))
+    }
+
+    pub fn expected_peak(&self) -> Option<f64> {
+        let expected: Vec<f64> =
+            self.cells.iter().filter_map(|cell| Some(cell.expected?.peak)).collect();
+        (!expected.is_empty()).then(|| mean(expected.into_iter()))
+    }
+
+    /// Mean of moved ÷ optimal over the changes that must move something.
+    pub fn moved_ratio(&self) -> Option<f64> {
+        let ratios: Vec<f64> = self.moves.iter().filter_map(|cell| cell.ratio()).collect();
+        (!ratios.is_empty()).then(|| mean(ratios.into_iter()))
+    }
+
+    /// The smallest p-value of all salts, times their number (Bonferroni).
+    pub fn p_value(&self) -> Option<f64> {
+        let p: Vec<f64> = self.cells.iter().filter_map(|cell| cell.p_value).collect();
+        let least = p.iter().copied().min_by(f64::total_cmp)?;
+        Some((least * p.len() as f64).min(1.0))
+    }
+
+    fn score(&self) -> f64 {
+        (self.peak() / self.bound()).max(1.0) * self.moved_ratio().unwrap_or(1.0).max(1.0)
+    }
+
+    fn lookup_ns(&self) -> f64 {
+        self.cost.map_or(f64::MAX, |cost| cost.lookup_ns)
+    }
+}
+
+/// Every combination that was measured at the focus, in the order of the strategies.
+pub(crate) fn candidates(result: &CompareResult) -> Vec<Candidate<'_>> {
+    let focus = &result.focus;
+    let mut candidates = Vec::new();
+    for strategy in &result.strategies {
+        for hash in &result.hashes {
+            let ours = |s: &str, h: &str| s == strategy.name && h == hash.name;
+            let cells: Vec<_> = result
+                .balance
+                .iter()
+                .filter(|c| ours(&c.strategy, &c.hash))
+                .filter(|c| c.nodes == focus.nodes && c.population == focus.population)
+                .collect();
+            if cells.is_empty() {
+                continue;
+            }
+            let of_focus =
+                |c: &&MovementCell| ours(&c.strategy, &c.hash) && c.population == focus.population;
+            let distance =
+                |c: &&CostCell| ((c.nodes.max(1) as f64) / (focus.nodes.max(1) as f64)).ln().abs();
+            let costs = result.cost.iter().filter(|c| ours(&c.strategy, &c.hash));
+            candidates.push(Candidate {
+                strategy: &strategy.name,
+                hash: &hash.name,
+                baseline: strategy.baseline,
+                cells,
+                moves: result
+                    .movement
+                    .iter()
+                    .filter(of_focus)
+                    .filter(|c| c.nodes == focus.nodes)
+                    .collect(),
+                cost: costs.min_by(|a, b| distance(a).total_cmp(&distance(b))),
+            });
+        }
+    }
+    candidates
+}
+
+/// Hash functions that behave worse than chance under a strategy where another hash does not.
+/// Where all are alike, the strategy's formula is to blame and not the hash.
+pub(crate) fn suspicious_hashes(result: &CompareResult) -> BTreeSet<&str> {
+    // Every test: what it was of, the hash, and its p-value.
+    let mut tests: Vec<((&str, u64, &str), &str, f64)> = Vec::new();
+    for cell in &result.balance {
+        if let Some(p) = cell.p_value {
+            tests.push(((&cell.strategy, cell.nodes, &cell.population), &cell.hash, p));
+        }
+    }
+    for salted in &result.salted {
+        if let Some(p) = uniformity(&salted.p_values) {
+            tests.push(((&salted.strategy, salted.nodes, &salted.population), &salted.hash, p));
+        }
+    }
+    let limit = SUSPICIOUS / tests.len().max(1) as f64;
+    let bad: BTreeSet<_> = tests.iter().filter(|t| t.2 < limit).map(|t| (t.0, t.1)).collect();
+    let good: BTreeSet<_> =
+        tests.iter().filter(|t| !bad.contains(&(t.0, t.1))).map(|t| t.0).collect();
+    bad.into_iter().filter(|(of, _)| good.contains(of)).map(|(_, hash)| hash).collect()
+}
+
+/// The recommendation for the focus; `None` if nothing but baselines was measured there.
+pub fn recommend(result: &CompareResult) -> Option<Recommendation> {
+    let all = candidates(result);
+    let mut fit: Vec<&Candidate> = all.iter().filter(|c| !c.baseline).collect();
+    let suspicious = suspicious_hashes(result);
+    keep_if_any(&mut fit, |c| !suspicious.contains(c.hash));
+    let refuses = |c: &Candidate| result.refusals.iter().any(|r| r.strategy == c.strategy);
+    keep_if_any(&mut fit, |c| !refuses(c));
+    let best = fit.iter().map(|c| c.score()).min_by(f64::total_cmp)?;
+    fit.retain(|c| c.score() <= best * TIE);
+    let chosen = *fit.iter().min_by(|a, b| a.lookup_ns().total_cmp(&b.lookup_ns()))?;
+    Some(Recommendation {
+        strategy: chosen.strategy.to_owned(),
+        hash: chosen.hash.to_owned(),
+        sentence: sentence(result, chosen),
+        reasons: reasons(result, chosen, &all, &suspicious),
+        cautions: cautions(result, chosen),
+    })
+}
+
+/// Drops what does not meet the condition, unless nothing does.
+fn keep_if_any<'a, 'b>(fit: &mut Vec<&'a Candidate<'b>>, wanted: impl Fn(&Candidate) -> bool) {
+    if fit.iter().any(|c| wanted(c)) {
+        fit.retain(|c| wanted(c));
+    }
+}
+
+fn sentence(result: &CompareResult, chosen: &Candidate) -> String {
+    let moves = match chosen.moved_ratio() {
+        None => String::new(),
+        Some(ratio) if ratio < 1.005 => {
+            ", and a change of the cluster moves no more than it must".to_owned()
+        }
+        Some(ratio) => format!(", and a change of the cluster moves {ratio:.2} times what it must"),
+    };
+    let bound = match chosen.bound() {
+        bound if bound > 1.0005 => {
+            format!(" (no placement of whole destinations gets below {bound:.3})")
+        }
+        _ => String::new(),
+    };
+    format!(
+        "Use {} with {}: of {} nodes the busiest carries {:.3} times its fair share{bound}{moves}.",
+        chosen.strategy,
+        chosen.hash,
+        count(result.focus.nodes),
+        chosen.peak()
+    )
+}
+
+fn reasons(
+    result: &CompareResult,
+    chosen: &Candidate,
+    all: &[Candidate],
+    suspicious: &BTreeSet<&str>,
+) -> Vec<String> {
+    let mut reasons = vec![balance_reason(chosen, all)];
+    if let Some(ratio) = chosen.moved_ratio() {
+        let collateral = chosen.moves.iter().map(|cell| cell.collateral).fold(0.0, f64::max);
+        let others: BTreeSet<&str> = all
+            .iter()
+            .filter(|c| {
+                c.strategy != chosen.strategy && c.moved_ratio().is_some_and(|r| r > 1.5 * ratio)
+            })
+            .map(|c| c.strategy)
+            .collect();
+        let others: Vec<String> = others.into_iter().map(str::to_owned).collect();
+        let touch = if collateral == 0.0 {
+            "nothing moves between nodes that the change does not touch".to_owned()
+        } else {
+            format!(
+                "up to {:.2} % of the load moves between nodes that the change does not touch",
+                collateral * 100.0
+            )
+        };
+        let more = if others.is_empty() {
+            String::new()
+        } else {
+            format!("; {} move over 1.5 times as much", and(&others))
+        };
+        reasons.push(format!(
+            "Movement: {ratio:.3} times the least possible on average, and {touch}{more}."
+        ));
+    }
+    if let Some(cost) = chosen.cost {
+        let fastest = all
+            .iter()
+            .filter(|c| !c.baseline)
+            .min_by(|a, b| a.lookup_ns().total_cmp(&b.lookup_ns()));
+        let beside = match fastest {
+            Some(f) if f.lookup_ns() < cost.lookup_ns * 0.95 => {
+                format!(
+                    "; the fastest, {} with {}, takes {} ns",
+                    f.strategy,
+                    f.hash,
+                    number(f.lookup_ns())
+                )
+            }
+            _ => ", the fastest of all".to_owned(),
+        };
+        reasons.push(format!(
+            "Speed: a lookup from name to node takes {} ns at {} nodes, in {}{beside}.",
+            number(cost.lookup_ns),
+            count(cost.nodes),
+            bytes(cost.bytes)
+        ));
+    }
+    let bad: Vec<String> = suspicious.iter().map(|hash| (*hash).to_owned()).collect();
+    if !bad.is_empty() {
+        let verb = if bad.len() == 1 { "does" } else { "do" };
+        reasons.push(format!(
+            "Hash: {} {verb} not behave like chance on these names, and is left out.",
+            and(&bad)
+        ));
+    }
+    if let Some(collisions) = hash_info(result, chosen.hash).and_then(|hash| hash.collisions) {
+        reasons.push(format!(
+            "Collisions: {} in {} names with {}, where chance gives {}.",
+            count(collisions.measured),
+            count(collisions.names),
+            chosen.hash,
+            number(collisions.expected)
+        ));
+    }
+    reasons
+}
+
+fn balance_reason(chosen: &Candidate, all: &[Candidate]) -> String {
+    // The same hash for all, so that what differs is the strategy.
+    let others = || {
+        all.iter().filter(|c| !c.baseline && c.strategy != chosen.strategy && c.hash == chosen.hash)
+    };
+    let next = others().min_by(|a, b| a.peak().total_cmp(&b.peak()));
+    let worst = others().max_by(|a, b| a.peak().total_cmp(&b.peak()));
+    let against = match (next, worst) {
+        (Some(next), Some(worst)) if next.strategy != worst.strategy => format!(
+            "; the best of the others, {}, reaches {:.3} and the worst, {}, {:.3}",
+            next.strategy,
+            next.peak(),
+            worst.strategy,
+            worst.peak()
+        ),
+        (Some(next), _) => format!("; {} reaches {:.3}", next.strategy, next.peak()),
+        _ => String::new(),
+    };
+    format!(
+        "Balance: its peak is {:.3} times the fair share, {:.3} times the bound{against}.",
+        chosen.peak(),
+        chosen.peak() / chosen.bound()
+    )
+}
+
+fn cautions(result: &CompareResult, chosen: &Candidate) -> Vec<String> {
+    let mut cautions = Vec::new();
+    let hash = hash_info(result, chosen.hash);
+    if hash.is_some_and(|hash| !hash.withstands_chosen_names) {
+        let keyed = result.hashes.iter().filter(|hash| hash.withstands_chosen_names);
+        let keyed = keyed.min_by(|a, b| {
+            a.ns_per_name.unwrap_or(f64::MAX).total_cmp(&b.ns_per_name.unwrap_or(f64::MAX))
+        });
+        let instead = keyed.map_or(String::new(), |keyed| {
+            let cost = keyed
+                .ns_per_name
+                .map_or(String::new(), |ns| format!(" ({} ns per name)", number(ns)));
+            format!("; where strangers name destinations, use {}{cost}", keyed.name)
+        });
+        cautions.push(format!(
+            "Chosen names: whoever knows {} can choose names that all fall on one node{instead}.",
+            chosen.hash
+        ));
+    }
+    let bound = chosen.bound();
+    if bound > 1.0005 {
+        cautions.push(format!(
+            "Hot destination: one destination alone is worth {} nodes' fair share; only splitting it spreads it further.",
+            number(bound)
+        ));
+    }
+    for refusal in result.refusals.iter().filter(|refusal| refusal.strategy == chosen.strategy) {
+        cautions.push(format!(
+            "It cannot {}: {}.",
+            refusal.asked,
+            refusal.reason.trim_end_matches('.')
+        ));
+    }
+    cautions
+}
+
+pub(crate) fn hash_info<'a>(result: &'a CompareResult, name: &str) -> Option<&'a HashInfo> {
+    result.hashes.iter().find(|hash| hash.name == name)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0f64), |(sum, n), value| (sum + value, n + 1.0));
+    sum / n.max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{Focus, Population, Refusal, SaltedPValues, StrategyInfo};
+    use crate::result::Identity;
+
+    /// Strategies of (name, peak, moved ÷ optimal, ns), each with both hashes `good` and `fast`.
+    fn compared(strategies: &[(&str, f64, f64, f64)]) -> CompareResult {
+        let focus = Focus { population: "p".into(), nodes: 10 };
+        let mut result = CompareResult::new(Identity::default(), focus);
+        result.populations.push(Population { name: "p".into(), ..Default::default() });
+        for hash in ["good", "fast"] {
+            result.hashes.push(HashInfo { name: hash.into(), ..Default::default() });
+        }
+        for &(name, peak, ratio, ns) in strategies {
+            result.strategies.push(StrategyInfo { name: name.into(), ..Default::default() });
+            for hash in ["good", "fast"] {
+                result.balance.push(BalanceCell {
+                    strategy: name.into(),
+                    hash: hash.into(),
+                    population: "p".into(),
+                    nodes: 10,
+                    peak,
+                    bound: 1.0,
+                    p_value: Some(0.4),
+                    ..Default::default()
+                });
+                result.movement.push(MovementCell {
+                    strategy: name.into(),
+                    hash: hash.into(),
+                    population: "p".into(),
+                    nodes: 10,
+                    change: "add 1 node".into(),
+                    moved: 0.1 * ratio,
+                    optimal: 0.1,
+                    ..Default::default()
+                });
+                let lookup_ns = if hash == "fast" { ns } else { ns + 10.0 };
+                result.cost.push(CostCell {
+                    strategy: name.into(),
+                    hash: hash.into(),
+                    nodes: 10,
+                    lookup_ns,
+                    ..Default::default()
+                });
+            }
+        }
+        result
+    }
+
+    fn choice(result: &CompareResult) -> (String, String) {
+        let recommendation = recommend(result).unwrap();
+        (recommendation.strategy, recommendation.hash)
+    }
+
+    #[test]
+    fn balance_and_movement_decide_then_speed() {
+        let result = compared(&[
+            ("modulo", 1.05, 9.0, 1.0),
+            ("slots", 1.0, 1.0, 3.0),
+            ("table", 1.005, 1.0, 2.0),
+        ]);
+        assert_eq!(choice(&result), ("table".into(), "fast".into()));
+    }
+
+    #[test]
+    fn baselines_are_never_recommended() {
+        let mut result = compared(&[("random", 1.0, 1.0, 1.0), ("slots", 1.1, 1.0, 3.0)]);
+        result.strategies[0].baseline = true;
+        assert_eq!(choice(&result).0, "slots");
+        result.strategies[1].baseline = true;
+        assert_eq!(recommend(&result), None);
+    }
+
+    #[test]
+    fn a_strategy_that_refuses_a_change_gives_way() {
+        let mut result = compared(&[("jump", 1.0, 1.0, 1.0), ("slots", 1.05, 1.0, 3.0)]);
+        result.refusals.push(Refusal {
+            strategy: "jump".into(),
+            asked: "remove 1 node".into(),
+            reason: "only the last node can go".into(),
+        });
+        assert_eq!(choice(&result).0, "slots");
+    }
+
+    #[test]
+    fn a_hash_worse_than_chance_is_dropped_only_if_another_does_better() {
+        let mut result = compared(&[("slots", 1.0, 1.0, 3.0)]);
+        let salted = |hash: &str, p_values| SaltedPValues {
+            strategy: "slots".into(),
+            hash: hash.into(),
+            nodes: 10,
+            population: "p".into(),
+            p_values,
+        };
+        let uniform: Vec<f64> = (0..1000).map(|i| (f64::from(i) + 0.5) / 1000.0).collect();
+        result.salted.push(salted("fast", vec![0.001; 1000]));
+        // The balance cells behave, but the many salts do not; `good` has no such test yet.
+        for cell in &mut result.balance {
+            cell.p_value = None;
+        }
+        assert_eq!(choice(&result).1, "fast", "all alike: the formula is to blame");
+        result.salted.push(salted("good", uniform));
+        assert_eq!(choice(&result).1, "good");
+    }
+
+    #[test]
+    fn reasons_name_what_was_measured_and_cautions_what_is_left() {
+        let mut result = compared(&[("slots", 2.5, 1.0, 3.0)]);
+        result.hashes.push(HashInfo {
+            name: "siphash13".into(),
+            withstands_chosen_names: true,
+            ns_per_name: Some(15.0),
+            ..Default::default()
+        });
+        for cell in &mut result.balance {
+            cell.bound = 2.5;
+        }
+        let found = recommend(&result).unwrap();
+        assert!(found.sentence.contains("gets below 2.500"), "{}", found.sentence);
+        assert!(found.sentence.contains("moves no more than it must"));
+        assert!(found.reasons.iter().any(|r| r.starts_with("Speed: ")));
+        assert!(found.cautions.iter().any(|c| c.contains("use siphash13 (15 ns per name)")));
+        assert!(found.cautions.iter().any(|c| c.starts_with("Hot destination: ")));
+    }
+}
