@@ -52,9 +52,12 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
     let noted = CAUGHT.try_with(|caught| {
         let Ok(mut caught) = caught.try_borrow_mut() else { return false };
         let Some(first) = caught.as_mut() else { return false };
+        // madsim's own panics (nothing can happen any more, time limit) are raised between tasks,
+        // where asking for the current node would panic again.
+        let between_tasks = info.location().is_some_and(|at| at.file().contains("/madsim-"));
         let known = context::try_with(|sim| {
-            let at = Duration::from_nanos(sim.timers.now());
-            (sim.nodes.current().name.to_string(), at)
+            let node = if between_tasks { &sim.nodes.all[0] } else { sim.nodes.current() };
+            (node.name.to_string(), Duration::from_nanos(sim.timers.now()))
         });
         let (node, at) = known.unwrap_or_else(|| ("world".to_owned(), Duration::ZERO));
         let payload = info.payload();
