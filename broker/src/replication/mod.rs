@@ -5,6 +5,7 @@ mod lease;
 mod machine;
 mod network;
 mod runtime;
+pub mod storage;
 
 use std::{io::Cursor, sync::Arc};
 

@@ -295,7 +295,9 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
+        if let Ok(mut inner) = self.shared.inner.lock() {
+            inner.closing = true;
+        }
         self.shared.work.notify_one();
         self.shared.garbage.notify_one();
     }
