@@ -3,6 +3,7 @@
 //! A listener hands each connection a [`router::ConnectionHandle`]; the router finds the shard of
 //! every destination and its leader; a shard is a Raft group whose log is the message store.
 
+pub mod cli;
 pub mod cluster;
 pub mod config;
 mod connection;

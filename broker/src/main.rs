@@ -1,2 +1,19 @@
-//! placeholder
-fn main() {}
+//! The `paceline` command. Everything it does is in the library, so that a simulated node runs the
+//! same code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use paceline::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("PACELINE_LOG")
+                .unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    paceline_runtime::block_on(cli.run())
+}

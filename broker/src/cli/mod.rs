@@ -1,0 +1,139 @@
+//! The commands of the `paceline` binary.
+
+mod client;
+mod consume;
+mod histogram;
+mod produce;
+mod route;
+mod serve;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use paceline_runtime::disk::{File, OpenOptions};
+
+use crate::config::{ConfigError, NodeConfig};
+
+/// A clustered message broker. Destinations are hashed to shards, shards are replicated by Raft,
+/// clients speak STOMP to any node.
+///
+/// The shortest way to a running broker:
+///
+///   paceline serve --dev
+///
+/// and then, in another terminal,
+///
+///   paceline produce --destination /queue/test --count 1000 --persistent
+///   paceline consume --destination /queue/test --count 1000
+///
+/// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=info or
+/// PACELINE_LOG=paceline::replication=debug.
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node, until SIGTERM or SIGINT.
+    Serve(serve::Serve),
+    /// Send messages, and say how fast they were taken.
+    Produce(produce::Produce),
+    /// Receive messages, and say how fast they came.
+    Consume(consume::Consume),
+    /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
+    Route(route::Route),
+}
+
+impl Cli {
+    /// Runs the command. An error is printed; the exit code is 0 for success, 1 for a failure and 2
+    /// for a bad command line or configuration.
+    pub async fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Serve(command) => command.run().await,
+            Command::Produce(command) => command.run().await,
+            Command::Consume(command) => command.run().await,
+            Command::Route(command) => command.run().await,
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+            }
+        }
+    }
+}
+
+/// Which cluster a command is about.
+#[derive(Debug, Args)]
+struct ClusterArgs {
+    /// The configuration of any of the cluster's nodes. Without it: the node of `serve --dev`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ClusterArgs {
+    async fn load(&self) -> Result<NodeConfig> {
+        match &self.config {
+            Some(file) => Ok(load(file).await?),
+            None => Ok(NodeConfig::dev(PathBuf::from("paceline-data"))),
+        }
+    }
+}
+
+/// A configuration is a page of text.
+const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
+
+async fn load(path: &Path) -> Result<NodeConfig, ConfigError> {
+    let name = path.display().to_string();
+    let read = async {
+        let options = OpenOptions { read: true, ..OpenOptions::default() };
+        let file = File::open(path, &options).await?;
+        let len = file.len().await?.min(MAX_CONFIG_BYTES);
+        let bytes = file.read_at(0, len as usize).await?;
+        String::from_utf8(bytes.into()).map_err(|_| std::io::Error::other("it is not UTF-8"))
+    };
+    let text = read.await.map_err(|error| ConfigError::unreadable(&name, &error))?;
+    NodeConfig::parse(&name, &text)
+}
+
+/// What `produce` and `consume` have in common.
+#[derive(Debug, Args)]
+struct ClientArgs {
+    /// `host:port` of one or more nodes, with commas between them; connections are spread over them.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:61613")]
+    address: Vec<String>,
+    /// /queue/NAME or /topic/NAME.
+    #[arg(long, value_name = "NAME", default_value = "/queue/test")]
+    destination: String,
+    /// Spread over so many destinations, NAME.0, NAME.1 and so on.
+    #[arg(long, value_name = "N")]
+    destinations: Option<u64>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ClientArgs {
+    /// The destination of the client or message of that number.
+    fn destination(&self, number: u64) -> String {
+        match self.destinations {
+            None => self.destination.clone(),
+            Some(count) => format!("{}.{}", self.destination, number % count.max(1)),
+        }
+    }
+
+    async fn connect(&self, number: u64) -> Result<client::Client> {
+        let address = &self.address[number as usize % self.address.len()];
+        client::Client::connect(address)
+            .await
+            .with_context(|| format!("cannot connect to {address}"))
+    }
+}

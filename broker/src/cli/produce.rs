@@ -1,0 +1,196 @@
+//! `paceline produce`
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result};
+use bytes::BytesMut;
+use clap::Args;
+use paceline_runtime::{
+    shutdown, task,
+    time::{self, Instant},
+};
+use paceline_wire::stomp::{Command, FrameWriter, Version, header};
+use serde_json::json;
+
+use super::{ClientArgs, client::Client, histogram::Histogram};
+
+/// Bytes that wait to be sent before more messages are made.
+const OUT_BYTES: usize = 64 * 1024;
+
+/// Send messages, and say how fast they were taken.
+///
+/// A receipt for a persistent message means that it is on the disks of a majority, so the latency
+/// shown is the time until then.
+#[derive(Debug, Args)]
+pub(super) struct Produce {
+    #[command(flatten)]
+    client: ClientArgs,
+    /// Messages in total.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    count: u64,
+    /// Bytes of each body.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    size: usize,
+    /// Messages per second in total; without it, as fast as they are taken.
+    #[arg(long, value_name = "N")]
+    rate: Option<u64>,
+    /// Send persistent messages.
+    #[arg(long)]
+    persistent: bool,
+    /// Connections that send at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    producers: u64,
+    /// Messages of each producer that may wait for their receipt; 0 asks for no receipts.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    window: usize,
+}
+
+/// What one producer does.
+struct Work {
+    destinations: Vec<String>,
+    count: u64,
+    body: BytesMut,
+    persistent: bool,
+    window: usize,
+    every: Option<Duration>,
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Done {
+    sent: u64,
+    latency: Histogram,
+}
+
+impl Produce {
+    pub(super) async fn run(self) -> Result<()> {
+        let producers = self.producers.max(1);
+        let mut clients = Vec::new();
+        for number in 0..producers {
+            clients.push(self.client.connect(number).await?);
+        }
+        let began = Instant::now();
+        let mut tasks = Vec::new();
+        for (number, client) in (0..).zip(clients) {
+            // Producers begin at different destinations, so as not to crowd one after the other.
+            let destinations = match self.client.destinations {
+                None => vec![self.client.destination(0)],
+                Some(count) => {
+                    (0..count.max(1)).map(|at| self.client.destination(number + at)).collect()
+                }
+            };
+            let work = Work {
+                destinations,
+                count: self.count / producers + u64::from(number < self.count % producers),
+                body: BytesMut::from(&vec![b'x'; self.size][..]),
+                persistent: self.persistent,
+                window: self.window,
+                every: self
+                    .rate
+                    .map(|rate| Duration::from_secs_f64(producers as f64 / rate.max(1) as f64)),
+            };
+            tasks.push(task::spawn(work.run(client)));
+        }
+        let mut done = Done::default();
+        for task in tasks {
+            let part = task.await.context("a producer failed")??;
+            done.sent += part.sent;
+            done.latency.merge(&part.latency);
+        }
+        self.report(&done, began.elapsed());
+        Ok(())
+    }
+
+    fn report(&self, done: &Done, took: Duration) {
+        let seconds = took.as_secs_f64().max(1e-9);
+        let rate = done.sent as f64 / seconds;
+        let bytes = rate * self.size as f64;
+        if self.client.json {
+            println!(
+                "{}",
+                json!({
+                    "messages": done.sent, "bytes_each": self.size, "seconds": seconds,
+                    "messages_per_second": rate, "bytes_per_second": bytes,
+                    "latency_ms": done.latency.json(),
+                })
+            );
+            return;
+        }
+        println!(
+            "sent {} messages of {} bytes in {seconds:.2} s: {rate:.0} messages/s, {:.1} MiB/s",
+            done.sent,
+            self.size,
+            bytes / f64::from(1 << 20)
+        );
+        if self.window > 0 {
+            println!("until the receipt: {}", done.latency.show());
+        }
+    }
+}
+
+impl Work {
+    async fn run(self, mut client: Client) -> Result<Done> {
+        let mut done = Done::default();
+        let mut waiting: BTreeMap<u64, Instant> = BTreeMap::new();
+        let began = Instant::now();
+        let stop = shutdown::requested();
+        tokio::pin!(stop);
+        let mut is_stopped = false;
+        loop {
+            while let Some(frame) = client.next()? {
+                let id = frame.header(header::RECEIPT_ID).and_then(|id| id.parse::<u64>().ok());
+                if let Some(sent_at) = id.and_then(|id| waiting.remove(&id)) {
+                    done.latency.add(sent_at.elapsed());
+                }
+            }
+            let mut next_at = None;
+            while !is_stopped
+                && done.sent < self.count
+                && (self.window == 0 || waiting.len() < self.window)
+                && client.out.len() < OUT_BYTES
+            {
+                // Latency counts from when a message was due: waiting for earlier ones is part of it.
+                let due = match self.every {
+                    None => Instant::now(),
+                    Some(every) => began + every.mul_f64(done.sent as f64),
+                };
+                if due > Instant::now() {
+                    next_at = Some(due);
+                    break;
+                }
+                self.write(done.sent, &mut client.out);
+                if self.window > 0 {
+                    waiting.insert(done.sent, due);
+                }
+                done.sent += 1;
+            }
+            if (is_stopped || done.sent == self.count) && waiting.is_empty() {
+                client.disconnect().await?;
+                return Ok(done);
+            }
+            // With no receipts there is nothing to wait for but room to send.
+            if self.window == 0 && client.out.is_empty() && next_at.is_none() {
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop, if !is_stopped => is_stopped = true,
+                turned = client.turn() => turned?,
+                () = time::sleep_until(next_at.unwrap_or(began)), if next_at.is_some() => {}
+            }
+        }
+    }
+
+    fn write(&self, number: u64, out: &mut BytesMut) {
+        let destination = &self.destinations[number as usize % self.destinations.len()];
+        let mut frame = FrameWriter::begin(out, Version::V1_2, Command::Send);
+        frame.header(header::DESTINATION, destination);
+        if self.persistent {
+            frame.header(header::PERSISTENT, "true");
+        }
+        if self.window > 0 {
+            frame.number(header::RECEIPT, number);
+        }
+        frame.finish(&self.body);
+    }
+}

@@ -1,0 +1,50 @@
+//! `paceline route`
+
+use anyhow::Result;
+use clap::Args;
+use paceline_core::Destination;
+use serde_json::json;
+
+use super::ClusterArgs;
+use crate::cluster::Cluster;
+
+/// Say where a destination lives: its hash, its slot, and the nodes that hold it.
+///
+/// Computed from the configuration alone, as any client can: slot = hash(name xor salt) mod slots.
+#[derive(Debug, Args)]
+pub(super) struct Route {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The destination: a bare name, /queue/NAME or /topic/NAME. Queue and topic of one name live
+    /// together.
+    name: String,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Route {
+    pub(super) async fn run(self) -> Result<()> {
+        let config = self.cluster.load().await?;
+        let destination = match self.name.starts_with('/') || self.name.contains("://") {
+            true => Destination::parse(&self.name)?,
+            false => Destination::queue(&self.name)?,
+        };
+        anyhow::ensure!(!destination.is_pattern(), "a pattern covers all slots");
+        let cluster = Cluster::new(&config.cluster)?;
+        let hash = cluster.key_of(&destination.name);
+        let slot = cluster.slot_of(&destination);
+        let row: Vec<&str> =
+            cluster.row(slot).iter().filter_map(|node| cluster.name_of(*node)).collect();
+        if self.json {
+            let hash = format!("{hash:016x}");
+            println!("{}", json!({ "name": self.name, "hash": hash, "slot": slot, "row": row }));
+            return Ok(());
+        }
+        println!("name   {}", &*destination.name);
+        println!("hash   {hash:016x} ({})", config.cluster.hash.name());
+        println!("slot   {slot} of {}", cluster.slots());
+        println!("row    {}", row.join(", "));
+        Ok(())
+    }
+}
