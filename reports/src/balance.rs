@@ -59,6 +59,12 @@ impl Balance {
         })
     }
 
+    /// The index of the node with the largest relative load.
+    pub(crate) fn busiest(&self) -> usize {
+        let loads = self.relative.iter().enumerate();
+        loads.max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(node, _)| node)
+    }
+
     /// The usable part of the cluster, in nodes: n / peak.
     pub(crate) fn effective_nodes(&self) -> f64 {
         self.relative.len() as f64 / self.peak

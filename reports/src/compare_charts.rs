@@ -13,6 +13,8 @@ use crate::recommend::Candidate;
 
 /// The most strategies that get a line each.
 const LINES: usize = HUES as usize;
+/// The most bars that are drawn: more would be thinner than a line.
+const BARS: usize = 250;
 /// The most rows of a table behind a chart.
 const ROWS: usize = 60;
 /// Two-sided 95 % of a normal distribution, in standard deviations.
@@ -333,8 +335,7 @@ pub(crate) fn sorted_loads(profile: &LoadProfile) -> Option<Chart> {
     loads.sort_by(|a, b| b.total_cmp(a));
     let n = loads.len();
     let (&most, &least) = (loads.first()?, loads.last()?);
-    // Beyond a few hundred nodes a bar would be thinner than a line.
-    let shown: Vec<f64> = thinned(&loads, 250).copied().collect();
+    let shown: Vec<f64> = thinned(&loads, BARS).copied().collect();
     let band = profile.expected_cv.map(|cv| ((1.0 - Z95 * cv).max(0.0), 1.0 + Z95 * cv));
     let top = band.map_or(most, |band| band.1.max(most));
     let ranks: Vec<String> = (0..shown.len())
@@ -605,14 +606,7 @@ pub(crate) fn simulated(run: &SimulatedRun) -> Option<Chart> {
 }
 
 fn bars(name: &str, values: Vec<f64>, base: f64) -> Layer {
-    Layer::Bars {
-        name: name.into(),
-        values,
-        base,
-        paint: Paint::Series(0),
-        offset: 0.0,
-        width: 0.62,
-    }
+    Layer::Bars { name: name.into(), values, base, paint: Paint::Series(0), width: 0.62 }
 }
 
 fn balance_of(profile: &LoadProfile) -> Option<Balance> {

@@ -13,6 +13,8 @@ const WINDOWS: usize = 240;
 const LINES: usize = 8;
 /// The most rows of a heat map and rows of a table of times.
 const ROWS: usize = 48;
+/// The most bars that are drawn: more would be thinner than a line.
+const BARS: usize = 250;
 /// Nodes are sorted by load where they are too many to be looked up by name.
 const SORTED_ABOVE: usize = 24;
 /// Two-sided 95 % of a normal distribution, in standard deviations.
@@ -86,6 +88,10 @@ pub(crate) fn load_bars(
     if n > SORTED_ABOVE {
         order.sort_by(|&a, &b| balance.relative[b].total_cmp(&balance.relative[a]));
     }
+    let busiest = balance.busiest();
+    let ranks: Vec<usize> = (0..n).collect();
+    let ranks: Vec<usize> = thinned(&ranks, BARS).copied().collect();
+    let order: Vec<usize> = ranks.iter().map(|&rank| order[rank]).collect();
     let weights: f64 = result.nodes.iter().map(|node| node.weight).sum();
     let names: Vec<String> = order.iter().map(|&i| result.nodes[i].name.clone()).collect();
     let bars: Vec<f64> = order.iter().map(|&i| balance.relative[i]).collect();
@@ -103,17 +109,15 @@ pub(crate) fn load_bars(
         .max(highest(&mut predicted.iter().flatten().copied()))
         .max(highest(&mut bands.iter().flatten().map(|band| band.1)));
     let sorted = n > SORTED_ABOVE;
-    let ranks: Vec<String> = (1..=n).map(|rank| rank.to_string()).collect();
+    let ranks: Vec<String> = ranks.iter().map(|rank| (rank + 1).to_string()).collect();
     let x = Axis::columns(if sorted { &ranks } else { &names }, 46);
     let x_label = if sorted { "nodes, busiest first" } else { "" };
     let mut chart =
         Chart::new("Messages taken in by each node", x_label, x, Axis::linear(0.0, top, 6));
     chart.note = "As a multiple of the node's fair share (by its weight).".into();
-    let busiest =
-        order.iter().max_by(|&&a, &&b| balance.relative[a].total_cmp(&balance.relative[b]));
     chart.description = format!(
         "Bars of the relative load of {n} nodes. The busiest, {}, has {}; the least busy has {}.{}",
-        busiest.map_or("", |&i| result.nodes[i].name.as_str()),
+        result.nodes[busiest].name,
         number(balance.peak),
         number(balance.least),
         expected.map_or(String::new(), |e| format!(
@@ -138,7 +142,6 @@ pub(crate) fn load_bars(
         values: bars,
         base: 0.0,
         paint: Paint::Series(0),
-        offset: 0.0,
         width,
     });
     if let Some(bands) = bands {
@@ -352,9 +355,10 @@ pub(crate) fn heat_map(result: &RunResult) -> Option<Chart> {
     let series: Vec<Vec<(f64, f64, f64)>> =
         nodes.iter().map(|node| windows(&node.series.messages_in, columns)).collect();
     let count = series[0].len();
+    let total = |at: usize| series.iter().map(|line| line[at].1).sum::<f64>();
+    let totals: Vec<f64> = (0..count).map(total).collect();
     let relative = |node: usize, at: usize| {
-        let total: f64 = series.iter().map(|line| line[at].1).sum();
-        let fair = total * nodes[node].weight / weights;
+        let fair = totals[at] * nodes[node].weight / weights;
         if fair > 0.0 { series[node][at].1 / fair - 1.0 } else { 0.0 }
     };
     let mut names = Vec::new();

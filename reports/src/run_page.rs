@@ -2,11 +2,14 @@
 
 use crate::balance::{Balance, Expected};
 use crate::html::{Cell, Page, Table, and, bytes, capitalised, count, number, percent};
-use crate::result::{NodeLoad, ReportError, RunResult, Verdict};
+use crate::result::{ReportError, RunResult, Verdict};
 use crate::run_charts::{MEASURES, heat_map, latency, load_bars, load_cdf, lorenz, over_time};
 
 /// Below this a spread that chance explains is that rare, and is called significant.
 const SIGNIFICANT: f64 = 0.01;
+
+/// The most nodes that the page lists; the CSV holds them all.
+const LISTED: usize = 1000;
 
 /// The HTML page of one run: a single file with nothing outside it.
 ///
@@ -90,7 +93,7 @@ fn lead(result: &RunResult, spread: &Spread) -> String {
     };
     match &spread.balance {
         Some(balance) if result.nodes.len() > 1 => {
-            let busiest = busiest(&result.nodes, balance);
+            let busiest = &result.nodes[balance.busiest()].name;
             let chance = spread.expected.as_ref().map_or(String::new(), |expected| {
                 format!(", where chance alone gives {:.2}", expected.peak)
             });
@@ -102,11 +105,6 @@ fn lead(result: &RunResult, spread: &Spread) -> String {
         }
         _ => format!("{what}."),
     }
-}
-
-fn busiest<'a>(nodes: &'a [NodeLoad], balance: &Balance) -> &'a str {
-    let loads = nodes.iter().zip(&balance.relative);
-    loads.max_by(|a, b| a.1.total_cmp(b.1)).map_or("", |(node, _)| node.name.as_str())
 }
 
 fn facts(page: &mut Page, result: &RunResult) {
@@ -201,7 +199,11 @@ fn balance(page: &mut Page, result: &RunResult, spread: &Spread) -> Result<(), R
         .into_iter()
         .chain(heat_map(result)),
     )?;
-    page.folded_table("Every node in total", &nodes_table(result, balance));
+    let summary = match result.nodes.len() {
+        n if n > LISTED => format!("The first {LISTED} nodes in total (nodes.csv has all)"),
+        _ => "Every node in total".to_owned(),
+    };
+    page.folded_table(&summary, &nodes_table(result, balance));
     Ok(())
 }
 
@@ -256,7 +258,7 @@ fn nodes_table(result: &RunResult, balance: &Balance) -> Table {
         ],
         1,
     );
-    for (node, relative) in result.nodes.iter().zip(&balance.relative) {
+    for (node, relative) in result.nodes.iter().zip(&balance.relative).take(LISTED) {
         let totals = &node.totals;
         table.row(vec![
             node.name.clone().into(),
@@ -325,8 +327,8 @@ fn counters(page: &mut Page, result: &RunResult) {
 mod tests {
     use super::*;
     use crate::result::{
-        Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, Percentiles,
-        WorkloadShape,
+        Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
+        Percentiles, WorkloadShape,
     };
 
     fn run(nodes: usize, seconds: usize) -> RunResult {

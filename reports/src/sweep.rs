@@ -104,7 +104,8 @@ impl SweepResult {
             match self.scenarios.iter_mut().find(|s| s.scenario == theirs.scenario) {
                 Some(ours) => {
                     ours.runs.extend(theirs.runs);
-                    ours.runs.sort_by_key(|run| run.seed);
+                    // Of two outcomes of one seed the worse is kept.
+                    ours.runs.sort_by_key(|run| (run.seed, std::cmp::Reverse(run.verdict)));
                     ours.runs.dedup_by_key(|run| run.seed);
                 }
                 None => self.scenarios.push(theirs),
@@ -198,11 +199,12 @@ pub(crate) mod tests {
     #[test]
     fn merging_keeps_each_seed_once_and_in_order() {
         let mut sweep = sweep_of(&[(3, Verdict::Passed), (1, Verdict::Passed)]);
-        sweep.merge(sweep_of(&[(2, Verdict::Crashed), (3, Verdict::Passed)])).unwrap();
+        sweep.merge(sweep_of(&[(2, Verdict::Crashed), (3, Verdict::SafetyViolated)])).unwrap();
+        assert_eq!(sweep.scenarios[0].runs[2].verdict, Verdict::SafetyViolated);
         let seeds: Vec<u64> = sweep.scenarios[0].runs.iter().map(|run| run.seed).collect();
         assert_eq!(seeds, [1, 2, 3]);
         assert_eq!(sweep.scenarios[0].failures()[0].seed, 2);
-        assert_eq!(sweep.scenarios[0].verdicts()[&Verdict::Passed], 2);
+        assert_eq!(sweep.scenarios[0].verdicts()[&Verdict::Passed], 1);
         assert_eq!(sweep.wall_s, 8.0);
     }
 

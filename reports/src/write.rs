@@ -287,6 +287,22 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_and_a_sweep_are_written_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let result = crate::compare::tests::sample();
+        let page = write_compare(&root.path().join("compare"), &result).unwrap();
+        let dir = page.parent().unwrap();
+        let json = fs::read_to_string(dir.join("result.json")).unwrap();
+        assert_eq!(CompareResult::from_json(&json).unwrap(), result);
+        let movement = fs::read_to_string(dir.join("movement.csv")).unwrap();
+        assert!(movement.contains("\r\nslots,xxh3,2,uniform,add 1 node,0.34,0.333"), "{movement}");
+        let sweep = crate::sweep::tests::sweep_of(&[(1, Verdict::Passed)]);
+        let page = write_sweep(&root.path().join("sweep"), &sweep).unwrap();
+        let runs = fs::read_to_string(page.with_file_name("runs.csv")).unwrap();
+        assert!(runs.contains("\r\nsmoke,1,passed,"), "{runs}");
+    }
+
+    #[test]
     fn an_impossible_result_leaves_nothing_behind() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("report");

@@ -58,8 +58,8 @@ pub(crate) enum Layer {
     /// Dots, each with a label that is drawn if there is room.
     Dots { name: String, points: Vec<(f64, f64, String)>, paint: Paint },
     /// Bars from `base`: along `y` over the columns, or along `x` if the `y` axis is rows.
-    /// `offset` and `width` are in columns.
-    Bars { name: String, values: Vec<f64>, base: f64, paint: Paint, offset: f64, width: f64 },
+    /// `width` is in columns.
+    Bars { name: String, values: Vec<f64>, base: f64, paint: Paint, width: f64 },
     /// A short line across each bar, for what was predicted; `None` leaves it out.
     Ticks { name: String, values: Vec<Option<f64>>, paint: Paint },
     /// A band across each bar.
@@ -236,9 +236,9 @@ impl Chart {
                 area.draw_series([Polygon::new(outline, paint.rgb().mix(0.22))])?;
             }
             Layer::Dots { points, paint, .. } => self.dots(area, points, *paint)?,
-            Layer::Bars { values, base, paint, offset, width, .. } => {
+            Layer::Bars { values, base, paint, width, .. } => {
                 area.draw_series(values.iter().enumerate().map(|(i, &value)| {
-                    let at = i as f64 + offset;
+                    let at = i as f64;
                     self.bar(
                         (at - width / 2.0, at + width / 2.0),
                         (*base, value),
@@ -451,14 +451,7 @@ mod tests {
             Layer::Line { name: name(), points: vec![], paint, dash: 1 },
             Layer::Band { name: name(), points: vec![(0.0, 0.0, 1.0)], paint },
             Layer::Dots { name: name(), points: vec![(0.5, 0.5, "<dot>".into())], paint },
-            Layer::Bars {
-                name: name(),
-                values: vec![1.0, 2.0],
-                base: 0.0,
-                paint,
-                offset: 0.0,
-                width: 0.8,
-            },
+            Layer::Bars { name: name(), values: vec![1.0, 2.0], base: 0.0, paint, width: 0.8 },
             Layer::Ticks { name: name(), values: vec![Some(1.0), None], paint },
             Layer::BarBands { name: name(), bands: vec![(0.0, 1.0)], paint },
             Layer::Level { name: name(), value: 1.0, paint },
@@ -516,5 +509,14 @@ mod tests {
         assert_eq!(windows(&[1.0, 3.0, 5.0], 2), [(1.0, 2.0, 3.0), (2.5, 5.0, 5.0)]);
         assert_eq!(windows(&[], 2), []);
         assert_eq!(windows(&[4.0], 300), [(0.5, 4.0, 4.0)]);
+    }
+
+    #[test]
+    fn thinning_keeps_the_ends() {
+        let items: Vec<usize> = (0..1000).collect();
+        let kept: Vec<usize> = thinned(&items, 10).copied().collect();
+        assert_eq!((kept.len(), kept[0], kept[kept.len() - 1]), (11, 0, 999));
+        assert_eq!(thinned(&items[..3], 10).count(), 3);
+        assert_eq!(thinned::<u8>(&[], 10).count(), 0);
     }
 }
