@@ -270,6 +270,14 @@ mod tests {
     use super::*;
     use crate::result::{Identity, NodeLoad, Verdict};
 
+    fn names_in(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     #[test]
     fn a_report_is_a_directory_of_its_files() {
         let root = tempfile::tempdir().unwrap();
@@ -280,6 +288,10 @@ mod tests {
         result.nodes.push(node);
         let page = write_run(&dir, &result).unwrap();
         assert_eq!(page, dir.join("report.html"));
+        assert_eq!(
+            names_in(&dir),
+            ["latency.csv", "nodes.csv", "report.html", "result.json", "series.csv"]
+        );
         let json = fs::read_to_string(dir.join("result.json")).unwrap();
         assert_eq!(RunResult::from_json(&json).unwrap(), result);
         let series = fs::read_to_string(dir.join("series.csv")).unwrap();
@@ -294,6 +306,10 @@ mod tests {
         let dir = page.parent().unwrap();
         let json = fs::read_to_string(dir.join("result.json")).unwrap();
         assert_eq!(CompareResult::from_json(&json).unwrap(), result);
+        assert_eq!(
+            names_in(dir),
+            ["balance.csv", "cost.csv", "movement.csv", "report.html", "result.json"]
+        );
         let movement = fs::read_to_string(dir.join("movement.csv")).unwrap();
         assert!(movement.contains("\r\nslots,xxh3,2,uniform,add 1 node,0.34,0.333"), "{movement}");
         let sweep = crate::sweep::tests::sweep_of(&[(1, Verdict::Passed)]);
