@@ -13,6 +13,7 @@ mod identity;
 pub mod link;
 mod listener;
 pub mod node;
+mod policy;
 pub mod replication;
 pub mod router;
 pub mod shard;

@@ -12,7 +12,7 @@ use paceline_runtime::{
 use paceline_wire::stomp::{Command, Frame, Version, header};
 use tokio::{io::AsyncWriteExt, sync::oneshot};
 
-use crate::{connection, drain::Drain, router::Router};
+use crate::{connection, drain::Drain, policy::Policies, router::Router};
 
 /// How long a drained node waits for its connections to end what they have begun.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ pub(crate) struct StompListener {
     pub listener: TcpListener,
     pub router: Router,
     pub config: Arc<StompConfig>,
+    pub policies: Arc<Policies>,
     /// Connections at a time.
     pub max_connections: usize,
     /// Unique over the cluster and over restarts; sessions are named after it.
@@ -93,9 +94,9 @@ impl StompListener {
         let name: Arc<str> = format!("{}-{number}", self.name).into();
         tracing::debug!(%peer, session = &*name, "accepted");
         let (cluster, events) = self.router.connect();
-        let config = self.config.clone();
+        let (config, policies) = (self.config.clone(), self.policies.clone());
         async move {
-            connection::serve_stomp(stream, name, config, cluster, events, drained).await;
+            connection::serve_stomp(stream, name, config, policies, cluster, events, drained).await;
             number
         }
     }

@@ -33,7 +33,10 @@ use tokio::{
 };
 
 use self::alarm::Alarm;
-use crate::router::{ConnectionEvent, ConnectionHandle};
+use crate::{
+    policy::Policies,
+    router::{ConnectionEvent, ConnectionHandle},
+};
 
 /// What is read at a time: little at first, since most connections are idle.
 const MIN_READ_BYTES: usize = 4 * 1024;
@@ -79,12 +82,14 @@ pub(crate) async fn serve_stomp<C: Cluster>(
     stream: TcpStream,
     name: Arc<str>,
     config: Arc<StompConfig>,
+    policies: Arc<Policies>,
     cluster: C,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
     drained: oneshot::Receiver<()>,
 ) {
     let connection = Connection {
         session: StompSession::new(config, name.clone()),
+        policies,
         began: Instant::now(),
         cluster,
         events,
@@ -100,6 +105,7 @@ pub(crate) async fn serve_stomp<C: Cluster>(
 
 struct Connection<C> {
     session: StompSession,
+    policies: Arc<Policies>,
     began: Instant,
     cluster: C,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
@@ -189,8 +195,9 @@ impl<C: Cluster> Connection<C> {
     fn hand_out(&mut self) {
         // Twice at most: what is handed out for sending may settle deliveries.
         loop {
-            while let Some(operation) = self.session.poll_operation() {
+            while let Some(mut operation) = self.session.poll_operation() {
                 self.frames += 1;
+                self.policies.apply(&mut operation);
                 self.cluster.submit(operation);
             }
             if !self.out.is_empty() {

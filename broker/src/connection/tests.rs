@@ -36,7 +36,15 @@ impl Client {
         let (cluster, events) = memory.connect();
         let (drain, drained) = oneshot::channel();
         let name = format!("s{}", memory.connections()).into();
-        task::spawn(serve_stomp(served, name, config.into(), cluster, events, drained));
+        task::spawn(serve_stomp(
+            served,
+            name,
+            config.into(),
+            Arc::default(),
+            cluster,
+            events,
+            drained,
+        ));
         let mut decoder = Decoder::new(Default::default());
         decoder.set_version(Version::V1_2);
         Self { stream, decoder, input: BytesMut::new(), drain: Some(drain) }

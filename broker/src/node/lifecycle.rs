@@ -10,6 +10,7 @@ use crate::{
     drain::Drain,
     identity::{Claim, ClaimError},
     listener::StompListener,
+    policy::Policies,
     router::Router,
 };
 
@@ -77,6 +78,7 @@ pub async fn run_with(
     let clients = StompListener {
         router,
         config: Arc::new(config.stomp_session()),
+        policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
         max_connections: config.limits.connections,
         name: format!("{}-{}", config.node.name, claim.incarnation),
         drain: drain.clone(),
