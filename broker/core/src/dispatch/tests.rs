@@ -475,6 +475,25 @@ fn what_a_transaction_of_an_earlier_leader_rejects_is_delivered_again() {
 }
 
 #[test]
+fn a_transaction_believed_lost_and_committed_late_still_holds_its_messages() {
+    let mut leader = Leader::new();
+    let consumer = leader.attach(1, "q", 1);
+    leader.send("q", &["a"]);
+    let delivery = leader.deliver().remove(0);
+    let settles = leader.dispatcher.settle_begin(consumer, &[(delivery.key, Accept)]).unwrap();
+    leader.dispatcher.settle_failed(&[stored(&delivery)]);
+    leader.dispatcher.detach(consumer);
+    let session = crate::shard::SessionId { node: 1, incarnation: 1 };
+    let transaction = TransactionId { session, number: 1 };
+    let work = Work { publishes: vec![], settles };
+    leader.propose(Command::Prepare { transaction, coordinator: 7, work });
+    leader.attach(2, "q", 1);
+    assert_eq!(leader.deliver(), []);
+    leader.propose(Command::Finish { transaction, commit: false });
+    assert_eq!(leader.deliver_texts(), pairs(&[(2, "a")]));
+}
+
+#[test]
 fn waiting_messages_that_are_gone_take_no_memory() {
     let mut leader = Leader::new();
     for round in 0..100 {

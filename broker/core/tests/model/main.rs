@@ -40,6 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (0u64..4, 0usize..4, settlement()).prop_map(|(consumer, first, how)| Op::Settle {
             consumer, first, how
         }),
+        2 => (0u64..4, 1usize..9).prop_map(|(consumer, times)| Op::Wear { consumer, times }),
         2 => (0u64..4, 0usize..3, any::<bool>(), settlement()).prop_map(
             |(consumer, publishes, prepare, how)| Op::Transact { consumer, publishes, prepare, how }
         ),

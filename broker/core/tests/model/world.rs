@@ -42,6 +42,11 @@ pub enum Op {
         first: usize,
         how: Settlement,
     },
+    /// A consumer rejects all it gets, over and over.
+    Wear {
+        consumer: u64,
+        times: usize,
+    },
     /// Settles all a consumer holds and publishes, in one step or in two.
     Transact {
         consumer: u64,
@@ -139,6 +144,13 @@ impl World {
                 let settles = self.settle_begin(consumer, first, how, true);
                 if !settles.is_empty() {
                     self.proposed.push_back((Command::Settle { settles }, false));
+                }
+            }
+            Op::Wear { consumer, times } => {
+                for _ in 0..times {
+                    self.deliver();
+                    self.step(Op::Settle { consumer, first: 0, how: Settlement::Reject });
+                    self.commit(usize::MAX, 0);
                 }
             }
             Op::Transact { consumer, publishes, prepare, how } => {
