@@ -173,7 +173,7 @@ impl Recorder {
         SharedRecorder(Arc::new(Mutex::new(Self {
             meter,
             history: History::new(destinations, producers),
-            checks: Checks::new(),
+            checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),
             epoch: Duration::ZERO,
             epoch_instant: None,

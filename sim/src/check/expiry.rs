@@ -1,8 +1,7 @@
 //! An expired message is not handed out.
 //!
 //! The leader decides by its own wall clock, and the delivery takes its time, so a delivery counts
-//! as late only beyond both. Where faults hold traffic up for long the bound is no use; the run
-//! sets the grace accordingly.
+//! as late only beyond both.
 
 use std::time::Duration;
 
@@ -16,9 +15,13 @@ pub struct Expired {
     pub grace: Duration,
 }
 
-impl Default for Expired {
-    fn default() -> Self {
-        Self { grace: Duration::from_secs(10) }
+/// How long a delivery may be under way when faults hold it up.
+const UNDER_WAY: Duration = Duration::from_secs(30);
+
+impl Expired {
+    /// Clocks may differ by so much.
+    pub fn allowing(clock_error: Duration) -> Self {
+        Self { grace: UNDER_WAY + clock_error }
     }
 }
 

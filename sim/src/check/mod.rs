@@ -145,15 +145,9 @@ pub struct Checks {
 /// The most violations of one check that are kept.
 const KEPT: usize = 10;
 
-impl Default for Checks {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Checks {
-    /// The full set, in its initial state.
-    pub fn new() -> Self {
+    /// The full set, in its initial state. Wall clocks of the run may differ by `clock_error`.
+    pub fn new(clock_error: Duration) -> Self {
         Self {
             names: Steps::default(),
             steps: vec![
@@ -166,7 +160,7 @@ impl Checks {
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
-                Box::new(expiry::Expired::default()),
+                Box::new(expiry::Expired::allowing(clock_error)),
             ],
             ends: vec![
                 Box::new(lost::Lost),

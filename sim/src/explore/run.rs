@@ -2,9 +2,7 @@
 
 use std::{
     fs,
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -120,40 +118,22 @@ fn start_log(level: &str) -> Result<(), BadInput> {
     Ok(())
 }
 
-/// Runs the expanded scenario. A panic, of the broker or of the simulator, is an outcome too.
+/// Runs the expanded scenario.
 fn simulate(expansion: &Expansion, options: Options) -> Result<(Outcome, Duration), BadInput> {
-    let message = Arc::new(Mutex::new(String::new()));
-    let hook = Arc::clone(&message);
-    panic::set_hook(Box::new(move |info| {
-        let mut message = hook.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The first panic is the cause; those that follow come from the collapse.
-        if message.is_empty() {
-            *message = info.to_string();
-            let backtrace = std::backtrace::Backtrace::capture();
-            if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-                message.push_str(&format!("\n{backtrace}"));
-            }
-        }
-    }));
-    let began = Instant::now();
     let recorder = Recorder::shared(&expansion.scenario, options);
-    let ended =
-        panic::catch_unwind(AssertUnwindSafe(|| in_world(&expansion.scenario, recorder.clone())));
+    let began = Instant::now();
+    let mut outcome = in_world(&expansion.scenario, recorder.clone())?;
     let wall = began.elapsed();
-    let _ = panic::take_hook();
-    let mut outcome = match ended {
-        Ok(ended) => ended?,
-        Err(_) => Outcome::default(),
-    };
-    let message =
-        std::mem::take(&mut *message.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    if !message.is_empty() {
-        outcome.crashed = Some(message);
-    }
     outcome.take(&mut recorder.lock());
     Ok((outcome, wall))
 }
 
+#[cfg(madsim)]
+fn in_world(scenario: &Scenario, recorder: SharedRecorder) -> Result<Outcome, BadInput> {
+    Ok(crate::world::simulated::run(scenario, recorder))
+}
+
+#[cfg(not(madsim))]
 fn in_world(_: &Scenario, _: SharedRecorder) -> Result<Outcome, BadInput> {
     Err(BadInput(
         "this program was built natively and has no simulated world; build me with `cargo sim`"

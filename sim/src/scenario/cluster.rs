@@ -1,5 +1,7 @@
 //! From a scenario to what each node is configured with, and to the placement that follows.
 
+use std::time::Duration;
+
 use paceline::config::{ClusterConfig, Member, NodeConfig};
 use paceline_core::slotting;
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
@@ -64,6 +66,13 @@ impl Scenario {
     /// The table of slots and the nodes of each.
     pub(super) fn placement(&self) -> Result<Placement, PlacementError> {
         self.cluster_config().placement()
+    }
+
+    /// How far two wall clocks of the run may differ at the most.
+    pub fn clock_error(&self) -> Duration {
+        let jumps = self.faults.iter().filter_map(|fault| fault.clock_jump.as_ref()?.by);
+        let jumps: u64 = jumps.map(|by| by.nanos.unsigned_abs()).sum();
+        self.clock.offset.0 * 2 + Duration::from_nanos(jumps)
     }
 
     /// Where destinations live.

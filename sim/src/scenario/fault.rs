@@ -166,7 +166,7 @@ node_fault! {
 node_fault! {
     /// See [`Fault::slow_link`]: all links to and from the nodes.
     SlowLink {
-        /// Added to every segment's latency.
+        /// In place of the network's.
         latency: Delay,
         /// In place of the network's.
         bandwidth: Bandwidth,
@@ -182,8 +182,8 @@ node_fault! {
 node_fault! {
     /// See [`Fault::slow_disk`].
     SlowDisk {
-        /// In place of the disk's.
-        sync: Delay,
+        /// How many times longer everything takes.
+        times: f64,
     }
 }
 node_fault! {

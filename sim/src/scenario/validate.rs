@@ -396,9 +396,12 @@ fn kind_details(kind: &Kind<'_>, at: Vec<Step>) -> Checked {
             }
             Some(_) => Ok(()),
         },
-        Kind::SlowDisk(fault) => match &fault.sync {
-            None => needs("sync"),
-            Some(sync) => delay(sync, in_it("sync")),
+        Kind::SlowDisk(fault) => match fault.times {
+            None => needs("times"),
+            Some(times) if !(1.0..=1e6).contains(&times) || times == 1.0 => {
+                refuse(in_it("times"), "a slow disk takes more than 1 times as long, up to 1e6")
+            }
+            Some(_) => Ok(()),
         },
         Kind::FailingDisk(fault) if fault.share.is_some_and(|share| share.0 == 0.0) => {
             refuse(in_it("share"), "a share of 0 is no fault")

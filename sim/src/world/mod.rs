@@ -1,5 +1,8 @@
 //! Where a scenario runs.
 
+#[cfg(madsim)]
+pub mod simulated;
+
 use std::{collections::BTreeMap, fs::File, time::Duration};
 
 use paceline_reports::result::{FaultMark, NodeLoad};
@@ -24,7 +27,7 @@ pub struct Options {
 pub struct Outcome {
     /// The hash of the full event log, in hexadecimal; empty after a crash.
     pub fingerprint: String,
-    /// From the start of the workload to the end.
+    /// From the start of the world to its end.
     pub virtual_time: Duration,
     /// What the clients saw.
     pub history: History,

@@ -1,0 +1,274 @@
+//! The simulated world: all nodes and clients in one process, on virtual time.
+//!
+//! A run has four parts. The nodes start, through the broker's own entry point, and the clients
+//! get ready. Clients work and faults strike, for the scenario's duration. Then everything heals,
+//! producers finish, and within its bound all must be drained and all replicas agree. At last the
+//! nodes are asked for digests of what they hold.
+
+mod drain;
+mod faults;
+mod supervisor;
+
+use std::{sync::Arc, time::Duration};
+
+use paceline_reports::result::FaultMark;
+use paceline_runtime::{
+    time,
+    world::{DiskConfig, Latency, LinkConfig, NetConfig, NodeConfig, NodeId, World, WorldConfig},
+};
+use rand::RngExt;
+use tokio::sync::watch;
+
+use super::Outcome;
+use crate::{
+    check::{End, Severity},
+    meter::Usage,
+    recorder::SharedRecorder,
+    scenario::{Scenario, expand::stream, format::Delay},
+    workload::{self, Phase, Population, Shared, consumer, producer},
+};
+use supervisor::Supervisor;
+
+/// Until then every shard must have a leader and every consumer be subscribed.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The most machines that clients are spread over.
+const CLIENT_HOSTS: usize = 16;
+/// How often a running world is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Runs an expanded scenario to its end.
+pub fn run(scenario: &Scenario, recorder: SharedRecorder) -> Outcome {
+    let config = WorldConfig { net: net_config(scenario), ..WorldConfig::default() };
+    let shared = recorder.clone();
+    let ended = World::run(scenario.seed, config, move |world| async move {
+        Run::new(world, scenario, shared).carry_out().await
+    });
+    match ended {
+        Ok(outcome) => outcome,
+        Err(crash) => Outcome {
+            virtual_time: crash.at,
+            crashed: Some(crash.to_string()),
+            ..Outcome::default()
+        },
+    }
+}
+
+fn latency(delay: &Delay) -> Latency {
+    Latency::new(delay.min.0, delay.mean.0, delay.p99.0)
+}
+
+fn link(scenario: &Scenario) -> LinkConfig {
+    let network = &scenario.network;
+    LinkConfig {
+        latency: latency(&network.latency),
+        bandwidth: Some(network.bandwidth.bits / 8),
+        loss: network.loss.0,
+    }
+}
+
+fn net_config(scenario: &Scenario) -> NetConfig {
+    NetConfig { link: link(scenario), ..NetConfig::default() }
+}
+
+struct Run<'a> {
+    world: World,
+    scenario: &'a Scenario,
+    recorder: SharedRecorder,
+    nodes: Vec<NodeId>,
+    hosts: Vec<NodeId>,
+    supervisor: Supervisor,
+    phase: watch::Sender<Phase>,
+    marks: Vec<FaultMark>,
+}
+
+impl<'a> Run<'a> {
+    fn new(world: World, scenario: &'a Scenario, recorder: SharedRecorder) -> Self {
+        let names = scenario.node_names();
+        let nodes: Vec<NodeId> = names.iter().map(|name| add_node(world, scenario, name)).collect();
+        let clients = Population::of(scenario).clients();
+        let hosts = (1..=clients.clamp(1, CLIENT_HOSTS))
+            .map(|number| world.add_node(NodeConfig::new(format!("c{number}")).cores(64)))
+            .collect();
+        recorder.listen();
+        let supervisor = Supervisor::start(world, scenario, &nodes, recorder.clone());
+        Self {
+            world,
+            scenario,
+            recorder,
+            nodes,
+            hosts,
+            supervisor,
+            phase: watch::Sender::new(Phase::Prepare),
+            marks: Vec::new(),
+        }
+    }
+
+    async fn carry_out(mut self) -> Outcome {
+        let shared = self.spawn_clients();
+        let mut drained_after = None;
+        let mut end = End::default();
+        if self.get_ready(&shared).await {
+            self.work().await;
+            if !self.is_unsafe() {
+                (drained_after, end.replicas) = self.drain(&shared).await;
+            }
+        }
+        self.phase.send_replace(Phase::Stop);
+        time::sleep(LOOK_EVERY).await;
+
+        end.at = self.recorder.now();
+        end.faultless = self.scenario.faults.is_empty();
+        end.drained = drained_after.is_some();
+        end.allowed_lost = self.scenario.expect.acknowledged_lost;
+        end.clock_error = self.scenario.clock_error();
+        {
+            let mut recorder = self.recorder.lock();
+            let recorder = &mut *recorder;
+            recorder.checks.finish(&recorder.history, &end);
+            recorder.log_line(format_args!("end {}", self.world.fingerprint()));
+        }
+        Outcome {
+            fingerprint: self.world.fingerprint().to_string(),
+            virtual_time: self.world.now(),
+            faults: self.marks,
+            drained_after,
+            end,
+            ..Outcome::default()
+        }
+    }
+
+    fn is_unsafe(&self) -> bool {
+        self.recorder.lock().is_unsafe()
+    }
+
+    fn fail(&self, check: &'static str, severity: Severity, detail: String) {
+        let mut recorder = self.recorder.lock();
+        let now = recorder.now();
+        recorder.checks.report(check, severity, Some(now), detail);
+    }
+
+    fn spawn_clients(&self) -> Shared {
+        let population = Arc::new(Population::of(self.scenario));
+        let shared = Shared {
+            recorder: self.recorder.clone(),
+            phase: self.phase.subscribe(),
+            population: Arc::clone(&population),
+            ready: watch::Sender::new(0),
+            finished: watch::Sender::new(0),
+            connections: Arc::default(),
+        };
+        let host =
+            |client: workload::history::ClientId| self.hosts[client.0 as usize % self.hosts.len()];
+        for plan in &population.consumers {
+            let life = consumer::run(plan.clone(), shared.clone());
+            self.world.spawn_on(host(plan.client), life);
+        }
+        for plan in &population.producers {
+            let life = producer::run(plan.clone(), shared.clone());
+            self.world.spawn_on(host(plan.client), life);
+        }
+        shared
+    }
+
+    /// Waits for leaders and consumers. Whether both came in time.
+    async fn get_ready(&self, shared: &Shared) -> bool {
+        let deadline = time::Instant::now() + READY_WITHIN;
+        let consumers = shared.population.consumers.len();
+        loop {
+            let led = self.recorder.lock().meter.all_led();
+            if led && *shared.ready.borrow() == consumers {
+                return true;
+            }
+            if self.is_unsafe() {
+                return false;
+            }
+            if time::Instant::now() > deadline {
+                let ready = *shared.ready.borrow();
+                let leaders =
+                    if led { "every shard has a leader" } else { "not every shard has a leader" };
+                let detail = format!(
+                    "{}s after the start {leaders}, and {ready} of {consumers} consumers are \
+                     subscribed",
+                    READY_WITHIN.as_secs()
+                );
+                self.fail("ready", Severity::Liveness, detail);
+                return false;
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The workload runs and faults strike.
+    async fn work(&mut self) {
+        let began = time::Instant::now();
+        {
+            let mut recorder = self.recorder.lock();
+            recorder.begin(self.world.now());
+            let usage = self.usage();
+            recorder.meter.begin(&usage);
+        }
+        self.phase.send_replace(Phase::Work);
+        let mut injector =
+            faults::Injector::new(self.world, self.scenario, &self.nodes, &self.hosts);
+        let end = began + self.scenario.duration.0;
+        let mut next_sample = began + Duration::from_secs(1);
+        loop {
+            let next_fault = injector.next().map(|after| began + after);
+            let next_look = time::Instant::now() + LOOK_EVERY;
+            let wake = [Some(end), Some(next_sample), Some(next_look), next_fault]
+                .into_iter()
+                .flatten()
+                .min()
+                .expect("there is an end");
+            time::sleep_until(wake).await;
+            let now = time::Instant::now();
+            injector.advance(now - began, &mut self.supervisor);
+            if now >= next_sample {
+                self.sample();
+                next_sample += Duration::from_secs(1);
+            }
+            if now >= end || self.is_unsafe() {
+                break;
+            }
+        }
+        injector.heal(&mut self.supervisor);
+        self.marks = injector.marks(self.recorder.now());
+    }
+
+    fn sample(&self) {
+        let usage = self.usage();
+        let mut recorder = self.recorder.lock();
+        recorder.meter.sample(&usage);
+        let (events, fingerprint) = (self.world.logged_events(), self.world.fingerprint());
+        recorder.log_line(format_args!("checkpoint {events} {fingerprint}"));
+    }
+
+    fn usage(&self) -> Vec<Usage> {
+        self.nodes
+            .iter()
+            .map(|&node| {
+                let stats = self.world.stats(node);
+                Usage {
+                    bytes_in: stats.traffic.bytes_in,
+                    bytes_out: stats.traffic.bytes_out,
+                    cpu_s: stats.cpu_busy.as_secs_f64(),
+                }
+            })
+            .collect()
+    }
+}
+
+fn add_node(world: World, scenario: &Scenario, name: &str) -> NodeId {
+    let disk = &scenario.disk;
+    let disk = DiskConfig {
+        sync: latency(&disk.sync),
+        bandwidth: disk.bandwidth.bits / 8,
+        capacity: Some(disk.capacity.bytes),
+        ..DiskConfig::default()
+    };
+    let most = scenario.clock.offset.0.as_millis() as i64;
+    let offset = stream(scenario.seed, &format!("clock of {name}")).random_range(-most..=most);
+    let config =
+        NodeConfig::new(name).cores(scenario.cluster.cores as usize).disk(disk).clock(offset, 0.0);
+    world.add_node(config)
+}

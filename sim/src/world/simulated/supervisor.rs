@@ -1,0 +1,105 @@
+//! What an operating system does for a broker: starts its process, and starts it again a while
+//! after it has ended by itself. A process that a fault took down stays down until the fault ends.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use paceline_runtime::{
+    time, trace,
+    world::{NodeId, World},
+};
+
+use crate::{recorder::SharedRecorder, scenario::Scenario};
+
+/// How long after its end a process is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Supervisor {
+    world: World,
+    nodes: Vec<NodeId>,
+    recorder: SharedRecorder,
+    /// Whether a fault keeps each node down.
+    held: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Supervisor {
+    /// Starts every node through the broker's own entry point.
+    pub fn start(
+        world: World,
+        scenario: &Scenario,
+        nodes: &[NodeId],
+        recorder: SharedRecorder,
+    ) -> Self {
+        for (name, &node) in scenario.node_names().iter().zip(nodes) {
+            let config = scenario.node_config(name).expect("validated: the node accepts it");
+            world.start(node, move || {
+                let config = config.clone();
+                async move {
+                    if let Err(error) = paceline::node::run(config).await {
+                        let error = error.to_string();
+                        trace::event!("node_failed", error = error.as_str());
+                        tracing::warn!(error, "a node has ended by itself");
+                    }
+                }
+            });
+        }
+        let supervisor = Self {
+            world,
+            nodes: nodes.to_vec(),
+            recorder,
+            held: Arc::new(Mutex::new(vec![false; nodes.len()])),
+        };
+        supervisor.watch();
+        supervisor
+    }
+
+    /// Starts again what has ended by itself.
+    fn watch(&self) {
+        for (number, &node) in self.nodes.iter().enumerate() {
+            let (world, held) = (self.world, Arc::clone(&self.held));
+            let is_held = move || held.lock().expect("nobody panics with it")[number];
+            // It runs beside the scenario until the world ends.
+            drop(world.spawn(async move {
+                loop {
+                    time::sleep(RESTART_AFTER).await;
+                    if !world.is_up(node) && !is_held() {
+                        world.restart(node);
+                    }
+                }
+            }));
+        }
+    }
+
+    fn hold(&self, node: usize, held: bool) {
+        self.held.lock().expect("nobody panics with it")[node] = held;
+    }
+
+    /// Kills the process; it stays down until [`release`](Self::release).
+    pub fn crash(&mut self, node: usize) {
+        self.hold(node, true);
+        self.world.crash(self.nodes[node]);
+        self.died(node);
+    }
+
+    /// Cuts the power; it stays off until [`release`](Self::release).
+    pub fn power_cut(&mut self, node: usize) {
+        self.hold(node, true);
+        self.world.power_cut(self.nodes[node]);
+        self.died(node);
+    }
+
+    /// Starts the node again.
+    pub fn release(&mut self, node: usize) {
+        self.hold(node, false);
+        self.world.restart(self.nodes[node]);
+    }
+
+    fn died(&self, node: usize) {
+        let mut recorder = self.recorder.lock();
+        let now = recorder.now();
+        recorder.died(now, node as u32);
+    }
+}
