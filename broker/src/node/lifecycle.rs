@@ -2,7 +2,9 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use paceline_placement::PlacementError;
 use paceline_runtime::{net::TcpListener, shutdown, task, time::Instant, trace};
+use paceline_store::JournalError;
 use thiserror::Error;
 
 use crate::{
@@ -11,8 +13,9 @@ use crate::{
     identity::{Claim, ClaimError},
     listener::StompListener,
     policy::Policies,
-    router::Router,
 };
+
+use super::Replicas;
 
 /// Why a node did not start, or did not go on.
 #[derive(Debug, Error)]
@@ -23,6 +26,20 @@ pub enum NodeError {
     /// The data directory is not this node's to use.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// The slots cannot be placed on the members.
+    #[error("cluster.slots: {0}")]
+    Placement(#[from] PlacementError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A shard's replica did not start.
+    #[error("the replica of slot {slot} did not start: {reason}")]
+    Replica {
+        /// The slot.
+        slot: u32,
+        /// Why.
+        reason: String,
+    },
     /// A listening address could not be had.
     #[error("cannot listen on {address} ({key}): {error}; {}", listen_advice(.error))]
     Listen {
@@ -49,6 +66,8 @@ fn listen_advice(error: &io::Error) -> &'static str {
 pub struct Ready {
     /// Where STOMP clients are served, with the port that was really bound.
     pub stomp: SocketAddr,
+    /// Where other nodes are served, likewise.
+    pub link: SocketAddr,
     /// How long the start took.
     pub after: Duration,
 }
@@ -72,9 +91,12 @@ pub async fn run_with(
     config.check().map_err(NodeError::Config)?;
     let claim = Claim::take(&config).await?;
     let listener = listen(config.listen.stomp, "listen.stomp").await?;
+    let links = listen(config.listen.link, "listen.link").await?;
+    let link = links.local_addr().unwrap_or(config.listen.link);
     let drain = Drain::default();
 
-    let router = Router::default();
+    let replicas = Replicas::start(&config, claim.incarnation, links).await?;
+    let router = replicas.router().clone();
     let clients = StompListener {
         router,
         config: Arc::new(config.stomp_session()),
@@ -87,7 +109,7 @@ pub async fn run_with(
     let stomp = clients.listener.local_addr().unwrap_or(config.listen.stomp);
     let clients = task::spawn(clients.run());
     trace::event!("node_ready");
-    on_ready(&Ready { stomp, after: began.elapsed() });
+    on_ready(&Ready { stomp, link, after: began.elapsed() });
 
     shutdown::requested().await;
     trace::event!("node_draining");
@@ -95,6 +117,7 @@ pub async fn run_with(
     if let Err(error) = clients.await {
         tracing::error!(%error, "the listener failed");
     }
+    replicas.stop().await;
     Ok(())
 }
 

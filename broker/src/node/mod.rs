@@ -2,5 +2,9 @@
 
 mod lifecycle;
 pub mod protocol;
+mod replicas;
+mod service;
+pub mod status;
 
 pub use lifecycle::{NodeError, Ready, run, run_with};
+pub use replicas::Replicas;

@@ -174,6 +174,8 @@ pub enum Input {
         /// Which one.
         channel: u64,
     },
+    /// This node is about to stop: somebody else should lead.
+    HandOver,
 }
 
 /// The way to a leader's task in this process. Dropping it closes the channel.

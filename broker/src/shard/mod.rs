@@ -1,8 +1,39 @@
-//! Shards on a node.
+//! Shards on a node: for every slot whose row it is in, a replica of the Raft group and the task
+//! that serves while the replica leads.
 
 pub mod channel;
+mod leader;
+mod term;
 
-use paceline_core::shard::Command;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use openraft::{
+    EmptyNode,
+    storage::{RaftLogStorage, RaftStateMachine},
+};
+use paceline_core::{
+    Message,
+    dispatch::Limits,
+    shard::{Command, MessageRef, SessionId},
+};
+use paceline_runtime::task;
+use tokio::sync::mpsc;
+
+use self::channel::{Channel, Input};
+use crate::{
+    cluster::Cluster,
+    replication::{Lease, Machine, NetworkFactory, Raft, TypeConfig},
+    router::Router,
+};
 
 /// About how many bytes a command has.
 pub fn command_bytes(command: &Command) -> usize {
@@ -14,4 +45,169 @@ pub fn command_bytes(command: &Command) -> usize {
     };
     let messages: usize = command.messages().iter().map(|message| message.footprint()).sum();
     64 + messages + 16 * parts
+}
+
+/// A message as it was written, or why it cannot be read.
+pub type MessageRead = Pin<Box<dyn Future<Output = Result<Arc<Message>, String>> + Send>>;
+
+/// Reads messages back from the journal.
+pub type ReadMessage = Arc<dyn Fn(MessageRef) -> MessageRead + Send + Sync>;
+
+/// How a shard's leader works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Commands of one entry at most.
+    pub batch_commands: usize,
+    /// Bytes of one entry, about.
+    pub batch_bytes: usize,
+    /// A leader that no majority has answered for so long sends its clients elsewhere.
+    pub abandon_after: Duration,
+    /// A part of a transaction that was prepared so long ago is asked after.
+    pub in_doubt_after: Duration,
+    /// A shard that is not led by the first node of its row for so long is handed to it.
+    pub hand_back_after: Duration,
+    /// Bounds of a leader's memory.
+    pub limits: Limits,
+}
+
+/// What a shard is made of.
+pub struct Parts<L, S> {
+    /// This node's number.
+    pub node: u64,
+    /// The shard's slot, which is its Raft group's number too.
+    pub slot: u32,
+    /// Who holds what.
+    pub cluster: Arc<Cluster>,
+    /// openraft's settings for this node and group.
+    pub raft: Arc<openraft::Config>,
+    /// The way to the other replicas.
+    pub network: NetworkFactory,
+    /// The log, on the journal.
+    pub log: L,
+    /// openraft's side of `machine`.
+    pub state_machine: S,
+    /// The state.
+    pub machine: Arc<Machine>,
+    /// Reads bodies that are not in memory.
+    pub read: ReadMessage,
+    /// How its leader works.
+    pub settings: Settings,
+    /// This node's router, once there is one.
+    pub router: Arc<OnceLock<Router>>,
+}
+
+/// One shard on this node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    slot: u32,
+    node: u64,
+    raft: Raft,
+    machine: Arc<Machine>,
+    lease: Arc<Lease>,
+    inbox: mpsc::UnboundedSender<Input>,
+    next_channel: AtomicU64,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    /// Starts the replica and its leader task.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn start<L, S>(parts: Parts<L, S>) -> Result<Self, openraft::error::Fatal<u64>>
+    where
+        L: RaftLogStorage<TypeConfig>,
+        S: RaftStateMachine<TypeConfig>,
+    {
+        let Parts { node, slot, machine, settings, .. } = parts;
+        let lease = parts.network.lease.clone();
+        let peers = parts.network.peers.clone();
+        let raft =
+            Raft::new(node, parts.raft, parts.network, parts.log, parts.state_machine).await?;
+        let (inbox, receiver) = mpsc::unbounded_channel();
+        let row = parts.cluster.row(slot).to_vec();
+        let leader = leader::LeaderTask::new(
+            leader::Place { slot, node, row, peers },
+            raft.clone(),
+            machine.clone(),
+            lease.clone(),
+            settings,
+            parts.read,
+            parts.router,
+            receiver,
+        );
+        task::spawn(leader.run());
+        let next_channel = AtomicU64::new(1);
+        let inner = Inner { slot, node, raft, machine, lease, inbox, next_channel };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Founds the group, on the first start of the row's first node. A group that exists is left
+    /// as it is.
+    ///
+    /// # Errors
+    /// If the replica has failed.
+    pub async fn found(&self, row: &[u64]) -> Result<(), openraft::error::Fatal<u64>> {
+        if self.inner.raft.is_initialized().await? {
+            return Ok(());
+        }
+        let members = row.iter().map(|node| (*node, EmptyNode {}));
+        let members: std::collections::BTreeMap<u64, EmptyNode> = members.collect();
+        match self.inner.raft.initialize(members).await {
+            Ok(()) => Ok(()),
+            // Another node of the row founded it in the meantime.
+            Err(openraft::error::RaftError::APIError(_)) => Ok(()),
+            Err(openraft::error::RaftError::Fatal(fatal)) => Err(fatal),
+        }
+    }
+
+    /// The shard's slot.
+    pub fn slot(&self) -> u32 {
+        self.inner.slot
+    }
+
+    /// The replica.
+    pub fn raft(&self) -> &Raft {
+        &self.inner.raft
+    }
+
+    /// The state.
+    pub fn machine(&self) -> &Machine {
+        &self.inner.machine
+    }
+
+    /// What tells whether this node may act as the leader.
+    pub fn lease(&self) -> &Lease {
+        &self.inner.lease
+    }
+
+    /// Who leads the shard, as far as this node knows.
+    pub fn leader(&self) -> Option<u64> {
+        self.inner.raft.server_metrics().borrow().current_leader
+    }
+
+    /// Whether this node leads the shard, as far as it knows.
+    pub fn is_led_here(&self) -> bool {
+        self.leader() == Some(self.inner.node)
+    }
+
+    /// Asks this node's leader task for its ear. It answers with its first word on the channel.
+    pub fn open(&self, session: SessionId) -> Channel {
+        let channel = self.inner.next_channel.fetch_add(1, Ordering::Relaxed);
+        channel::open_local(&self.inner.inbox, channel, session)
+    }
+
+    /// Has the leader task hand the shard to another node of its row, if it leads.
+    pub fn hand_over(&self) {
+        let _ = self.inner.inbox.send(Input::HandOver);
+    }
 }

@@ -1,0 +1,290 @@
+//! Everything of a node that the cluster sees: its journal, its links, its replicas of shards, and
+//! the router that its clients go through.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use openraft::SnapshotPolicy;
+use paceline_core::{dispatch::Limits, shard::SessionId};
+use paceline_runtime::{
+    net::TcpListener,
+    task,
+    time::{self, Duration, Instant},
+};
+use paceline_store::{GroupId, Journal};
+
+use super::{NodeError, service::Service};
+use crate::{
+    cluster::Cluster,
+    config::{NodeConfig, ReplicationConfig},
+    link::{self, Peer},
+    replication::{
+        Lease, Machine, NetworkFactory,
+        storage::{self, StorageOptions},
+    },
+    router::{Connector, Router},
+    shard::{Parts, Settings, Shard},
+};
+
+/// Of the memory for message bodies, the part that the log's latest entries may take.
+const LOG_CACHE_PART: u64 = 4;
+
+/// How long a node that stops waits for others to take over what it leads.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Entries after which a snapshot of the state is written, so that the log before it can go.
+const SNAPSHOT_EVERY: u64 = 20_000;
+
+/// See the module's head.
+pub struct Replicas {
+    pub(super) node: u64,
+    pub(super) incarnation: u64,
+    pub(super) started: Instant,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) peers: Arc<BTreeMap<u64, Peer>>,
+    pub(super) shards: Arc<BTreeMap<u32, Shard>>,
+    journal: Journal,
+    router: Router,
+    serving: task::JoinHandle<()>,
+}
+
+impl fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replicas").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Replicas {
+    /// Opens the journal, starts the replicas and the links.
+    ///
+    /// # Errors
+    /// If the journal cannot be used, or a replica does not start.
+    pub async fn start(
+        config: &NodeConfig,
+        incarnation: u64,
+        links: TcpListener,
+    ) -> Result<Arc<Self>, NodeError> {
+        let started = Instant::now();
+        let cluster = Arc::new(Cluster::new(&config.cluster)?);
+        let node = cluster.number_of(&config.node.name).expect("a checked configuration");
+        let identity = paceline_store::Identity { node, cluster: config.cluster.name.clone() };
+        let dir = config.node.data_dir.join("journal");
+        let (journal, recovered) =
+            Journal::open(dir, &identity, paceline_store::Options::default()).await?;
+        if let Some(cut) = recovered.cut {
+            tracing::info!(?cut, "cut off what a crash had left half written");
+        }
+        for damage in &recovered.damage {
+            tracing::error!(%damage, "the journal is damaged");
+        }
+
+        let identity = link::Identity { cluster: cluster.name.clone(), node, incarnation };
+        let timings = link_timings(&config.replication);
+        let others = cluster.members().iter().filter(|(number, _)| *number != node);
+        let peers: Arc<BTreeMap<u64, Peer>> = Arc::new(
+            others
+                .map(|(number, member)| {
+                    let address = member.link.clone();
+                    (*number, Peer::dial(*number, address, identity.clone(), timings))
+                })
+                .collect(),
+        );
+
+        // A replica that had promised a leader not to vote for others must keep to that although it
+        // has forgotten it.
+        let promised = !recovered.groups.is_empty() && config.cluster.replicas() > 1;
+        let pause = if promised { lease_of_followers(config) } else { Duration::ZERO };
+        let votes_from = started + pause;
+        let router_cell = Arc::new(OnceLock::new());
+        let mut shards = BTreeMap::new();
+        let context = Context { config, node, cluster: &cluster, peers: &peers };
+        for slot in cluster.slots_of(node) {
+            if let Some(shard) = context.start_shard(slot, &journal, &router_cell).await? {
+                shards.insert(slot, shard);
+            }
+        }
+        let shards = Arc::new(shards);
+        if promised {
+            let shards = shards.clone();
+            shards.values().for_each(|shard| shard.raft().runtime_config().elect(false));
+            task::spawn(async move {
+                time::sleep_until(votes_from).await;
+                shards.values().for_each(|shard| shard.raft().runtime_config().elect(true));
+            });
+        }
+
+        let connector = Connector {
+            node,
+            cluster: cluster.clone(),
+            shards: shards.clone(),
+            peers: peers.clone(),
+        };
+        let router = Router::new(connector, SessionId { node, incarnation });
+        let _ = router_cell.set(router.clone());
+        found_groups(&cluster, node, &shards);
+
+        Ok(Arc::new_cyclic(|replicas| {
+            let service =
+                Service { shards: shards.clone(), replicas: replicas.clone(), votes_from };
+            let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
+            Self { node, incarnation, started, cluster, peers, shards, journal, router, serving }
+        }))
+    }
+
+    /// The way for clients into the cluster.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The cluster as configured.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// Lets others take over what this node leads, then stops its replicas and closes the journal.
+    pub async fn stop(&self) {
+        let deadline = Instant::now() + HAND_OVER_WITHIN;
+        let led = || {
+            let shards = self.shards.values();
+            shards.filter(|shard| shard.is_led_here() && self.cluster.row(shard.slot()).len() > 1)
+        };
+        led().for_each(Shard::hand_over);
+        while led().next().is_some() && Instant::now() < deadline {
+            time::sleep(Duration::from_millis(20)).await;
+        }
+        self.halt().await;
+    }
+
+    /// Stops at once, as a crash would, but for what is on its way to the disk.
+    pub async fn halt(&self) {
+        self.serving.abort();
+        for shard in self.shards.values() {
+            if shard.raft().shutdown().await.is_err() {
+                tracing::error!(slot = shard.slot(), "a replica's task had failed");
+            }
+        }
+        if let Err(error) = self.journal.close().await {
+            tracing::error!(%error, "the journal was not closed in good order");
+        }
+    }
+}
+
+/// What every shard of a node is made from.
+struct Context<'a> {
+    config: &'a NodeConfig,
+    node: u64,
+    cluster: &'a Arc<Cluster>,
+    peers: &'a Arc<BTreeMap<u64, Peer>>,
+}
+
+impl Context<'_> {
+    /// A replica and its leader task; `None` if its part of the journal has to be repaired first.
+    async fn start_shard(
+        &self,
+        slot: u32,
+        journal: &Journal,
+        router: &Arc<OnceLock<Router>>,
+    ) -> Result<Option<Shard>, NodeError> {
+        let replication = &self.config.replication;
+        let group = journal.group(GroupId(slot.into()));
+        if let Some(damage) = group.damage() {
+            tracing::error!(slot, %damage, "this node's replica neither votes nor serves");
+            return Ok(None);
+        }
+        let held = self.cluster.slots_of(self.node).count().max(1) as u64;
+        let memory = self.config.limits.memory / held;
+        let cache = memory / LOG_CACHE_PART;
+        let machine = Arc::new(Machine::new(slot, (memory - cache) as usize));
+        let options = StorageOptions {
+            cache_bytes: (cache as usize).max(1 << 20),
+            ..StorageOptions::default()
+        };
+        let failed =
+            |error: &dyn std::fmt::Display| NodeError::Replica { slot, reason: error.to_string() };
+        let (log, state_machine) = storage::open(group.clone(), machine.clone(), options)
+            .await
+            .map_err(|error| failed(&error))?;
+        let row = self.cluster.row(slot);
+        let lease = Arc::new(Lease::new(row.len() - 1, replication.lease));
+        let network = NetworkFactory { group: slot, peers: self.peers.clone(), lease };
+        let parts = Parts {
+            node: self.node,
+            slot,
+            cluster: self.cluster.clone(),
+            raft: Arc::new(raft_config(self.config, row, self.node)),
+            network,
+            log,
+            state_machine,
+            machine,
+            read: Arc::new(move |at| {
+                let group = group.clone();
+                Box::pin(async move {
+                    storage::read_message(&group, at).await.map_err(|error| error.to_string())
+                })
+            }),
+            settings: Settings {
+                batch_commands: replication.batch_commands,
+                batch_bytes: replication.batch_bytes as usize,
+                abandon_after: replication.election_max * 4,
+                in_doubt_after: replication.operation_timeout / 3,
+                hand_back_after: replication.election_max * 8,
+                limits: Limits { volatile_bytes: memory as usize, ..Limits::default() },
+            },
+            router: router.clone(),
+        };
+        Shard::start(parts).await.map(Some).map_err(|error| failed(&error))
+    }
+}
+
+/// Has this node found the groups whose first node it is.
+fn found_groups(cluster: &Arc<Cluster>, node: u64, shards: &Arc<BTreeMap<u32, Shard>>) {
+    for shard in shards.values().filter(|shard| cluster.row(shard.slot())[0] == node) {
+        let (shard, cluster) = (shard.clone(), cluster.clone());
+        task::spawn(async move {
+            if let Err(error) = shard.found(cluster.row(shard.slot())).await {
+                tracing::error!(slot = shard.slot(), %error, "cannot found the group");
+            }
+        });
+    }
+}
+
+fn link_timings(replication: &ReplicationConfig) -> link::Timings {
+    link::Timings { connect: replication.connect_timeout, ..link::Timings::default() }
+}
+
+/// The earlier a node stands in the row, the sooner it stands for election: the first node of the
+/// row usually leads, and two seldom stand at the same time.
+fn election_timeouts(replication: &ReplicationConfig, rank: u32, of: u32) -> (Duration, Duration) {
+    let step = (replication.election_max - replication.election_min) / of;
+    let min = replication.election_min + step * rank;
+    (min, min + step)
+}
+
+/// For how long a follower that has heard from its leader votes for nobody else: the longest of any.
+fn lease_of_followers(config: &NodeConfig) -> Duration {
+    config.replication.election_max
+}
+
+fn raft_config(config: &NodeConfig, row: &[u64], node: u64) -> openraft::Config {
+    let replication = &config.replication;
+    let rank = row.iter().position(|other| *other == node).expect("it is in the row");
+    let (min, max) = election_timeouts(replication, rank as u32, row.len() as u32);
+    let millis = |duration: Duration| duration.as_millis() as u64;
+    openraft::Config {
+        cluster_name: config.cluster.name.clone(),
+        heartbeat_interval: millis(replication.heartbeat),
+        election_timeout_min: millis(min),
+        election_timeout_max: millis(max).max(millis(min) + 1),
+        install_snapshot_timeout: 10_000,
+        snapshot_max_chunk_size: 512 << 10,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+        max_in_snapshot_log_to_keep: SNAPSHOT_EVERY / 4,
+        replication_lag_threshold: SNAPSHOT_EVERY * 2,
+        purge_batch_size: 256,
+        max_payload_entries: 64,
+        ..openraft::Config::default()
+    }
+}

@@ -1,0 +1,114 @@
+//! What this node answers to the others.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+use bytes::Bytes;
+use openraft::error::{Fatal, RaftError};
+use paceline_runtime::{
+    cpu, task,
+    time::{self, Duration, Instant},
+};
+
+use super::{
+    protocol::{OpenStream, Request},
+    replicas::Replicas,
+};
+use crate::{
+    costs,
+    link::{self, PeerId, Reply, Stream},
+    replication::{RaftRequest, VoteAnswer},
+    shard::{Shard, channel},
+};
+
+/// How often a node stands for election that was asked to take over.
+const STAND_TIMES: u32 = 8;
+
+/// The pause between.
+const STAND_EVERY: Duration = Duration::from_millis(50);
+
+/// Answers while the node lives.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) shards: Arc<BTreeMap<u32, Shard>>,
+    pub(super) replicas: Weak<Replicas>,
+    /// Before this instant this node votes for nobody: it may have promised a leader not to, before
+    /// it was started again.
+    pub(super) votes_from: Instant,
+}
+
+impl link::Service for Service {
+    fn request(self: &Arc<Self>, _from: PeerId, body: Bytes, reply: Reply) {
+        let service = self.clone();
+        task::spawn(async move {
+            match postcard::from_bytes(&body) {
+                Ok(request) => service.answer(request, reply).await,
+                Err(error) => tracing::error!(%error, "a peer sent a malformed request"),
+            }
+        });
+    }
+
+    fn open(self: &Arc<Self>, _from: PeerId, body: Bytes, stream: Stream) {
+        match postcard::from_bytes(&body) {
+            Ok(OpenStream::Channel(open)) => {
+                // Without the shard the stream closes, and the client asks elsewhere.
+                if let Some(shard) = self.shards.get(&open.slot) {
+                    channel::serve_remote(stream, shard.open(open.session));
+                }
+            }
+            Err(error) => tracing::error!(%error, "a peer opened a malformed stream"),
+        }
+    }
+}
+
+impl Service {
+    async fn answer(&self, request: Request, reply: Reply) {
+        match request {
+            Request::Raft { group, request } => match self.shards.get(&group) {
+                Some(shard) => self.answer_raft(shard, request, reply).await,
+                None => reply.send(&VoteAnswer::Err(RaftError::Fatal(Fatal::Stopped))),
+            },
+            Request::TakeOver { group } => {
+                reply.send(&());
+                if let Some(shard) = self.shards.get(&group) {
+                    take_over(shard).await;
+                }
+            }
+            Request::Status { verify } => {
+                if let Some(replicas) = self.replicas.upgrade() {
+                    reply.send(&replicas.status(verify));
+                }
+            }
+        }
+    }
+
+    async fn answer_raft(&self, shard: &Shard, request: RaftRequest, reply: Reply) {
+        match request {
+            RaftRequest::Append(request) => {
+                if !request.entries.is_empty() {
+                    cpu::charge(costs::APPEND).await;
+                }
+                reply.send(&shard.raft().append_entries(request).await);
+            }
+            // Not answered, as if this node were not there yet.
+            RaftRequest::Vote(_) if Instant::now() < self.votes_from => {}
+            RaftRequest::Vote(request) => reply.send(&shard.raft().vote(request).await),
+            RaftRequest::InstallSnapshot(request) => {
+                reply.send(&shard.raft().install_snapshot(request).await);
+            }
+        }
+    }
+}
+
+/// Stands for election until this node leads. The first time usually ends the present leadership
+/// and the second wins.
+async fn take_over(shard: &Shard) {
+    for _ in 0..STAND_TIMES {
+        if shard.is_led_here() || shard.raft().trigger().elect().await.is_err() {
+            return;
+        }
+        time::sleep(STAND_EVERY).await;
+    }
+}

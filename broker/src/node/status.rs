@@ -1,0 +1,94 @@
+//! What a node says of itself and its shards.
+
+use paceline_runtime::time;
+use serde::{Deserialize, Serialize};
+
+use super::replicas::Replicas;
+
+/// A node as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its number.
+    pub node: u64,
+    /// Its name.
+    pub name: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The version of its program.
+    pub version: String,
+    /// How often it has started on its data.
+    pub incarnation: u64,
+    /// Since its start, in milliseconds.
+    pub uptime_ms: u64,
+    /// The other nodes, by number, and whether they are linked.
+    pub peers: Vec<(u64, bool)>,
+    /// The shards it holds, by slot.
+    pub shards: Vec<ShardStatus>,
+}
+
+/// A shard on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// The slot.
+    pub slot: u32,
+    /// `leader`, `follower`, `candidate` or `learner`, and `failed` for a replica that has stopped.
+    pub role: String,
+    /// The current term.
+    pub term: u64,
+    /// Who leads, as far as this node knows.
+    pub leader: Option<u64>,
+    /// The last entry of its log.
+    pub last: u64,
+    /// The last entry applied.
+    pub applied: u64,
+    /// The queues that hold messages, and how many.
+    pub queues: Vec<(String, u64)>,
+    /// A hash of the state, equal on all replicas that have applied the same entries. Computed on
+    /// demand only.
+    pub digest: Option<[u8; 32]>,
+}
+
+impl Replicas {
+    /// What the `status` command and the checks of the simulator read.
+    pub fn status(&self, verify: bool) -> Status {
+        let peers = self.peers.values();
+        Status {
+            node: self.node,
+            name: self.cluster.name_of(self.node).unwrap_or_default().into(),
+            cluster: self.cluster.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            incarnation: self.incarnation,
+            uptime_ms: (time::Instant::now() - self.started).as_millis() as u64,
+            peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
+            shards: self
+                .shards
+                .values()
+                .map(|shard| {
+                    let metrics = shard.raft().metrics().borrow().clone();
+                    let machine = shard.machine();
+                    let (applied, queues, digest) = machine.with_state(|state| {
+                        let queues = state.queues().filter(|queue| queue.depth > 0);
+                        let queues =
+                            queues.map(|queue| (queue.name.to_string(), queue.depth)).collect();
+                        (state.applied(), queues, verify.then(|| state.digest()))
+                    });
+                    ShardStatus {
+                        slot: shard.slot(),
+                        role: match metrics.running_state {
+                            Ok(()) => format!("{:?}", metrics.state).to_lowercase(),
+                            Err(_) => "failed".into(),
+                        },
+                        term: metrics.current_term,
+                        leader: metrics.current_leader,
+                        last: metrics.last_log_index.unwrap_or(0),
+                        applied: metrics
+                            .last_applied
+                            .map_or(applied, |last| last.index.max(applied)),
+                        queues,
+                        digest,
+                    }
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,737 @@
+//! The task that serves a shard while this node leads it.
+//!
+//! It begins when the first entry of the term is applied, so that all the state is there, and hands
+//! out messages only while a majority has answered within the lease. Commands are gathered while
+//! earlier batches are on their way, so batches grow with the load by themselves. A client hears of
+//! its command when that is committed and applied. When the leadership ends, everybody is told and
+//! what only the leader knew is dropped.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use openraft::{RaftMetrics, ServerState, Vote};
+use paceline_core::{
+    UnixMillis,
+    dispatch::{ConsumerKey, Dispatcher, MessageKey},
+    operation::Settlement,
+    shard::{Command, MessageRef, Origin, Outcome, SessionId, TransactionId},
+};
+use paceline_runtime::{
+    cpu, task,
+    time::{self, Instant},
+    trace,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    ReadMessage, Settings,
+    channel::{FromLeader, Input, ToLeader},
+    term::{Target, Term},
+};
+use crate::{
+    costs,
+    link::Peer,
+    node::protocol::Request,
+    replication::{Lease, Machine, Raft},
+    router::Router,
+};
+
+/// Batches that may be proposed and not applied: one on the disks, one behind it.
+const PROPOSALS_IN_FLIGHT: usize = 2;
+
+/// Deliveries decided at a time.
+const DELIVERIES_AT_A_TIME: usize = 256;
+
+/// Deliveries that may wait for bodies before no further ones are decided.
+const DELIVERIES_WAITING: usize = 256;
+
+/// How often a leader that may not serve looks whether it may again.
+const RETRY_EVERY: Duration = Duration::from_millis(50);
+
+/// How often a leader looks after what has no event of its own.
+const LOOK_EVERY: Duration = Duration::from_millis(1_000);
+
+/// How long a hand-over may take before the leader goes on as before.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where the task stands.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) slot: u32,
+    pub(super) node: u64,
+    pub(super) row: Vec<u64>,
+    pub(super) peers: Arc<BTreeMap<u64, Peer>>,
+}
+
+/// A client's channel.
+#[derive(Debug)]
+struct Client {
+    session: SessionId,
+    reply: mpsc::UnboundedSender<FromLeader>,
+    /// Whether it was told that it is served.
+    served: bool,
+    outcomes: Vec<(u64, Outcome)>,
+}
+
+/// Someone else is to lead.
+#[derive(Clone, Copy, Debug)]
+struct HandOver {
+    to: u64,
+    /// When it was asked to stand for election, if it was.
+    until: Option<Instant>,
+}
+
+/// See the module's head.
+pub(super) struct LeaderTask {
+    place: Place,
+    raft: Raft,
+    metrics: watch::Receiver<openraft::metrics::RaftServerMetrics<u64, openraft::EmptyNode>>,
+    machine: Arc<Machine>,
+    lease: Arc<Lease>,
+    settings: Settings,
+    read: ReadMessage,
+    router: Arc<OnceLock<Router>>,
+    inbox: mpsc::UnboundedReceiver<Input>,
+    clients: BTreeMap<u64, Client>,
+    term: Option<Term>,
+    /// Since when no majority has answered in time.
+    doubtful_since: Option<Instant>,
+    next_look: Instant,
+    led_since: Instant,
+    hand_over: Option<HandOver>,
+    resolving: BTreeSet<TransactionId>,
+    cost: Duration,
+}
+
+enum Event {
+    Inputs,
+    Metrics,
+    Applied,
+    Read(MessageRef, Result<Arc<paceline_core::Message>, String>),
+    Time,
+    Over,
+}
+
+fn wall_clock() -> UnixMillis {
+    UnixMillis(time::wall_clock().0)
+}
+
+impl LeaderTask {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        place: Place,
+        raft: Raft,
+        machine: Arc<Machine>,
+        lease: Arc<Lease>,
+        settings: Settings,
+        read: ReadMessage,
+        router: Arc<OnceLock<Router>>,
+        inbox: mpsc::UnboundedReceiver<Input>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            place,
+            metrics: raft.server_metrics(),
+            raft,
+            machine,
+            lease,
+            settings,
+            read,
+            router,
+            inbox,
+            clients: BTreeMap::new(),
+            term: None,
+            doubtful_since: None,
+            next_look: now + LOOK_EVERY,
+            led_since: now,
+            hand_over: None,
+            resolving: BTreeSet::new(),
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Runs until nobody can reach the shard any more or its replica has failed.
+    pub(super) async fn run(mut self) {
+        let mut inputs = Vec::new();
+        loop {
+            match self.next_event(&mut inputs).await {
+                Event::Over => break,
+                Event::Inputs => self.handle_inputs(&mut inputs),
+                Event::Metrics | Event::Applied => {}
+                Event::Read(message, body) => self.handle_read(message, body),
+                Event::Time => self.look(),
+            }
+            self.check_leadership();
+            self.handle_applied();
+            self.dispatch();
+            if self.propose().await.is_err() {
+                break;
+            }
+            self.answer();
+            if !self.cost.is_zero() {
+                cpu::charge(std::mem::take(&mut self.cost)).await;
+            }
+        }
+        self.end_term(None);
+    }
+
+    async fn next_event(&mut self, inputs: &mut Vec<Input>) -> Event {
+        let deadline = self.deadline();
+        let machine = self.machine.clone();
+        let bodies = async {
+            match &mut self.term {
+                Some(term) => term.bodies.next_read().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            changed = self.metrics.changed() => match changed {
+                Ok(()) => Event::Metrics,
+                Err(_) => Event::Over,
+            },
+            () = machine.changed() => Event::Applied,
+            (message, body) = bodies => Event::Read(message, body),
+            count = self.inbox.recv_many(inputs, 512) => match count {
+                0 => Event::Over,
+                _ => Event::Inputs,
+            },
+            () = time::sleep_until(deadline) => Event::Time,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let mut deadline = self.next_look;
+        if self.doubtful_since.is_some() || self.clients.values().any(|client| !client.served) {
+            deadline = deadline.min(now + RETRY_EVERY);
+        }
+        if self.term.is_some()
+            && let Some(at) = self.machine.next_expiry()
+        {
+            let left = Duration::from_millis(at.0.saturating_sub(wall_clock().0));
+            deadline = deadline.min(now + left.max(Duration::from_millis(1)));
+        }
+        deadline
+    }
+
+    // Leadership.
+
+    /// Begins or ends the term as the replica's state says.
+    fn check_leadership(&mut self) {
+        let (vote, leads, leader) = {
+            let metrics = self.metrics.borrow_and_update();
+            let own = metrics.vote.leader_id().voted_for() == Some(self.place.node);
+            let leads = metrics.state == ServerState::Leader && metrics.vote.is_committed() && own;
+            (metrics.vote, leads, metrics.current_leader)
+        };
+        if self.term.as_ref().is_some_and(|term| !leads || term.vote != vote) {
+            self.end_term(leader.filter(|leader| *leader != self.place.node));
+        }
+        if !leads {
+            self.doubtful_since = None;
+            self.turn_away(leader.filter(|leader| *leader != self.place.node));
+            return;
+        }
+        let valid = self.lease.is_valid(vote);
+        if self.term.is_none() {
+            let term = vote.leader_id().term;
+            let applied = self.machine.last_applied();
+            if applied.is_some_and(|applied| applied.leader_id.term == term) {
+                if valid {
+                    self.begin_term(vote);
+                } else {
+                    self.turn_away(None);
+                }
+            }
+            // Else its clients wait for the moment until it has.
+        }
+        if valid {
+            self.doubtful_since = None;
+        } else if self.term.is_some() {
+            let since = *self.doubtful_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > self.settings.abandon_after {
+                tracing::warn!(slot = self.place.slot, "no majority answers; clients go elsewhere");
+                self.end_term(None);
+            }
+        }
+        if self.term.is_some() {
+            let number = self.term.as_ref().map_or(0, Term::number);
+            for client in self.clients.values_mut().filter(|client| !client.served) {
+                client.served = true;
+                let _ = client.reply.send(FromLeader::Serving { term: number });
+            }
+        }
+    }
+
+    fn begin_term(&mut self, vote: Vote<u64>) {
+        let term = Term::new(vote);
+        self.machine.begin_leading(term.number(), self.settings.limits);
+        trace::event!("serve_begin", shard = self.place.slot, term = term.number());
+        tracing::debug!(slot = self.place.slot, term = term.number(), "serving");
+        self.term = Some(term);
+        self.led_since = Instant::now();
+        self.hand_over = None;
+        self.resolving.clear();
+    }
+
+    /// Stops serving. What was proposed and not applied may still be applied by the next leader;
+    /// its clients ask there.
+    fn end_term(&mut self, leader: Option<u64>) {
+        let Some(term) = self.term.take() else { return };
+        self.machine.end_leading();
+        self.doubtful_since = None;
+        self.hand_over = None;
+        trace::event!("serve_end", shard = self.place.slot, term = term.number());
+        tracing::debug!(slot = self.place.slot, term = term.number(), "no longer serving");
+        self.turn_away(leader);
+    }
+
+    /// Sends all clients elsewhere.
+    fn turn_away(&mut self, leader: Option<u64>) {
+        for client in std::mem::take(&mut self.clients).into_values() {
+            let _ = client.reply.send(FromLeader::NotLeader { leader });
+        }
+    }
+
+    // What clients say.
+
+    fn handle_inputs(&mut self, inputs: &mut Vec<Input>) {
+        // Whoever leads no more must not take anything in.
+        self.check_leadership();
+        // Entries applied by now come first, so that the dispatcher is asked about what is.
+        self.handle_applied();
+        for input in inputs.drain(..) {
+            match input {
+                Input::Opened { channel, session, reply } => {
+                    self.supersede(session);
+                    let client = Client { session, reply, served: false, outcomes: Vec::new() };
+                    self.clients.insert(channel, client);
+                }
+                Input::Closed { channel } => self.close(channel),
+                Input::Said { channel, message } => self.handle_message(channel, message),
+                Input::HandOver => self.begin_hand_over(),
+            }
+        }
+    }
+
+    /// A node has opened a channel: those it had before are dead, whether it says so or not.
+    fn supersede(&mut self, session: SessionId) {
+        let older = self.clients.iter().filter(|(_, client)| {
+            client.session.node == session.node && client.session.incarnation <= session.incarnation
+        });
+        for channel in older.map(|(channel, _)| *channel).collect::<Vec<_>>() {
+            self.close(channel);
+        }
+    }
+
+    fn close(&mut self, channel: u64) {
+        if self.clients.remove(&channel).is_none() {
+            return;
+        }
+        let Some(term) = &mut self.term else { return };
+        let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
+        let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
+        for consumer in consumers {
+            detach(term, &self.machine, self.place.slot, consumer);
+        }
+    }
+
+    fn handle_message(&mut self, channel: u64, message: ToLeader) {
+        let Some(client) = self.clients.get(&channel).filter(|client| client.served) else {
+            return;
+        };
+        let Some(term) = &mut self.term else { return };
+        let slot = self.place.slot;
+        let node = client.session.node;
+        self.cost += costs::PROPOSE;
+        let (number, result) = match message {
+            ToLeader::Command { seq, mut command, holders } => {
+                let origin = Origin { session: client.session, seq };
+                let begin = |_: &_, dispatcher: &mut Dispatcher| {
+                    begin_settling(dispatcher, node, &mut command, &holders)
+                };
+                let settles = self.machine.with_dispatcher(begin).unwrap_or_default();
+                term.gathered.push(Some(origin), command, Target::Client { channel, seq, settles });
+                return;
+            }
+            ToLeader::Publish { number, message } => {
+                let result = self.machine.with_dispatcher(|_, dispatcher| {
+                    dispatcher.handle_volatile(wall_clock(), message)
+                });
+                (
+                    number,
+                    match result {
+                        Some(Ok(_)) => Ok(()),
+                        Some(Err(why)) => Err(why.to_string()),
+                        None => return,
+                    },
+                )
+            }
+            ToLeader::Attach { number, consumer, source, prefetch } => {
+                let key = ConsumerKey { node, number: consumer };
+                let result = self
+                    .machine
+                    .with_dispatcher(|_, dispatcher| dispatcher.attach(key, source, prefetch));
+                (
+                    number,
+                    match result {
+                        Some(Ok(())) => {
+                            term.consumers.insert(key, channel);
+                            trace::event!(
+                                "attach",
+                                shard = slot,
+                                term = term.number(),
+                                consumer = key.to_string().as_str()
+                            );
+                            Ok(())
+                        }
+                        Some(Err(why)) => Err(why.to_string()),
+                        None => return,
+                    },
+                )
+            }
+            ToLeader::Detach { number, consumer } => {
+                detach(term, &self.machine, slot, ConsumerKey { node, number: consumer });
+                (number, Ok(()))
+            }
+            ToLeader::Settle { number, consumer, messages, how } => {
+                let key = ConsumerKey { node, number: consumer };
+                let settles: Vec<_> =
+                    messages.iter().map(|message| (MessageKey::Volatile(*message), how)).collect();
+                let result = self
+                    .machine
+                    .with_dispatcher(|_, dispatcher| dispatcher.settle_begin(key, &settles));
+                (
+                    number,
+                    match result {
+                        Some(Ok(_)) => {
+                            for (message, how) in &settles {
+                                trace_settled(slot, term.number(), key, *message, *how);
+                            }
+                            Ok(())
+                        }
+                        Some(Err(why)) => Err(why.to_string()),
+                        None => return,
+                    },
+                )
+            }
+        };
+        let _ = client.reply.send(FromLeader::Answer { number, result });
+    }
+
+    // What was applied.
+
+    fn handle_applied(&mut self) {
+        let Some(term) = &mut self.term else { return };
+        for ended in self.machine.take_outcomes() {
+            self.cost += costs::APPLY * ended.outcomes.len() as u32;
+            // Entries of earlier terms were applied before this one began; those of a later one
+            // are not this node's.
+            if ended.term != term.number() {
+                continue;
+            }
+            let targets = term.proposed.pop_front().expect("who leads proposes all entries");
+            assert_eq!(targets.len(), ended.outcomes.len(), "another batch was applied");
+            for (target, outcome) in targets.into_iter().zip(ended.outcomes) {
+                match target {
+                    Target::Client { channel, seq, settles } => {
+                        let done = outcome == Outcome::Done;
+                        if done {
+                            for (message, how, holder) in &settles {
+                                let message = MessageKey::Stored(*message);
+                                trace_settled(self.place.slot, ended.term, *holder, message, *how);
+                            }
+                        } else if !settles.is_empty() {
+                            let messages: Vec<MessageRef> =
+                                settles.iter().map(|(message, ..)| *message).collect();
+                            self.machine.with_dispatcher(|_, dispatcher| {
+                                dispatcher.settle_failed(&messages);
+                            });
+                        }
+                        if let Some(client) = self.clients.get_mut(&channel) {
+                            client.outcomes.push((seq, outcome));
+                        }
+                    }
+                    Target::Dispatcher(command) => {
+                        if outcome != Outcome::Done {
+                            self.machine.with_dispatcher(|_, dispatcher| {
+                                dispatcher.command_failed(&command);
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self) {
+        for client in self.clients.values_mut() {
+            if !client.outcomes.is_empty() {
+                let outcomes = std::mem::take(&mut client.outcomes);
+                let _ = client.reply.send(FromLeader::Outcomes(outcomes));
+            }
+        }
+    }
+
+    // What goes out.
+
+    async fn propose(&mut self) -> Result<(), ()> {
+        let Some(term) = &mut self.term else { return Ok(()) };
+        self.machine.with_dispatcher(|_, dispatcher| {
+            while let Some(command) = dispatcher.poll_command() {
+                term.gathered.push(None, command.clone(), Target::Dispatcher(command));
+            }
+        });
+        if let Some(hand_over) = &mut self.hand_over {
+            if term.proposed.is_empty() && hand_over.until.is_none() {
+                hand_over.until = Some(Instant::now() + HAND_OVER_WITHIN);
+                ask_to_take_over(&self.place, hand_over.to);
+            }
+            return Ok(());
+        }
+        while !term.gathered.is_empty() && term.proposed.len() < PROPOSALS_IN_FLIGHT {
+            let settings = &self.settings;
+            let (batch, targets) =
+                term.gathered.take(settings.batch_commands, settings.batch_bytes, wall_clock());
+            self.cost += costs::APPEND;
+            term.proposed.push_back(targets);
+            self.raft.client_write_ff(Arc::new(batch)).await.map_err(|error| {
+                tracing::error!(slot = self.place.slot, %error, "the replica has failed");
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Hands messages to consumers with credit, as long as nobody else can.
+    fn dispatch(&mut self) {
+        let Some(term) = &mut self.term else { return };
+        let number = term.number();
+        let vote = term.vote;
+        loop {
+            if !self.lease.is_valid(vote) {
+                self.doubtful_since.get_or_insert_with(Instant::now);
+                return;
+            }
+            if term.bodies.waiting() >= DELIVERIES_WAITING {
+                break;
+            }
+            let now = wall_clock();
+            let decided = self.machine.with_dispatcher(|state, dispatcher| {
+                let mut decided = Vec::new();
+                while decided.len() < DELIVERIES_AT_A_TIME
+                    && let Some(delivery) = dispatcher.poll_delivery(state, now)
+                {
+                    decided.push(delivery);
+                }
+                decided
+            });
+            let Some(decided) = decided.filter(|decided| !decided.is_empty()) else { break };
+            self.cost += costs::DISPATCH * decided.len() as u32;
+            for delivery in decided {
+                trace::event!(
+                    "dispatch",
+                    shard = self.place.slot,
+                    term = number,
+                    consumer = delivery.consumer.to_string().as_str(),
+                    message = delivery.key.to_string().as_str(),
+                    redelivered = delivery.redelivered,
+                    in_flight = delivery.in_flight,
+                    credit = delivery.credit
+                );
+                term.bodies.push(delivery, &self.read);
+            }
+            send_ready(term, &self.clients);
+        }
+        send_ready(term, &self.clients);
+    }
+
+    fn handle_read(
+        &mut self,
+        message: MessageRef,
+        written: Result<Arc<paceline_core::Message>, String>,
+    ) {
+        let Some(term) = &mut self.term else { return };
+        let body = match written {
+            Ok(written) => {
+                self.machine.with_dispatcher(|state, _| state.compose(message, &written)).flatten()
+            }
+            Err(why) => {
+                // It stays with its consumer, who never sees it, until one of them goes away; an
+                // operator has to look at the disk.
+                let slot = self.place.slot;
+                tracing::error!(slot, %message, why, "a message cannot be read back");
+                None
+            }
+        };
+        term.bodies.loaded(message, body);
+    }
+
+    // What has no event of its own.
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        if self.term.is_some() {
+            let wall = wall_clock();
+            self.machine
+                .with_dispatcher(|state, dispatcher| dispatcher.handle_timeout(state, wall));
+        }
+        if now < self.next_look {
+            return;
+        }
+        self.next_look = now + LOOK_EVERY;
+        if self.term.is_none() {
+            return;
+        }
+        self.resolve_doubts();
+        if let Some(HandOver { until: Some(until), .. }) = self.hand_over
+            && now > until
+        {
+            // It did not come to pass; try again after as long as the first time.
+            self.hand_over = None;
+            self.led_since = now;
+        }
+        let preferred = self.place.row[0];
+        if self.hand_over.is_none()
+            && preferred != self.place.node
+            && self.led_since.elapsed() > self.settings.hand_back_after
+            && self.is_up_to_date(preferred)
+        {
+            self.hand_over = Some(HandOver { to: preferred, until: None });
+        }
+    }
+
+    fn begin_hand_over(&mut self) {
+        if self.term.is_none() || self.hand_over.is_some() {
+            return;
+        }
+        let others = self.place.row.iter().filter(|node| **node != self.place.node);
+        if let Some(to) = others.copied().find(|node| self.is_up_to_date(*node)) {
+            self.hand_over = Some(HandOver { to, until: None });
+        }
+    }
+
+    /// Whether a replica could take over without having to catch up first.
+    fn is_up_to_date(&self, node: u64) -> bool {
+        let linked = self.place.peers.get(&node).is_some_and(|peer| peer.connection().is_some());
+        let metrics: RaftMetrics<u64, openraft::EmptyNode> = self.raft.metrics().borrow().clone();
+        let matched =
+            metrics.replication.as_ref().and_then(|all| all.get(&node).copied()).flatten();
+        let last = metrics.last_log_index.unwrap_or(0);
+        linked && matched.is_some_and(|matched| matched.index + 64 >= last)
+    }
+
+    /// Asks after transactions that were prepared long ago: their ingress node may have died.
+    fn resolve_doubts(&mut self) {
+        let Some(router) = self.router.get() else { return };
+        let (now, slot) = (wall_clock().0, self.place.slot);
+        let patience = self.settings.in_doubt_after.as_millis() as u64;
+        let old: Vec<_> = self.machine.with_state(|state| {
+            state.prepared().filter(|doubt| doubt.since.0 + patience < now).collect()
+        });
+        let still: BTreeSet<TransactionId> = old.iter().map(|doubt| doubt.transaction).collect();
+        self.resolving.retain(|transaction| still.contains(transaction));
+        for doubt in old {
+            if !self.resolving.insert(doubt.transaction) {
+                continue;
+            }
+            let router = router.clone();
+            task::spawn(async move {
+                let transaction = doubt.transaction;
+                let ask = Command::Decide { transaction, commit: false, participants: Vec::new() };
+                let decided = router.command(doubt.coordinator, ask).await;
+                let Outcome::Decided { commit } = decided else { return };
+                router.command(slot, Command::Finish { transaction, commit }).await;
+                let forget = Command::Forget { transaction, participant: slot };
+                router.command(doubt.coordinator, forget).await;
+            });
+        }
+    }
+}
+
+/// Sends the deliveries whose bodies are there.
+fn send_ready(term: &mut Term, clients: &BTreeMap<u64, Client>) {
+    while let Some((consumer, delivered)) = term.bodies.pop() {
+        // A consumer that has gone in the meantime has given everything back.
+        let client = term.consumers.get(&consumer).and_then(|channel| clients.get(channel));
+        if let Some(client) = client {
+            let _ = client.reply.send(FromLeader::Deliver(delivered));
+        }
+    }
+}
+
+fn detach(term: &mut Term, machine: &Machine, slot: u32, consumer: ConsumerKey) {
+    if term.consumers.remove(&consumer).is_none() {
+        return;
+    }
+    machine.with_dispatcher(|_, dispatcher| dispatcher.detach(consumer));
+    trace::event!(
+        "detach",
+        shard = slot,
+        term = term.number(),
+        consumer = consumer.to_string().as_str()
+    );
+}
+
+fn trace_settled(
+    slot: u32,
+    term: u64,
+    consumer: ConsumerKey,
+    message: MessageKey,
+    how: Settlement,
+) {
+    let kind = if how == Settlement::Accept { "settle" } else { "release" };
+    trace::event!(
+        kind,
+        shard = slot,
+        term = term,
+        consumer = consumer.to_string().as_str(),
+        message = message.to_string().as_str()
+    );
+}
+
+/// Tells the dispatcher what a command is about to settle. Returns what that is and for whom.
+///
+/// A settlement may be late: the leader before handed the message out, or its consumer has been
+/// detached. Then accepting still holds, since the client is told that it does, whoever has the
+/// message now; refusing and giving back have happened already and are left out.
+fn begin_settling(
+    dispatcher: &mut Dispatcher,
+    node: u64,
+    command: &mut Command,
+    holders: &[u64],
+) -> Vec<(MessageRef, Settlement, ConsumerKey)> {
+    let (settles, may_leave_out) = match command {
+        Command::Settle { settles } => (settles, true),
+        Command::Transact { work } | Command::Prepare { work, .. } => (&mut work.settles, false),
+        _ => return Vec::new(),
+    };
+    let mut begun = Vec::with_capacity(settles.len());
+    let mut holders = holders.iter().copied().chain(std::iter::repeat(0));
+    settles.retain(|(message, how)| {
+        let holder = ConsumerKey { node, number: holders.next().expect("it does not end") };
+        let held = [(MessageKey::Stored(*message), *how)];
+        let is_held = dispatcher.settle_begin(holder, &held).is_ok();
+        let stays = is_held || *how == Settlement::Accept || !may_leave_out;
+        if stays {
+            begun.push((*message, *how, holder));
+        }
+        stays
+    });
+    begun
+}
+
+/// Asks a node to stand for election at once.
+fn ask_to_take_over(place: &Place, to: u64) {
+    let connection = place.peers.get(&to).and_then(Peer::connection);
+    let group = place.slot;
+    tracing::debug!(slot = group, to, "handing over");
+    task::spawn(async move {
+        if let Some(connection) = connection {
+            let _ = connection.request(&Request::TakeOver { group }).await;
+        }
+    });
+}

@@ -1,0 +1,208 @@
+//! A cluster of routers and a client that speaks operations.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use paceline::{
+    config::{ClusterConfig, Member, NodeConfig},
+    node::Replicas,
+    router::{ConnectionEvent, ConnectionHandle, Router},
+};
+use paceline_core::{
+    Body, Destination, Message, UnixMillis,
+    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Settlement},
+};
+use paceline_runtime::{net::TcpListener, time};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// Longer than any failover.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Cluster {
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    config: NodeConfig,
+    address: SocketAddr,
+    incarnation: u64,
+    replicas: Option<Arc<Replicas>>,
+    _dir: TempDir,
+}
+
+impl Cluster {
+    pub async fn start(nodes: usize) -> Self {
+        let mut listeners = Vec::new();
+        let mut members = Vec::new();
+        for number in 0..nodes {
+            let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+            members.push(Member {
+                name: format!("n{number}"),
+                link: listener.local_addr().unwrap().to_string(),
+                zone: None,
+                weight: 1.0,
+            });
+            listeners.push(listener);
+        }
+        let mut cluster = Self { nodes: Vec::new() };
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let dir = tempfile::tempdir().unwrap();
+            let mut config = NodeConfig::dev(dir.path().join("data"));
+            config.node.name = format!("n{number}");
+            config.cluster = ClusterConfig {
+                slots: 8.max(nodes as u32),
+                ..ClusterConfig::new("test", members.clone())
+            };
+            let address = listener.local_addr().unwrap();
+            let replicas = Replicas::start(&config, 1, listener).await.unwrap();
+            let replicas = Some(replicas);
+            cluster.nodes.push(Node { config, address, incarnation: 1, replicas, _dir: dir });
+        }
+        cluster
+    }
+
+    pub fn router(&self, node: usize) -> Router {
+        self.nodes[node].replicas.as_ref().expect("it runs").router().clone()
+    }
+
+    /// Ends a node without a word to the others.
+    pub async fn halt(&mut self, node: usize) {
+        let replicas = self.nodes[node].replicas.take().expect("it runs");
+        replicas.halt().await;
+    }
+
+    /// Starts a node again, on what it has on its disk.
+    pub async fn restart(&mut self, node: usize) {
+        if self.nodes[node].replicas.is_some() {
+            self.halt(node).await;
+        }
+        let node = &mut self.nodes[node];
+        node.incarnation += 1;
+        let listener = loop {
+            match TcpListener::bind(node.address).await {
+                Ok(listener) => break listener,
+                Err(_) => time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        let replicas = Replicas::start(&node.config, node.incarnation, listener).await.unwrap();
+        node.replicas = Some(replicas);
+    }
+
+    pub async fn stop(self) {
+        for node in self.nodes {
+            if let Some(replicas) = node.replicas {
+                replicas.stop().await;
+            }
+        }
+    }
+}
+
+pub struct Client {
+    handle: ConnectionHandle,
+    events: mpsc::UnboundedReceiver<ConnectionEvent>,
+    next_tag: u64,
+    outcomes: BTreeMap<OpTag, Outcome>,
+    deliveries: VecDeque<Delivery>,
+}
+
+fn message(destination: &str, body: &str, persistent: bool) -> Arc<Message> {
+    Arc::new(Message {
+        id: body.into(),
+        destination: Destination::parse(destination).unwrap(),
+        persistent,
+        priority: 4,
+        timestamp: UnixMillis(0),
+        expires: None,
+        correlation_id: None,
+        reply_to: None,
+        content_type: None,
+        properties: Vec::new(),
+        body: Body::Text(Bytes::copy_from_slice(body.as_bytes())),
+    })
+}
+
+impl Client {
+    pub fn new(router: Router) -> Self {
+        let (handle, events) = router.connect();
+        let (outcomes, deliveries) = (BTreeMap::new(), VecDeque::new());
+        Self { handle, events, next_tag: 1, outcomes, deliveries }
+    }
+
+    async fn submit(&mut self, operation: impl FnOnce(OpTag) -> Operation) -> Outcome {
+        let tag = OpTag(self.next_tag);
+        self.next_tag += 1;
+        self.handle.submit(operation(tag));
+        let answered = async {
+            loop {
+                if let Some(outcome) = self.outcomes.remove(&tag) {
+                    return outcome;
+                }
+                self.take_event().await;
+            }
+        };
+        time::timeout(PATIENCE, answered).await.expect("every operation is answered")
+    }
+
+    async fn take_event(&mut self) {
+        match self.events.recv().await.expect("the router lives") {
+            ConnectionEvent::Outcome(tag, outcome) => {
+                assert!(self.outcomes.insert(tag, outcome).is_none(), "answered twice");
+            }
+            ConnectionEvent::Delivery(delivery) => self.deliveries.push_back(delivery),
+        }
+    }
+
+    pub async fn publish(&mut self, queue: &str, body: &str) -> Outcome {
+        self.send(&format!("/queue/{queue}"), body, true).await
+    }
+
+    pub async fn send(&mut self, destination: &str, body: &str, persistent: bool) -> Outcome {
+        let message = message(destination, body, persistent);
+        self.submit(|tag| Operation::Publish { tag, message }).await
+    }
+
+    pub async fn subscribe(&mut self, consumer: u64, source: &str, prefetch: u32) -> Outcome {
+        let consumer = ConsumerId(consumer);
+        let source = Destination::parse(source).unwrap();
+        self.submit(|tag| Operation::Subscribe { tag, consumer, source, prefetch }).await
+    }
+
+    pub async fn settle(&mut self, deliveries: &[DeliveryId], how: Settlement) -> Outcome {
+        let deliveries = deliveries.to_vec();
+        self.submit(|tag| Operation::Settle { tag, deliveries, how }).await
+    }
+
+    pub async fn commit(&mut self, publishes: &[(&str, &str)], accepts: &[DeliveryId]) -> Outcome {
+        let publishes = publishes
+            .iter()
+            .map(|(queue, body)| message(&format!("/queue/{queue}"), body, true))
+            .collect();
+        let settles = accepts.iter().map(|id| (*id, Settlement::Accept)).collect();
+        self.submit(|tag| Operation::Commit { tag, publishes, settles }).await
+    }
+
+    pub async fn delivery(&mut self) -> Delivery {
+        self.delivery_within(PATIENCE).await.expect("a message comes")
+    }
+
+    pub async fn delivery_within(&mut self, patience: Duration) -> Option<Delivery> {
+        let delivered = async {
+            while self.deliveries.is_empty() {
+                self.take_event().await;
+            }
+        };
+        time::timeout(patience, delivered).await.ok()?;
+        self.deliveries.pop_front()
+    }
+
+    pub async fn nothing_more(&mut self) {
+        let more = self.delivery_within(Duration::from_millis(200)).await;
+        assert!(more.is_none(), "{more:?}");
+    }
+}

@@ -1,0 +1,194 @@
+//! Nodes of one cluster in one process, on loopback and in temporary directories, driven through
+//! their routers.
+
+mod harness;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use harness::{Client, Cluster};
+use paceline_core::operation::Settlement;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_stores_and_delivers() {
+    let cluster = Cluster::start(1).await;
+    let mut client = Client::new(cluster.router(0));
+    for number in 0..50 {
+        client.publish("orders", &format!("m{number}")).await.unwrap();
+    }
+    client.subscribe(1, "/queue/orders", 10).await.unwrap();
+    for number in 0..50 {
+        let delivery = client.delivery().await;
+        assert_eq!(delivery.message.body.bytes(), format!("m{number}").as_bytes());
+        assert!(!delivery.redelivered);
+        client.settle(&[delivery.id], Settlement::Accept).await.unwrap();
+    }
+    client.nothing_more().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_is_there_after_a_restart() {
+    let mut cluster = Cluster::start(1).await;
+    let mut client = Client::new(cluster.router(0));
+    for number in 0..20 {
+        client.publish("orders", &format!("m{number}")).await.unwrap();
+    }
+    client.subscribe(1, "/queue/orders", 5).await.unwrap();
+    let first = client.delivery().await;
+    client.settle(&[first.id], Settlement::Accept).await.unwrap();
+    drop(client);
+    cluster.restart(0).await;
+    let mut client = Client::new(cluster.router(0));
+    client.subscribe(1, "/queue/orders", 100).await.unwrap();
+    for number in 1..20 {
+        let delivery = client.delivery().await;
+        assert_eq!(delivery.message.body.bytes(), format!("m{number}").as_bytes());
+        assert!(delivery.redelivered, "a new leader cannot know");
+    }
+    client.nothing_more().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_node_takes_and_any_node_gives() {
+    let cluster = Cluster::start(3).await;
+    let mut sent = BTreeSet::new();
+    for node in 0..3 {
+        let mut client = Client::new(cluster.router(node));
+        for number in 0..30 {
+            let body = format!("{node}-{number}");
+            client.publish(&format!("q{}", number % 10), &body).await.unwrap();
+            sent.insert(body);
+        }
+    }
+    let mut received = BTreeSet::new();
+    for node in 0..3 {
+        let mut client = Client::new(cluster.router(node));
+        for queue in (0..10).filter(|queue| queue % 3 == node) {
+            client.subscribe(queue as u64, &format!("/queue/q{queue}"), 7).await.unwrap();
+        }
+        while let Some(delivery) = client.delivery_within(Duration::from_secs(1)).await {
+            let body = String::from_utf8(delivery.message.body.bytes().to_vec()).unwrap();
+            assert!(received.insert(body), "delivered twice");
+            client.settle(&[delivery.id], Settlement::Accept).await.unwrap();
+        }
+    }
+    assert_eq!(received, sent);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_goes_away_gives_back_what_it_held() {
+    let cluster = Cluster::start(3).await;
+    let mut producer = Client::new(cluster.router(0));
+    for number in 0..10 {
+        producer.publish("orders", &format!("m{number}")).await.unwrap();
+    }
+    let mut first = Client::new(cluster.router(1));
+    first.subscribe(1, "/queue/orders", 4).await.unwrap();
+    for _ in 0..4 {
+        first.delivery().await;
+    }
+    first.nothing_more().await;
+    drop(first);
+    let mut second = Client::new(cluster.router(2));
+    second.subscribe(1, "/queue/orders", 10).await.unwrap();
+    for number in 0..10 {
+        let delivery = second.delivery().await;
+        assert_eq!(delivery.message.body.bytes(), format!("m{number}").as_bytes());
+        assert_eq!(delivery.redelivered, number < 4);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_and_patterns_reach_every_subscriber() {
+    let cluster = Cluster::start(3).await;
+    let mut all = Client::new(cluster.router(1));
+    all.subscribe(1, "/topic/prices.>", 100).await.unwrap();
+    let mut one = Client::new(cluster.router(2));
+    one.subscribe(1, "/topic/prices.a", 100).await.unwrap();
+    let mut queues = Client::new(cluster.router(2));
+    queues.subscribe(1, "/queue/orders.*", 3).await.unwrap();
+    let mut producer = Client::new(cluster.router(0));
+    for name in ["a", "b", "c", "d"] {
+        producer.send(&format!("/topic/prices.{name}"), name, true).await.unwrap();
+        producer.send(&format!("/queue/orders.{name}"), name, false).await.unwrap();
+    }
+    let mut names = BTreeSet::new();
+    for _ in 0..4 {
+        names.insert(all.delivery().await.message.destination.name.to_string());
+    }
+    assert_eq!(names.len(), 4);
+    assert_eq!(&*one.delivery().await.message.destination.name, "prices.a");
+    one.nothing_more().await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(queues.delivery().await.id);
+    }
+    queues.nothing_more().await;
+    queues.settle(&held, Settlement::Accept).await.unwrap();
+    queues.delivery().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_over_several_shards_is_all_or_nothing() {
+    let cluster = Cluster::start(3).await;
+    let mut client = Client::new(cluster.router(0));
+    client.publish("inbox", "work").await.unwrap();
+    client.subscribe(1, "/queue/inbox", 1).await.unwrap();
+    let work = client.delivery().await;
+    let queues: Vec<String> = (0..8).map(|number| format!("out{number}")).collect();
+    let publishes: Vec<(&str, &str)> = queues.iter().map(|name| (name.as_str(), "done")).collect();
+    client.commit(&publishes, &[work.id]).await.unwrap();
+    // The delivery is settled already, so this one is refused as a whole.
+    client.commit(&[("out0", "never"), ("out1", "never")], &[work.id]).await.unwrap_err();
+    client.nothing_more().await;
+    let mut reader = Client::new(cluster.router(1));
+    reader.subscribe(1, "/queue/out*", 100).await.ok();
+    reader.subscribe(2, "/queue/*", 100).await.unwrap();
+    let mut found = BTreeSet::new();
+    while let Some(delivery) = reader.delivery_within(Duration::from_secs(1)).await {
+        assert_eq!(&delivery.message.body.bytes()[..], b"done");
+        assert!(found.insert(delivery.message.destination.name.to_string()));
+    }
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), queues);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_nodes_fail_in_turn() {
+    let mut cluster = Cluster::start(3).await;
+    let mut acknowledged = BTreeSet::new();
+    let mut number = 0;
+    for failing in [0, 1, 2] {
+        let survivor = (failing + 1) % 3;
+        let mut client = Client::new(cluster.router(survivor));
+        for _ in 0..40 {
+            let body = format!("m{number}");
+            client.publish(&format!("q{}", number % 8), &body).await.unwrap();
+            acknowledged.insert(body);
+            number += 1;
+        }
+        cluster.halt(failing).await;
+        for _ in 0..40 {
+            let body = format!("m{number}");
+            client.publish(&format!("q{}", number % 8), &body).await.unwrap();
+            acknowledged.insert(body);
+            number += 1;
+        }
+        cluster.restart(failing).await;
+    }
+    let mut client = Client::new(cluster.router(0));
+    client.subscribe(1, "/queue/*", 1000).await.unwrap();
+    let mut received = BTreeSet::new();
+    while received.len() < acknowledged.len() {
+        let delivery = client.delivery().await;
+        received.insert(String::from_utf8(delivery.message.body.bytes().to_vec()).unwrap());
+        client.settle(&[delivery.id], Settlement::Accept).await.unwrap();
+    }
+    assert_eq!(received, acknowledged);
+    client.nothing_more().await;
+    cluster.stop().await;
+}
