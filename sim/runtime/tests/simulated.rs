@@ -160,8 +160,7 @@ mod determinism {
                     world.restart(node);
                     sleep(100 * MILLI).await;
                 }
-                let drawn = drawn.lock().unwrap().clone();
-                drawn
+                drawn.lock().unwrap().clone()
             })
         };
         let first = draw(1, false);
@@ -777,8 +776,7 @@ mod machines {
             world.crash(node);
             world.restart(node);
             sleep(SECOND).await;
-            let heard = heard.lock().unwrap().clone();
-            heard
+            heard.lock().unwrap().clone()
         });
         let kinds: Vec<&str> = heard.iter().map(|event| event.split_once(' ').unwrap().1).collect();
         assert_eq!(

@@ -7,7 +7,7 @@ pub use crate::clock::UnixMillis;
 use std::fmt;
 use std::future::Future;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 pub use std::time::Duration;
 
@@ -188,30 +188,34 @@ impl From<Elapsed> for std::io::Error {
 
 /// Waits for `future`, but no longer than `duration`.
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future: Box::pin(future), sleep: sleep(duration) }
+    Timeout { future, sleep: sleep(duration) }
 }
 
 /// Waits for `future`, but no longer than until `deadline`.
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
-    Timeout { future: Box::pin(future), sleep: sleep_until(deadline) }
+    Timeout { future, sleep: sleep_until(deadline) }
 }
 
-/// See [`timeout`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct Timeout<F> {
-    // Boxed because pinning a field takes unsafe code or another dependency.
-    future: Pin<Box<F>>,
-    sleep: Sleep,
+pin_project_lite::pin_project! {
+    /// See [`timeout`].
+    #[must_use = "futures do nothing unless awaited"]
+    #[derive(Debug)]
+    pub struct Timeout<F> {
+        #[pin]
+        future: F,
+        sleep: Sleep,
+    }
 }
 
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.future.as_mut().poll(cx) {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        pin!(&mut self.sleep).poll(cx).map(|()| Err(Elapsed(())))
+        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
     }
 }
 

@@ -111,7 +111,8 @@ pub(crate) struct Fabric {
     config: NetConfig,
     hosts: Vec<Host>,
     by_ip: BTreeMap<IpAddr, usize>,
-    links: BTreeMap<(usize, usize), Link>,
+    /// By sender, then by receiver; made when first used.
+    links: Vec<Vec<Option<Box<Link>>>>,
     rules: BTreeMap<u64, Rule>,
     next_rule: u64,
     sockets: Sockets,
@@ -127,7 +128,7 @@ impl Fabric {
             config,
             hosts: Vec::new(),
             by_ip: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links: Vec::new(),
             rules: BTreeMap::new(),
             next_rule: 1,
             sockets: Sockets::default(),
@@ -187,9 +188,13 @@ impl Fabric {
 
     /// Sets how all links without settings of their own behave; those made before keep theirs.
     pub(crate) fn set_default_link(&mut self, config: LinkConfig) {
-        for ((from, to), link) in &mut self.links {
-            if from != to && link.config == self.config.link {
-                link.config = config.clone();
+        for (from, links) in self.links.iter_mut().enumerate() {
+            for (to, link) in links.iter_mut().enumerate() {
+                if let Some(link) = link.as_mut().filter(|link| link.config == self.config.link)
+                    && from != to
+                {
+                    link.config = config.clone();
+                }
             }
         }
         self.config.link = config;
@@ -200,10 +205,17 @@ impl Fabric {
     }
 
     fn link(&mut self, from: usize, to: usize) -> &mut Link {
+        if self.links.len() < self.hosts.len() {
+            self.links.resize_with(self.hosts.len(), Vec::new);
+        }
+        let links = &mut self.links[from];
+        if links.len() < self.hosts.len() {
+            links.resize_with(self.hosts.len(), || None);
+        }
         let (seed, config) = (self.seed, &self.config);
-        self.links.entry((from, to)).or_insert_with(|| {
+        links[to].get_or_insert_with(|| {
             let own = if from == to { &config.loopback } else { &config.link };
-            Link::new(seed, from, to, own.clone())
+            Box::new(Link::new(seed, from, to, own.clone()))
         })
     }
 
