@@ -444,6 +444,21 @@ mod tasks {
     use super::*;
 
     #[test]
+    fn handles_go_between_tasks() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<task::JoinHandle<u8>>();
+        shared::<task::JoinSet<u8>>();
+        shared::<task::JoinError>();
+        shared::<time::Sleep>();
+        shared::<time::Timeout<time::Sleep>>();
+        shared::<time::Interval>();
+        shared::<TcpListener>();
+        shared::<TcpStream>();
+        shared::<File>();
+        shared::<DirLock>();
+    }
+
+    #[test]
     fn an_aborted_task_is_cancelled() {
         alone(|_| async {
             let waiting = task::spawn(std::future::pending::<()>());

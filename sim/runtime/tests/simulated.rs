@@ -457,6 +457,29 @@ mod network {
     }
 
     #[test]
+    fn a_read_may_return_a_part_of_what_is_there() {
+        world(1, |world| async move {
+            let (_, client) = echo_pair(&world);
+            let reading = world.spawn_on(client, async {
+                let mut stream = connect("server").await.unwrap();
+                let mut firsts = std::collections::BTreeSet::new();
+                for _ in 0..200 {
+                    stream.write_all(&[1; 20]).await.unwrap();
+                    let (mut buf, mut seen) = ([0; 100], 0);
+                    while seen < 20 {
+                        let count = stream.read(&mut buf).await.unwrap();
+                        firsts.insert(count);
+                        seen += count;
+                    }
+                }
+                firsts
+            });
+            let lengths = reading.await.unwrap();
+            assert_eq!(lengths, (1..=20).collect(), "cut anywhere, and often not at all");
+        });
+    }
+
+    #[test]
     fn nothing_is_left_of_closed_connections() {
         world(1, |world| async move {
             let (server, client) = echo_pair(&world);

@@ -2,11 +2,13 @@
 //!
 //! Sockets keep what applications can observe of Linux's: buffers that fill up, reads cut
 //! anywhere, half-close, a reset for bytes that nobody reads, and the ways in which a connection
-//! to a lost peer ends. The network between them is in `fabric`, its links in `link`.
+//! to a lost peer ends. The network between them is in `fabric`, its links
+//! in `link`, what goes over a connection in `stream`.
 
 pub(crate) mod fabric;
 pub(crate) mod link;
 mod socket;
+mod stream;
 
 use super::context;
 use fabric::{Fabric, Io};

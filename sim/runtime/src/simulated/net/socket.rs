@@ -68,7 +68,6 @@ pub(super) struct Socket {
     pub(super) unacknowledged_since: Nanos,
     pub(super) fin_queued: bool,
     pub(super) fin_sent: bool,
-    pub(super) last_arrival: Nanos,
     /// An event is scheduled that looks at the front of `wire`.
     pub(super) delivery_scheduled: bool,
     /// How often the front of `wire` was sent in vain, and since when.
@@ -110,7 +109,6 @@ impl Socket {
             unacknowledged_since: 0,
             fin_queued: false,
             fin_sent: false,
-            last_arrival: 0,
             delivery_scheduled: false,
             attempts: 0,
             stalled_since: None,
