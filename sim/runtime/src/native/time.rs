@@ -1,33 +1,11 @@
 //! Clocks and timers: tokio's, which round a wait up to the next millisecond.
 
 pub use crate::clock::UnixMillis;
-use std::future::Future;
 use std::time::SystemTime;
 pub use tokio::time::error::Elapsed;
-pub use tokio::time::{Duration, Instant, Interval, Sleep, Timeout};
-
-// Functions of our own rather than re-exports: the lint that keeps others from tokio's would follow
-// a re-export to where it leads.
-
-/// Waits for `duration`.
-pub fn sleep(duration: Duration) -> Sleep {
-    tokio::time::sleep(duration)
-}
-
-/// Waits until `deadline`.
-pub fn sleep_until(deadline: Instant) -> Sleep {
-    tokio::time::sleep_until(deadline)
-}
-
-/// Runs `future`, but for no longer than `duration`.
-pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    tokio::time::timeout(duration, future)
-}
-
-/// Runs `future`, but not beyond `deadline`.
-pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
-    tokio::time::timeout_at(deadline, future)
-}
+pub use tokio::time::{
+    Duration, Instant, Interval, Sleep, Timeout, sleep, sleep_until, timeout, timeout_at,
+};
 
 /// Ticks every `period`, first at once. A tick that comes late delays the following ones, so
 /// there are never two in quick succession.
