@@ -256,7 +256,8 @@ type OpenraftSuite = Suite<TypeConfig, LogStore, StateMachine, Builder, TempDir>
 
 /// One test for each of the suite's, run on the seam. Left out are one that writes a log with a hole
 /// (`get_initial_state_membership_from_log_and_sm`), which this log refuses as the bug it would be,
-/// and those that wait on tokio's clock (`purge_logs_upto_*`, `append_to_log`), see below.
+/// and those that purge and then wait on tokio's clock, which a simulated world does not have; the
+/// last test here asks what they ask.
 macro_rules! openraft_suite {
     ($($name:ident),* $(,)?) => {
         mod openraft_suite {
@@ -297,11 +298,7 @@ openraft_suite! {
     save_vote,
     get_log_entries,
     limited_get_log_entries,
-    try_get_log_entry,
     initial_logs,
-    get_log_state,
-    get_log_id,
-    last_id_in_log,
     last_applied_state,
     delete_logs_since_11,
     delete_logs_since_0,
@@ -310,7 +307,6 @@ openraft_suite! {
     apply_multiple,
 }
 
-/// What the suite's tests of purging want, which cannot run in a simulated world.
 #[test]
 fn a_purge_moves_the_start_of_the_log() {
     run(|dir| async move {
