@@ -5,8 +5,11 @@
 //! starts the nodes, [`workload`] speaks to them, [`recorder`] takes down what happens, [`check`]
 //! watches every step, every reply and the end, and [`result`] makes a report's data of it.
 //! [`explore`] does all of this for one seed or many.
+//!
+//! Beside that, [`compare`] sets placements against each other without any world.
 
 pub mod check;
+pub mod compare;
 pub mod explore;
 pub mod meter;
 pub mod recorder;

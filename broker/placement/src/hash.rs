@@ -133,8 +133,8 @@ impl FromStr for HashFunction {
 pub struct NameHasher {
     function: HashFunction,
     salt: Vec<u8>,
-    /// The salt repeated, so that the usual name is XORed in one straight pass. Empty: no salt.
-    repeated: Vec<u8>,
+    /// The salt repeated, so that the usual name is XORed word by word.
+    repeated: [u8; STACK_NAME_BYTES],
     key: [u64; 2],
 }
 
@@ -147,7 +147,8 @@ impl NameHasher {
             folded[at % 16] ^= byte;
         }
         let half = |at: usize| u64::from_le_bytes(folded[at..at + 8].try_into().unwrap());
-        let repeated = salt.iter().copied().cycle().take(STACK_NAME_BYTES).collect();
+        let mut repeated = [0; STACK_NAME_BYTES];
+        repeated.iter_mut().zip(salt.iter().cycle()).for_each(|(to, byte)| *to = *byte);
         Self { function, repeated, key: [half(0), half(8)], salt }
     }
 
@@ -164,12 +165,30 @@ impl NameHasher {
     /// The key of a name, which may be any bytes.
     #[inline]
     pub fn key(&self, name: &[u8]) -> u64 {
+        let length = name.len();
         if self.salt.is_empty() {
             self.function.hash_keyed(name, self.key)
-        } else if name.len() <= 32 {
-            self.salted::<32>(name)
-        } else if name.len() <= STACK_NAME_BYTES {
-            self.salted::<STACK_NAME_BYTES>(name)
+        } else if length <= 32 {
+            // Two words from both ends cover the name, the middle perhaps twice. This and a fixed
+            // buffer keep short names clear of loops and calls.
+            let mut buffer = [0; 32];
+            if length >= 16 {
+                self.xor::<16>(name, &mut buffer, 0);
+                self.xor::<16>(name, &mut buffer, length - 16);
+            } else if length >= 8 {
+                self.xor::<8>(name, &mut buffer, 0);
+                self.xor::<8>(name, &mut buffer, length - 8);
+            } else {
+                (0..length).for_each(|at| self.xor::<1>(name, &mut buffer, at));
+            }
+            self.function.hash_keyed(&buffer[..length], self.key)
+        } else if length <= STACK_NAME_BYTES {
+            let mut buffer = [0; STACK_NAME_BYTES];
+            for at in (0..length - 16).step_by(16) {
+                self.xor::<16>(name, &mut buffer, at);
+            }
+            self.xor::<16>(name, &mut buffer, length - 16);
+            self.function.hash_keyed(&buffer[..length], self.key)
         } else {
             let salted: Vec<u8> =
                 name.iter().zip(self.salt.iter().cycle()).map(|(byte, salt)| byte ^ salt).collect();
@@ -177,15 +196,12 @@ impl NameHasher {
         }
     }
 
-    /// The key of a name of at most `N` bytes, salted in a buffer on the stack.
+    /// Writes `N` salted bytes of the name to where they stand.
     #[inline]
-    fn salted<const N: usize>(&self, name: &[u8]) -> u64 {
-        let mut buffer = [0; N];
-        let salted = &mut buffer[..name.len()];
-        for ((to, byte), salt) in salted.iter_mut().zip(name).zip(&self.repeated) {
-            *to = byte ^ salt;
-        }
-        self.function.hash_keyed(salted, self.key)
+    fn xor<const N: usize>(&self, name: &[u8], buffer: &mut [u8], at: usize) {
+        let word = |bytes: &[u8]| -> [u8; N] { bytes[at..at + N].try_into().expect("N bytes") };
+        let (name, salt) = (word(name), word(&self.repeated));
+        buffer[at..at + N].copy_from_slice(&std::array::from_fn::<u8, N, _>(|i| name[i] ^ salt[i]));
     }
 }
 

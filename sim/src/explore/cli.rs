@@ -8,7 +8,10 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use super::{Exit, exit, run, sweep};
-use crate::scenario::{self, Scenario};
+use crate::{
+    compare,
+    scenario::{self, Scenario},
+};
 
 /// Runs the broker's own code in a simulated world that one seed reproduces to the byte.
 #[derive(Debug, Parser)]
@@ -29,6 +32,8 @@ enum Command {
     /// Run scenarios with many seeds, each in a process of its own
     #[command(after_help = exit::HELP)]
     Sweep(SweepArgs),
+    /// Compare placement strategies, hash functions and salts, without a cluster
+    Compare(compare::CompareArgs),
     /// Print what a seed makes of a scenario: a scenario in which nothing is left to chance
     Expand(ExpandArgs),
 }
@@ -132,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, false),
         Command::Replay(args) => run::run(args, true),
         Command::Sweep(args) => sweep::sweep(args),
+        Command::Compare(args) => compare::compare(args).map(|()| Exit::Passed).map_err(BadInput),
         Command::Expand(args) => expand(args),
     };
     match done {

@@ -21,16 +21,16 @@ pub use format::Scenario;
 
 /// One step on the way to a value in a TOML document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// What is wrong with a scenario, before its place in the text is known.
 #[derive(Clone, Debug)]
-struct Problem {
-    path: Vec<Step>,
-    reason: String,
+pub(crate) struct Problem {
+    pub(crate) path: Vec<Step>,
+    pub(crate) reason: String,
 }
 
 /// A scenario that was refused: where and why.
@@ -101,7 +101,7 @@ impl format::Cluster {
 }
 
 /// The byte at which the value at `path` stands, or the nearest value around it that is written.
-fn position(text: &str, path: &[Step]) -> usize {
+pub(crate) fn position(text: &str, path: &[Step]) -> usize {
     let Ok(document) = DeTable::parse(text) else { return 0 };
     let mut at = document.span().start;
     let mut table = Some(document.get_ref());
@@ -127,7 +127,7 @@ fn position(text: &str, path: &[Step]) -> usize {
     at
 }
 
-fn locate(file: &str, text: &str, at: usize, reason: String) -> ScenarioError {
+pub(crate) fn locate(file: &str, text: &str, at: usize, reason: String) -> ScenarioError {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

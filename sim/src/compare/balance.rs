@@ -1,0 +1,200 @@
+//! How evenly each combination spreads the load, beside what theory expects.
+
+use paceline_placement::{
+    NodeIndex, Nodes, SlotCount, StrategyKind,
+    strategies::Maglev,
+    theory::{self, Balance, Hashed},
+};
+use paceline_reports::compare::{BalanceCell, ExpectedBalance, LoadProfile};
+
+use super::{
+    entry::{Entry, Items, Placed, loads, weights},
+    population::Population,
+};
+
+/// What one combination is called.
+#[derive(Clone, Copy)]
+pub(super) struct Labels<'a> {
+    pub entry: Entry,
+    pub hash: &'a str,
+    pub salt: &'a str,
+    pub population: &'a Population,
+}
+
+/// Places a population and measures the balance.
+pub(super) fn measure(
+    labels: Labels,
+    placed: &Placed,
+    items: &Items,
+    nodes: &Nodes,
+    slots: SlotCount,
+) -> (BalanceCell, LoadProfile) {
+    let Labels { entry, hash, salt, population } = labels;
+    let assigned = placed.assign(items);
+    let weights = weights(nodes);
+    let loads = loads(&assigned, &items.shares, nodes.len());
+    let balance = Balance::of(&loads, &weights).expect("there are nodes and load");
+    let expected = expected(entry, population, nodes, slots);
+    let cell = BalanceCell {
+        strategy: entry.name().to_owned(),
+        hash: hash.to_owned(),
+        salt: salt.to_owned(),
+        nodes: nodes.count_up() as u64,
+        population: population.name.clone(),
+        peak: balance.peak,
+        least: balance.least,
+        cv: balance.cv,
+        gini: balance.gini,
+        // Rounding may lift a perfect index above 1.
+        jain: balance.jain.min(1.0),
+        kl: Some(balance.kl),
+        expected,
+        bound: bound(&population.shares, nodes),
+        p_value: population
+            .is_uniform()
+            .then(|| p_value(entry, placed, &assigned, nodes, slots))
+            .flatten(),
+    };
+    let profile = LoadProfile {
+        strategy: entry.name().to_owned(),
+        hash: hash.to_owned(),
+        population: population.name.clone(),
+        relative_loads: balance.relative,
+        expected_cv: expected.map(|expected| expected.cv),
+    };
+    (cell, profile)
+}
+
+/// The least peak that any placement of whole destinations can reach on these nodes.
+pub(super) fn bound(shares: &[f64], nodes: &Nodes) -> f64 {
+    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    if equal(&weights) {
+        return theory::atomic_bound(shares, weights.len());
+    }
+    // With unequal nodes: the hottest destination on the largest node.
+    let largest = weights.iter().copied().fold(0.0, f64::max) / weights.iter().sum::<f64>();
+    (shares[0] / largest).max(1.0)
+}
+
+fn equal(weights: &[f64]) -> bool {
+    weights.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+/// What theory expects. `None` where there is no formula: for unequal weights, and for strategies
+/// whose noise nobody has put into one.
+pub(super) fn expected(
+    entry: Entry,
+    population: &Population,
+    nodes: &Nodes,
+    slots: SlotCount,
+) -> Option<ExpectedBalance> {
+    let n = nodes.count_up();
+    let node_weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    if n < 2 || !equal(&node_weights) {
+        return None;
+    }
+    let shares = &population.shares;
+    match entry {
+        Entry::SlotsSplit => Some(ExpectedBalance { peak: 1.0, cv: 0.0 }),
+        Entry::SlotsByLoad => {
+            Some(ExpectedBalance { peak: theory::atomic_bound(shares, n), cv: ideal_cv(shares, n) })
+        }
+        Entry::Kind(kind) => {
+            let hashed = Hashed::new(shares, n, structural_cv(kind, n, slots)?);
+            Some(ExpectedBalance { peak: hashed.peak(), cv: hashed.cv() })
+        }
+    }
+}
+
+/// Variation of loads when each destination that is above its share has a node to itself and the
+/// rest is even.
+fn ideal_cv(shares: &[f64], nodes: usize) -> f64 {
+    let (mut total, mut left) = (1.0, nodes as f64);
+    let mut squares = 0.0;
+    for share in shares.iter().take(nodes - 1) {
+        if *share <= total / left {
+            break;
+        }
+        squares += (share * nodes as f64 - 1.0).powi(2);
+        total -= share;
+        left -= 1.0;
+    }
+    squares += left * (total / left * nodes as f64 - 1.0).powi(2);
+    (squares / nodes as f64).sqrt()
+}
+
+/// Variation that a strategy adds by its own construction.
+fn structural_cv(kind: StrategyKind, nodes: usize, slots: SlotCount) -> Option<f64> {
+    // Of entries dealt out evenly, some nodes have one more than others.
+    let dealt = |entries: f64| {
+        let n = nodes as f64;
+        let more = entries % n;
+        (more * (n - more)).sqrt() / entries
+    };
+    let slots = f64::from(slots.get());
+    match kind {
+        StrategyKind::Ring => Some(theory::ring_cv(nodes, 100.0)),
+        StrategyKind::Ketama | StrategyKind::KetamaNginx => Some(theory::ring_cv(nodes, 160.0)),
+        StrategyKind::Random => Some(((nodes as f64 - 1.0) / slots).sqrt()),
+        StrategyKind::Slots
+        | StrategyKind::Modulo
+        | StrategyKind::RoundRobin
+        | StrategyKind::TwoChoice => Some(dealt(slots)),
+        StrategyKind::Maglev => Some(dealt(f64::from(Maglev::TABLE).max(100.0 * nodes as f64))),
+        StrategyKind::Rendezvous
+        | StrategyKind::Straw2
+        | StrategyKind::Jump
+        | StrategyKind::JumpBack
+        | StrategyKind::Flip
+        | StrategyKind::Anchor
+        | StrategyKind::Dx
+        | StrategyKind::Memento => Some(0.0),
+        StrategyKind::MultiProbe | StrategyKind::BoundedLoad => None,
+    }
+}
+
+/// Whether the counts of equally popular destinations are what chance gives this strategy.
+pub(super) fn p_value(
+    entry: Entry,
+    placed: &Placed,
+    assigned: &[NodeIndex],
+    nodes: &Nodes,
+    slots: SlotCount,
+) -> Option<f64> {
+    let Entry::Kind(kind) = entry else { return None };
+    let mut counts = vec![0u64; nodes.len()];
+    assigned.iter().for_each(|node| counts[node.get()] += 1);
+    let destinations = assigned.len() as f64;
+    let node_weights = weights(nodes);
+    if kind.honours_weights() && !kind.works_on_slots() && !equal(&node_weights) {
+        let total: f64 = node_weights.iter().sum();
+        // Only draws by score follow the weights without noise of their own.
+        if !matches!(kind, StrategyKind::Rendezvous | StrategyKind::Straw2) {
+            return None;
+        }
+        let expected: Vec<f64> = node_weights.iter().map(|w| destinations * w / total).collect();
+        return theory::chi_square(&counts, &expected, 1.0).map(|test| test.p_value);
+    }
+    let expected: Vec<f64> = if kind.works_on_slots() {
+        // The table is known, so the test is of the hash function over its slots.
+        let keys: Vec<u64> = slots.iter().map(|slot| u64::from(slot.0)).collect();
+        let mut owners = vec![NodeIndex::default(); keys.len()];
+        placed.strategy().place_all(&keys, &mut owners);
+        let mut held = vec![0.0; nodes.len()];
+        owners.iter().for_each(|node| held[node.get()] += destinations / keys.len() as f64);
+        held
+    } else {
+        vec![destinations / nodes.len() as f64; nodes.len()]
+    };
+    let n = nodes.len();
+    let structural = match kind {
+        StrategyKind::MultiProbe => return None,
+        StrategyKind::Ring | StrategyKind::Ketama | StrategyKind::KetamaNginx => {
+            structural_cv(kind, n, slots)?
+        }
+        _ => 0.0,
+    };
+    let sampling = theory::hashed_cv(n, 1.0 / destinations);
+    let factor = 1.0 + (structural / sampling).powi(2);
+    theory::chi_square(&counts, &expected, factor).map(|test| test.p_value)
+}

@@ -1,0 +1,73 @@
+//! `cargo sim compare FILE`.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use paceline_reports::{result::Identity, write_compare};
+
+use super::{Progress, format::Comparison, run, summary};
+
+/// `compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// A file with a [compare] block, such as scenarios/hashing/all.toml
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where result.json, CSV files and report.html go [default: out/compare-<name>]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Write no report
+    #[arg(long, conflicts_with = "report")]
+    pub no_report: bool,
+}
+
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn begin(&self, steps: u64) {
+        self.0.set_length(steps);
+    }
+
+    fn step(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+        self.0.inc(1);
+    }
+}
+
+/// Compares what the file asks for, prints the table and writes the report.
+///
+/// # Errors
+/// When the file is refused or the report cannot be written; the text says why.
+pub fn compare(args: &CompareArgs) -> Result<(), String> {
+    let file = args.file.display().to_string();
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|error| format!("cannot read {file}: {error}"))?;
+    let comparison = Comparison::load(&file, &text).map_err(|error| error.to_string())?;
+    let identity = Identity {
+        scenario: comparison.name.clone(),
+        about: comparison.about.trim().to_owned(),
+        scenario_hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(),
+        seed: comparison.seed,
+        commit: env!("PACELINE_COMMIT").to_owned(),
+        world: "static".to_owned(),
+        reproduce: format!("cargo sim compare {file}"),
+    };
+    println!("{}: {}", comparison.name, comparison.about.trim());
+    let bar = ProgressBar::no_length();
+    let style = "{bar:30} {pos}/{len}, {eta} left: {msg}";
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is right"));
+    let result = run(&comparison, identity, &Bar(bar.clone()))?;
+    bar.finish_and_clear();
+    println!("\n{}\n", summary::table(&result));
+    if !args.no_report {
+        let directory = args
+            .report
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", comparison.name)));
+        let page = write_compare(&directory, &result).map_err(|error| error.to_string())?;
+        println!("report:      {}", page.display());
+    }
+    println!("reproduce:   cargo sim compare {file}");
+    println!("took:        {:.1} s", result.wall_s);
+    Ok(())
+}

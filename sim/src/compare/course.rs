@@ -1,0 +1,162 @@
+//! Loads over a course of changes.
+
+use std::borrow::Cow;
+
+use paceline_placement::{
+    HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, strategies::Slots,
+    theory,
+};
+use paceline_reports::compare::{Course, CourseStep};
+
+use super::{
+    balance::Labels,
+    entry::{Entry, Items, Placed, balance_of_up, loads, weights},
+    format::CourseSpec,
+};
+
+impl CourseSpec {
+    /// What happens, in words.
+    pub(super) fn describe(self) -> String {
+        match self {
+            CourseSpec::Drift { swap, .. } => {
+                format!(
+                    "drift: {:.0} % of the destinations swap popularity in each step",
+                    100.0 * swap
+                )
+            }
+            CourseSpec::Flapping { .. } => "flapping: n1 leaves and comes back".into(),
+            CourseSpec::RollingRestart { .. } => {
+                "rolling restart: each node leaves and comes back".into()
+            }
+            CourseSpec::Growth { from } => format!("growth: from {from} nodes, one at a time"),
+            CourseSpec::Idle { .. } => "idle: nothing changes, the balancer runs again".into(),
+        }
+    }
+}
+
+/// A node to take away or bring back before a step, with what to say about it.
+struct Event {
+    node: Node,
+    joins: bool,
+}
+
+/// Runs a course. `Err` says why this strategy cannot be asked.
+pub(super) fn measure(
+    labels: Labels,
+    course: CourseSpec,
+    items: &Items,
+    nodes: &Nodes,
+    slots: SlotCount,
+    seed: u64,
+) -> Result<Course, String> {
+    let refused = |error: PlacementError| error.to_string();
+    let entry = labels.entry;
+    if entry == Entry::SlotsSplit && matches!(course, CourseSpec::Drift { .. }) {
+        return Err("which destinations are in parts changes with their popularity".into());
+    }
+    let all: Vec<Node> = nodes.iter().map(|(_, node)| node.clone()).collect();
+    let (mut nodes, events) = match course {
+        CourseSpec::Drift { steps, .. } | CourseSpec::Idle { steps } => {
+            (nodes.clone(), (0..steps).map(|_| None).collect())
+        }
+        CourseSpec::Flapping { steps } => {
+            let event = |step: usize| Some(Event { node: all[0].clone(), joins: step % 2 == 1 });
+            (nodes.clone(), (0..steps).map(event).collect())
+        }
+        CourseSpec::RollingRestart { nodes: restarted } => {
+            let both =
+                |node: &Node| [false, true].map(|joins| Some(Event { node: node.clone(), joins }));
+            (nodes.clone(), all.iter().take(restarted).flat_map(both).collect::<Vec<_>>())
+        }
+        CourseSpec::Growth { from } => {
+            let joins = |node: &Node| Some(Event { node: node.clone(), joins: true });
+            let all = numbered(&all);
+            let few = Nodes::new(all[..from].to_vec()).map_err(refused)?;
+            (few, all[from..].iter().map(joins).collect())
+        }
+    };
+    let mut shares: Cow<[f64]> = Cow::Borrowed(&items.shares);
+    let mut placed = Placed::new(entry, &nodes, items, slots, 1).map_err(refused)?;
+    let mut before = placed.assign(items);
+    let mut steps = vec![step(&nodes, &before, &shares, 0.0, None, None)];
+    for (number, event) in events.into_iter().enumerate() {
+        let weights_before = weights(&nodes);
+        let label = match &event {
+            Some(Event { node, joins: true }) => {
+                nodes.join(node.clone()).map_err(refused)?;
+                Some(format!("{} joins", node.display_name()))
+            }
+            Some(Event { node, joins: false }) => {
+                nodes.set_state(&node.name, NodeState::Gone).map_err(refused)?;
+                Some(format!("{} leaves", node.display_name()))
+            }
+            None => None,
+        };
+        let mut optimal = theory::least_moved(&weights_before, &weights(&nodes));
+        if let CourseSpec::Drift { swap, .. } = course {
+            swap_popularity(shares.to_mut(), swap, seed ^ number as u64);
+            optimal = match entry {
+                Entry::SlotsByLoad => theory::least_load_to_move(
+                    &loads(&before, &shares, nodes.len()),
+                    &weights(&nodes),
+                    1.0 + Slots::TOLERANCE,
+                ),
+                _ => 0.0,
+            };
+        }
+        let now = Items { keys: Cow::Borrowed(&items.keys), shares: Cow::Borrowed(&shares) };
+        placed.follow(&nodes, &now).map_err(refused)?;
+        let after = placed.assign(&now);
+        let changed = before.iter().zip(&after).zip(shares.iter()).filter(|((a, b), _)| a != b);
+        let moved: f64 = changed.map(|(_, share)| share).sum();
+        steps.push(step(&nodes, &after, &shares, moved, Some(optimal), label));
+        before = after;
+    }
+    let names: Vec<String> = nodes.iter().map(|(_, node)| node.display_name()).collect();
+    for step in &mut steps {
+        step.relative_loads.resize(names.len(), None);
+    }
+    Ok(Course {
+        title: course.describe(),
+        strategy: entry.name().to_owned(),
+        hash: labels.hash.to_owned(),
+        nodes: names,
+        steps,
+    })
+}
+
+/// Nodes in the order of the numbers in their names.
+fn numbered(nodes: &[Node]) -> Vec<Node> {
+    let mut nodes = nodes.to_vec();
+    nodes.sort_by(|a, b| a.name.len().cmp(&b.name.len()).then(a.name.cmp(&b.name)));
+    nodes
+}
+
+fn step(
+    nodes: &Nodes,
+    assigned: &[NodeIndex],
+    shares: &[f64],
+    moved: f64,
+    optimal: Option<f64>,
+    label: Option<String>,
+) -> CourseStep {
+    let relative = balance_of_up(&loads(assigned, shares, nodes.len()), nodes).relative;
+    let mut relative_loads = vec![None; nodes.len()];
+    for ((index, _), load) in nodes.up().zip(relative) {
+        relative_loads[index.get()] = Some(load);
+    }
+    CourseStep { relative_loads, moved: moved.min(1.0), optimal, label }
+}
+
+/// Swaps the shares of some destinations with those of others, drawn from the seed.
+fn swap_popularity(shares: &mut [f64], part: f64, seed: u64) {
+    let count = shares.len() as u64;
+    let swaps = (part * count as f64 / 2.0).ceil() as u64;
+    let draw = |number: u64| {
+        let bytes = [seed.to_le_bytes(), number.to_le_bytes()].concat();
+        (HashFunction::Blake3.hash(&bytes) % count) as usize
+    };
+    for swap in 0..swaps {
+        shares.swap(draw(2 * swap), draw(2 * swap + 1));
+    }
+}

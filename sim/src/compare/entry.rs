@@ -1,0 +1,278 @@
+//! What is compared: every strategy, and the flagship table by measured load and with splitting.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use paceline_placement::{
+    Node, NodeIndex, Nodes, PlacementError, SlotCount, Split, Strategy, StrategyKind,
+    strategies::Slots,
+    theory::{self, Balance},
+};
+use paceline_reports::compare::StrategyInfo;
+use serde::{Deserialize, Deserializer, de};
+
+/// One line of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entry {
+    /// A strategy as it is.
+    Kind(StrategyKind),
+    /// The table balanced by the load of each slot.
+    SlotsByLoad,
+    /// The same, with hot destinations in parts.
+    SlotsSplit,
+}
+
+impl Entry {
+    /// Everything there is.
+    pub fn all() -> Vec<Entry> {
+        let (first, others) = StrategyKind::ALL.split_first().expect("there are strategies");
+        let mut all = vec![Entry::Kind(*first), Entry::SlotsByLoad, Entry::SlotsSplit];
+        all.extend(others.iter().map(|kind| Entry::Kind(*kind)));
+        all
+    }
+
+    /// The name in files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Entry::Kind(kind) => kind.name(),
+            Entry::SlotsByLoad => "slots-by-load",
+            Entry::SlotsSplit => "slots-split",
+        }
+    }
+
+    /// Whether unequal weights give unequal shares.
+    pub fn honours_weights(self) -> bool {
+        match self {
+            Entry::Kind(kind) => kind.honours_weights(),
+            Entry::SlotsByLoad | Entry::SlotsSplit => true,
+        }
+    }
+
+    /// What a report says about it.
+    pub fn info(self) -> StrategyInfo {
+        StrategyInfo {
+            name: self.name().to_owned(),
+            about: self.about().to_owned(),
+            baseline: matches!(
+                self,
+                Entry::Kind(StrategyKind::Random | StrategyKind::RoundRobin | StrategyKind::Modulo)
+            ),
+        }
+    }
+
+    fn about(self) -> &'static str {
+        use StrategyKind as K;
+        match self {
+            Entry::SlotsByLoad => "an explicit table of slots, balanced by their measured load",
+            Entry::SlotsSplit => {
+                "the same, with destinations above half a node's share split into parts; costs the order between message groups"
+            }
+            Entry::Kind(kind) => match kind {
+                K::Slots => "an explicit table of slots, balanced by count and moved minimally",
+                K::Modulo => "the plain H(x ⊕ s) mod n",
+                K::Ring => "a circle with 100 points per node",
+                K::Ketama => "the 32-bit circle of memcached clients, 160 points per node",
+                K::KetamaNginx => "the 32-bit circle of nginx, 160 points per node",
+                K::Rendezvous => "the node with the highest score for the name",
+                K::Straw2 => "the longest straw, as in Ceph's CRUSH",
+                K::Jump => "jump consistent hash over numbered nodes",
+                K::JumpBack => "JumpBackHash over numbered nodes",
+                K::Flip => "FlipHash over numbered nodes",
+                K::Maglev => "a table filled by the nodes in turns, as in Google's Maglev",
+                K::MultiProbe => "a circle with one point per node, seen from 21 positions",
+                K::Anchor => "AnchorHash: removed buckets lead to those that worked then",
+                K::Dx => "DxHash: buckets tried in a pseudo-random order",
+                K::Memento => "MementoHash: JumpBackHash with a memory of removed buckets",
+                K::BoundedLoad => {
+                    "a circle on which no node takes more than 1.25 times its share of slots"
+                }
+                K::TwoChoice => "each slot on the emptier of two nodes",
+                K::Random => "each slot on a random node, once and for all",
+                K::RoundRobin => "slots dealt in turn, once and for all",
+            },
+        }
+    }
+
+    /// Nanoseconds that a look-up takes on a usual machine, roughly: to refuse what takes too long.
+    pub fn rough_ns(self, nodes: usize) -> f64 {
+        let n = nodes as f64;
+        match self {
+            Entry::Kind(StrategyKind::Rendezvous) => 2.0 * n,
+            Entry::Kind(StrategyKind::Straw2) => 4.0 * n,
+            Entry::Kind(StrategyKind::MultiProbe) => 150.0,
+            _ => 30.0,
+        }
+    }
+
+    /// The destinations as this entry places them: whole, or the hot ones in parts.
+    pub fn items<'a>(self, whole: &'a Items<'a>, nodes: usize) -> Cow<'a, Items<'a>> {
+        match self {
+            Entry::SlotsSplit => Cow::Owned(whole.split(nodes)),
+            _ => Cow::Borrowed(whole),
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Entry {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Entry::all().into_iter().find(|entry| entry.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = Entry::all().into_iter().map(Entry::name).collect();
+            format!("there is no strategy `{name}`; known strategies are {}", known.join(", "))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Keys and their shares of the load.
+#[derive(Clone)]
+pub struct Items<'a> {
+    /// What is placed.
+    pub keys: Cow<'a, [u64]>,
+    /// How much of the load it has.
+    pub shares: Cow<'a, [f64]>,
+}
+
+impl Items<'_> {
+    /// The same load with destinations above half a node's share in parts.
+    fn split(&self, nodes: usize) -> Items<'static> {
+        let hot = self.shares.partition_point(|share| *share > 0.5 / nodes as f64);
+        let (mut keys, mut shares) = (Vec::new(), Vec::new());
+        for (key, share) in self.keys[..hot].iter().zip(&self.shares[..hot]) {
+            let parts = theory::parts_needed(*share, nodes).min(Split::MAX);
+            let split = Split::new(parts).expect("between 1 and the limit");
+            keys.extend((0..parts).map(|part| split.part_key(*key, part)));
+            shares.resize(shares.len() + parts as usize, share / f64::from(parts));
+        }
+        keys.extend_from_slice(&self.keys[hot..]);
+        shares.extend_from_slice(&self.shares[hot..]);
+        Items { keys: keys.into(), shares: shares.into() }
+    }
+
+    /// The load of each slot.
+    pub fn slot_loads(&self, slots: SlotCount) -> Vec<f64> {
+        let mut loads = vec![0.0; slots.get() as usize];
+        for (key, share) in self.keys.iter().zip(self.shares.iter()) {
+            loads[slots.slot(*key).0 as usize] += share;
+        }
+        loads
+    }
+}
+
+/// An entry at work on some nodes.
+pub enum Placed {
+    /// Any strategy.
+    Plain(Box<dyn Strategy>),
+    /// A table that follows loads.
+    Loaded(Box<Slots>, SlotCount),
+}
+
+impl Placed {
+    /// Builds what an entry asks for.
+    ///
+    /// # Errors
+    /// When nodes, slots and replicas do not go together.
+    pub fn new(
+        entry: Entry,
+        nodes: &Nodes,
+        items: &Items,
+        slots: SlotCount,
+        replicas: usize,
+    ) -> Result<Self, PlacementError> {
+        Ok(match entry {
+            Entry::Kind(kind) => Placed::Plain(kind.build(nodes, slots, replicas)?),
+            Entry::SlotsByLoad | Entry::SlotsSplit => {
+                let loads = items.slot_loads(slots);
+                Placed::Loaded(Box::new(Slots::by_load(nodes, slots, replicas, &loads)?), slots)
+            }
+        })
+    }
+
+    /// The strategy itself.
+    pub fn strategy(&self) -> &dyn Strategy {
+        match self {
+            Placed::Plain(strategy) => &**strategy,
+            Placed::Loaded(slots, _) => &**slots,
+        }
+    }
+
+    /// The node of each item.
+    pub fn assign(&self, items: &Items) -> Vec<NodeIndex> {
+        let mut first = vec![NodeIndex::default(); items.keys.len()];
+        self.strategy().place_all(&items.keys, &mut first);
+        first
+    }
+
+    /// Follows a change of the nodes.
+    ///
+    /// # Errors
+    /// When the strategy cannot.
+    pub fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
+        match self {
+            Placed::Plain(strategy) => strategy.update(nodes),
+            Placed::Loaded(slots, _) => slots.update(nodes),
+        }
+    }
+
+    /// Follows a change of the loads, if it follows any.
+    ///
+    /// # Errors
+    /// When the strategy cannot.
+    pub fn follow(&mut self, nodes: &Nodes, items: &Items) -> Result<(), PlacementError> {
+        match self {
+            Placed::Plain(strategy) => strategy.update(nodes),
+            Placed::Loaded(table, slots) => table.follow_load(nodes, &items.slot_loads(*slots)),
+        }
+    }
+}
+
+/// The load of every node.
+pub fn loads(assigned: &[NodeIndex], shares: &[f64], nodes: usize) -> Vec<f64> {
+    let mut loads = vec![0.0; nodes];
+    for (node, share) in assigned.iter().zip(shares) {
+        loads[node.get()] += share;
+    }
+    loads
+}
+
+/// Nodes as a comparison has them, with weights and zones dealt out in turn.
+pub fn cluster(count: usize, weights: &[f64], zones: usize) -> Nodes {
+    let nodes = (0..count).map(|at| {
+        let mut node = Node::new(format!("n{}", at + 1));
+        if !weights.is_empty() {
+            node = node.with_weight(weights[at % weights.len()]);
+        }
+        if zones > 0 { node.in_zone(format!("z{}", at % zones + 1)) } else { node }
+    });
+    Nodes::new(nodes).expect("numbers and weights have been checked")
+}
+
+/// Weights of the nodes that are up, and 0 for the others.
+pub fn weights(nodes: &Nodes) -> Vec<f64> {
+    let up = |node: &Node| node.state == paceline_placement::NodeState::Up;
+    nodes.iter().map(|(_, node)| if up(node) { node.weight } else { 0.0 }).collect()
+}
+
+/// The balance of the nodes that are up.
+pub fn balance_of_up(loads: &[f64], nodes: &Nodes) -> Balance {
+    let loads: Vec<f64> = nodes.up().map(|(index, _)| loads[index.get()]).collect();
+    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    Balance::of(&loads, &weights).expect("some node is up, and all load is on such nodes")
+}
+
+/// The slots for a number of nodes when the file names none: 160 per node, so that counts are even
+/// to a percent and a failure spreads evenly, within what a small machine holds.
+pub fn default_slots(nodes: usize) -> u64 {
+    (160 * nodes as u64).next_power_of_two().clamp(1 << 14, 1 << 23)
+}

@@ -1,0 +1,22 @@
+//! Comparing placements: strategies × hash functions × salts × node counts × populations ×
+//! changes, without a cluster.
+//!
+//! [`format`] reads the `[compare]` block, `population` makes names and their popularity, `entry`
+//! places them, and `balance`, `movement`, `course` and `cost` each fill one list of the
+//! [`CompareResult`], always with what theory expects beside what was measured. [`run`] puts it all
+//! together and writes the report.
+
+mod balance;
+mod cli;
+mod cost;
+mod course;
+mod entry;
+pub mod format;
+mod movement;
+mod plan;
+mod population;
+mod salts;
+mod summary;
+
+pub use cli::{CompareArgs, compare};
+pub use plan::{Progress, run};

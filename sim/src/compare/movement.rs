@@ -1,0 +1,253 @@
+//! What each combination moves when the cluster changes, beside the least that must move.
+
+use std::collections::BTreeSet;
+
+use paceline_placement::{
+    HashFunction, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind, theory,
+};
+use paceline_reports::compare::MovementCell;
+
+use super::{
+    balance::{Labels, bound},
+    entry::{Entry, Items, Placed, balance_of_up, loads, weights},
+    format::Change,
+};
+
+impl Change {
+    /// The change in words, the same for every strategy.
+    pub(super) fn describe(self) -> String {
+        let nodes =
+            |count: usize| if count == 1 { "1 node".into() } else { format!("{count} nodes") };
+        match self {
+            Change::Add(count) => format!("add {}", nodes(count)),
+            Change::Remove(count) => format!("remove {}", nodes(count)),
+            Change::Restore(count) => format!("restore {}", nodes(count)),
+            Change::Weight { nodes: count, factor } => {
+                format!("weight of {} × {factor}", nodes(count))
+            }
+            Change::ZoneLoss(_) => "lose 1 zone".into(),
+            Change::Failover(_) => "1 node fails, copies take over".into(),
+        }
+    }
+
+    /// Makes the change, and tells which nodes it touches.
+    fn apply(self, nodes: &mut Nodes, seed: u64) -> Result<BTreeSet<NodeIndex>, PlacementError> {
+        match self {
+            Change::Add(count) => (1..=count)
+                .map(|number| nodes.join(paceline_placement::Node::new(format!("new{number}"))))
+                .collect(),
+            Change::Remove(count) => {
+                let drawn = draw(nodes, count, seed);
+                set_state(nodes, &drawn, NodeState::Gone)?;
+                Ok(drawn)
+            }
+            Change::Restore(count) => {
+                let drawn = draw(nodes, count, seed);
+                set_state(nodes, &drawn, NodeState::Up)?;
+                Ok(drawn)
+            }
+            Change::Weight { nodes: count, factor } => {
+                let drawn = draw(nodes, count, seed);
+                for index in &drawn {
+                    let (name, weight) = (nodes.get(*index).name.clone(), nodes.get(*index).weight);
+                    nodes.set_weight(&name, weight * factor)?;
+                }
+                Ok(drawn)
+            }
+            Change::ZoneLoss(_) => {
+                let in_zone =
+                    |(_, node): &(_, &paceline_placement::Node)| node.zone.as_deref() == Some("z1");
+                let lost = nodes.iter().filter(in_zone).map(|(index, _)| index).collect();
+                set_state(nodes, &lost, NodeState::Gone)?;
+                Ok(lost)
+            }
+            Change::Failover(_) => Ok(BTreeSet::new()),
+        }
+    }
+}
+
+pub(super) fn set_state(
+    nodes: &mut Nodes,
+    which: &BTreeSet<NodeIndex>,
+    state: NodeState,
+) -> Result<(), PlacementError> {
+    for index in which {
+        let name = nodes.get(*index).name.clone();
+        nodes.set_state(&name, state)?;
+    }
+    Ok(())
+}
+
+/// Some nodes, drawn from the seed.
+fn draw(nodes: &Nodes, count: usize, seed: u64) -> BTreeSet<NodeIndex> {
+    let mut order: Vec<(u64, NodeIndex)> = nodes
+        .iter()
+        .map(|(index, node)| {
+            let bytes = [&seed.to_le_bytes(), &node.name[..]].concat();
+            (HashFunction::Blake3.hash(&bytes), index)
+        })
+        .collect();
+    order.sort_unstable();
+    order.into_iter().take(count).map(|(_, index)| index).collect()
+}
+
+/// Makes one change and measures what moves. `Err` says why this strategy cannot be asked.
+pub(super) fn measure(
+    labels: Labels,
+    change: Change,
+    items: &Items,
+    mut nodes: Nodes,
+    slots: SlotCount,
+    replicas: usize,
+    seed: u64,
+) -> Result<MovementCell, String> {
+    let Labels { entry, hash, population, .. } = labels;
+    let count = nodes.count_up();
+    if matches!(change, Change::Weight { .. }) && !entry.honours_weights() {
+        return Err("it does not know weights".into());
+    }
+    let refused = |error: PlacementError| error.to_string();
+    let mut placed = Placed::new(entry, &nodes, items, slots, replicas).map_err(refused)?;
+    if let Change::Failover(_) = change {
+        return Ok(failover(labels, &placed, items, &nodes, replicas));
+    }
+    if let Change::Restore(_) = change {
+        let away = draw(&nodes, restored(change), seed);
+        set_state(&mut nodes, &away, NodeState::Gone).map_err(refused)?;
+        placed.update(&nodes).map_err(refused)?;
+    }
+    let weights_before = weights(&nodes);
+    let before = placed.assign(items);
+    let touched = change.apply(&mut nodes, seed).map_err(refused)?;
+    let owners_before = slot_owners(entry, &placed, slots);
+    placed.update(&nodes).map_err(refused)?;
+    let after = placed.assign(items);
+    let weights_after = weights(&nodes);
+
+    let (mut moved, mut collateral) = (0.0, 0.0);
+    for ((from, to), share) in before.iter().zip(&after).zip(items.shares.iter()) {
+        if from != to {
+            moved += share;
+            if !touched.contains(from) && !touched.contains(to) {
+                collateral += share;
+            }
+        }
+    }
+    let peak_after = balance_of_up(&loads(&after, &items.shares, nodes.len()), &nodes).peak;
+    let optimal = theory::least_moved(&weights_before, &weights_after);
+    let expected = match owners_before {
+        Some(before) => slot_owners(entry, &placed, slots).map(|after| {
+            before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / before.len() as f64
+        }),
+        None => {
+            expected(entry, change, count, optimal, touched.iter().any(|n| n.get() + 1 < count))
+        }
+    };
+    Ok(MovementCell {
+        strategy: entry.name().to_owned(),
+        hash: hash.to_owned(),
+        nodes: count as u64,
+        population: population.name.clone(),
+        change: change.describe(),
+        moved: moved.min(1.0),
+        optimal: optimal.min(1.0),
+        expected,
+        collateral: collateral.min(1.0),
+        peak_after: Some(peak_after),
+        bound_after: Some(bound(&population.shares, &nodes)),
+    })
+}
+
+fn restored(change: Change) -> usize {
+    if let Change::Restore(count) = change { count } else { 0 }
+}
+
+/// The owner of every slot, for strategies whose movement is that of their slots.
+fn slot_owners(entry: Entry, placed: &Placed, slots: SlotCount) -> Option<Vec<NodeIndex>> {
+    match entry {
+        Entry::Kind(kind) if kind.works_on_slots() => {
+            let keys: Vec<u64> = slots.iter().map(|slot| u64::from(slot.0)).collect();
+            let mut owners = vec![NodeIndex::default(); keys.len()];
+            placed.strategy().place_all(&keys, &mut owners);
+            Some(owners)
+        }
+        _ => None,
+    }
+}
+
+/// What theory expects to move, for strategies that place keys by themselves.
+fn expected(
+    entry: Entry,
+    change: Change,
+    nodes: usize,
+    optimal: f64,
+    not_the_last: bool,
+) -> Option<f64> {
+    let Entry::Kind(kind) = entry else { return None };
+    match kind {
+        StrategyKind::Maglev => None,
+        // The last node takes the number of the lost one: both their keys move, but for those that
+        // land on the last node again.
+        StrategyKind::Jump | StrategyKind::JumpBack | StrategyKind::Flip => match change {
+            Change::Add(_) => Some(optimal),
+            Change::Remove(1) if not_the_last => {
+                let n = nodes as f64;
+                Some(2.0 / n - 1.0 / (n * (n - 1.0)))
+            }
+            Change::Remove(1) => Some(optimal),
+            _ => None,
+        },
+        _ => Some(optimal),
+    }
+}
+
+/// The worst failure: the node whose loss, before anything is moved, gives some survivor the most.
+fn failover(
+    labels: Labels,
+    placed: &Placed,
+    items: &Items,
+    nodes: &Nodes,
+    replicas: usize,
+) -> MovementCell {
+    let weights = weights(nodes);
+    let n = nodes.len();
+    let mut primary = vec![0.0; n];
+    let mut takes_over = std::collections::BTreeMap::<(NodeIndex, NodeIndex), f64>::new();
+    let mut row = vec![NodeIndex::default(); replicas];
+    for (key, share) in items.keys.iter().zip(items.shares.iter()) {
+        placed.strategy().place(*key, &mut row);
+        primary[row[0].get()] += share;
+        *takes_over.entry((row[0], row[1])).or_default() += share;
+    }
+    let total: f64 = weights.iter().sum();
+    let (mut worst, mut moved) = (0.0f64, 0.0);
+    for dead in nodes.iter().map(|(index, _)| index) {
+        let fair = (0..n).map(|at| weights[at] / (total - weights[dead.get()])).collect::<Vec<_>>();
+        let peak = (0..n)
+            .filter(|at| *at != dead.get())
+            .map(|at| {
+                let more = takes_over.get(&(dead, NodeIndex(at as u32))).copied().unwrap_or(0.0);
+                (primary[at] + more) / fair[at]
+            })
+            .fold(0.0, f64::max);
+        if peak > worst {
+            (worst, moved) = (peak, primary[dead.get()]);
+        }
+    }
+    let mut survivors = nodes.clone();
+    let first = nodes.get(NodeIndex(0)).name.clone();
+    survivors.set_state(&first, NodeState::Gone).expect("two replicas need two nodes");
+    MovementCell {
+        strategy: labels.entry.name().to_owned(),
+        hash: labels.hash.to_owned(),
+        nodes: n as u64,
+        population: labels.population.name.clone(),
+        change: Change::Failover(true).describe(),
+        moved,
+        optimal: moved,
+        expected: Some(1.0 / n as f64),
+        collateral: 0.0,
+        peak_after: Some(worst),
+        bound_after: Some(bound(&labels.population.shares, &survivors)),
+    }
+}

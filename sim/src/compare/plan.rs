@@ -1,0 +1,296 @@
+//! Works through a comparison: what is measured in which order, on all processors.
+
+use std::{borrow::Cow, sync::Mutex, time::Instant};
+
+use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount, StrategyKind};
+use paceline_reports::{
+    CompareResult,
+    compare::{
+        BalanceCell, Course, Focus, LoadProfile, MovementCell, Population as PopulationInfo,
+        Refusal,
+    },
+    result::Identity,
+};
+
+use super::{
+    balance::{self, Labels},
+    cost::{self, NameList},
+    course,
+    entry::{Entry, Items, Placed, cluster, default_slots},
+    format::Comparison,
+    movement,
+    population::Population,
+    salts,
+};
+
+/// Told what is done and how much is left.
+pub trait Progress: Sync {
+    /// How many steps there are.
+    fn begin(&self, steps: u64);
+    /// One step is done, or begins, that is called so.
+    fn step(&self, what: &str);
+}
+
+/// What one job found.
+#[derive(Default)]
+struct Found {
+    balance: Option<BalanceCell>,
+    profile: Option<LoadProfile>,
+    movement: Vec<MovementCell>,
+    courses: Vec<Course>,
+    refusals: Vec<Refusal>,
+}
+
+/// The parts that all jobs share.
+struct Plan<'a> {
+    comparison: &'a Comparison,
+    entries: Vec<Entry>,
+    hashes: Vec<HashFunction>,
+    populations: Vec<Population>,
+    progress: &'a dyn Progress,
+}
+
+/// Makes the whole comparison.
+///
+/// # Errors
+/// When a file of names cannot be used.
+pub fn run(
+    comparison: &Comparison,
+    identity: Identity,
+    progress: &dyn Progress,
+) -> Result<CompareResult, String> {
+    let begun = Instant::now();
+    let c = &comparison.compare;
+    let populations: Result<Vec<Population>, String> =
+        c.populations.iter().map(|spec| Population::new(spec, comparison.seed)).collect();
+    let plan = Plan {
+        comparison,
+        entries: c.strategies.of(&Entry::all()),
+        hashes: c.hashes.of(&HashFunction::ALL),
+        populations: populations?,
+        progress,
+    };
+    let focus = Focus {
+        population: plan.populations[comparison.focus_population()].name.clone(),
+        nodes: comparison.focus_nodes() as u64,
+    };
+    let mut result = CompareResult::new(identity, focus);
+    result.strategies = plan.entries.iter().map(|entry| entry.info()).collect();
+    result.populations = plan.populations.iter().map(info).collect();
+    progress.begin(plan.steps());
+    for (hash_number, hash) in plan.hashes.iter().enumerate() {
+        for (salt_number, salt) in c.salts.iter().enumerate() {
+            for number in 0..plan.populations.len() {
+                let main = hash_number == 0 && salt_number == 0;
+                plan.place(&mut result, *hash, salt, number, main);
+            }
+        }
+    }
+    plan.salted(&mut result);
+    plan.costs(&mut result);
+    result.wall_s = begun.elapsed().as_secs_f64();
+    Ok(result)
+}
+
+fn info(population: &Population) -> PopulationInfo {
+    PopulationInfo {
+        name: population.name.clone(),
+        about: population.about.clone(),
+        destinations: population.len() as u64,
+        skew: population.skew,
+        largest_share: population.shares[0].min(1.0),
+    }
+}
+
+impl Plan<'_> {
+    fn steps(&self) -> u64 {
+        let c = &self.comparison.compare;
+        let cells = self.hashes.len() * c.salts.len() * self.populations.len();
+        let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
+        let costs = if c.timing { c.nodes.len() * self.entries.len() } else { 0 };
+        (cells * c.nodes.len() * self.entries.len() + salted + costs) as u64
+    }
+
+    fn slots(&self, nodes: usize) -> SlotCount {
+        let slots = self.comparison.compare.slots.unwrap_or_else(|| default_slots(nodes));
+        SlotCount::new(slots, nodes).expect("the number of slots has been checked")
+    }
+
+    fn cluster(&self, nodes: usize) -> Nodes {
+        let c = &self.comparison.compare;
+        cluster(nodes, &c.weights, c.zones)
+    }
+
+    /// Places one population by one hash function and salt, by all strategies on all numbers of
+    /// nodes. Where it is the main one, it also changes the cluster.
+    fn place(
+        &self,
+        result: &mut CompareResult,
+        hash: HashFunction,
+        salt: &str,
+        number: usize,
+        main: bool,
+    ) {
+        let c = &self.comparison.compare;
+        let population = &self.populations[number];
+        let keys = population.keys(&NameHasher::new(hash, salt));
+        let in_focus = number == self.comparison.focus_population();
+        if in_focus && salt == c.salts[0] {
+            let names = c.timing.then(|| NameList::new(population, 20_000));
+            result.hashes.push(cost::hash_info(hash, salt, names.as_ref(), &keys));
+        }
+        let items = Items { keys: Cow::Owned(keys), shares: Cow::Borrowed(&population.shares) };
+        let jobs: Vec<(usize, Entry)> = (c.nodes.iter())
+            .flat_map(|nodes| self.entries.iter().map(|entry| (*nodes, *entry)))
+            .collect();
+        let found = in_parallel(&jobs, |(nodes, entry)| {
+            let labels = Labels { entry: *entry, hash: hash.name(), salt, population };
+            let found = self.combination(labels, &items, *nodes, main, in_focus);
+            let (hash, population) = (hash.name(), &population.name);
+            self.progress.step(&format!("{population} by {hash}: {entry} on {nodes}"));
+            found
+        });
+        for found in found {
+            result.balance.extend(found.balance);
+            result.profiles.extend(found.profile);
+            result.movement.extend(found.movement);
+            result.courses.extend(found.courses);
+            for refusal in found.refusals {
+                if !result.refusals.contains(&refusal) {
+                    result.refusals.push(refusal);
+                }
+            }
+        }
+    }
+
+    fn combination(
+        &self,
+        labels: Labels,
+        whole: &Items,
+        count: usize,
+        main: bool,
+        in_focus: bool,
+    ) -> Found {
+        let c = &self.comparison.compare;
+        let entry = labels.entry;
+        let mut found = Found::default();
+        let refusal = |asked: String, reason: String| Refusal {
+            strategy: entry.name().to_owned(),
+            asked,
+            reason,
+        };
+        let seconds = entry.rough_ns(count) * 1e-9 * whole.keys.len() as f64;
+        if seconds > c.cell_limit_s {
+            let asked = format!("{} on {count} nodes", labels.population.name);
+            let limit = c.cell_limit_s;
+            let reason = format!("takes about {seconds:.0} s, above the limit of {limit} s");
+            found.refusals.push(refusal(asked, reason));
+            return found;
+        }
+        let nodes = self.cluster(count);
+        let slots = self.slots(count);
+        let items = entry.items(whole, count);
+        match Placed::new(entry, &nodes, &items, slots, c.replicas) {
+            Ok(placed) => {
+                let (cell, profile) = balance::measure(labels, &placed, &items, &nodes, slots);
+                found.balance = Some(cell);
+                let drawn = main && in_focus && count == self.comparison.focus_nodes();
+                found.profile = drawn.then_some(profile);
+            }
+            Err(error) => {
+                found.refusals.push(refusal(format!("{count} nodes"), error.to_string()));
+                return found;
+            }
+        }
+        // Of populations that nobody asked for, the even one shows movement with the least noise.
+        if !main || !(in_focus || labels.population.is_uniform()) {
+            return found;
+        }
+        let seed = self.comparison.seed;
+        for change in &c.changes {
+            let nodes = nodes.clone();
+            let moved = movement::measure(labels, *change, &items, nodes, slots, c.replicas, seed);
+            match moved {
+                Ok(cell) => found.movement.push(cell),
+                Err(reason) => found.refusals.push(refusal(change.describe(), reason)),
+            }
+        }
+        if in_focus && count == self.comparison.focus_nodes() {
+            for course in &c.courses {
+                match course::measure(labels, *course, &items, &nodes, slots, seed) {
+                    Ok(course) => found.courses.push(course),
+                    Err(reason) => found.refusals.push(refusal(course.describe(), reason)),
+                }
+            }
+        }
+        found
+    }
+
+    /// The p-value histograms, for one strategy that the test applies to.
+    fn salted(&self, result: &mut CompareResult) {
+        let c = &self.comparison.compare;
+        let population = &self.populations[self.comparison.focus_population()];
+        let count = self.comparison.focus_nodes();
+        let testable = |entry: &&Entry| matches!(entry, Entry::Kind(kind) if *kind != StrategyKind::MultiProbe);
+        let Some(entry) = self.entries.iter().find(testable).copied() else { return };
+        if c.salted_p_values == 0 || count < 2 {
+            return;
+        }
+        let (nodes, slots) = (self.cluster(count), self.slots(count));
+        let found = in_parallel(&self.hashes, |hash| {
+            let measured =
+                salts::measure(entry, *hash, c.salted_p_values, population, &nodes, slots);
+            self.progress.step(&format!("{} salts of {hash}", c.salted_p_values));
+            measured
+        });
+        result.salted.extend(found.into_iter().flatten());
+    }
+
+    /// Times, one after the other: two at once would measure each other.
+    fn costs(&self, result: &mut CompareResult) {
+        let c = &self.comparison.compare;
+        if !c.timing {
+            return;
+        }
+        let population = &self.populations[self.comparison.focus_population()];
+        let hasher = NameHasher::new(self.hashes[0], c.salts[0].as_str());
+        let names = NameList::new(population, 100_000);
+        let keys = population.keys(&hasher);
+        let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
+        for count in c.nodes.iter().copied() {
+            let (nodes, slots) = (self.cluster(count), self.slots(count));
+            for entry in &self.entries {
+                let items = entry.items(&whole, count);
+                let measured = cost::measure(*entry, &hasher, &names, &items, &nodes, slots);
+                result.cost.extend(measured);
+                self.progress.step(&format!("time of {entry} on {count}"));
+            }
+        }
+    }
+}
+
+/// Does all jobs on all processors; the results stand in the order of the jobs.
+fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> Vec<R> {
+    let next = Mutex::new(0);
+    let results = Mutex::new(Vec::with_capacity(jobs.len()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(jobs.len()) {
+            scope.spawn(|| {
+                loop {
+                    let number = {
+                        let mut next = next.lock().expect("no job panics");
+                        *next += 1;
+                        *next - 1
+                    };
+                    let Some(job) = jobs.get(number) else { return };
+                    let result = work(job);
+                    results.lock().expect("no job panics").push((number, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("no job panics");
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}

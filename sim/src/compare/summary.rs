@@ -1,0 +1,51 @@
+//! What a comparison prints: one line per strategy for the focus.
+
+use paceline_reports::CompareResult;
+
+/// The table, ready to print.
+pub(super) fn table(result: &CompareResult) -> String {
+    let focus = &result.focus;
+    let mut lines = vec![
+        format!("{} on {} nodes", focus.population, focus.nodes),
+        format!(
+            "{:14} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
+            "strategy", "peak", "expected", "bound", "p", "moved/opt", "ns", "bytes"
+        ),
+    ];
+    for strategy in &result.strategies {
+        let here = |name: &str, nodes: u64, population: &str| {
+            name == strategy.name && nodes == focus.nodes && population == focus.population
+        };
+        let Some(balance) =
+            result.balance.iter().find(|c| here(&c.strategy, c.nodes, &c.population))
+        else {
+            continue;
+        };
+        let movement = result.movement.iter().find(|c| here(&c.strategy, c.nodes, &c.population));
+        let cost = result.cost.iter().find(|c| here(&c.strategy, c.nodes, &focus.population));
+        let figure = |value: Option<f64>, digits: usize| {
+            value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
+        };
+        lines.push(format!(
+            "{:14} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
+            strategy.name,
+            figure(Some(balance.peak), 4),
+            figure(balance.expected.map(|expected| expected.peak), 4),
+            figure(Some(balance.bound), 4),
+            figure(balance.p_value, 3),
+            figure(movement.and_then(|cell| cell.ratio()), 3),
+            figure(cost.map(|cell| cell.lookup_ns), 1),
+            figure(cost.map(|cell| cell.bytes), 0),
+        ));
+    }
+    if let Some(change) = result.movement.first().map(|cell| &cell.change) {
+        lines.push(format!("moved/opt: {change}"));
+    }
+    for refusal in &result.refusals {
+        lines.push(format!(
+            "not compared: {}, {}: {}",
+            refusal.strategy, refusal.asked, refusal.reason
+        ));
+    }
+    lines.join("\n")
+}
