@@ -6,6 +6,7 @@ mod histogram;
 mod produce;
 mod route;
 mod serve;
+mod status;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,8 +31,8 @@ use crate::config::{ConfigError, NodeConfig};
 ///   paceline produce --destination /queue/test --count 1000 --persistent
 ///   paceline consume --destination /queue/test --count 1000
 ///
-/// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=info or
-/// PACELINE_LOG=paceline::replication=debug.
+/// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=paceline=info or
+/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: warnings and errors.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
@@ -47,6 +48,8 @@ enum Command {
     Produce(produce::Produce),
     /// Receive messages, and say how fast they came.
     Consume(consume::Consume),
+    /// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.
+    Status(status::Status),
     /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
     Route(route::Route),
 }
@@ -59,6 +62,7 @@ impl Cli {
             Command::Serve(command) => command.run().await,
             Command::Produce(command) => command.run().await,
             Command::Consume(command) => command.run().await,
+            Command::Status(command) => command.run().await,
             Command::Route(command) => command.run().await,
         };
         match result {

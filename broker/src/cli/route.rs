@@ -5,12 +5,12 @@ use clap::Args;
 use paceline_core::Destination;
 use serde_json::json;
 
-use super::ClusterArgs;
-use crate::cluster::Cluster;
+use super::{ClusterArgs, status::Answers};
 
 /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
 ///
-/// Computed from the configuration alone, as any client can: slot = hash(name xor salt) mod slots.
+/// All but the leader is computed from the configuration alone, as any client can do it:
+/// slot = hash(name xor salt) mod slots. The leader is asked of the nodes.
 #[derive(Debug, Args)]
 pub(super) struct Route {
     #[command(flatten)]
@@ -31,20 +31,28 @@ impl Route {
             false => Destination::queue(&self.name)?,
         };
         anyhow::ensure!(!destination.is_pattern(), "a pattern covers all slots");
-        let cluster = Cluster::new(&config.cluster)?;
+        let answers = Answers::gather(&config, false).await?;
+        let cluster = &answers.cluster;
         let hash = cluster.key_of(&destination.name);
         let slot = cluster.slot_of(&destination);
         let row: Vec<&str> =
             cluster.row(slot).iter().filter_map(|node| cluster.name_of(*node)).collect();
+        let leader = answers.leader_of(slot);
         if self.json {
             let hash = format!("{hash:016x}");
-            println!("{}", json!({ "name": self.name, "hash": hash, "slot": slot, "row": row }));
+            println!(
+                "{}",
+                json!({
+                    "name": self.name, "hash": hash, "slot": slot, "row": row, "leader": leader,
+                })
+            );
             return Ok(());
         }
         println!("name   {}", &*destination.name);
         println!("hash   {hash:016x} ({})", config.cluster.hash.name());
         println!("slot   {slot} of {}", cluster.slots());
         println!("row    {}", row.join(", "));
+        println!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));
         Ok(())
     }
 }

@@ -1,0 +1,320 @@
+//! `paceline status`
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+use paceline_runtime::{task, time};
+use serde_json::{Value, json};
+
+use super::ClusterArgs;
+use crate::{
+    cluster::Cluster,
+    config::NodeConfig,
+    link::{Identity, LinkError, Peer, Timings},
+    node::{
+        protocol::Request,
+        status::{ShardStatus, Status as NodeStatus},
+    },
+};
+
+/// How long a node may take to be connected to, and again to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whoever asks is no node of the cluster.
+const OBSERVER: u64 = 0;
+
+/// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.
+///
+/// Asks every node that the configuration names.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// List every slot.
+    #[arg(long)]
+    slots: bool,
+    /// Compare the replicas of every slot byte for byte; takes the nodes some work.
+    #[arg(long)]
+    verify: bool,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the nodes said, by number.
+pub(super) struct Answers {
+    pub cluster: Cluster,
+    pub nodes: BTreeMap<u64, Result<NodeStatus, String>>,
+}
+
+/// A slot as its nodes see it together.
+struct Slot<'a> {
+    slot: u32,
+    /// Who leads, by the word of the newest term.
+    leader: Option<u64>,
+    term: u64,
+    /// By node.
+    replicas: Vec<(u64, Option<&'a ShardStatus>)>,
+}
+
+impl Answers {
+    /// Asks every node.
+    pub(super) async fn gather(config: &NodeConfig, verify: bool) -> Result<Self> {
+        let cluster = Cluster::new(&config.cluster)?;
+        let asked: Vec<_> = cluster
+            .members()
+            .iter()
+            .map(|(node, member)| {
+                let identity =
+                    Identity { cluster: cluster.name.clone(), node: OBSERVER, incarnation: 0 };
+                let (node, address) = (*node, member.link.clone());
+                (node, task::spawn(async move { ask(node, address, identity, verify).await }))
+            })
+            .collect();
+        let mut nodes = BTreeMap::new();
+        for (node, answer) in asked {
+            let answer = answer.await.unwrap_or_else(|error| Err(error.to_string()));
+            nodes.insert(node, answer);
+        }
+        Ok(Self { cluster, nodes })
+    }
+
+    fn slots(&self) -> Vec<Slot<'_>> {
+        (0..self.cluster.slots())
+            .map(|slot| {
+                let replicas: Vec<_> = self
+                    .cluster
+                    .row(slot)
+                    .iter()
+                    .map(|node| (*node, self.shard(*node, slot)))
+                    .collect();
+                let known = replicas.iter().filter_map(|(_, shard)| *shard);
+                let newest = known.max_by_key(|shard| (shard.term, shard.leader.is_some()));
+                Slot {
+                    slot,
+                    leader: newest.and_then(|shard| shard.leader).filter(|leader| {
+                        // A leader that does not answer may not be there any more.
+                        self.nodes.get(leader).is_some_and(Result::is_ok)
+                    }),
+                    term: newest.map_or(0, |shard| shard.term),
+                    replicas,
+                }
+            })
+            .collect()
+    }
+
+    /// Who leads a slot.
+    pub(super) fn leader_of(&self, slot: u32) -> Option<&str> {
+        let leader = self.slots().into_iter().nth(slot as usize)?.leader?;
+        self.cluster.name_of(leader)
+    }
+
+    fn shard(&self, node: u64, slot: u32) -> Option<&ShardStatus> {
+        let status = self.nodes.get(&node)?.as_ref().ok()?;
+        status.shards.iter().find(|shard| shard.slot == slot)
+    }
+
+    fn name(&self, node: u64) -> &str {
+        self.cluster.name_of(node).unwrap_or("?")
+    }
+}
+
+impl Slot<'_> {
+    /// The leader's replica, or else the one that has applied the most.
+    fn best(&self) -> Option<&ShardStatus> {
+        let leader = self.replicas.iter().find(|(node, _)| Some(*node) == self.leader);
+        leader.and_then(|(_, shard)| *shard).or_else(|| {
+            self.replicas.iter().filter_map(|(_, shard)| *shard).max_by_key(|shard| shard.applied)
+        })
+    }
+
+    /// Whether the replicas that have applied the same entries have the same bytes; `None` where no
+    /// two can be compared.
+    fn agrees(&self) -> Option<bool> {
+        let mut digests: BTreeMap<u64, Vec<[u8; 32]>> = BTreeMap::new();
+        for shard in self.replicas.iter().filter_map(|(_, shard)| *shard) {
+            if let Some(digest) = shard.digest {
+                digests.entry(shard.applied).or_default().push(digest);
+            }
+        }
+        let mut comparable = digests.values().filter(|same| same.len() > 1).peekable();
+        comparable.peek()?;
+        Some(comparable.all(|same| same.iter().all(|digest| *digest == same[0])))
+    }
+}
+
+async fn ask(
+    node: u64,
+    address: String,
+    identity: Identity,
+    verify: bool,
+) -> Result<NodeStatus, String> {
+    let timings = Timings { connect: TIMEOUT, ..Timings::default() };
+    let peer = Peer::dial(node, address, identity, timings);
+    let mut link = peer.watch();
+    let connected = time::timeout(TIMEOUT, link.wait_for(Option::is_some)).await;
+    let Ok(Ok(connection)) = connected.map(|found| found.map(|found| found.clone())) else {
+        return Err("unreachable".into());
+    };
+    let connection = connection.expect("waited for");
+    let answer = time::timeout(TIMEOUT, connection.request(&Request::Status { verify }))
+        .await
+        .unwrap_or(Err(LinkError::Timeout))
+        .map_err(|error| error.to_string())?;
+    postcard::from_bytes(&answer).map_err(|error| format!("its answer makes no sense: {error}"))
+}
+
+impl Status {
+    pub(super) async fn run(self) -> Result<()> {
+        let config = self.cluster.load().await?;
+        let answers = Answers::gather(&config, self.verify).await?;
+        if self.json {
+            println!("{:#}", json_of(&answers));
+        } else {
+            self.print(&config, &answers);
+        }
+        anyhow::ensure!(answers.nodes.values().any(Result::is_ok), "no node answers");
+        Ok(())
+    }
+
+    fn print(&self, config: &NodeConfig, answers: &Answers) {
+        let cluster = &config.cluster;
+        println!(
+            "cluster {}: {} slots on {} nodes, {} copies each\n",
+            cluster.name,
+            cluster.slots,
+            cluster.members.len(),
+            cluster.replicas()
+        );
+        let slots = answers.slots();
+        let mut nodes =
+            vec![row(["NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS"])];
+        for (node, answer) in &answers.nodes {
+            let leads = slots.iter().filter(|slot| slot.leader == Some(*node)).count();
+            nodes.push(match answer {
+                Ok(status) => row([
+                    &status.name,
+                    "up",
+                    &uptime(status.uptime_ms),
+                    &status.incarnation.to_string(),
+                    &status.version,
+                    &leads.to_string(),
+                    &status.shards.len().to_string(),
+                ]),
+                Err(reason) => row([answers.name(*node), reason, "", "", "", "", ""]),
+            });
+        }
+        print_table(&nodes);
+
+        let leaderless: Vec<_> = slots
+            .iter()
+            .filter(|slot| slot.leader.is_none())
+            .map(|slot| slot.slot.to_string())
+            .collect();
+        if !leaderless.is_empty() {
+            println!("\nslots without a leader: {}", leaderless.join(", "));
+        }
+        if self.verify {
+            let differ: Vec<_> = slots
+                .iter()
+                .filter(|slot| slot.agrees() == Some(false))
+                .map(|slot| slot.slot.to_string())
+                .collect();
+            match differ.is_empty() {
+                true => println!("\nall replicas that can be compared are identical"),
+                false => println!("\nREPLICAS DIFFER in slots {}", differ.join(", ")),
+            }
+        }
+        if self.slots {
+            let mut table = vec![row(["SLOT", "LEADER", "TERM", "APPLIED"])];
+            for slot in &slots {
+                let applied: Vec<_> = slot
+                    .replicas
+                    .iter()
+                    .map(|(node, shard)| match shard {
+                        Some(shard) => format!("{}:{}", answers.name(*node), shard.applied),
+                        None => format!("{}:?", answers.name(*node)),
+                    })
+                    .collect();
+                table.push(row([
+                    &slot.slot.to_string(),
+                    slot.leader.map_or("-", |leader| answers.name(leader)),
+                    &slot.term.to_string(),
+                    &applied.join(" "),
+                ]));
+            }
+            println!();
+            print_table(&table);
+        }
+        let mut queues = vec![row(["QUEUE", "SLOT", "LEADER", "MESSAGES"])];
+        for slot in &slots {
+            let leader = slot.leader.map_or("-", |leader| answers.name(leader));
+            for (name, depth) in slot.best().into_iter().flat_map(|shard| &shard.queues) {
+                queues.push(row([name, &slot.slot.to_string(), leader, &depth.to_string()]));
+            }
+        }
+        println!();
+        match queues.len() {
+            1 => println!("no queue holds a stored message"),
+            _ => print_table(&queues),
+        }
+    }
+}
+
+fn json_of(answers: &Answers) -> Value {
+    let slots = answers.slots();
+    let nodes: Vec<_> = answers
+        .nodes
+        .iter()
+        .map(|(node, answer)| match answer {
+            Ok(status) => json!({ "name": status.name, "up": true, "status": status }),
+            Err(reason) => json!({ "name": answers.name(*node), "up": false, "error": reason }),
+        })
+        .collect();
+    let queues: Vec<_> = slots
+        .iter()
+        .flat_map(|slot| {
+            let queues = slot.best().into_iter().flat_map(|shard| &shard.queues);
+            queues
+                .map(|(name, depth)| json!({ "name": name, "slot": slot.slot, "messages": depth }))
+        })
+        .collect();
+    let slots: Vec<_> = slots
+        .iter()
+        .map(|slot| {
+            let row: Vec<_> = slot.replicas.iter().map(|(node, _)| answers.name(*node)).collect();
+            json!({
+                "slot": slot.slot, "row": row, "term": slot.term, "identical": slot.agrees(),
+                "leader": slot.leader.map(|leader| answers.name(leader)),
+            })
+        })
+        .collect();
+    json!({ "cluster": &*answers.cluster.name, "nodes": nodes, "slots": slots, "queues": queues })
+}
+
+fn uptime(millis: u64) -> String {
+    let seconds = millis / 1_000;
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds}s"),
+        (0, 0, minutes, seconds) => format!("{minutes}m {seconds}s"),
+        (0, hours, minutes, _) => format!("{hours}h {minutes}m"),
+        (days, hours, ..) => format!("{days}d {hours}h"),
+    }
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).into()
+}
+
+fn print_table(rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    for row in rows {
+        let cells: Vec<_> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        println!("{}", cells.join("  ").trim_end());
+    }
+}
