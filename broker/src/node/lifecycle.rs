@@ -3,7 +3,13 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use paceline_placement::PlacementError;
-use paceline_runtime::{net::TcpListener, shutdown, task, time::Instant, trace};
+use paceline_runtime::{
+    net::TcpListener,
+    shutdown,
+    task::{self, JoinError},
+    time::Instant,
+    trace,
+};
 use paceline_store::JournalError;
 use thiserror::Error;
 
@@ -111,14 +117,34 @@ pub async fn run_with(
     trace::event!("node_ready");
     on_ready(&Ready { stomp, link, after: began.elapsed() });
 
-    shutdown::requested().await;
-    trace::event!("node_draining");
-    drain.begin();
-    if let Err(error) = clients.await {
+    let failure = tokio::select! {
+        biased;
+        () = shutdown::requested() => None,
+        error = replicas.failed() => Some(error),
+    };
+    match failure {
+        None => {
+            trace::event!("node_draining");
+            drain.begin();
+            report(clients.await);
+            replicas.stop().await;
+            Ok(())
+        }
+        Some(error) => {
+            tracing::error!(%error, "this node stops: it cannot store anything");
+            // Others lead what this node led the sooner it is gone, and only they can still answer
+            // its clients.
+            clients.abort();
+            replicas.halt().await;
+            Err(error.into())
+        }
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
         tracing::error!(%error, "the listener failed");
     }
-    replicas.stop().await;
-    Ok(())
 }
 
 async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, NodeError> {

@@ -14,7 +14,7 @@ use paceline_runtime::{
     task,
     time::{self, Duration, Instant},
 };
-use paceline_store::{GroupId, Journal};
+use paceline_store::{GroupId, Journal, JournalError};
 
 use super::{NodeError, service::Service};
 use crate::{
@@ -142,6 +142,14 @@ impl Replicas {
     /// The cluster as configured.
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    /// Waits until the journal has failed. Without it this node can neither vote nor store.
+    pub async fn failed(&self) -> JournalError {
+        match self.journal.ended().await {
+            Some(error) => error,
+            None => std::future::pending().await,
+        }
     }
 
     /// Lets others take over what this node leads, then stops its replicas and closes the journal.

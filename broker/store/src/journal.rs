@@ -351,6 +351,16 @@ impl Journal {
         self.shared().lock().failed.clone()
     }
 
+    /// Waits until nothing will be written any more; gives the reason if the journal has failed,
+    /// and nothing if it was closed.
+    pub async fn ended(&self) -> Option<JournalError> {
+        let shared = self.shared();
+        let mut ended = shared.ended.subscribe();
+        // Fails only when the sender is gone, and `shared` holds it.
+        let _ = ended.wait_for(|ended| *ended).await;
+        self.failure()
+    }
+
     /// Writes what waits, with every group's last commit mark, syncs, and ends.
     ///
     /// # Errors
