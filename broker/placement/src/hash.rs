@@ -97,16 +97,26 @@ impl HashFunction {
     #[inline]
     fn hash_keyed(self, bytes: &[u8], key: [u64; 2]) -> u64 {
         match self {
+            Self::Rapidhash => rapidhash::v3::rapidhash_v3(bytes),
+            Self::Xxh3 => xxhash_rust::xxh3::xxh3_64(bytes),
+            slower => slower.hash_out_of_line(bytes, key),
+        }
+    }
+
+    /// The functions beside which a call does not matter. Their state would otherwise take its
+    /// place on the stack of the fast ones.
+    #[inline(never)]
+    fn hash_out_of_line(self, bytes: &[u8], key: [u64; 2]) -> u64 {
+        match self {
             Self::Md5 => head(&Md5::digest(bytes)),
             Self::Sha1 => head(&Sha1::digest(bytes)),
             Self::Sha256 => head(&Sha256::digest(bytes)),
             Self::Blake3 => head(blake3::hash(bytes).as_bytes()),
             Self::Siphash13 => SipHasher13::new_with_keys(key[0], key[1]).hash(bytes),
-            Self::Xxh3 => xxhash_rust::xxh3::xxh3_64(bytes),
-            Self::Rapidhash => rapidhash::v3::rapidhash_v3(bytes),
             Self::Murmur3 => murmur3(bytes),
             Self::Fnv1a => fnv1a(bytes),
             Self::Crc32c => u64::from(crc32c::crc32c(bytes)),
+            Self::Xxh3 | Self::Rapidhash => unreachable!("these are inline"),
         }
     }
 }

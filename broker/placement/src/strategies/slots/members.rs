@@ -51,42 +51,64 @@ impl Workspace<'_> {
             .filter(|at| held[*at] < quota[*at])
             .map(|at| NodeIndex(at as u32))
             .collect();
-        let mut holdings = vec![Vec::new(); held.len()];
-        for (position, node) in self.rows.iter().enumerate() {
-            let pinned = self.pinned(position / self.replicas) == Some(*node);
-            if surplus(held, node.get()) > 0 && !pinned {
-                holdings[node.get()].push(position);
-            }
+        if takers.is_empty() {
+            return;
         }
-        for (at, positions) in holdings.into_iter().enumerate() {
-            let count = surplus(held, at).min(positions.len());
-            let (mut left, mut next_spaced) = (count, 0);
-            // First every k-th position, and those in between only where zones refused some.
-            let spaced: Vec<bool> = (0..positions.len())
-                .map(|number| {
-                    let chosen =
-                        next_spaced < count && number == next_spaced * positions.len() / count;
-                    next_spaced += usize::from(chosen);
-                    chosen
-                })
-                .collect();
-            for round in [true, false] {
-                for (position, _) in positions.iter().zip(&spaced).filter(|(_, s)| **s == round) {
-                    if left == 0 || takers.is_empty() {
-                        break;
+        let movable = self.movable(held, quota);
+        let leaving: Vec<usize> =
+            (0..held.len()).map(|at| surplus(held, at).min(movable[at] as usize)).collect();
+        let mut left = leaving.clone();
+        let mut seen = vec![0usize; held.len()];
+        // First every k-th of a node's positions, and those in between only where zones refused
+        // some.
+        for spaced in [true, false] {
+            for position in 0..self.rows.len() {
+                let node = self.rows[position];
+                let at = node.get();
+                if left[at] == 0 || self.is_pinned(position) {
+                    continue;
+                }
+                if spaced {
+                    seen[at] += 1;
+                    let due = seen[at] * leaving[at] / movable[at] as usize;
+                    if due <= (seen[at] - 1) * leaving[at] / movable[at] as usize {
+                        continue;
                     }
-                    let Some(number) = self.taker(*position, &takers) else { continue };
-                    let taker = takers.remove(number).expect("it was just found");
-                    self.rows[*position] = taker;
-                    held[at] -= 1;
-                    held[taker.get()] += 1;
-                    left -= 1;
-                    if held[taker.get()] < quota[taker.get()] {
-                        takers.push_back(taker);
-                    }
+                }
+                let Some(number) = self.taker(position, &takers) else { continue };
+                let taker = takers.remove(number).expect("it was just found");
+                self.rows[position] = taker;
+                held[at] -= 1;
+                left[at] -= 1;
+                held[taker.get()] += 1;
+                if held[taker.get()] < quota[taker.get()] {
+                    takers.push_back(taker);
+                }
+                if takers.is_empty() {
+                    return;
                 }
             }
         }
+    }
+
+    /// How many copies of each node above its quota may leave it.
+    fn movable(&self, held: &[u32], quota: &[u32]) -> Vec<u32> {
+        let mut movable = held.to_vec();
+        if !self.pins.is_empty() {
+            for position in (0..self.rows.len()).filter(|position| self.is_pinned(*position)) {
+                movable[self.rows[position].get()] -= 1;
+            }
+        }
+        movable.iter_mut().zip(held.iter().zip(quota)).for_each(|(movable, (held, quota))| {
+            if held <= quota {
+                *movable = 0;
+            }
+        });
+        movable
+    }
+
+    fn is_pinned(&self, position: usize) -> bool {
+        !self.pins.is_empty() && self.pinned(position / self.replicas) == Some(self.rows[position])
     }
 
     /// The first of the takers that may have the copy at this position. Looking at some of them is
@@ -106,6 +128,13 @@ impl Workspace<'_> {
     /// of a failed node evenly.
     fn deal(&mut self, wanting: &[u32]) {
         let mut queue = spaced(wanting);
+        if self.replicas == 1 {
+            // Anyone fits, and quotas sum to the number of slots.
+            for node in self.rows.iter_mut().filter(|node| **node == VACANT) {
+                *node = queue.pop_front().expect("as many are wanted as are vacant");
+            }
+            return;
+        }
         let mut dealt = Vec::new();
         for position in 0..self.replicas {
             let mut slots: Vec<usize> = (0..self.slots())

@@ -44,6 +44,8 @@ pub struct Slots {
 /// What the parts of the flagship work on.
 struct Workspace<'a> {
     nodes: &'a Nodes,
+    /// Whether the node at each place is up.
+    up: Vec<bool>,
     zones: Zones,
     replicas: usize,
     rows: &'a mut [NodeIndex],
@@ -163,6 +165,7 @@ impl Slots {
     fn rebalance(&mut self, nodes: &Nodes) {
         let mut work = Workspace {
             nodes,
+            up: nodes.iter().map(|(_, node)| node.state == NodeState::Up).collect(),
             zones: Zones::new(nodes),
             replicas: self.table.replicas,
             rows: &mut self.table.rows,
@@ -206,7 +209,7 @@ impl Workspace<'_> {
     }
 
     fn is_up(&self, node: NodeIndex) -> bool {
-        node != VACANT && self.nodes.get(node).state == NodeState::Up
+        node != VACANT && self.up[node.get()]
     }
 
     /// The node that a slot is pinned to, if it is up.
@@ -225,6 +228,13 @@ impl Workspace<'_> {
     /// move up: the second node has the data, so it is the one to take over.
     fn keep_what_can_stay(&mut self) {
         let mut kept = Vec::with_capacity(self.replicas);
+        if self.replicas == 1 {
+            let up = &self.up;
+            for node in self.rows.iter_mut().filter(|node| **node != VACANT && !up[node.get()]) {
+                *node = VACANT;
+            }
+            return;
+        }
         for slot in 0..self.slots() {
             let row = self.row(slot);
             if row.iter().all(|node| self.is_up(*node)) && !self.zones.matter() {
