@@ -139,6 +139,11 @@ impl Replicas {
         &self.router
     }
 
+    /// This node's replica of a shard, if its row names the node.
+    pub fn shard(&self, slot: u32) -> Option<&Shard> {
+        self.shards.get(&slot)
+    }
+
     /// The cluster as configured.
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster

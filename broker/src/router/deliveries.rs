@@ -5,7 +5,7 @@
 //! the prefetch that the client asked for is kept here: what is beyond it waits.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Deliveries {
     next: u64,
     held: BTreeMap<DeliveryId, Held>,
     consumers: BTreeMap<ConsumerId, Consumer>,
+    /// Consumers for whom something waits.
+    behind: BTreeSet<ConsumerId>,
 }
 
 impl Deliveries {
@@ -90,6 +92,7 @@ impl Deliveries {
         let consumer = self.consumers.get_mut(&id)?;
         if consumer.held >= consumer.prefetch || !consumer.waiting.is_empty() {
             consumer.waiting.push_back((slot, delivered));
+            self.behind.insert(id);
             return None;
         }
         Some(self.hand_out(id, slot, delivered))
@@ -126,18 +129,18 @@ impl Deliveries {
     /// What may be handed to the client now that it has settled something.
     pub(super) fn advance(&mut self) -> Vec<Delivery> {
         let mut ready = Vec::new();
-        let ids: Vec<ConsumerId> = self
-            .consumers
-            .iter()
-            .filter(|(_, consumer)| !consumer.waiting.is_empty())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
+        if self.behind.is_empty() {
+            return ready;
+        }
+        for id in self.behind.iter().copied().collect::<Vec<_>>() {
             while let Some(consumer) = self.consumers.get_mut(&id)
                 && consumer.held < consumer.prefetch
                 && let Some((slot, delivered)) = consumer.waiting.pop_front()
             {
                 ready.push(self.hand_out(id, slot, delivered));
+            }
+            if self.consumers.get(&id).is_none_or(|consumer| consumer.waiting.is_empty()) {
+                self.behind.remove(&id);
             }
         }
         ready

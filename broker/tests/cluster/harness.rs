@@ -16,6 +16,7 @@ use paceline::{
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
     operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Settlement},
+    shard::MessageRef,
 };
 use paceline_runtime::{net::TcpListener, time};
 use tempfile::TempDir;
@@ -59,6 +60,8 @@ impl Cluster {
                 slots: 8.max(nodes as u32),
                 ..ClusterConfig::new("test", members.clone())
             };
+            // So that transactions are asked after soon.
+            config.replication.operation_timeout = Duration::from_millis(1_500);
             let address = listener.local_addr().unwrap();
             let replicas = Replicas::start(&config, 1, listener).await.unwrap();
             let replicas = Some(replicas);
@@ -69,6 +72,41 @@ impl Cluster {
 
     pub fn router(&self, node: usize) -> Router {
         self.nodes[node].replicas.as_ref().expect("it runs").router().clone()
+    }
+
+    /// Asks a node to stop in good order.
+    pub async fn shut_down(&mut self, node: usize) {
+        let replicas = self.nodes[node].replicas.take().expect("it runs");
+        replicas.stop().await;
+    }
+
+    fn any(&self) -> &Arc<Replicas> {
+        self.nodes.iter().find_map(|node| node.replicas.as_ref()).expect("one runs")
+    }
+
+    /// The slot of a queue.
+    pub fn slot_of(&self, queue: &str) -> u32 {
+        self.any().cluster().slot_of(&Destination::queue(queue).unwrap())
+    }
+
+    /// A slot that a queue is not in.
+    pub fn other_slot(&self, queue: &str) -> u32 {
+        (self.slot_of(queue) + 1) % self.any().cluster().slots()
+    }
+
+    /// The name of the one message in a slot.
+    pub async fn only_message(&self, slot: u32) -> MessageRef {
+        for index in 1..100 {
+            let message = MessageRef::new(index, 0, 0);
+            let nodes = self.nodes.iter().filter_map(|node| node.replicas.as_ref());
+            if nodes
+                .filter_map(|node| node.shard(slot))
+                .any(|shard| shard.machine().with_state(|state| state.contains(message)))
+            {
+                return message;
+            }
+        }
+        panic!("slot {slot} is empty");
     }
 
     /// Ends a node without a word to the others.

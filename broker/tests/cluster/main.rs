@@ -6,7 +6,10 @@ mod harness;
 use std::{collections::BTreeSet, time::Duration};
 
 use harness::{Client, Cluster};
-use paceline_core::operation::Settlement;
+use paceline_core::{
+    operation::Settlement,
+    shard::{Command, Outcome, SessionId, TransactionId, Work},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_stores_and_delivers() {
@@ -190,5 +193,50 @@ async fn nothing_acknowledged_is_lost_when_nodes_fail_in_turn() {
     }
     assert_eq!(received, acknowledged);
     client.nothing_more().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_hands_over_what_it_leads() {
+    let mut cluster = Cluster::start(3).await;
+    let mut client = Client::new(cluster.router(0));
+    for queue in 0..8 {
+        client.publish(&format!("q{queue}"), "before").await.unwrap();
+    }
+    cluster.shut_down(1).await;
+    // Without a hand-over, followers would wait for their leader's lease to end, and then for
+    // their election timeouts.
+    let began = paceline_runtime::time::Instant::now();
+    for queue in 0..8 {
+        client.publish(&format!("q{queue}"), "after").await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_millis(1_200), "{:?}", began.elapsed());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_whose_ingress_node_has_died_is_rolled_back() {
+    let cluster = Cluster::start(3).await;
+    let mut client = Client::new(cluster.router(0));
+    client.publish("a", "kept").await.unwrap();
+    let mut consumer = Client::new(cluster.router(1));
+    consumer.subscribe(1, "/queue/a", 1).await.unwrap();
+    consumer.delivery().await;
+    drop(consumer);
+    // A part in the shard of `a`; the coordinator never hears of it from whoever prepared it.
+    let (slot, coordinator) = (cluster.slot_of("a"), cluster.other_slot("a"));
+    let settles = vec![(cluster.only_message(slot).await, Settlement::Accept)];
+    let transaction = TransactionId { session: SessionId { node: 77, incarnation: 1 }, number: 1 };
+    let work = Work { publishes: Vec::new(), settles };
+    let prepare = Command::Prepare { transaction, coordinator, work };
+    assert_eq!(cluster.router(2).command(slot, prepare).await, Outcome::Done);
+    // While it is prepared nobody gets the message, then it is there again.
+    let mut consumer = Client::new(cluster.router(1));
+    consumer.subscribe(1, "/queue/a", 1).await.unwrap();
+    let delivery = consumer.delivery().await;
+    assert_eq!(&delivery.message.body.bytes()[..], b"kept");
+    let late = Command::Decide { transaction, commit: true, participants: vec![slot] };
+    let decided = cluster.router(2).command(coordinator, late).await;
+    assert_eq!(decided, Outcome::Decided { commit: false }, "an abort is recorded");
     cluster.stop().await;
 }
