@@ -164,7 +164,7 @@ fn what_was_acknowledged_survives_power_cuts_crashes_and_failing_syncs() {
             let mut rng = random::stream("faults");
             for _ in 0..40 {
                 time::sleep(Duration::from_micros(rng.random_range(1..300_000))).await;
-                match rng.next_u32() % 4 {
+                match rng.next_u32() % 5 {
                     0 => world.crash(node),
                     1 => {
                         let failing_syncs = 0.2;

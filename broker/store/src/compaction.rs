@@ -1,12 +1,11 @@
 //! Gives disk space back: deletes segments in which nothing lives, and copies the live rest of a
 //! nearly dead one forward, at a bounded rate, so that it can go too.
 //!
-//! Segments go in any order. What makes that safe is that a group's state record is a whole
-//! picture and its last one always stands: before a segment is deleted, every group with records
-//! in it writes its state anew, so that entries in older segments that something in this one had
-//! overruled do not come back.
+//! Segments go in any order. What makes that safe is that every truncation, purge and reset writes
+//! the group's state as a whole picture, and that the last picture always stands: so entries in an
+//! older segment that it overrules do not come back when a segment in between goes.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use paceline_runtime::{
     disk::{self, File},
@@ -16,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::JournalError,
-    format::{GroupId, Kind, Place, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES},
+    format::{Kind, Place, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES},
     index::Location,
     journal::{Inner, Shared},
     scan::{Found, scan},
@@ -73,10 +72,11 @@ async fn collect(shared: &Shared, segment: u64) -> Result<(), JournalError> {
     if live > 0 {
         copy_forward(shared, segment, &file).await?;
     }
+    // What made the segment's records die may not be on the disk yet.
     let durable = {
         let mut inner = shared.lock();
-        let groups = inner.index.segments[&segment].groups.clone();
-        restate(shared, &mut inner, &groups)?
+        inner.check()?;
+        submit(shared, &mut inner)
     };
     durable.await.unwrap_or(Err(JournalError::Closed))?;
     {
@@ -94,18 +94,10 @@ async fn collect(shared: &Shared, segment: u64) -> Result<(), JournalError> {
     disk::sync_dir(&shared.dir).await.map_err(|error| JournalError::io("sync", &shared.dir, error))
 }
 
-fn restate(
-    shared: &Shared,
-    inner: &mut Inner,
-    groups: &BTreeSet<GroupId>,
-) -> Result<oneshot::Receiver<Result<(), JournalError>>, JournalError> {
-    inner.check()?;
-    for group in groups {
-        shared.put_state(inner, *group)?;
-    }
+fn submit(shared: &Shared, inner: &mut Inner) -> oneshot::Receiver<Result<(), JournalError>> {
     let (tx, rx) = oneshot::channel();
     shared.submit(inner, Box::new(move |result| drop(tx.send(result))));
-    Ok(rx)
+    rx
 }
 
 /// Appends what is live in the segment to the journal's end.
@@ -142,9 +134,7 @@ async fn copy_forward(shared: &Shared, segment: u64, file: &File) -> Result<(), 
                     break;
                 }
             }
-            let (tx, rx) = oneshot::channel();
-            shared.submit(&mut inner, Box::new(move |result| drop(tx.send(result))));
-            rx
+            submit(shared, &mut inner)
         };
         durable.await.unwrap_or(Err(JournalError::Closed))?;
         let rate = shared.options.compact_bytes_per_second.max(1);
@@ -167,7 +157,10 @@ fn copy_record(
     let Some(group) = inner.index.groups.get(&header.group) else { return Ok(false) };
     let (id, index) = (header.group, header.index);
     let kind = match header.kind {
-        // States are written anew for every group of the segment once this is done.
+        Kind::State if group.state == Some(old) => {
+            shared.put_state(inner, id)?;
+            return Ok(true);
+        }
         Kind::Batch | Kind::State => return Ok(false),
         Kind::Snapshot if group.snapshot.chunks.contains(&old) => Kind::Snapshot,
         Kind::Snapshot => return Ok(false),
@@ -188,7 +181,7 @@ fn copy_record(
         }
     };
     *slot.expect("it was there a moment ago") = new;
-    inner.index.born(id, new);
+    inner.index.born(new);
     inner.index.died(old);
     Ok(true)
 }

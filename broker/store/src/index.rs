@@ -2,7 +2,7 @@
 //!
 //! Pure bookkeeping; recovery builds it, the journal keeps it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
+use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 
 use bytes::Bytes;
 use paceline_runtime::disk::File;
@@ -30,8 +30,6 @@ pub(crate) struct Segment {
     pub bytes: u64,
     /// Something live in it could not be copied forward: it goes when that dies.
     pub pinned: bool,
-    /// Groups with any record in it, dead or live.
-    pub groups: BTreeSet<GroupId>,
 }
 
 /// A snapshot's parts.
@@ -105,10 +103,9 @@ impl Index {
         self.groups.entry(group).or_default()
     }
 
-    pub fn born(&mut self, group: GroupId, location: Location) {
+    pub fn born(&mut self, location: Location) {
         let segment = self.segments.entry(location.place.segment).or_default();
         segment.live += u64::from(location.bytes);
-        segment.groups.insert(group);
     }
 
     pub fn died(&mut self, location: Location) {
@@ -126,7 +123,7 @@ impl Index {
         }
         assert_eq!(index, log.end(), "entries of group {group} are appended in order");
         log.log.push_back(location);
-        self.born(group, location);
+        self.born(location);
     }
 
     /// Forgets the log from `from` on.
@@ -183,7 +180,7 @@ impl Index {
     pub fn retain(&mut self, group: GroupId, index: u64, location: Location) {
         let old = self.group(group).retained.insert(index, location);
         old.into_iter().for_each(|location| self.died(location));
-        self.born(group, location);
+        self.born(location);
     }
 
     pub fn set_state(&mut self, group: GroupId, location: Location) {
@@ -191,7 +188,7 @@ impl Index {
         index.state_lags = false;
         let old = index.state.replace(location);
         old.into_iter().for_each(|location| self.died(location));
-        self.born(group, location);
+        self.born(location);
     }
 
     pub fn set_snapshot(&mut self, group: GroupId, snapshot: SnapshotIndex) {

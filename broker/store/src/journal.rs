@@ -640,7 +640,7 @@ impl Group {
                     out.put_slice(part);
                 };
                 let location = shared.put(&mut inner, Kind::Snapshot, self.id, number, put)?;
-                inner.index.born(self.id, location);
+                inner.index.born(location);
                 unfinished.chunks.push(location);
                 let (waiter, durable) = Durable::new();
                 shared.submit(&mut inner, waiter);

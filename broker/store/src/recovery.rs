@@ -1,7 +1,7 @@
 //! Opens a journal: reads all segments in order, verifies every record, cuts what a crash tore.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -238,22 +238,18 @@ struct Recovery {
 
 impl Recovery {
     fn read(&mut self, segment: u64, bytes: &[u8], salt: Salt, last: bool) -> End {
-        let mut groups = BTreeSet::new();
         let end = scan(bytes, salt, last, |found| match found {
             Found::Record { offset, header, payload } => {
                 if header.kind != Kind::Batch {
-                    groups.insert(header.group);
                     self.record(segment, offset, header, payload);
                 }
             }
             Found::Damage { offset, group, reason } => {
-                groups.extend(group);
                 let offset = u64::from(offset);
                 self.index.damage.push(Damage { group, segment, offset, reason });
             }
         });
-        let entry = Segment { groups, ..Segment::default() };
-        self.index.segments.insert(segment, entry);
+        self.index.segments.insert(segment, Segment::default());
         end
     }
 
@@ -305,7 +301,7 @@ impl Recovery {
             let all = group.log.iter().chain(group.retained.values());
             let all = all.chain(&group.snapshot.chunks).chain(&group.state);
             for location in all {
-                self.index.born(id, *location);
+                self.index.born(*location);
             }
             self.index.groups.insert(id, group);
         }
