@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 use thiserror::Error;
 
+use crate::hash_salted;
+
 /// The function H of `H(x ⊕ s)`.
 ///
 /// Its value is a 64-bit number: the first 8 bytes of the digest read as little-endian, or, where
@@ -143,8 +145,8 @@ impl FromStr for HashFunction {
 pub struct NameHasher {
     function: HashFunction,
     salt: Vec<u8>,
-    /// The salt repeated, so that the usual name is XORed word by word.
-    repeated: [u8; STACK_NAME_BYTES],
+    /// The salt repeated, for names of usual length.
+    repeated: [u8; hash_salted::LIMIT],
     key: [u64; 2],
 }
 
@@ -157,7 +159,7 @@ impl NameHasher {
             folded[at % 16] ^= byte;
         }
         let half = |at: usize| u64::from_le_bytes(folded[at..at + 8].try_into().unwrap());
-        let mut repeated = [0; STACK_NAME_BYTES];
+        let mut repeated = [0; hash_salted::LIMIT];
         repeated.iter_mut().zip(salt.iter().cycle()).for_each(|(to, byte)| *to = *byte);
         Self { function, repeated, key: [half(0), half(8)], salt }
     }
@@ -175,48 +177,31 @@ impl NameHasher {
     /// The key of a name, which may be any bytes.
     #[inline]
     pub fn key(&self, name: &[u8]) -> u64 {
-        let length = name.len();
         if self.salt.is_empty() {
             self.function.hash_keyed(name, self.key)
-        } else if length <= 32 {
-            // Two words from both ends cover the name, the middle perhaps twice. This and a fixed
-            // buffer keep short names clear of loops and calls.
-            let mut buffer = [0; 32];
-            if length >= 16 {
-                self.xor::<16>(name, &mut buffer, 0);
-                self.xor::<16>(name, &mut buffer, length - 16);
-            } else if length >= 8 {
-                self.xor::<8>(name, &mut buffer, 0);
-                self.xor::<8>(name, &mut buffer, length - 8);
-            } else {
-                (0..length).for_each(|at| self.xor::<1>(name, &mut buffer, at));
+        } else if self.function == HashFunction::Rapidhash && name.len() <= hash_salted::LIMIT {
+            hash_salted::rapidhash(name, &self.repeated)
+        } else {
+            self.salted(name)
+        }
+    }
+
+    /// The key of a name that is salted in a buffer first.
+    fn salted(&self, name: &[u8]) -> u64 {
+        if name.len() <= hash_salted::LIMIT {
+            let mut buffer = [0; hash_salted::LIMIT];
+            let salted = &mut buffer[..name.len()];
+            for ((to, byte), salt) in salted.iter_mut().zip(name).zip(&self.repeated) {
+                *to = byte ^ salt;
             }
-            self.function.hash_keyed(&buffer[..length], self.key)
-        } else if length <= STACK_NAME_BYTES {
-            let mut buffer = [0; STACK_NAME_BYTES];
-            for at in (0..length - 16).step_by(16) {
-                self.xor::<16>(name, &mut buffer, at);
-            }
-            self.xor::<16>(name, &mut buffer, length - 16);
-            self.function.hash_keyed(&buffer[..length], self.key)
+            self.function.hash_keyed(salted, self.key)
         } else {
             let salted: Vec<u8> =
                 name.iter().zip(self.salt.iter().cycle()).map(|(byte, salt)| byte ^ salt).collect();
             self.function.hash_keyed(&salted, self.key)
         }
     }
-
-    /// Writes `N` salted bytes of the name to where they stand.
-    #[inline]
-    fn xor<const N: usize>(&self, name: &[u8], buffer: &mut [u8], at: usize) {
-        let word = |bytes: &[u8]| -> [u8; N] { bytes[at..at + N].try_into().expect("N bytes") };
-        let (name, salt) = (word(name), word(&self.repeated));
-        buffer[at..at + N].copy_from_slice(&std::array::from_fn::<u8, N, _>(|i| name[i] ^ salt[i]));
-    }
 }
-
-/// Names up to this length are salted without an allocation.
-const STACK_NAME_BYTES: usize = 128;
 
 fn head(digest: &[u8]) -> u64 {
     u64::from_le_bytes(digest[..8].try_into().expect("every digest here has at least 16 bytes"))
@@ -298,7 +283,7 @@ mod tests {
             if function == HashFunction::Siphash13 {
                 continue; // its salt is its key as well
             }
-            for length in [0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 1000] {
+            for length in [0, 1, 2, 3, 31, 32, 33, 111, 112, 113, 1000] {
                 let name: Vec<u8> = (0..length).map(|at| at as u8).collect();
                 let salted: Vec<u8> =
                     name.iter().enumerate().map(|(at, byte)| byte ^ b"abc"[at % 3]).collect();

@@ -13,6 +13,7 @@
 
 mod error;
 mod hash;
+mod hash_salted;
 mod mix;
 mod node;
 mod placement;
