@@ -6,7 +6,6 @@
 use std::{
     future::Future,
     mem,
-    ops::Range,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
@@ -15,37 +14,26 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use paceline_runtime::{
-    disk::{DirLock, File},
-    task,
-};
+use paceline_runtime::{disk::DirLock, task};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     compaction,
-    error::{Damage, JournalError},
+    error::JournalError,
     format::{
-        ChunkHeader, GroupId, Kind, MAX_PAYLOAD_BYTES, Place, RECORD_HEADER_BYTES, RecordHeader,
-        Salt, SegmentHeader,
+        GroupId, Kind, MAX_PAYLOAD_BYTES, Place, RECORD_HEADER_BYTES, RecordHeader, Salt,
+        SegmentHeader,
     },
+    group::Group,
     identity::Identity,
-    index::{Index, Location, SnapshotIndex},
+    index::{Index, Location},
     recovery::{self, Recovered},
     writer,
 };
 
-/// How much of a snapshot goes into one record, so that other groups' entries fit in between.
-const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
-
 /// The most that may wait for the disk. Callers await their own writes, so only a disk that hangs
 /// under very large messages comes near.
 const MAX_WAITING_BYTES: usize = 1 << 30;
-
-/// Records closer together than this are read in one go.
-const READ_GAP_BYTES: u32 = 4 << 10;
-
-/// The most that is read in one go.
-const READ_RUN_BYTES: u32 = 1 << 20;
 
 /// Sizes and timings of a journal.
 #[derive(Clone, Debug)]
@@ -84,15 +72,6 @@ pub struct Usage {
     pub live: u64,
 }
 
-/// An entry read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its log index.
-    pub index: u64,
-    /// As it was appended.
-    pub payload: Bytes,
-}
-
 pub(crate) type Waiter = Box<dyn FnOnce(Result<(), JournalError>) + Send>;
 
 /// Resolves once what was submitted is on the disk, or never will be.
@@ -101,7 +80,7 @@ pub(crate) type Waiter = Box<dyn FnOnce(Result<(), JournalError>) + Send>;
 pub struct Durable(oneshot::Receiver<Result<(), JournalError>>);
 
 impl Durable {
-    fn new() -> (Waiter, Self) {
+    pub(crate) fn new() -> (Waiter, Self) {
         let (tx, rx) = oneshot::channel();
         // The caller may have lost interest; the record is written all the same.
         (Box::new(move |result| drop(tx.send(result))), Self(rx))
@@ -260,7 +239,7 @@ impl Inner {
     }
 
     /// The record's bytes, when they are not on the disk yet.
-    fn in_memory(&self, location: Location) -> Option<Bytes> {
+    pub fn in_memory(&self, location: Location) -> Option<Bytes> {
         let Location { place, bytes } = location;
         let range = |base: u32| {
             let from = place.offset.checked_sub(base)? as usize;
@@ -322,7 +301,7 @@ impl Journal {
         Ok((Self { handle: Arc::new(Handle { shared }) }, recovered))
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 
@@ -333,7 +312,7 @@ impl Journal {
 
     /// One group's part of the journal.
     pub fn group(&self, id: GroupId) -> Group {
-        Group { journal: self.clone(), id }
+        Group::new(self.clone(), id)
     }
 
     /// How much disk is used.
@@ -410,471 +389,4 @@ async fn run(shared: Arc<Shared>, lock: DirLock) {
     let _ = compaction.await;
     drop(lock);
     shared.ended.send_replace(true);
-}
-
-/// One group's log, vote and snapshot. Calls take effect, in memory and on disk, in the order they
-/// are made.
-#[derive(Clone)]
-pub struct Group {
-    journal: Journal,
-    id: GroupId,
-}
-
-impl Group {
-    /// The group's number.
-    pub fn id(&self) -> GroupId {
-        self.id
-    }
-
-    /// The journal that this is a part of.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
-    fn shared(&self) -> &Arc<Shared> {
-        self.journal.shared()
-    }
-
-    /// What this group has lost, if anything. As long as it says something the group takes no
-    /// writes, and must neither vote nor serve; [`Group::reset`] ends that.
-    pub fn damage(&self) -> Option<Damage> {
-        self.shared().lock().index.damage(self.id).cloned()
-    }
-
-    /// The indices in the log: purged ones are below, and the end is not included.
-    pub fn range(&self) -> Range<u64> {
-        let inner = self.shared().lock();
-        inner.index.groups.get(&self.id).map_or(0..0, |group| group.start..group.end())
-    }
-
-    /// The owner's name for the last purged entry; empty for none.
-    pub fn purged(&self) -> Bytes {
-        self.with(|group| group.purged.clone())
-    }
-
-    /// The last vote saved; empty for none.
-    pub fn vote(&self) -> Bytes {
-        self.with(|group| group.vote.clone())
-    }
-
-    /// The last commit mark; empty for none.
-    pub fn committed(&self) -> Bytes {
-        self.with(|group| group.committed.clone())
-    }
-
-    /// Purged entries that are kept, in order.
-    pub fn retained(&self) -> Vec<u64> {
-        self.with(|group| group.retained.keys().copied().collect())
-    }
-
-    fn with<T: Default>(&self, read: impl FnOnce(&crate::index::GroupIndex) -> T) -> T {
-        self.shared().lock().index.groups.get(&self.id).map(read).unwrap_or_default()
-    }
-
-    fn writable<'a>(&self, shared: &'a Shared) -> Result<MutexGuard<'a, Inner>, JournalError> {
-        let inner = shared.lock();
-        inner.check()?;
-        match inner.index.damage(self.id) {
-            Some(damage) => Err(JournalError::Damaged(damage.clone())),
-            None => Ok(inner),
-        }
-    }
-
-    /// Appends entries; `encode` writes each one's payload behind what is in the buffer. They can
-    /// be read at once, and are durable when `done` is called with success.
-    ///
-    /// # Panics
-    ///
-    /// When an index does not follow the one before.
-    ///
-    /// # Errors
-    ///
-    /// When it fails, `done` is dropped; entries before the failing one stay appended.
-    pub fn append_with<T>(
-        &self,
-        entries: impl IntoIterator<Item = (u64, T)>,
-        mut encode: impl FnMut(T, &mut BytesMut),
-        done: impl FnOnce(Result<(), JournalError>) + Send + 'static,
-    ) -> Result<(), JournalError> {
-        let shared = self.shared();
-        let mut inner = self.writable(shared)?;
-        for (index, entry) in entries {
-            let location =
-                shared.put(&mut inner, Kind::Entry, self.id, index, |out| encode(entry, out))?;
-            inner.index.push(self.id, index, location);
-        }
-        shared.submit(&mut inner, Box::new(done));
-        Ok(())
-    }
-
-    /// Appends entries that are encoded already.
-    pub fn append(&self, entries: &[Entry]) -> Result<Durable, JournalError> {
-        let (waiter, durable) = Durable::new();
-        let entries = entries.iter().map(|entry| (entry.index, &entry.payload));
-        self.append_with(entries, |payload, out| out.put_slice(payload), waiter)?;
-        Ok(durable)
-    }
-
-    /// Forgets the log from `from` on.
-    pub fn truncate(&self, from: u64) -> Result<Durable, JournalError> {
-        self.change(|inner, id| inner.index.truncate(id, from))
-    }
-
-    /// Begins the log at `start`. Of the entries that leave the log those that `keep` names stay
-    /// readable by [`Group::read_entry`], until [`Group::discard`] or [`Group::sweep`]. `mark` is
-    /// the owner's name for the last purged entry.
-    pub fn purge(
-        &self,
-        start: u64,
-        mark: Bytes,
-        keep: impl FnMut(u64) -> bool,
-    ) -> Result<Durable, JournalError> {
-        let durable = self.change(|inner, id| {
-            inner.index.purge(id, start, keep);
-            inner.index.group(id).purged = mark;
-        })?;
-        self.shared().garbage.notify_one();
-        Ok(durable)
-    }
-
-    /// Lets go of entries below the log's start; others are passed over. Costs no write: after a
-    /// crash they may be back, until the next [`Group::sweep`].
-    pub fn discard(&self, indices: &[u64]) {
-        let mut inner = self.shared().lock();
-        let mut emptied = false;
-        for index in indices {
-            emptied |= inner.index.discard(self.id, *index);
-        }
-        drop(inner);
-        if emptied {
-            self.shared().garbage.notify_one();
-        }
-    }
-
-    /// Lets go of all retained entries but those that `keep` names. To be called once after the
-    /// journal was opened, since recovery does not know what was discarded before.
-    pub fn sweep(&self, keep: impl FnMut(u64) -> bool) {
-        self.shared().lock().index.sweep(self.id, keep);
-        self.shared().garbage.notify_one();
-    }
-
-    /// Stores entries that came with a snapshot, below or beyond the log.
-    pub fn retain(&self, entries: &[Entry]) -> Result<Durable, JournalError> {
-        let shared = self.shared();
-        let mut inner = self.writable(shared)?;
-        for Entry { index, payload } in entries {
-            let put = |out: &mut BytesMut| out.put_slice(payload);
-            let location = shared.put(&mut inner, Kind::Retained, self.id, *index, put)?;
-            inner.index.retain(self.id, *index, location);
-        }
-        let (waiter, durable) = Durable::new();
-        shared.submit(&mut inner, waiter);
-        Ok(durable)
-    }
-
-    /// Remembers the vote.
-    pub fn save_vote(&self, vote: Bytes) -> Result<Durable, JournalError> {
-        self.change(|inner, id| inner.index.group(id).vote = vote)
-    }
-
-    /// Remembers how far the log is known to be committed. Costs no write of its own: it goes with
-    /// the group's next state record, at the latest when the journal is closed.
-    pub fn hint_committed(&self, mark: Bytes) {
-        let mut inner = self.shared().lock();
-        let group = inner.index.group(self.id);
-        group.committed = mark;
-        group.state_lags = true;
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Inner, GroupId)) -> Result<Durable, JournalError> {
-        let shared = self.shared();
-        let mut inner = self.writable(shared)?;
-        change(&mut inner, self.id);
-        shared.put_state(&mut inner, self.id)?;
-        let (waiter, durable) = Durable::new();
-        shared.submit(&mut inner, waiter);
-        Ok(durable)
-    }
-
-    /// Forgets everything of the group, damage included, so that it can be filled from its peers.
-    /// It has then forgotten its vote as well: it must not vote before a leader has brought it up
-    /// to date.
-    pub fn reset(&self) -> Result<Durable, JournalError> {
-        let shared = self.shared();
-        let mut inner = shared.lock();
-        inner.check()?;
-        // The next record's place is not known before it is written; the buffer's end is as good:
-        // nothing of this group can stand between the two.
-        let at = Place { segment: inner.segment, offset: inner.base + inner.pending.len() as u32 };
-        inner.index.reset(self.id, at);
-        shared.put_state(&mut inner, self.id)?;
-        let (waiter, durable) = Durable::new();
-        shared.submit(&mut inner, waiter);
-        shared.garbage.notify_one();
-        Ok(durable)
-    }
-
-    /// Makes `snapshot` the group's snapshot, in place of any older one. Resolves when it is
-    /// durable; when the caller stops waiting, or the node dies, the older one stands.
-    ///
-    /// # Errors
-    ///
-    /// As for every write.
-    pub async fn save_snapshot(&self, snapshot: &[u8]) -> Result<(), JournalError> {
-        let shared = self.shared();
-        let chunks = snapshot.len().div_ceil(SNAPSHOT_CHUNK_BYTES).max(1) as u32;
-        let number = {
-            let mut inner = self.writable(shared)?;
-            let group = inner.index.group(self.id);
-            group.last_snapshot += 1;
-            group.last_snapshot
-        };
-        let mut unfinished = Unfinished { group: self, chunks: Vec::new() };
-        for chunk in 0..chunks {
-            let from = chunk as usize * SNAPSHOT_CHUNK_BYTES;
-            let part = &snapshot[from..snapshot.len().min(from + SNAPSHOT_CHUNK_BYTES)];
-            let durable = {
-                let mut inner = self.writable(shared)?;
-                let put = |out: &mut BytesMut| {
-                    ChunkHeader { chunk, chunks }.encode(out);
-                    out.put_slice(part);
-                };
-                let location = shared.put(&mut inner, Kind::Snapshot, self.id, number, put)?;
-                inner.index.born(location);
-                unfinished.chunks.push(location);
-                let (waiter, durable) = Durable::new();
-                shared.submit(&mut inner, waiter);
-                durable
-            };
-            durable.await?;
-        }
-        let durable = self.change(|inner, id| {
-            let chunks = mem::take(&mut unfinished.chunks);
-            inner.index.set_snapshot(id, SnapshotIndex { number, chunks });
-        })?;
-        shared.garbage.notify_one();
-        durable.await
-    }
-
-    /// The current snapshot.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError::Damaged`] when it cannot be read as written.
-    pub async fn load_snapshot(&self) -> Result<Option<Bytes>, JournalError> {
-        let chunks = self.with(|group| group.snapshot.chunks.len());
-        let mut snapshot = BytesMut::new();
-        for chunk in 0..chunks {
-            let find =
-                |index: &Index| index.groups.get(&self.id)?.snapshot.chunks.get(chunk).copied();
-            let payload = self.read_record(Kind::Snapshot, chunk as u64, find).await?;
-            snapshot.put_slice(payload.get(ChunkHeader::BYTES..).unwrap_or_default());
-        }
-        Ok((chunks > 0).then(|| snapshot.freeze()))
-    }
-
-    /// One entry, whether it is in the log or retained below it.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError::Missing`], or [`JournalError::Damaged`].
-    pub async fn read_entry(&self, index: u64) -> Result<Bytes, JournalError> {
-        let find = |journal: &Index| journal.groups.get(&self.id)?.entry(index);
-        self.read_record(Kind::Entry, index, find).await
-    }
-
-    /// Entries of the log, in order, starting at `range.start`; stops early after about
-    /// `max_bytes`, but never before the first one.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError::Damaged`]. Indices that are not in the log are left out.
-    pub async fn read(
-        &self,
-        range: Range<u64>,
-        max_bytes: u64,
-    ) -> Result<Vec<Entry>, JournalError> {
-        let mut entries = Vec::new();
-        let in_log = self.range();
-        let mut next = range.start.max(in_log.start);
-        let end = range.end.min(in_log.end);
-        let mut bytes = 0;
-        while next < end && bytes < max_bytes {
-            let run = self.run(next, end, max_bytes - bytes);
-            let found = self.read_run(next, &run).await?;
-            if found.is_empty() {
-                // Something moved in the meantime; one at a time finds it.
-                let find = |journal: &Index| journal.groups.get(&self.id)?.log_entry(next);
-                let payload = match self.read_record(Kind::Entry, next, find).await {
-                    Err(JournalError::Missing { .. }) => break,
-                    payload => payload?,
-                };
-                bytes += payload.len() as u64;
-                entries.push(Entry { index: next, payload });
-                next += 1;
-                continue;
-            }
-            next += found.len() as u64;
-            bytes += found.iter().map(|entry| entry.payload.len() as u64).sum::<u64>();
-            entries.extend(found);
-        }
-        Ok(entries)
-    }
-
-    /// Entries from `next` on that stand close together in one segment.
-    fn run(&self, next: u64, end: u64, max_bytes: u64) -> Vec<Location> {
-        let mut run: Vec<Location> = Vec::new();
-        let inner = self.shared().lock();
-        let Some(group) = inner.index.groups.get(&self.id) else { return run };
-        for location in (next..end).map_while(|index| group.log_entry(index)) {
-            if let (Some(first), Some(last)) = (run.first(), run.last()) {
-                let (first, from, to) = (first.place, last.place, location.place);
-                let from_end = from.offset + last.bytes;
-                let near = first.segment == to.segment
-                    && to.offset >= from_end
-                    && to.offset - from_end <= READ_GAP_BYTES
-                    && to.offset + location.bytes - first.offset <= READ_RUN_BYTES
-                    && u64::from(to.offset - first.offset) < max_bytes;
-                if !near {
-                    break;
-                }
-            }
-            run.push(location);
-        }
-        run
-    }
-
-    /// Reads a run with one read; fewer entries than asked for, or none, when something is not
-    /// where it was.
-    async fn read_run(&self, first: u64, run: &[Location]) -> Result<Vec<Entry>, JournalError> {
-        let (Some(head), Some(tail)) = (run.first(), run.last()) else { return Ok(Vec::new()) };
-        let segment = head.place.segment;
-        let file = {
-            let inner = self.shared().lock();
-            let in_memory: Vec<_> =
-                run.iter().map_while(|location| inner.in_memory(*location)).collect();
-            if !in_memory.is_empty() {
-                drop(inner);
-                let salt = self.shared().salt(segment);
-                let records = in_memory.into_iter().zip(run).zip(first..);
-                return Ok(records
-                    .map_while(|((bytes, location), index)| {
-                        let payload = checked(bytes, salt, *location, self.id, index)?;
-                        Some(Entry { index, payload })
-                    })
-                    .collect());
-            }
-            // A run whose last part is in memory only is read as far as the file goes.
-            inner.index.segments.get(&segment).and_then(|segment| segment.file.clone())
-        };
-        let Some(file) = file else { return Ok(Vec::new()) };
-        let offset = head.place.offset;
-        let length = tail.place.offset + tail.bytes - offset;
-        let Ok(bytes) = file.read_at(u64::from(offset), length as usize).await else {
-            return Ok(Vec::new());
-        };
-        let salt = self.shared().salt(segment);
-        let mut entries = Vec::with_capacity(run.len());
-        for (location, index) in run.iter().zip(first..) {
-            let from = (location.place.offset - offset) as usize;
-            let to = from + location.bytes as usize;
-            if to > bytes.len() {
-                break;
-            }
-            match checked(bytes.slice(from..to), salt, *location, self.id, index) {
-                Some(payload) => entries.push(Entry { index, payload }),
-                None => break,
-            }
-        }
-        Ok(entries)
-    }
-
-    /// Reads one record and verifies it. It may be copied forward meanwhile: then it is looked for
-    /// again where it is now.
-    async fn read_record(
-        &self,
-        kind: Kind,
-        index: u64,
-        find: impl Fn(&Index) -> Option<Location>,
-    ) -> Result<Bytes, JournalError> {
-        let shared = self.shared();
-        let mut tried = None;
-        loop {
-            let (location, file) = {
-                let mut inner = shared.lock();
-                let missing = JournalError::Missing { group: self.id, index };
-                let location = find(&inner.index).ok_or(missing.clone())?;
-                let segment = location.place.segment;
-                if tried == Some(location) {
-                    let damage = Damage {
-                        group: Some(self.id),
-                        segment,
-                        offset: u64::from(location.place.offset),
-                        reason: "a record cannot be read back as it was written",
-                    };
-                    if !inner.index.damage.contains(&damage) {
-                        inner.index.damage.push(damage.clone());
-                    }
-                    return Err(JournalError::Damaged(damage));
-                }
-                match inner.in_memory(location) {
-                    Some(bytes) => (location, Err(bytes)),
-                    None => {
-                        let file = inner.index.segments.get(&segment);
-                        let file: File = file.and_then(|s| s.file.clone()).ok_or(missing)?;
-                        (location, Ok(file))
-                    }
-                }
-            };
-            let bytes = match file {
-                Err(bytes) => Some(bytes),
-                Ok(file) => {
-                    let Location { place, bytes } = location;
-                    file.read_at(u64::from(place.offset), bytes as usize).await.ok()
-                }
-            };
-            let salt = shared.salt(location.place.segment);
-            let id = self.id;
-            let payload = bytes.and_then(|bytes| match kind {
-                Kind::Snapshot => checked_any(bytes, salt, location, id).map(|(_, bytes)| bytes),
-                _ => checked(bytes, salt, location, id, index),
-            });
-            match payload {
-                Some(payload) => return Ok(payload),
-                None => tried = Some(location),
-            }
-        }
-    }
-}
-
-/// Parts of a snapshot that may never be finished.
-struct Unfinished<'a> {
-    group: &'a Group,
-    chunks: Vec<Location>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.chunks.is_empty() {
-            let mut inner = self.group.shared().lock();
-            self.chunks.drain(..).for_each(|location| inner.index.died(location));
-        }
-    }
-}
-
-/// The payload, if `bytes` are this group's entry `index`.
-fn checked(bytes: Bytes, salt: Salt, at: Location, group: GroupId, index: u64) -> Option<Bytes> {
-    let (header, payload) = checked_any(bytes, salt, at, group)?;
-    (header.index == index).then_some(payload)
-}
-
-fn checked_any(
-    bytes: Bytes,
-    salt: Salt,
-    at: Location,
-    group: GroupId,
-) -> Option<(RecordHeader, Bytes)> {
-    let header = RecordHeader::decode(&bytes, salt, u64::from(at.place.offset))?;
-    let payload = bytes.slice(RECORD_HEADER_BYTES..);
-    (header.group == group && header.matches(&payload)).then_some((header, payload))
 }

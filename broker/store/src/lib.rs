@@ -10,6 +10,7 @@
 mod compaction;
 mod error;
 pub mod format;
+mod group;
 mod identity;
 mod index;
 mod journal;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use error::{Damage, JournalError};
 pub use format::GroupId;
+pub use group::{Entry, Group};
 pub use identity::Identity;
-pub use journal::{Durable, Entry, Group, Journal, Options, Usage};
+pub use journal::{Durable, Journal, Options, Usage};
 pub use recovery::{Cut, Recovered};
