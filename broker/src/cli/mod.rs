@@ -32,7 +32,7 @@ use crate::config::{ConfigError, NodeConfig};
 ///   paceline consume --destination /queue/test --count 1000
 ///
 /// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=paceline=info or
-/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: warnings and errors.
+/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: what an operator wants to know.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {

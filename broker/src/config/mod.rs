@@ -340,6 +340,7 @@ impl NodeConfig {
             heart_beat_send: stomp.heart_beat_send,
             heart_beat_expect: stomp.heart_beat_expect,
             connect_timeout: stomp.connect_timeout,
+            answer_timeout: self.replication.operation_timeout,
             default_prefetch: stomp.prefetch.min(stomp.max_prefetch),
             max_prefetch: stomp.max_prefetch,
             max_subscriptions: limits.subscriptions,

@@ -17,6 +17,9 @@ pub struct StompConfig {
     pub heart_beat_expect: Duration,
     /// How long a client may take until its CONNECT frame has come.
     pub connect_timeout: Duration,
+    /// How long the cluster may take to answer an operation before the client is told that its
+    /// outcome is unknown.
+    pub answer_timeout: Duration,
     /// Unsettled deliveries of a subscription that asks for no other number.
     pub default_prefetch: u32,
     /// The most a subscription may ask for; a larger number is cut down to it.
@@ -45,6 +48,7 @@ impl Default for StompConfig {
             heart_beat_send: Duration::from_secs(10),
             heart_beat_expect: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             default_prefetch: 100,
             max_prefetch: 10_000,
             max_subscriptions: 10_000,

@@ -40,7 +40,7 @@ use self::{
 use super::Now;
 use crate::{
     Destination, Message,
-    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Settlement},
+    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Refusal, Settlement},
 };
 
 /// At most about so many bytes are handed out for sending at a time.
@@ -69,6 +69,8 @@ pub struct StompSession {
     outstanding: BTreeMap<OpTag, Outstanding>,
     outstanding_bytes: usize,
     next_tag: u64,
+    /// When something last happened, since the session began: when new operations are asked.
+    last_event: Duration,
     /// Frames other than MESSAGE to hand out.
     answers: BytesMut,
     /// Deliveries to hand out.
@@ -101,6 +103,7 @@ struct Outstanding {
     /// For the text of an ERROR; `None` where a refusal is no matter to the client.
     asked_by: Option<Command>,
     bytes: usize,
+    asked_at: Duration,
 }
 
 impl StompSession {
@@ -124,6 +127,7 @@ impl StompSession {
             outstanding: BTreeMap::new(),
             outstanding_bytes: 0,
             next_tag: 0,
+            last_event: Duration::ZERO,
             answers: BytesMut::new(),
             deliveries: VecDeque::new(),
             auto_settled: Vec::new(),
@@ -195,6 +199,11 @@ impl StompSession {
         match self.phase {
             Phase::Connecting if now.elapsed >= self.config.connect_timeout => {
                 self.fail("no CONNECT frame came in time", None, None);
+            }
+            Phase::Open | Phase::Ending { .. }
+                if self.answer_due().is_some_and(|at| now.elapsed >= at) =>
+            {
+                self.fail_unanswered();
             }
             Phase::Open | Phase::Ending { .. } => {
                 // A dead peer reads no ERROR frame.
@@ -272,9 +281,12 @@ impl StompSession {
         match self.phase {
             Phase::Connecting => Some(self.config.connect_timeout),
             Phase::Open => {
-                [self.heart_beat.send_at(), self.heart_beat.dead_at()].into_iter().flatten().min()
+                let heart_beats = [self.heart_beat.send_at(), self.heart_beat.dead_at()];
+                heart_beats.into_iter().chain([self.answer_due()]).flatten().min()
             }
-            Phase::Ending { .. } => self.heart_beat.send_at(),
+            Phase::Ending { .. } => {
+                [self.heart_beat.send_at(), self.answer_due()].into_iter().flatten().min()
+            }
             Phase::Closed => None,
         }
     }
@@ -311,6 +323,7 @@ impl StompSession {
     /// Takes frames off the input as long as there is room for what they cause, and ends the
     /// session where it is to end.
     fn process(&mut self, now: Now) {
+        self.last_event = now.elapsed;
         let config = self.config.clone();
         while matches!(self.phase, Phase::Connecting | Phase::Open) && self.has_room(&config) {
             match self.decoder.decode(&mut self.input) {
@@ -637,8 +650,26 @@ impl StompSession {
         self.outstanding_bytes += bytes;
         // A copy, so as not to keep the receive buffer.
         let receipt = receipt.map(|receipt| Text::from(receipt.as_str()));
-        self.outstanding.insert(tag, Outstanding { receipt, asked_by, bytes });
+        let asked_at = self.last_event;
+        self.outstanding.insert(tag, Outstanding { receipt, asked_by, bytes, asked_at });
         tag
+    }
+
+    /// When the oldest operation has waited for its outcome too long.
+    fn answer_due(&self) -> Option<Duration> {
+        let (_, oldest) = self.outstanding.first_key_value()?;
+        Some(oldest.asked_at + self.config.answer_timeout)
+    }
+
+    /// Tells the client that nobody knows what became of its oldest operation.
+    fn fail_unanswered(&mut self) {
+        let Some((_, oldest)) = self.outstanding.first_key_value() else { return };
+        let asked_by = oldest.asked_by.map_or("an acknowledgement", |command| command.as_str());
+        let within = self.config.answer_timeout;
+        let why = format!("the cluster has not answered within {within:?}");
+        let text = format!("{asked_by}: {}", Refusal::Unknown(why));
+        let receipt = oldest.receipt.clone();
+        self.fail(&text, receipt.as_ref(), None);
     }
 
     fn answer_receipt(&mut self, receipt: Option<Text>) {

@@ -289,6 +289,29 @@ fn after_eof_the_rest_is_carried_out_before_the_session_closes() {
 }
 
 #[test]
+fn an_operation_that_nobody_answers_ends_the_session_and_says_so() {
+    let mut world = World::with_config(StompConfig {
+        answer_timeout: Duration::from_secs(3),
+        heart_beat_send: Duration::ZERO,
+        heart_beat_expect: Duration::ZERO,
+        ..config()
+    });
+    let producer = world.connect("1.2");
+    world.hold_outcomes = true;
+    world.now.elapsed = Duration::from_secs(1);
+    world.send(producer, "SEND\ndestination:/queue/a\nreceipt:r\n\n\0");
+    assert_eq!(world.session(producer).poll_timeout(), Some(Duration::from_secs(4)));
+    world.now.elapsed = Duration::from_secs(4);
+    let now = world.now;
+    world.session(producer).handle_timeout(now);
+    let error = world.error(producer);
+    assert!(error.contains("SEND: outcome unknown"), "{error}");
+    // What the cluster answers later is nobody's any more.
+    world.answer(producer, 0, Ok(()));
+    assert_eq!(world.frames(producer), []);
+}
+
+#[test]
 fn unsubscribing_drops_what_was_not_sent() {
     let mut world = World::new();
     let (producer, consumer) = (world.connect("1.2"), world.connect("1.2"));
