@@ -158,7 +158,11 @@ impl Shard {
     /// If the replica has failed.
     pub async fn found(&self, row: &[u64]) -> Result<(), openraft::error::Fatal<u64>> {
         if self.inner.raft.is_initialized().await? {
-            return Ok(());
+            // Alone there is nobody to wait for.
+            return match row {
+                [_] => self.inner.raft.trigger().elect().await,
+                _ => Ok(()),
+            };
         }
         let members = row.iter().map(|node| (*node, EmptyNode {}));
         let members: std::collections::BTreeMap<u64, EmptyNode> = members.collect();

@@ -195,8 +195,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         durable.await.map_err(write())
     }
 
+    /// The vote is read as one that is not committed: openraft takes up a leadership at once whose
+    /// committed vote it finds, in the same term. A term would then have entries that the leader's
+    /// task of this life knows nothing of. So a restarted leader has to be elected again.
     async fn read_vote(&mut self) -> Result<Option<Vote<u64>>, StorageError<u64>> {
-        decode(&self.reader.group.vote()).map_err(failed(ErrorSubject::Vote, ErrorVerb::Read))
+        let vote: Option<Vote<u64>> = decode(&self.reader.group.vote())
+            .map_err(failed(ErrorSubject::Vote, ErrorVerb::Read))?;
+        Ok(vote.map(|vote| Vote { committed: false, ..vote }))
     }
 
     async fn save_committed(

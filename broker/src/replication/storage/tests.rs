@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use openraft::{
-    CommittedLeaderId, EntryPayload, LogId, RaftLogReader, RaftSnapshotBuilder, StorageError,
+    CommittedLeaderId, EntryPayload, LogId, RaftLogReader, RaftSnapshotBuilder, StorageError, Vote,
     entry::RaftEntry,
     storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
     testing::{StoreBuilder, Suite},
@@ -133,6 +133,17 @@ where
     let dir = TempDir::new().unwrap();
     let path = dir.path().to_owned();
     paceline_runtime::block_on(test(path));
+}
+
+/// A node that led, was killed under load and came back took up its leadership in the same term,
+/// and its leader task met entries of that term which it had never proposed.
+#[test]
+fn a_leadership_does_not_survive_a_restart() {
+    run(|dir| async move {
+        let mut replica = Replica::open(&dir).await;
+        replica.log.save_vote(&Vote::new_committed(7, 1)).await.unwrap();
+        assert_eq!(replica.log.read_vote().await.unwrap(), Some(Vote::new(7, 1)));
+    });
 }
 
 #[test]
