@@ -11,6 +11,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 pub use std::time::Duration;
 
+/// How long machines have been up when the world begins. Programs subtract from the present time
+/// and rely on there being one, as there is on a machine that has just started them.
+const UPTIME: Duration = Duration::from_secs(24 * 3600);
+
 /// A point of virtual time. The clock never stands still between two awaits and never goes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(Duration);
@@ -18,7 +22,7 @@ pub struct Instant(Duration);
 impl Instant {
     /// The present time.
     pub fn now() -> Instant {
-        Instant(context::now())
+        Instant(UPTIME + context::now())
     }
 
     /// How long ago this was.
@@ -46,13 +50,14 @@ impl Instant {
         self.0.checked_add(duration).map(Instant)
     }
 
-    /// This much earlier, unless that was before the world began.
+    /// This much earlier, unless that was before the machines were started.
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
         self.0.checked_sub(duration).map(Instant)
     }
 
     fn nanos(&self) -> Nanos {
-        Nanos::try_from(self.0.as_nanos()).unwrap_or(Nanos::MAX)
+        let since_start = self.0.saturating_sub(UPTIME);
+        Nanos::try_from(since_start.as_nanos()).unwrap_or(Nanos::MAX)
     }
 }
 
