@@ -47,6 +47,8 @@ pub struct Leading {
 pub struct Ended {
     /// The term in which it was proposed.
     pub term: u64,
+    /// Which of its proposer's proposals it is.
+    pub proposal: u64,
     /// One for each of its commands.
     pub outcomes: Vec<Outcome>,
 }
@@ -87,7 +89,11 @@ impl Machine {
             commands = batch.commands.len()
         );
         if let Some(leading) = &mut inner.leading {
-            leading.outcomes.push(Ended { term: at.leader_id.term, outcomes: applied.outcomes });
+            leading.outcomes.push(Ended {
+                term: at.leader_id.term,
+                proposal: batch.proposal,
+                outcomes: applied.outcomes,
+            });
             self.changed.notify_one();
         }
         applied.freed

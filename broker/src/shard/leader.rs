@@ -12,18 +12,19 @@ use std::{
     time::Duration,
 };
 
-use openraft::{RaftMetrics, ServerState, Vote};
+use openraft::{LogId, RaftMetrics, ServerState, Vote};
 use paceline_core::{
     UnixMillis,
-    dispatch::{ConsumerKey, Dispatcher, MessageKey},
+    dispatch::{ConsumerKey, Delivery, Dispatcher, MessageKey},
     operation::Settlement,
-    shard::{Command, MessageRef, Origin, Outcome, SessionId, TransactionId},
+    shard::{Command, Content, MessageRef, Origin, Outcome, SessionId, TransactionId},
 };
 use paceline_runtime::{
-    cpu, task,
+    cpu, random, task,
     time::{self, Instant},
     trace,
 };
+use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -90,6 +91,8 @@ pub(super) struct LeaderTask {
     raft: Raft,
     metrics: watch::Receiver<openraft::metrics::RaftServerMetrics<u64, openraft::EmptyNode>>,
     machine: Arc<Machine>,
+    /// The last entry that the process before has left in the log.
+    inherited: Option<LogId<u64>>,
     lease: Arc<Lease>,
     settings: Settings,
     read: ReadMessage,
@@ -103,6 +106,9 @@ pub(super) struct LeaderTask {
     led_since: Instant,
     hand_over: Option<HandOver>,
     resolving: BTreeSet<TransactionId>,
+    /// Names the next proposal. It begins at random, so that those of the process before, which
+    /// may have led in the same term, have other names.
+    next_proposal: u64,
     cost: Duration,
 }
 
@@ -125,6 +131,7 @@ impl LeaderTask {
         place: Place,
         raft: Raft,
         machine: Arc<Machine>,
+        inherited: Option<LogId<u64>>,
         lease: Arc<Lease>,
         settings: Settings,
         read: ReadMessage,
@@ -132,11 +139,13 @@ impl LeaderTask {
         inbox: mpsc::UnboundedReceiver<Input>,
     ) -> Self {
         let now = Instant::now();
+        let slot = place.slot;
         Self {
             place,
             metrics: raft.server_metrics(),
             raft,
             machine,
+            inherited,
             lease,
             settings,
             read,
@@ -149,6 +158,7 @@ impl LeaderTask {
             led_since: now,
             hand_over: None,
             resolving: BTreeSet::new(),
+            next_proposal: random::stream(&format!("proposals of shard {slot}")).random(),
             cost: Duration::ZERO,
         }
     }
@@ -239,8 +249,7 @@ impl LeaderTask {
         let valid = self.lease.is_valid(vote);
         if self.term.is_none() {
             let term = vote.leader_id().term;
-            let applied = self.machine.last_applied();
-            if applied.is_some_and(|applied| applied.leader_id.term == term) {
+            if self.has_applied_all_before(term) {
                 if valid {
                     self.begin_term(vote);
                 } else {
@@ -265,6 +274,15 @@ impl LeaderTask {
                 let _ = client.reply.send(FromLeader::Serving { term: number });
             }
         }
+    }
+
+    /// Whether everything has been applied that may have been handed out before this node leads
+    /// now: all of earlier terms, which the first entry of this one shows, and, where this node
+    /// led in this term already before it was started again, all that it had proposed then.
+    fn has_applied_all_before(&self, term: u64) -> bool {
+        let Some(applied) = self.machine.last_applied() else { return false };
+        let own = self.inherited.filter(|last| last.leader_id.term == term);
+        applied.leader_id.term == term && own.is_none_or(|last| applied.index >= last.index)
     }
 
     fn begin_term(&mut self, vote: Vote<u64>) {
@@ -430,11 +448,13 @@ impl LeaderTask {
         for ended in self.machine.take_outcomes() {
             self.cost += costs::APPLY * ended.outcomes.len() as u32;
             // Entries of earlier terms were applied before this one began; those of a later one
-            // are not this node's.
-            if ended.term != term.number() {
+            // are not this node's. In this term itself the node may have proposed others, before
+            // it was started again or stopped serving for a while: their clients ask again.
+            let awaited = term.proposed.front().map(|(proposal, _)| *proposal);
+            if ended.term != term.number() || awaited != Some(ended.proposal) {
                 continue;
             }
-            let targets = term.proposed.pop_front().expect("who leads proposes all entries");
+            let (_, targets) = term.proposed.pop_front().expect("it has a front");
             assert_eq!(targets.len(), ended.outcomes.len(), "another batch was applied");
             for (target, outcome) in targets.into_iter().zip(ended.outcomes) {
                 match target {
@@ -495,10 +515,16 @@ impl LeaderTask {
         }
         while !term.gathered.is_empty() && term.proposed.len() < PROPOSALS_IN_FLIGHT {
             let settings = &self.settings;
-            let (batch, targets) =
-                term.gathered.take(settings.batch_commands, settings.batch_bytes, wall_clock());
+            let proposal = self.next_proposal;
+            self.next_proposal = proposal.wrapping_add(1);
+            let (batch, targets) = term.gathered.take(
+                settings.batch_commands,
+                settings.batch_bytes,
+                wall_clock(),
+                proposal,
+            );
             self.cost += costs::APPEND;
-            term.proposed.push_back(targets);
+            term.proposed.push_back((proposal, targets));
             self.raft.client_write_ff(Arc::new(batch)).await.map_err(|error| {
                 tracing::error!(slot = self.place.slot, %error, "the replica has failed");
             })?;
@@ -538,6 +564,7 @@ impl LeaderTask {
                     term = number,
                     consumer = delivery.consumer.to_string().as_str(),
                     message = delivery.key.to_string().as_str(),
+                    id = id_at_hand(&delivery),
                     redelivered = delivery.redelivered,
                     in_flight = delivery.in_flight,
                     credit = delivery.credit
@@ -649,6 +676,14 @@ impl LeaderTask {
                 router.command(doubt.coordinator, forget).await;
             });
         }
+    }
+}
+
+/// The message's own id, or nothing where it would have to be read from the disk.
+fn id_at_hand(delivery: &Delivery) -> &str {
+    match &delivery.content {
+        Content::Here(message) => &message.id,
+        Content::Evicted(_) => "",
     }
 }
 

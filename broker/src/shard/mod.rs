@@ -131,14 +131,16 @@ impl Shard {
         let Parts { node, slot, machine, settings, .. } = parts;
         let lease = parts.network.lease.clone();
         let peers = parts.network.peers.clone();
-        let raft =
-            Raft::new(node, parts.raft, parts.network, parts.log, parts.state_machine).await?;
+        let mut log = parts.log;
+        let inherited = log.get_log_state().await?.last_log_id;
+        let raft = Raft::new(node, parts.raft, parts.network, log, parts.state_machine).await?;
         let (inbox, receiver) = mpsc::unbounded_channel();
         let row = parts.cluster.row(slot).to_vec();
         let leader = leader::LeaderTask::new(
             leader::Place { slot, node, row, peers },
             raft.clone(),
             machine.clone(),
+            inherited,
             lease.clone(),
             settings,
             parts.read,

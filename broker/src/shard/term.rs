@@ -55,6 +55,7 @@ impl Gathered {
         max_commands: usize,
         max_bytes: usize,
         now: paceline_core::UnixMillis,
+        proposal: u64,
     ) -> (Batch, Vec<Target>) {
         let mut bytes = 0;
         let fitting = self.commands.iter().take(max_commands).take_while(|(_, command)| {
@@ -64,7 +65,7 @@ impl Gathered {
         });
         let count = fitting.count();
         let commands = self.commands.drain(..count).collect();
-        (Batch { now, commands }, self.targets.drain(..count).collect())
+        (Batch { now, proposal, commands }, self.targets.drain(..count).collect())
     }
 }
 
@@ -164,8 +165,9 @@ pub(super) struct Term {
     pub(super) vote: Vote<u64>,
     /// Commands that wait for their batch.
     pub(super) gathered: Gathered,
-    /// The targets of the batches that were proposed and are not applied, in order.
-    pub(super) proposed: VecDeque<Vec<Target>>,
+    /// The batches that were proposed and are not applied, in order: which proposal, and the
+    /// targets.
+    pub(super) proposed: VecDeque<(u64, Vec<Target>)>,
     /// The channel of each consumer.
     pub(super) consumers: BTreeMap<ConsumerKey, u64>,
     /// Deliveries that wait for bodies.

@@ -79,7 +79,7 @@ fn log_id(index: u64) -> LogId<u64> {
 }
 
 fn entry(index: u64, command: Command) -> Entry {
-    let batch = Batch { now: UnixMillis(index), commands: vec![(None, command)] };
+    let batch = Batch { now: UnixMillis(index), proposal: 0, commands: vec![(None, command)] };
     Entry { log_id: log_id(index), payload: EntryPayload::Normal(Arc::new(batch)) }
 }
 
