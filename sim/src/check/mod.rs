@@ -153,7 +153,7 @@ impl Checks {
             steps: vec![
                 Box::new(one_leader::OneLeader::default()),
                 Box::new(in_flight::InFlight::default()),
-                Box::new(credit::Credit),
+                Box::new(credit::Credit::default()),
             ],
             settled: settled::Settled::default(),
             replies: vec![

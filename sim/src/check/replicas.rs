@@ -14,6 +14,10 @@ pub struct Replica {
     pub shard: u64,
     /// The last log entry it has applied.
     pub applied: u64,
+    /// The last log entry it has.
+    pub last: u64,
+    /// Whether it has stopped for good.
+    pub failed: bool,
     /// The hash of all its state, in hexadecimal; empty if it was not asked for.
     pub digest: String,
     /// Messages in each of its queues.
@@ -61,7 +65,7 @@ mod tests {
             shard: 3,
             applied,
             digest: digest.into(),
-            depths: Vec::new(),
+            ..Replica::default()
         };
         let judge = |replicas| {
             ReplicasAgree.judge(&Told::new().history, &End { replicas, ..End::default() })

@@ -1,8 +1,8 @@
 //! What a consumer has settled, and was told so, is never handed out again; and what is handed out
 //! again is marked.
 //!
-//! The check joins the two sides of the run: the broker's name of a message, learnt from the first
-//! delivery a client sees, leads from the client's receipt to the leader's dispatch. The dispatch
+//! The check joins the two sides of the run: the message's id, which clients see in its headers and
+//! the leader tells when it hands it out, leads from the client's receipt to the leader's dispatch. The dispatch
 //! is what counts: a delivery that was under way before the receipt may arrive after it, when the
 //! ingress node stood still, say, and no broker can help that.
 
@@ -46,7 +46,7 @@ impl Settled {
     /// Takes in one step; an error says why it must never happen.
     pub fn step(&mut self, step: &Step, names: &Steps) -> Result<(), String> {
         match step.what {
-            What::Dispatch { shard, term, consumer, message, redelivered, .. } => {
+            What::Dispatch { shard, term, consumer, message, id, redelivered, .. } => {
                 let before = self.dispatched.entry((shard, message)).or_default();
                 *before += 1;
                 let again = *before > 1;
@@ -57,7 +57,7 @@ impl Settled {
                         names.text(consumer)
                     )
                 };
-                if self.gone.contains(&message) {
+                if id.is_some_and(|id| self.gone.contains(&id)) {
                     return Err(told("after its consumer had the receipt for its ACK"));
                 }
                 if self.settled.contains(&(shard, message)) {
@@ -66,6 +66,16 @@ impl Settled {
                 if again && !redelivered {
                     return Err(told("for a second time without being marked as redelivered"));
                 }
+            }
+            What::ServeBegin { shard, term } => {
+                // What is not stored is numbered by term, and the numbers begin anew if a node
+                // takes its term up again after a restart.
+                let volatile = format!("v{term}.");
+                let begins_anew = |(other, message): &(u64, NameId)| {
+                    *other == shard && names.text(*message).starts_with(&volatile)
+                };
+                self.dispatched.retain(|key, _| !begins_anew(key));
+                self.settled.retain(|key| !begins_anew(key));
             }
             What::Settle { shard, message, .. } => {
                 self.settled.insert((shard, message));
@@ -81,13 +91,19 @@ mod tests {
     use super::{super::testing::*, *};
 
     fn redispatch(term: u64, message: NameId) -> Step {
-        let What::Dispatch { shard, consumer, in_flight, credit, .. } =
-            dispatch(1, term, 1, message.0)
-        else {
-            unreachable!()
-        };
-        let redelivered = true;
-        by(0, What::Dispatch { shard, term, consumer, message, redelivered, in_flight, credit })
+        by(
+            0,
+            What::Dispatch {
+                shard: 1,
+                term,
+                consumer: NameId(1),
+                message,
+                id: Some(message),
+                redelivered: true,
+                in_flight: 1,
+                credit: 1,
+            },
+        )
     }
 
     #[test]

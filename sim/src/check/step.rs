@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use paceline_runtime::trace::Event;
+use paceline_runtime::trace::{Event, Value};
 
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;
@@ -39,6 +39,8 @@ pub enum What {
         term: u64,
         consumer: NameId,
         message: NameId,
+        /// The message's own id, which clients see, if the leader has it at hand.
+        id: Option<NameId>,
         redelivered: bool,
         in_flight: u64,
         credit: u64,
@@ -100,6 +102,10 @@ impl Steps {
                 term: number("term")?,
                 consumer: self.field(event, "consumer")?,
                 message: self.field(event, "message")?,
+                id: match event.field("id") {
+                    Some(Value::Str(id)) if !id.is_empty() => Some(self.name(id)),
+                    _ => None,
+                },
                 redelivered: event
                     .field("redelivered")
                     .and_then(|value| value.as_bool())

@@ -28,6 +28,7 @@ pub fn dispatch(shard: u64, term: u64, consumer: u32, message: u32) -> What {
         term,
         consumer: NameId(consumer),
         message: NameId(message),
+        id: None,
         redelivered: false,
         in_flight: 1,
         credit: 1,

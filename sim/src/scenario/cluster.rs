@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use paceline::config::{ClusterConfig, Member, NodeConfig};
+use paceline::{
+    cluster::Cluster,
+    config::{ClusterConfig, Member, NodeConfig},
+};
 use paceline_core::slotting;
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
@@ -39,6 +42,11 @@ impl Scenario {
             salt: self.cluster.salt.clone(),
             ..ClusterConfig::new("simulated", members.collect())
         }
+    }
+
+    /// The cluster as the broker sees it.
+    pub fn cluster(&self) -> Cluster {
+        Cluster::new(&self.cluster_config()).expect("validated: the placement can be made")
     }
 
     /// What the node of that name reads at its start.

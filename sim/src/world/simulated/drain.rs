@@ -1,14 +1,14 @@
 //! After the faults: everything must be delivered and settled, and all replicas must agree, within
 //! the scenario's bound.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use paceline_runtime::time;
 
 use super::Run;
 use crate::{
     check::{Replica, Severity},
-    workload::{Phase, Shared, operation::MessageId},
+    workload::{Phase, Shared},
 };
 
 /// How often it is looked whether all is drained.
@@ -23,63 +23,84 @@ impl Run<'_> {
         let began = time::Instant::now();
         let bound = self.scenario.expect.drained_within.0;
         self.phase.send_replace(Phase::Drain);
-        let mut owed: Option<Vec<MessageId>> = None;
         let mut next_sample = began + Duration::from_secs(1);
-        let drained = loop {
-            let why_not = self.why_not_drained(shared, &mut owed);
+        loop {
+            let missing = match Self::clients_wait_for(shared) {
+                Some(reason) => reason,
+                None => match self.agreement(false).await {
+                    Ok(_) => break,
+                    Err(reason) => reason,
+                },
+            };
             let now = time::Instant::now();
-            match why_not {
-                None => break Some(now - began),
-                Some(reason) if now - began > bound => {
-                    let detail = format!("{}s after the faults {reason}", bound.as_secs_f64());
-                    self.fail("drain", Severity::Liveness, detail);
-                    break None;
-                }
-                Some(_) if self.is_unsafe() => break None,
-                Some(_) => {}
+            if self.is_unsafe() {
+                return (None, Vec::new());
+            }
+            if now - began > bound {
+                let detail = format!("{}s after the faults {missing}", bound.as_secs_f64());
+                self.fail("drain", Severity::Liveness, detail);
+                return (None, Vec::new());
             }
             if now >= next_sample {
                 self.sample();
                 next_sample += Duration::from_secs(1);
             }
             time::sleep(LOOK_EVERY).await;
-        };
-        if drained.is_some() {
-            time::sleep(GRACE).await;
         }
-        (drained, Vec::new())
+        let took = time::Instant::now() - began;
+        time::sleep(GRACE).await;
+        // Replicas may be caught in the middle of an entry; then they are asked again.
+        for _ in 0..10 {
+            if let Ok(replicas) = self.agreement(true).await {
+                return (Some(took), replicas);
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+        self.fail("drain", Severity::Liveness, "what was drained did not stay so".into());
+        (None, Vec::new())
     }
 
-    /// What is not done yet, if anything. `owed` remembers which messages are waited for, once all
-    /// producers have their answers.
-    fn why_not_drained(
-        &self,
-        shared: &Shared,
-        owed: &mut Option<Vec<MessageId>>,
-    ) -> Option<String> {
+    /// What clients still wait for, if anything. Consumers are not asked: what their queues hold
+    /// says what is left for them.
+    fn clients_wait_for(shared: &Shared) -> Option<String> {
         let producers = shared.population.producers.len();
         let finished = *shared.finished.borrow();
-        if finished < producers {
-            return Some(format!("{} producers still wait for answers", producers - finished));
+        (finished < producers)
+            .then(|| format!("{} producers still wait for answers", producers - finished))
+    }
+
+    /// Whether all queues are empty and all replicas of every shard have applied the same; what
+    /// they say, or what is not so.
+    async fn agreement(&self, verify: bool) -> Result<Vec<Replica>, String> {
+        let replicas = self.statuses(verify).await?;
+        let mut shards: BTreeMap<u64, Vec<&Replica>> = BTreeMap::new();
+        for replica in &replicas {
+            shards.entry(replica.shard).or_default().push(replica);
         }
-        let recorder = self.recorder.lock();
-        let history = &recorder.history;
-        let owed = owed.get_or_insert_with(|| {
-            history
-                .all_publishes()
-                .filter(|(_, publish)| {
-                    let destination = history.destination(publish.destination);
-                    publish.is_acknowledged()
-                        && publish.persistent
-                        && publish.expires.is_none()
-                        && !destination.topic
-                        && !destination.auto_ack
-                })
-                .map(|(id, _)| id)
-                .collect()
-        });
-        owed.retain(|id| !history.deliveries_of(*id).any(|it| it.accepted.is_some()));
-        let first = owed.first()?;
-        Some(format!("{} acknowledged messages are not settled, {first} for one", owed.len()))
+        let copies = self.scenario.cluster.replicas() as usize;
+        for slot in 0..u64::from(self.scenario.cluster.slots) {
+            let shard = shards.get(&slot).map_or(&[][..], Vec::as_slice);
+            if shard.len() != copies {
+                let held = shard.len();
+                return Err(format!("shard {slot} is held by {held} nodes in place of {copies}"));
+            }
+            if let Some(failed) = shard.iter().find(|it| it.failed) {
+                return Err(format!("the replica of shard {slot} on n{} is dead", failed.node + 1));
+            }
+            let applied: Vec<u64> = shard.iter().map(|it| it.applied).collect();
+            if applied.iter().any(|it| *it != applied[0])
+                || shard.iter().any(|it| it.last != it.applied)
+            {
+                return Err(format!("the replicas of shard {slot} have applied {applied:?}"));
+            }
+            let depths = shard.iter().flat_map(|it| it.depths.iter().map(move |depth| (it, depth)));
+            if let Some((replica, (queue, depth))) = depths.into_iter().next() {
+                return Err(format!(
+                    "{depth} messages are left in {queue} on n{}",
+                    replica.node + 1
+                ));
+            }
+        }
+        Ok(replicas)
     }
 }

@@ -7,6 +7,7 @@
 
 mod drain;
 mod faults;
+mod status;
 mod supervisor;
 
 use std::{sync::Arc, time::Duration};
