@@ -13,7 +13,7 @@ pub struct CompareArgs {
     /// A file with a [compare] block, such as scenarios/hashing/all.toml
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Where result.json, CSV files and report.html go [default: out/compare-<name>]
+    /// Where result.json, CSV files and report.html go [default: out/compare-NAME]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Write no report

@@ -1,9 +1,9 @@
 //! Comparing placements: strategies × hash functions × salts × node counts × populations ×
 //! changes, without a cluster.
 //!
-//! [`format`] reads the `[compare]` block, `population` makes names and their popularity, `entry`
+//! [`mod@format`] reads the `[compare]` block, `population` makes names and their popularity, `entry`
 //! places them, and `balance`, `movement`, `course` and `cost` each fill one list of the
-//! [`CompareResult`], always with what theory expects beside what was measured. [`run`] puts it all
+//! [`CompareResult`](paceline_reports::compare::CompareResult), always with what theory expects beside what was measured. [`run`] puts it all
 //! together and writes the report.
 
 mod balance;

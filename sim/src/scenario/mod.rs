@@ -1,7 +1,7 @@
 //! Scenarios: the file that says what runs, on what, doing what, hurt how, and what must hold.
 //!
 //! [`Scenario::load`] is strict: what the file says is either carried out or refused with its
-//! place and the reason; nothing is skipped in silence. [`expand`] turns what is left to chance
+//! place and the reason; nothing is skipped in silence. [`mod@expand`] turns what is left to chance
 //! into plain statements, so that the expansion of a scenario with a seed is a scenario itself.
 
 mod cluster;
