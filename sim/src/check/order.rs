@@ -3,8 +3,10 @@
 //!
 //! Two messages are ordered only if the producer ordered them: sent over one connection, or the
 //! earlier acknowledged before the later was sent. A publish whose fate was unknown when the
-//! producer went on may be stored at any time. Persistent and other messages take different ways
-//! and are ordered each among themselves; redeliveries come when they come.
+//! producer went on may be stored at any time, and the messages of a transaction are stored when it
+//! commits, which takes several rounds where they belong to several shards; among themselves they
+//! are ordered. Persistent and other messages take different ways and are ordered each among
+//! themselves; redeliveries come when they come.
 
 use std::collections::HashMap;
 
@@ -57,7 +59,9 @@ impl ReplyCheck for Order {
 fn is_ordered(earlier: &Publish, later: &Publish) -> bool {
     let acknowledged_before =
         earlier.is_acknowledged() && earlier.reply.is_some_and(|(at, _)| at <= later.sent);
-    earlier.connection == later.connection || acknowledged_before
+    let one_after_the_other =
+        earlier.connection == later.connection && earlier.transaction == later.transaction;
+    one_after_the_other || acknowledged_before
 }
 
 #[cfg(test)]
@@ -90,6 +94,16 @@ mod tests {
             assert!(shown(&mut told, &mut check, second, false));
             assert_eq!(shown(&mut told, &mut check, first, false), right);
         }
+    }
+
+    #[test]
+    fn a_transaction_is_ordered_in_itself() {
+        let (mut told, mut check) = (Told::new(), Order::default());
+        let plain = told.send(QUEUE);
+        let [first, second] = told.transaction(Reply::Ok);
+        assert!(shown(&mut told, &mut check, second, false));
+        assert!(shown(&mut told, &mut check, plain, false), "it was not waited for");
+        assert!(!shown(&mut told, &mut check, first, false));
     }
 
     #[test]
