@@ -47,7 +47,7 @@ pub(super) struct RunArgs {
     /// Everything random comes from it [default: the scenario's own]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Where result.json and report.html go [default: out/<scenario>-<seed>]
+    /// Where result.json and report.html go [default: out/SCENARIO-SEED]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Write no report
