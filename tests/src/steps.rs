@@ -53,7 +53,11 @@ pub struct Context {
 }
 
 /// The crates whose tests also run on the simulated build.
-const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline", "paceline-sim"];
+const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline-sim"];
+
+/// The broker's tests that start a simulated world of their own; its others use loopback and
+/// temporary folders, and run natively.
+const SIMULATED_BROKER: &str = "replication::storage";
 
 /// The scenarios whose runs are compared by the determinism step.
 const DETERMINISM: &[&str] = &["scenarios/smoke.toml", "scenarios/faults/partition.toml"];
@@ -133,7 +137,10 @@ fn simulated(context: &Context) -> Outcome {
     for package in SIMULATED {
         args.extend(["--package", package]);
     }
-    outcome(run(&mut context.cargo(&args)))
+    let broker = ["test", "--config", ".cargo/sim.toml", "--package", "paceline", "--lib"];
+    let result = run(&mut context.cargo(&args))
+        .and_then(|()| run(context.cargo(&broker).arg(SIMULATED_BROKER)));
+    outcome(result)
 }
 
 fn determinism(context: &Context) -> Outcome {
