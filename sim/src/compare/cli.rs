@@ -56,14 +56,12 @@ pub fn compare(args: &CompareArgs) -> Result<(), String> {
     let bar = ProgressBar::no_length();
     let style = "{bar:30} {pos}/{len}, {eta} left: {msg}";
     bar.set_style(ProgressStyle::with_template(style).expect("the template is right"));
-    let result = run(&comparison, identity, &Bar(bar.clone()))?;
+    let default = || PathBuf::from("out").join(format!("compare-{}", comparison.name));
+    let directory = args.report.clone().unwrap_or_else(default);
+    let result = run(&comparison, identity, &directory, &Bar(bar.clone()))?;
     bar.finish_and_clear();
     println!("\n{}\n", summary::table(&result));
     if !args.no_report {
-        let directory = args
-            .report
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("out").join(format!("compare-{}", comparison.name)));
         let page = write_compare(&directory, &result).map_err(|error| error.to_string())?;
         println!("report:      {}", page.display());
     }

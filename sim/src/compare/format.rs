@@ -5,11 +5,17 @@
 
 use std::{collections::BTreeSet, fmt, marker::PhantomData};
 
-use paceline_placement::{HashFunction, SlotCount};
+use paceline_placement::{HashFunction, SlotCount, StrategyKind};
 use serde::{Deserialize, Deserializer, de};
 
 use super::entry::Entry;
-use crate::scenario::{Problem, ScenarioError, Step, locate, position};
+use crate::scenario::{
+    Problem, Scenario, ScenarioError, Step,
+    fault::Fault,
+    format::{Cluster, Disk, Network, Workload},
+    locate, position,
+    units::TimeSpan,
+};
 
 /// The most destinations of one population.
 pub const MAX_DESTINATIONS: usize = 10_000_000;
@@ -31,6 +37,21 @@ pub struct Comparison {
     pub seed: u64,
     /// What is compared.
     pub compare: Compare,
+    /// With `simulate = true`: how long the simulated workload runs. This and what follows is as in
+    /// a scenario; the strategy of the cluster is each of those compared in turn.
+    pub duration: Option<TimeSpan>,
+    /// The simulated brokers.
+    pub cluster: Option<Cluster>,
+    /// What lies between them.
+    pub network: Option<Network>,
+    /// What they store on.
+    pub disk: Option<Disk>,
+    /// What clients do.
+    #[serde(default, rename = "workload")]
+    pub workloads: Vec<Workload>,
+    /// What goes wrong, and when.
+    #[serde(default, rename = "fault")]
+    pub faults: Vec<Fault>,
 }
 
 /// The `[compare]` block.
@@ -69,6 +90,9 @@ pub struct Compare {
     /// Whether look-ups are timed; default yes.
     #[serde(default = "yes")]
     pub timing: bool,
+    /// Whether the same strategies run in the simulated cluster too; default no.
+    #[serde(default)]
+    pub simulate: bool,
     /// A combination whose placement would take longer is refused, in seconds; default 30.
     #[serde(default = "default_limit")]
     pub cell_limit_s: f64,
@@ -415,6 +439,7 @@ impl Comparison {
             return refuse("cell_limit_s", "a number of seconds above 0".into());
         }
         self.validate_populations()?;
+        self.validate_simulation()?;
         for (index, change) in c.changes.iter().enumerate() {
             let path = || [at("change"), vec![Step::Index(index)]].concat();
             change.validate(c, least).map_err(|reason| Problem { path: path(), reason })?;
@@ -477,6 +502,51 @@ impl Comparison {
             }
             _ => Ok(()),
         }
+    }
+
+    fn validate_simulation(&self) -> Result<(), Problem> {
+        let simulate = ["compare", "simulate"];
+        if !self.compare.simulate {
+            let given = [
+                ("duration", self.duration.is_some()),
+                ("cluster", self.cluster.is_some()),
+                ("network", self.network.is_some()),
+                ("disk", self.disk.is_some()),
+                ("workload", !self.workloads.is_empty()),
+                ("fault", !self.faults.is_empty()),
+            ];
+            return match given.iter().find(|(_, given)| *given) {
+                Some((key, _)) => Err(problem([key], "only with `simulate = true` in [compare]")),
+                None => Ok(()),
+            };
+        }
+        let Some(scenario) = self.scenario(StrategyKind::Slots) else {
+            let needs = "a simulation needs `duration`, [cluster] and [[workload]]";
+            return Err(problem(simulate, needs));
+        };
+        // What a scenario refuses is refused here too, if without its line.
+        Scenario::load("the simulated part", &scenario.to_toml())
+            .map(|_| ())
+            .map_err(|error| problem(simulate, &error.reason))
+    }
+
+    /// The scenario that runs one strategy in the simulated cluster. `None` where the file lacks
+    /// what it needs.
+    pub fn scenario(&self, strategy: StrategyKind) -> Option<Scenario> {
+        let cluster = self.cluster.clone()?;
+        Some(Scenario {
+            name: format!("{}-{strategy}", self.name),
+            about: self.about.clone(),
+            seed: self.seed,
+            duration: self.duration?,
+            cluster: Cluster { strategy, ..cluster },
+            network: self.network.clone().unwrap_or_default(),
+            disk: self.disk.clone().unwrap_or_default(),
+            clock: Default::default(),
+            workloads: (!self.workloads.is_empty()).then(|| self.workloads.clone())?,
+            faults: self.faults.clone(),
+            expect: Default::default(),
+        })
     }
 
     /// The number of nodes of the focus.
@@ -635,5 +705,7 @@ mod tests {
         refused("\"u\"\n", "\"u\"\n[[compare.change]]\nmove = 1\n", 8, "move");
         refused("\"u\"\n", "\"u\"\n[[compare.course]]\nflapping = { steps = 0 }\n", 7, "steps");
         refused("name = \"c\"", "name = \"a b\"", 1, "letters");
+        refused("about = \"x\"", "about = \"x\"\nduration = \"5s\"", 3, "simulate = true");
+        refused("[10]", "[10]\nsimulate = true", 5, "needs `duration`");
     }
 }

@@ -16,7 +16,11 @@ mod movement;
 mod plan;
 mod population;
 mod salts;
+mod simulate;
 mod summary;
+
+#[cfg(test)]
+mod tests;
 
 pub use cli::{CompareArgs, compare};
 pub use plan::{Progress, run};

@@ -1,13 +1,13 @@
 //! Works through a comparison: what is measured in which order, on all processors.
 
-use std::{borrow::Cow, sync::Mutex, time::Instant};
+use std::{borrow::Cow, path::Path, sync::Mutex, time::Instant};
 
 use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount, StrategyKind};
 use paceline_reports::{
     CompareResult,
     compare::{
-        BalanceCell, Course, Focus, LoadProfile, MovementCell, Population as PopulationInfo,
-        Refusal,
+        BalanceCell, Course, Focus, HashInfo, LoadProfile, MovementCell,
+        Population as PopulationInfo, Refusal,
     },
     result::Identity,
 };
@@ -20,7 +20,7 @@ use super::{
     format::Comparison,
     movement,
     population::Population,
-    salts,
+    salts, simulate,
 };
 
 /// Told what is done and how much is left.
@@ -52,11 +52,14 @@ struct Plan<'a> {
 
 /// Makes the whole comparison.
 ///
+/// Simulated runs leave their scenarios and reports in `directory`.
+///
 /// # Errors
-/// When a file of names cannot be used.
+/// When a file of names cannot be used, or a simulation cannot be started.
 pub fn run(
     comparison: &Comparison,
     identity: Identity,
+    directory: &Path,
     progress: &dyn Progress,
 ) -> Result<CompareResult, String> {
     let begun = Instant::now();
@@ -77,6 +80,9 @@ pub fn run(
     let mut result = CompareResult::new(identity, focus);
     result.strategies = plan.entries.iter().map(|entry| entry.info()).collect();
     result.populations = plan.populations.iter().map(info).collect();
+    if let Some(cluster) = comparison.cluster.as_ref().filter(|c| !plan.hashes.contains(&c.hash)) {
+        result.hashes.push(HashInfo { name: cluster.hash.name().to_owned(), ..Default::default() });
+    }
     progress.begin(plan.steps());
     for (hash_number, hash) in plan.hashes.iter().enumerate() {
         for (salt_number, salt) in c.salts.iter().enumerate() {
@@ -88,6 +94,7 @@ pub fn run(
     }
     plan.salted(&mut result);
     plan.costs(&mut result);
+    plan.simulate(&mut result, directory)?;
     result.wall_s = begun.elapsed().as_secs_f64();
     Ok(result)
 }
@@ -108,7 +115,8 @@ impl Plan<'_> {
         let cells = self.hashes.len() * c.salts.len() * self.populations.len();
         let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
         let costs = if c.timing { c.nodes.len() * self.entries.len() } else { 0 };
-        (cells * c.nodes.len() * self.entries.len() + salted + costs) as u64
+        let simulated = if c.simulate { self.entries.len() } else { 0 };
+        (cells * c.nodes.len() * self.entries.len() + salted + costs + simulated) as u64
     }
 
     fn slots(&self, nodes: usize) -> SlotCount {
@@ -244,6 +252,29 @@ impl Plan<'_> {
             measured
         });
         result.salted.extend(found.into_iter().flatten());
+    }
+
+    /// The same strategies in the simulated cluster, a process each.
+    fn simulate(&self, result: &mut CompareResult, directory: &Path) -> Result<(), String> {
+        if !self.comparison.compare.simulate {
+            return Ok(());
+        }
+        let found = in_parallel(&self.entries, |entry| {
+            let run = simulate::run(self.comparison, *entry, directory);
+            self.progress.step(&format!("{entry} in the simulated cluster"));
+            run
+        });
+        for (entry, run) in self.entries.iter().zip(found) {
+            match run? {
+                Ok(run) => result.simulated.push(run),
+                Err(reason) => result.refusals.push(Refusal {
+                    strategy: entry.name().to_owned(),
+                    asked: "the simulated cluster".to_owned(),
+                    reason,
+                }),
+            }
+        }
+        Ok(())
     }
 
     /// Times, one after the other: two at once would measure each other.

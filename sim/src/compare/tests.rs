@@ -1,0 +1,147 @@
+//! A comparison from file to result, and the project's own files.
+
+use paceline_reports::result::Identity;
+
+use super::{Progress, format::Comparison, run};
+
+struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: u64) {}
+    fn step(&self, _: &str) {}
+}
+
+const FILE: &str = r#"
+name  = "small"
+about = "everything once"
+seed  = 3
+
+[compare]
+nodes           = [6]
+slots           = 512
+replicas        = 2
+zones           = 3
+hashes          = ["xxh3", "crc32c"]
+salted_p_values = 20
+timing          = false
+
+[[compare.population]]
+name         = "even"
+destinations = 4000
+
+[[compare.population]]
+name         = "skewed"
+destinations = 2000
+popularity   = { zipf = 1.0 }
+
+[[compare.change]]
+add = 1
+
+[[compare.change]]
+remove = 2
+
+[[compare.change]]
+restore = 1
+
+[[compare.change]]
+weight = { nodes = 1, factor = 2.0 }
+
+[[compare.change]]
+zone_loss = true
+
+[[compare.change]]
+failover = true
+
+[[compare.course]]
+drift = { swap = 0.05, steps = 3 }
+
+[[compare.course]]
+flapping = { steps = 4 }
+
+[[compare.course]]
+rolling_restart = { nodes = 2 }
+
+[[compare.course]]
+growth = { from = 2 }
+
+[[compare.course]]
+idle = { steps = 3 }
+"#;
+
+#[test]
+fn everything_is_measured_once_and_is_the_same_again() {
+    let comparison = Comparison::load("small.toml", FILE).unwrap();
+    let made = || {
+        let nowhere = std::path::Path::new("unused");
+        let mut result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        result.wall_s = 0.0;
+        result
+    };
+    let result = made();
+    assert!(result.to_json().unwrap() == made().to_json().unwrap(), "a second run differs");
+    let strategies = result.strategies.len();
+    assert_eq!(result.balance.len(), strategies * 2 * 2, "strategies × hashes × populations");
+    assert_eq!(result.salted.len(), 2);
+
+    for cell in result.balance.iter().filter(|cell| cell.strategy == "slots-by-load") {
+        assert!(cell.peak <= cell.bound * 1.01, "{cell:?}");
+    }
+    let failover = |strategy: &str| {
+        let failed = |c: &&paceline_reports::compare::MovementCell| {
+            c.strategy == strategy && c.change.contains("copies take over")
+        };
+        result.movement.iter().find(failed).unwrap().peak_after.unwrap()
+    };
+    assert!(failover("slots") < 1.25 && failover("modulo") > 1.5, "{}", failover("slots"));
+
+    let idle = result.courses.iter().filter(|course| course.title.starts_with("idle"));
+    for course in idle {
+        assert!(course.steps.iter().all(|step| step.moved == 0.0), "{course:?}");
+    }
+    let refused = |strategy: &str, asked: &str| {
+        result.refusals.iter().any(|r| r.strategy == strategy && r.asked.contains(asked))
+    };
+    assert!(refused("jump", "weight") && refused("slots-split", "drift"));
+
+    let spread = |hash: &str| {
+        let mut values = result.salted.iter().find(|s| s.hash == hash).unwrap().p_values.clone();
+        values.sort_by(f64::total_cmp);
+        values[values.len() - 1] - values[0]
+    };
+    assert!(spread("xxh3") > 0.5, "{}", spread("xxh3"));
+    // A salt only renumbers the slots of CRC-32C; what is left comes from six not dividing 512.
+    assert!(spread("crc32c") < 0.1, "a salt changes the balance: {}", spread("crc32c"));
+}
+
+/// With one copy of everything. With more, who leads changes also where no data moves.
+#[test]
+fn the_table_moves_what_must_move_and_nothing_else() {
+    let text = FILE
+        .replace("replicas        = 2", "replicas = 1\nstrategies = [\"slots\"]")
+        .replace("[[compare.change]]\nfailover = true\n", "");
+    let comparison = Comparison::load("small.toml", &text).unwrap();
+    let nowhere = std::path::Path::new("unused");
+    let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+    assert_eq!(result.movement.len(), 5);
+    for cell in &result.movement {
+        assert_eq!(cell.collateral, 0.0, "{cell:?}");
+        // Shares of 512 slots are whole numbers, so up to a slot per node more or less.
+        let expected = cell.expected.unwrap();
+        assert!((expected - cell.optimal).abs() < 4.0 / 512.0, "{cell:?}");
+    }
+}
+
+#[test]
+fn the_files_of_the_project_are_good() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/hashing");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let comparison = Comparison::load(&path.display().to_string(), &text);
+        let comparison = comparison.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(comparison.name.as_str()));
+        files += 1;
+    }
+    assert!(files >= 15, "{files} files");
+}
