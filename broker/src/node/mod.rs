@@ -2,9 +2,13 @@
 
 mod lifecycle;
 pub mod protocol;
+mod repair;
 mod replicas;
 mod service;
+mod shards;
 pub mod status;
 
 pub use lifecycle::{NodeError, Ready, run, run_with};
+pub use repair::Witness;
 pub use replicas::Replicas;
+pub use shards::Shards;

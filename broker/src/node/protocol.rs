@@ -26,6 +26,11 @@ pub enum Request {
         /// Whether to compute digests of the state, which takes time.
         verify: bool,
     },
+    /// The sender has lost its part of the group. Answered by a [`Witness`](super::Witness).
+    Witness {
+        /// The group.
+        group: u32,
+    },
 }
 
 /// What a stream is for.

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use openraft::SnapshotPolicy;
@@ -13,10 +13,11 @@ use paceline_runtime::{
     net::TcpListener,
     task,
     time::{self, Duration, Instant},
+    trace,
 };
-use paceline_store::{GroupId, Journal, JournalError};
+use paceline_store::{Group, GroupId, Journal, JournalError};
 
-use super::{NodeError, service::Service};
+use super::{NodeError, repair, service::Service, shards::Shards};
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
@@ -45,10 +46,11 @@ pub struct Replicas {
     pub(super) started: Instant,
     pub(super) cluster: Arc<Cluster>,
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
-    pub(super) shards: Arc<BTreeMap<u32, Shard>>,
-    journal: Journal,
+    pub(super) shards: Arc<Shards>,
+    pub(super) journal: Journal,
     router: Router,
     serving: task::JoinHandle<()>,
+    repairs: Mutex<Vec<task::JoinHandle<()>>>,
 }
 
 impl fmt::Debug for Replicas {
@@ -99,20 +101,38 @@ impl Replicas {
         let pause = if promised { lease_of_followers(config) } else { Duration::ZERO };
         let votes_from = started + pause;
         let router_cell = Arc::new(OnceLock::new());
-        let mut shards = BTreeMap::new();
-        let context = Context { config, node, cluster: &cluster, peers: &peers };
+        let shards = Arc::new(Shards::default());
+        let context = Arc::new(Context {
+            config: config.clone(),
+            node,
+            cluster: cluster.clone(),
+            peers: peers.clone(),
+            journal: journal.clone(),
+            router: router_cell.clone(),
+            votes_from,
+        });
+        let mut repairs = Vec::new();
         for slot in cluster.slots_of(node) {
-            if let Some(shard) = context.start_shard(slot, &journal, &router_cell).await? {
-                shards.insert(slot, shard);
+            let damage = context.group(slot).damage();
+            if damage.is_none() {
+                shards.insert(context.start_shard(slot).await?);
+            }
+            if damage.is_some() || shards.get(slot).is_some_and(|it| it.repair_floor().is_some()) {
+                trace::event!("repair_begin", shard = slot);
+                let repair = repair::run(context.clone(), slot, damage, shards.clone());
+                repairs.push(task::spawn(repair));
             }
         }
-        let shards = Arc::new(shards);
         if promised {
-            let shards = shards.clone();
-            shards.values().for_each(|shard| shard.raft().runtime_config().elect(false));
+            let shards = shards.all();
+            shards.iter().for_each(|shard| shard.raft().runtime_config().elect(false));
             task::spawn(async move {
                 time::sleep_until(votes_from).await;
-                shards.values().for_each(|shard| shard.raft().runtime_config().elect(true));
+                // One that is being repaired is let go by its repair.
+                shards
+                    .iter()
+                    .filter(|shard| shard.repair_floor().is_none())
+                    .for_each(|shard| shard.raft().runtime_config().elect(true));
             });
         }
 
@@ -130,7 +150,18 @@ impl Replicas {
             let service =
                 Service { shards: shards.clone(), replicas: replicas.clone(), votes_from };
             let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
-            Self { node, incarnation, started, cluster, peers, shards, journal, router, serving }
+            Self {
+                node,
+                incarnation,
+                started,
+                cluster,
+                peers,
+                shards,
+                journal,
+                router,
+                serving,
+                repairs: Mutex::new(repairs),
+            }
         }))
     }
 
@@ -140,8 +171,8 @@ impl Replicas {
     }
 
     /// This node's replica of a shard, if its row names the node.
-    pub fn shard(&self, slot: u32) -> Option<&Shard> {
-        self.shards.get(&slot)
+    pub fn shard(&self, slot: u32) -> Option<Shard> {
+        self.shards.get(slot)
     }
 
     /// The cluster as configured.
@@ -160,12 +191,11 @@ impl Replicas {
     /// Lets others take over what this node leads, then stops its replicas and closes the journal.
     pub async fn stop(&self) {
         let deadline = Instant::now() + HAND_OVER_WITHIN;
-        let led = || {
-            let shards = self.shards.values();
-            shards.filter(|shard| shard.is_led_here() && self.cluster.row(shard.slot()).len() > 1)
-        };
-        led().for_each(Shard::hand_over);
-        while led().next().is_some() && Instant::now() < deadline {
+        let is_led =
+            |shard: &Shard| shard.is_led_here() && self.cluster.row(shard.slot()).len() > 1;
+        let shards = self.shards.all();
+        shards.iter().filter(|shard| is_led(shard)).for_each(Shard::hand_over);
+        while shards.iter().any(is_led) && Instant::now() < deadline {
             time::sleep(Duration::from_millis(20)).await;
         }
         self.halt().await;
@@ -174,7 +204,13 @@ impl Replicas {
     /// Stops at once, as a crash would, but for what is on its way to the disk.
     pub async fn halt(&self) {
         self.serving.abort();
-        for shard in self.shards.values() {
+        let repairs = std::mem::take(&mut *self.repairs.lock().expect("no holder panics"));
+        repairs.iter().for_each(|repair| repair.abort());
+        for repair in repairs {
+            // It was just told to end; until it has, it may start a replica.
+            let _ = repair.await;
+        }
+        for shard in self.shards.all() {
             if shard.raft().shutdown().await.is_err() {
                 tracing::error!(slot = shard.slot(), "a replica's task had failed");
             }
@@ -186,27 +222,28 @@ impl Replicas {
 }
 
 /// What every shard of a node is made from.
-struct Context<'a> {
-    config: &'a NodeConfig,
-    node: u64,
-    cluster: &'a Arc<Cluster>,
-    peers: &'a Arc<BTreeMap<u64, Peer>>,
+pub(super) struct Context {
+    config: NodeConfig,
+    pub(super) node: u64,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) peers: Arc<BTreeMap<u64, Peer>>,
+    journal: Journal,
+    router: Arc<OnceLock<Router>>,
+    /// See [`Service::votes_from`].
+    pub(super) votes_from: Instant,
 }
 
-impl Context<'_> {
-    /// A replica and its leader task; `None` if its part of the journal has to be repaired first.
-    async fn start_shard(
-        &self,
-        slot: u32,
-        journal: &Journal,
-        router: &Arc<OnceLock<Router>>,
-    ) -> Result<Option<Shard>, NodeError> {
+impl Context {
+    /// A shard's part of the journal.
+    pub(super) fn group(&self, slot: u32) -> Group {
+        self.journal.group(GroupId(slot.into()))
+    }
+
+    /// A replica and its leader task. Its part of the journal must not be damaged; if it is being
+    /// repaired, the replica keeps to that.
+    pub(super) async fn start_shard(&self, slot: u32) -> Result<Shard, NodeError> {
         let replication = &self.config.replication;
-        let group = journal.group(GroupId(slot.into()));
-        if let Some(damage) = group.damage() {
-            tracing::error!(slot, %damage, "this node's replica neither votes nor serves");
-            return Ok(None);
-        }
+        let group = self.group(slot);
         let held = self.cluster.slots_of(self.node).count().max(1) as u64;
         let memory = self.config.limits.memory / held;
         let cache = memory / LOG_CACHE_PART;
@@ -217,6 +254,7 @@ impl Context<'_> {
         };
         let failed =
             |error: &dyn std::fmt::Display| NodeError::Replica { slot, reason: error.to_string() };
+        let repair_floor = storage::repair_floor(&group);
         let (log, state_machine) = storage::open(group.clone(), machine.clone(), options)
             .await
             .map_err(|error| failed(&error))?;
@@ -227,7 +265,11 @@ impl Context<'_> {
             node: self.node,
             slot,
             cluster: self.cluster.clone(),
-            raft: Arc::new(raft_config(self.config, row, self.node)),
+            raft: Arc::new(openraft::Config {
+                enable_elect: repair_floor.is_none(),
+                ..raft_config(&self.config, row, self.node)
+            }),
+            repair_floor,
             network,
             log,
             state_machine,
@@ -246,16 +288,19 @@ impl Context<'_> {
                 hand_back_after: replication.election_max * 8,
                 limits: Limits { volatile_bytes: memory as usize, ..Limits::default() },
             },
-            router: router.clone(),
+            router: self.router.clone(),
         };
-        Shard::start(parts).await.map(Some).map_err(|error| failed(&error))
+        Shard::start(parts).await.map_err(|error| failed(&error))
     }
 }
 
 /// Has this node found the groups whose first node it is.
-fn found_groups(cluster: &Arc<Cluster>, node: u64, shards: &Arc<BTreeMap<u32, Shard>>) {
-    for shard in shards.values().filter(|shard| cluster.row(shard.slot())[0] == node) {
-        let (shard, cluster) = (shard.clone(), cluster.clone());
+fn found_groups(cluster: &Arc<Cluster>, node: u64, shards: &Shards) {
+    // One that is being repaired exists already, and who founds a group stands for election.
+    let is_mine =
+        |shard: &Shard| cluster.row(shard.slot())[0] == node && shard.repair_floor().is_none();
+    for shard in shards.all().into_iter().filter(is_mine) {
+        let cluster = cluster.clone();
         task::spawn(async move {
             if let Err(error) = shard.found(cluster.row(shard.slot())).await {
                 tracing::error!(slot = shard.slot(), %error, "cannot found the group");

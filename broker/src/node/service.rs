@@ -1,25 +1,32 @@
 //! What this node answers to the others.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use openraft::error::{Fatal, RaftError};
+use openraft::{
+    Vote,
+    error::{Fatal, RaftError},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest,
+        InstallSnapshotResponse,
+    },
+};
 use paceline_runtime::{
     cpu, task,
     time::{self, Duration, Instant},
 };
+use paceline_store::GroupId;
 
 use super::{
     protocol::{OpenStream, Request},
+    repair::Witness,
     replicas::Replicas,
+    shards::Shards,
 };
 use crate::{
     costs,
     link::{self, PeerId, Reply, Stream},
-    replication::{RaftRequest, VoteAnswer},
+    replication::{AppendAnswer, RaftRequest, SnapshotAnswer, VoteAnswer},
     shard::{Shard, channel},
 };
 
@@ -32,7 +39,7 @@ const STAND_EVERY: Duration = Duration::from_millis(50);
 /// Answers while the node lives.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) shards: Arc<BTreeMap<u32, Shard>>,
+    pub(super) shards: Arc<Shards>,
     pub(super) replicas: Weak<Replicas>,
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
     /// it was started again.
@@ -54,7 +61,7 @@ impl link::Service for Service {
         match postcard::from_bytes(&body) {
             Ok(OpenStream::Channel(open)) => {
                 // Without the shard the stream closes, and the client asks elsewhere.
-                if let Some(shard) = self.shards.get(&open.slot) {
+                if let Some(shard) = self.shards.get(open.slot) {
                     channel::serve_remote(stream, shard.open(open.session));
                 }
             }
@@ -66,14 +73,16 @@ impl link::Service for Service {
 impl Service {
     async fn answer(&self, request: Request, reply: Reply) {
         match request {
-            Request::Raft { group, request } => match self.shards.get(&group) {
-                Some(shard) => self.answer_raft(shard, request, reply).await,
+            Request::Raft { group, request } => match self.shards.get(group) {
+                Some(shard) => self.answer_raft(&shard, request, reply).await,
                 None => reply.send(&VoteAnswer::Err(RaftError::Fatal(Fatal::Stopped))),
             },
             Request::TakeOver { group } => {
                 reply.send(&());
-                if let Some(shard) = self.shards.get(&group) {
-                    take_over(shard).await;
+                if let Some(shard) = self.shards.get(group)
+                    && shard.repair_floor().is_none()
+                {
+                    take_over(&shard).await;
                 }
             }
             Request::Status { verify } => {
@@ -81,11 +90,35 @@ impl Service {
                     reply.send(&replicas.status(verify));
                 }
             }
+            Request::Witness { group } => {
+                if let Some(replicas) = self.replicas.upgrade() {
+                    let part = replicas.journal.group(GroupId(group.into()));
+                    reply.send(&Witness::new(&part, self.shards.get(group).as_ref()));
+                }
+            }
         }
     }
 
     async fn answer_raft(&self, shard: &Shard, request: RaftRequest, reply: Reply) {
+        let floor = shard.repair_floor();
+        // A leader of a term up to the floor still counts what this replica has lost. It learns of a
+        // higher term, as from a candidate; so another leader is elected, who counts anew.
+        let dethroning = |vote: &Vote<u64>| {
+            floor
+                .filter(|floor| vote.leader_id().term <= *floor)
+                .map(|floor| Vote::new(floor + 1, shard.node()))
+        };
         match request {
+            RaftRequest::Append(AppendEntriesRequest { vote, .. })
+                if let Some(higher) = dethroning(&vote) =>
+            {
+                reply.send(&AppendAnswer::Ok(AppendEntriesResponse::HigherVote(higher)));
+            }
+            RaftRequest::InstallSnapshot(InstallSnapshotRequest { vote, .. })
+                if let Some(vote) = dethroning(&vote) =>
+            {
+                reply.send(&SnapshotAnswer::Ok(InstallSnapshotResponse { vote }));
+            }
             RaftRequest::Append(request) => {
                 if !request.entries.is_empty() {
                     cpu::charge(costs::APPEND).await;
@@ -94,6 +127,7 @@ impl Service {
             }
             // Not answered, as if this node were not there yet.
             RaftRequest::Vote(_) if Instant::now() < self.votes_from => {}
+            RaftRequest::Vote(request) if !shard.may_vote(&request.vote) => {}
             RaftRequest::Vote(request) => reply.send(&shard.raft().vote(request).await),
             RaftRequest::InstallSnapshot(request) => {
                 reply.send(&shard.raft().install_snapshot(request).await);

@@ -1,5 +1,6 @@
 //! What a node says of itself and its shards.
 
+use openraft::ServerState;
 use paceline_runtime::time;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,9 @@ pub struct Status {
 pub struct ShardStatus {
     /// The slot.
     pub slot: u32,
-    /// `leader`, `follower`, `candidate` or `learner`, and `failed` for a replica that has stopped.
+    /// `leader`, `follower`, `candidate` or `learner`; `repairing` for one that has lost its part
+    /// and neither votes nor stands for election before it has it again, and `failed` for a replica
+    /// that has stopped.
     pub role: String,
     /// The current term.
     pub term: u64,
@@ -62,7 +65,8 @@ impl Replicas {
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
             shards: self
                 .shards
-                .values()
+                .all()
+                .iter()
                 .map(|shard| {
                     let metrics = shard.raft().metrics().borrow().clone();
                     let machine = shard.machine();
@@ -75,6 +79,15 @@ impl Replicas {
                     ShardStatus {
                         slot: shard.slot(),
                         role: match metrics.running_state {
+                            Ok(())
+                                if shard.repair_floor().is_some()
+                                    && matches!(
+                                        metrics.state,
+                                        ServerState::Learner | ServerState::Follower
+                                    ) =>
+                            {
+                                "repairing".into()
+                            }
                             Ok(()) => format!("{:?}", metrics.state).to_lowercase(),
                             Err(_) => "failed".into(),
                         },

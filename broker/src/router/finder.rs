@@ -8,11 +8,8 @@ use paceline_runtime::time::{Duration, Instant};
 use crate::{
     cluster::Cluster,
     link::Peer,
-    node::protocol::OpenStream,
-    shard::{
-        Shard,
-        channel::{self, Channel, OpenChannel},
-    },
+    node::{Shards, protocol::OpenStream},
+    shard::channel::{self, Channel, OpenChannel},
 };
 
 /// The first pause after nobody was found; it doubles.
@@ -29,7 +26,7 @@ pub struct Connector {
     /// Who holds what.
     pub cluster: Arc<Cluster>,
     /// The shards of this node.
-    pub shards: Arc<BTreeMap<u32, Shard>>,
+    pub shards: Arc<Shards>,
     /// The other nodes.
     pub peers: Arc<BTreeMap<u64, Peer>>,
 }
@@ -39,7 +36,7 @@ impl Connector {
     /// word on the channel.
     pub(super) fn open(&self, slot: u32, session: SessionId, node: u64) -> Option<Channel> {
         if node == self.node {
-            return self.shards.get(&slot).map(|shard| shard.open(session));
+            return self.shards.get(slot).map(|shard| shard.open(session));
         }
         let connection = self.peers.get(&node)?.connection()?;
         let stream = connection.open(&OpenStream::Channel(OpenChannel { slot, session })).ok()?;
@@ -82,7 +79,7 @@ impl Finder {
         let turn = self.turn;
         self.turn = if turn >= row.len() { 0 } else { turn + 1 };
         if turn == 0 {
-            let known = || connector.shards.get(&self.slot).and_then(Shard::leader);
+            let known = || connector.shards.get(self.slot).and_then(|shard| shard.leader());
             if let Some(node) = self.hint.take().or_else(known) {
                 return node;
             }

@@ -10,14 +10,14 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use openraft::{
-    EmptyNode,
+    EmptyNode, Vote,
     storage::{RaftLogStorage, RaftStateMachine},
 };
 use paceline_core::{
@@ -80,6 +80,8 @@ pub struct Parts<L, S> {
     pub cluster: Arc<Cluster>,
     /// openraft's settings for this node and group.
     pub raft: Arc<openraft::Config>,
+    /// Where this node's replica is being repaired, see [`Shard::repair_floor`].
+    pub repair_floor: Option<u64>,
     /// The way to the other replicas.
     pub network: NetworkFactory,
     /// The log, on the journal.
@@ -105,6 +107,9 @@ pub struct Shard {
 struct Inner {
     slot: u32,
     node: u64,
+    /// The nodes in the row.
+    row: usize,
+    repair_floor: Mutex<Option<u64>>,
     raft: Raft,
     machine: Arc<Machine>,
     lease: Arc<Lease>,
@@ -136,6 +141,7 @@ impl Shard {
         let raft = Raft::new(node, parts.raft, parts.network, log, parts.state_machine).await?;
         let (inbox, receiver) = mpsc::unbounded_channel();
         let row = parts.cluster.row(slot).to_vec();
+        let nodes = row.len();
         let leader = leader::LeaderTask::new(
             leader::Place { slot, node, row, peers },
             raft.clone(),
@@ -149,7 +155,17 @@ impl Shard {
         );
         task::spawn(leader.run());
         let next_channel = AtomicU64::new(1);
-        let inner = Inner { slot, node, raft, machine, lease, inbox, next_channel };
+        let inner = Inner {
+            slot,
+            node,
+            row: nodes,
+            repair_floor: Mutex::new(parts.repair_floor),
+            raft,
+            machine,
+            lease,
+            inbox,
+            next_channel,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -179,6 +195,31 @@ impl Shard {
     /// The shard's slot.
     pub fn slot(&self) -> u32 {
         self.inner.slot
+    }
+
+    /// This node's number.
+    pub fn node(&self) -> u64 {
+        self.inner.node
+    }
+
+    /// While the replica is being repaired, the last term in which it may have made a promise that
+    /// it has forgotten. It takes entries of leaders with higher terms only, and does not stand for
+    /// election.
+    pub fn repair_floor(&self) -> Option<u64> {
+        *self.inner.repair_floor.lock().expect("no holder panics")
+    }
+
+    /// The replica is whole again.
+    pub(crate) fn end_repair(&self) {
+        *self.inner.repair_floor.lock().expect("no holder panics") = None;
+    }
+
+    /// Whether this node may answer a candidate's request for a vote. Of two replicas the other one
+    /// has all that was ever committed and cannot lead without this one, so there it may also while
+    /// it is being repaired.
+    pub fn may_vote(&self, vote: &Vote<u64>) -> bool {
+        let floor = self.repair_floor();
+        floor.is_none_or(|floor| self.inner.row == 2 && vote.leader_id().term > floor)
     }
 
     /// The replica.

@@ -236,6 +236,9 @@ pub struct GroupRecord {
     pub vote: Bytes,
     /// The owner's last known commit; empty for none. It may lag.
     pub committed: Bytes,
+    /// What the owner must know while it repairs the group; empty when it does not. Written only
+    /// then, so that it costs nothing and older journals can be read.
+    pub repair: Bytes,
 }
 
 impl GroupRecord {
@@ -246,7 +249,8 @@ impl GroupRecord {
         out.put_u64_le(self.start);
         out.put_u64_le(self.end);
         out.put_u64_le(self.snapshot);
-        for opaque in [&self.purged, &self.vote, &self.committed] {
+        let repair = (!self.repair.is_empty()).then_some(&self.repair);
+        for opaque in [&self.purged, &self.vote, &self.committed].into_iter().chain(repair) {
             assert!(opaque.len() <= MAX_OPAQUE_BYTES, "{} opaque bytes", opaque.len());
             out.put_u16_le(opaque.len() as u16);
             out.put_slice(opaque);
@@ -263,15 +267,19 @@ impl GroupRecord {
         let start = rest.get_u64_le();
         let end = rest.get_u64_le();
         let snapshot = rest.get_u64_le();
-        let mut opaque = || {
-            let len = rest.try_get_u16_le().ok()? as usize;
-            let (head, tail) = rest.split_at_checked(len)?;
-            rest = tail;
-            (len <= MAX_OPAQUE_BYTES).then(|| Bytes::copy_from_slice(head))
-        };
+        let mut opaque = || take_opaque(&mut rest);
         let (purged, vote, committed) = (opaque()?, opaque()?, opaque()?);
-        rest.is_empty().then_some(Self { reset_at, start, end, snapshot, purged, vote, committed })
+        let repair = if rest.is_empty() { Bytes::new() } else { take_opaque(&mut rest)? };
+        let record = Self { reset_at, start, end, snapshot, purged, vote, committed, repair };
+        rest.is_empty().then_some(record)
     }
+}
+
+fn take_opaque(rest: &mut &[u8]) -> Option<Bytes> {
+    let len = rest.try_get_u16_le().ok()? as usize;
+    let (head, tail) = rest.split_at_checked(len)?;
+    *rest = tail;
+    (len <= MAX_OPAQUE_BYTES).then(|| Bytes::copy_from_slice(head))
 }
 
 /// Before the bytes of each part of a snapshot.
@@ -370,10 +378,11 @@ mod tests {
         #[test]
         fn a_group_record_is_read_as_written(
             segment: u64, offset: u32, start: u64, end: u64, snapshot: u64,
-            purged in opaque(), vote in opaque(), committed in opaque(),
+            purged in opaque(), vote in opaque(), committed in opaque(), repair in opaque(),
         ) {
             let reset_at = Place { segment, offset };
-            let record = GroupRecord { reset_at, start, end, snapshot, purged, vote, committed };
+            let record =
+                GroupRecord { reset_at, start, end, snapshot, purged, vote, committed, repair };
             let mut bytes = BytesMut::new();
             record.encode(&mut bytes);
             prop_assert_eq!(GroupRecord::decode(&bytes), Some(record));

@@ -224,20 +224,31 @@ impl Group {
 
     /// Forgets everything of the group, damage included, so that it can be filled from its peers.
     /// It has then forgotten its vote as well: it must not vote before a leader has brought it up
-    /// to date.
-    pub fn reset(&self) -> Result<Durable, JournalError> {
+    /// to date. `repair` is what the owner must not forget until then; it is written with the same
+    /// record, so that no crash comes in between, and stands until [`Group::end_repair`].
+    pub fn reset(&self, repair: Bytes) -> Result<Durable, JournalError> {
         let shared = self.shared();
         let mut inner = shared.lock();
         inner.check()?;
         // The next record's place is not known before it is written; the buffer's end is as good:
         // nothing of this group can stand between the two.
         let at = Place { segment: inner.segment, offset: inner.base + inner.pending.len() as u32 };
-        inner.index.reset(self.id, at);
+        inner.index.reset(self.id, at, repair);
         shared.put_state(&mut inner, self.id)?;
         let (waiter, durable) = Durable::new();
         shared.submit(&mut inner, waiter);
         shared.garbage.notify_one();
         Ok(durable)
+    }
+
+    /// What [`Group::reset`] was given, as long as the repair has not ended; empty otherwise.
+    pub fn repair(&self) -> Bytes {
+        self.with(|group| group.repair.clone())
+    }
+
+    /// The group is whole again. Whatever was written before is durable with this.
+    pub fn end_repair(&self) -> Result<Durable, JournalError> {
+        self.change(|inner, id| inner.index.group(id).repair = Bytes::new())
     }
 
     /// Makes `snapshot` the group's snapshot, in place of any older one. Resolves when it is

@@ -51,6 +51,7 @@ pub(crate) struct GroupIndex {
     pub purged: Bytes,
     pub vote: Bytes,
     pub committed: Bytes,
+    pub repair: Bytes,
     pub snapshot: SnapshotIndex,
     /// The highest snapshot number given out, finished or not.
     pub last_snapshot: u64,
@@ -86,6 +87,7 @@ impl GroupIndex {
             purged: self.purged.clone(),
             vote: self.vote.clone(),
             committed: self.committed.clone(),
+            repair: self.repair.clone(),
         }
     }
 }
@@ -197,13 +199,14 @@ impl Index {
     }
 
     /// Forgets everything of the group.
-    pub fn reset(&mut self, group: GroupId, at: Place) {
+    pub fn reset(&mut self, group: GroupId, at: Place, repair: Bytes) {
         let old = self.groups.remove(&group).unwrap_or_default();
         let all = old.log.into_iter().chain(old.retained.into_values());
         let all = all.chain(old.snapshot.chunks).chain(old.state);
         all.for_each(|location| self.died(location));
         let fresh = self.group(group);
         fresh.reset_at = at;
+        fresh.repair = repair;
         fresh.last_snapshot = old.last_snapshot;
     }
 

@@ -363,6 +363,7 @@ impl Draft {
             purged: record.purged,
             vote: record.vote,
             committed: record.committed,
+            repair: record.repair,
             last_snapshot: last_snapshot.max(record.snapshot),
             snapshot,
             reset_at: record.reset_at,

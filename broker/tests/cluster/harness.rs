@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -130,6 +131,60 @@ impl Cluster {
         };
         let replicas = Replicas::start(&node.config, node.incarnation, listener).await.unwrap();
         node.replicas = Some(replicas);
+    }
+
+    /// Flips bytes in the middle of what a stopped node has on its disk, enough to hit the header
+    /// of a record.
+    pub fn damage(&self, node: usize) {
+        let mut bytes = self.journal_bytes(node);
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 600].iter_mut().for_each(|byte| *byte ^= 0xA5);
+        self.put_back(node, &bytes);
+    }
+
+    /// What stands in a stopped node's journal, which is one segment.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn journal_bytes(&self, node: usize) -> Vec<u8> {
+        std::fs::read(self.segment(node)).unwrap()
+    }
+
+    /// Overwrites a stopped node's journal.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn put_back(&self, node: usize, bytes: &[u8]) {
+        std::fs::write(self.segment(node), bytes).unwrap();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    fn segment(&self, node: usize) -> PathBuf {
+        let node = &self.nodes[node];
+        assert!(node.replicas.is_none(), "it is stopped");
+        let files = std::fs::read_dir(node.config.node.data_dir.join("journal")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let mut paths = paths.filter(|path| path.extension().is_some_and(|it| it == "segment"));
+        let path = paths.next().expect("a node has a journal");
+        assert!(paths.next().is_none(), "one segment");
+        path
+    }
+
+    /// What a node says of each of its shards.
+    pub fn roles(&self, node: usize) -> Vec<String> {
+        let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
+        replicas.status(false).shards.into_iter().map(|shard| shard.role).collect()
+    }
+
+    /// Waits until a node runs all its shards and repairs none.
+    pub async fn repaired(&self, node: usize) {
+        let slots = self.any().cluster().slots() as usize;
+        let is_whole = async {
+            loop {
+                let roles = self.roles(node);
+                if roles.len() == slots && roles.iter().all(|role| role != "repairing") {
+                    return;
+                }
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        time::timeout(PATIENCE, is_whole).await.expect("it is repaired");
     }
 
     pub async fn stop(self) {

@@ -2,6 +2,7 @@
 //! their routers.
 
 mod harness;
+mod repair;
 
 use std::{collections::BTreeSet, time::Duration};
 

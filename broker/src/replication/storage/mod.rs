@@ -12,7 +12,8 @@ mod state_machine;
 
 use std::sync::Arc;
 
-use openraft::{AnyError, ErrorSubject, ErrorVerb, StorageError, StorageIOError};
+use bytes::Bytes;
+use openraft::{AnyError, ErrorSubject, ErrorVerb, StorageError, StorageIOError, Vote};
 use paceline_core::{Message, shard::MessageRef};
 use paceline_store::{Group, JournalError};
 use thiserror::Error;
@@ -87,6 +88,30 @@ pub async fn read_message(group: &Group, at: MessageRef) -> Result<Arc<Message>,
     entry.and_then(|entry| encoding::batch(&entry)?.message(at.offset).cloned()).ok_or(
         ReadMessageError::NoSuchMessage { group: group.id(), index: at.index, offset: at.offset },
     )
+}
+
+/// The term of the vote that the journal holds; none if there is none. What openraft saves is here
+/// before anybody is told of it.
+pub fn vote_term(group: &Group) -> Option<u64> {
+    let vote: Option<Vote<u64>> = encoding::decode(&group.vote()).ok().flatten();
+    vote.map(|vote| vote.leader_id().term)
+}
+
+/// The mark in the journal of a group that is being repaired, see
+/// [`Shard::repair_floor`](crate::shard::Shard::repair_floor).
+pub fn repair_mark(floor: u64) -> Bytes {
+    Bytes::copy_from_slice(&floor.to_le_bytes())
+}
+
+/// The term in the group's repair mark; none if it is not being repaired.
+///
+/// # Panics
+///
+/// When the mark is not one of [`repair_mark`], the only writer: the journal has verified it.
+pub fn repair_floor(group: &Group) -> Option<u64> {
+    let mark = group.repair();
+    let floor = || <[u8; 8]>::try_from(&mark[..]).expect("a repair mark is a term");
+    (!mark.is_empty()).then(|| u64::from_le_bytes(floor()))
 }
 
 /// Says to openraft what failed.

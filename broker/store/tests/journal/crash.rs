@@ -259,7 +259,7 @@ fn a_damaged_group_takes_no_writes_until_it_is_reset_and_others_go_on() {
         assert!(one.save_vote(Bytes::from_static(b"no")).is_err());
         assert_eq!(two.damage(), None);
         two.save_vote(Bytes::from_static(b"yes")).unwrap().await.unwrap();
-        one.reset().unwrap().await.unwrap();
+        one.reset(Bytes::new()).unwrap().await.unwrap();
         assert_eq!(one.damage(), None);
         one.save_vote(Bytes::from_static(b"again")).unwrap().await.unwrap();
         journal.close().await.unwrap();

@@ -13,6 +13,7 @@ pub struct ModelGroup {
     pub retained: BTreeMap<u64, Bytes>,
     pub purged: Bytes,
     pub vote: Bytes,
+    pub repair: Bytes,
     pub snapshot: Option<Bytes>,
 }
 
@@ -26,7 +27,8 @@ pub enum Op {
     Purge { group: u64, leave: u64, keep_every: u64 },
     Vote { group: u64, vote: u8 },
     Retain { group: u64, ahead: u64, length: usize },
-    Reset { group: u64 },
+    Reset { group: u64, mark: u8 },
+    EndRepair { group: u64 },
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
@@ -40,7 +42,8 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => (group.clone(), any::<u8>()).prop_map(|(group, vote)| Op::Vote { group, vote }),
         1 => (group.clone(), 0u64..3, 0usize..90)
             .prop_map(|(group, ahead, length)| Op::Retain { group, ahead, length }),
-        1 => group.prop_map(|group| Op::Reset { group }),
+        1 => (group.clone(), any::<u8>()).prop_map(|(group, mark)| Op::Reset { group, mark }),
+        1 => group.prop_map(|group| Op::EndRepair { group }),
     ]
 }
 
@@ -105,7 +108,15 @@ pub fn apply(journal: &Journal, states: &mut Vec<Model>, serial: &mut u64, op: &
             state.retained.insert(index, payload.clone());
             (id, handle(id).retain(&[Entry { index, payload }]), state)
         }
-        Op::Reset { group: id } => (id, handle(id).reset(), ModelGroup::default()),
+        Op::Reset { group: id, mark } => {
+            let repair = Bytes::from(vec![*mark; 8]);
+            let state = ModelGroup { repair: repair.clone(), ..ModelGroup::default() };
+            (id, handle(id).reset(repair), state)
+        }
+        Op::EndRepair { group: id } => {
+            let state = ModelGroup { repair: Bytes::new(), ..group(id) };
+            (id, handle(id).end_repair(), state)
+        }
     };
     model.insert(*id, last);
     states.push(model);
@@ -133,6 +144,7 @@ pub async fn observe(journal: &Journal) -> Model {
             retained,
             purged: group.purged(),
             vote: group.vote(),
+            repair: group.repair(),
             snapshot: group.load_snapshot().await.expect("the snapshot is read"),
         };
         model.insert(id.0, state);

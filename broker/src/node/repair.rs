@@ -1,0 +1,239 @@
+//! Refills a replica whose records were damaged from the other nodes of its row.
+//!
+//! What was lost may have held promises: votes, and acknowledged entries. Why the steps below keep
+//! them is in `docs/decisions/0014-a-damaged-replica-is-refilled-under-a-new-leader.md`; in short:
+//!
+//! 1. Every other node of the row says which term it knows. The highest of them is the *floor*: no
+//!    promise that counts was made in a later term.
+//! 2. The group is reset; the floor is written with the same record. From here on the replica takes
+//!    entries, but only of leaders with a term above the floor, who have never counted what it had
+//!    before. It does not vote or stand for election.
+//! 3. When it has applied an entry of such a leader it is whole, and takes part again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use openraft::{EmptyNode, LogId};
+use paceline_runtime::{
+    time::{self, Duration},
+    trace,
+};
+use paceline_store::{Damage, Group, JournalError};
+use serde::{Deserialize, Serialize};
+
+use super::{protocol::Request, replicas::Context, shards::Shards};
+use crate::{replication::storage, shard::Shard};
+
+type RaftMetrics = openraft::RaftMetrics<u64, EmptyNode>;
+
+/// How often the other nodes are asked, and how long they have to answer.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// What a node of the row says to one that has lost its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Whether its own part is there and not being repaired.
+    pub whole: bool,
+    /// The term of its vote; none if it has never heard of the group. Read from its journal, which
+    /// knows of a vote before any other node does.
+    pub term: Option<u64>,
+}
+
+impl Witness {
+    /// What this node says of its part. `shard` is none when it does not run.
+    pub(super) fn new(group: &Group, shard: Option<&Shard>) -> Self {
+        let runs = shard.is_some_and(|shard| shard.repair_floor().is_none());
+        let whole = runs && group.damage().is_none();
+        Self { whole, term: storage::vote_term(group) }
+    }
+}
+
+/// What can be done for a damaged replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It can be repaired.
+    Floor(u64),
+    /// These nodes have to be heard first.
+    Wait(BTreeSet<u64>),
+    /// With this node, too many have lost their part.
+    Lost(BTreeSet<u64>),
+}
+
+/// `answers` are those of the other nodes in a row of `row` nodes; none is no answer.
+fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>) -> Verdict {
+    let broken = answers.iter().filter(|(_, answer)| answer.is_some_and(|it| !it.whole));
+    let broken: BTreeSet<u64> = broken.map(|(node, _)| *node).collect();
+    let whole = row - 1 - broken.len();
+    let can_elect = whole > row / 2;
+    // Of two nodes the other one has everything that was ever acknowledged, and gets this one's vote.
+    let is_other_of_two = row == 2 && whole == 1;
+    if !can_elect && !is_other_of_two {
+        return Verdict::Lost(broken);
+    }
+    let term = |answer: &Option<Witness>| answer.filter(|it| it.whole).and_then(|it| it.term);
+    let missing = answers.iter().filter(|(node, it)| !broken.contains(node) && term(it).is_none());
+    let missing: BTreeSet<u64> = missing.map(|(node, _)| *node).collect();
+    if !missing.is_empty() {
+        return Verdict::Wait(missing);
+    }
+    Verdict::Floor(answers.values().filter_map(term).max().unwrap_or(0))
+}
+
+/// Asks the other nodes of the row.
+async fn ask(context: &Context, slot: u32) -> BTreeMap<u64, Option<Witness>> {
+    let mut answers = BTreeMap::new();
+    for node in context.cluster.row(slot).iter().filter(|node| **node != context.node) {
+        answers.insert(*node, ask_one(context, slot, *node).await);
+    }
+    answers
+}
+
+async fn ask_one(context: &Context, slot: u32, node: u64) -> Option<Witness> {
+    let connection = context.peers.get(&node)?.connection()?;
+    let request = Request::Witness { group: slot };
+    let answer = time::timeout(ASK_EVERY, connection.request(&request)).await.ok()?.ok()?;
+    postcard::from_bytes(&answer).ok()
+}
+
+/// Repairs one replica from its damage on, or goes on with a repair that was cut short. Ends when
+/// it is whole; never, if it cannot be repaired.
+pub(super) async fn run(context: Arc<Context>, slot: u32, damage: Option<Damage>, to: Arc<Shards>) {
+    if let Some(damage) = damage
+        && let Err(error) = begin(&context, slot, &damage, &to).await
+    {
+        tracing::error!(slot, %error, "this node's damaged replica cannot be reset");
+        return;
+    }
+    let Some(shard) = to.get(slot) else { return };
+    if let Err(error) = finish(&context, &shard).await {
+        tracing::error!(slot, %error, "the repair of this node's replica has failed");
+    }
+}
+
+/// Waits until the replica can be repaired, resets it and starts it.
+async fn begin(context: &Context, slot: u32, damage: &Damage, to: &Shards) -> Result<(), String> {
+    let group = context.group(slot);
+    let row = context.cluster.row(slot);
+    let mut said = None;
+    let floor = loop {
+        let verdict = judge(row.len(), &ask(context, slot).await);
+        if let Verdict::Floor(floor) = verdict {
+            break floor;
+        }
+        if said.as_ref() != Some(&verdict) {
+            complain(context, slot, damage, &verdict);
+            said = Some(verdict);
+        }
+        time::sleep(ASK_EVERY).await;
+    };
+    // What is left of this node's own memory can only add to it.
+    let own = storage::vote_term(&group).max(storage::repair_floor(&group));
+    let floor = floor.max(own.unwrap_or(0));
+    tracing::warn!(
+        slot, floor, %damage,
+        "repairing this node's replica from its peers: what is left of it here is dropped, and it \
+         does not vote before it is whole"
+    );
+    let reset = |error: JournalError| error.to_string();
+    group.reset(storage::repair_mark(floor)).map_err(reset)?.await.map_err(reset)?;
+    let shard = context.start_shard(slot).await.map_err(|error| error.to_string())?;
+    to.insert(shard);
+    Ok(())
+}
+
+fn complain(context: &Context, slot: u32, damage: &Damage, verdict: &Verdict) {
+    let names = |nodes: &BTreeSet<u64>| {
+        let name = |node: &u64| context.cluster.name_of(*node).unwrap_or("?").to_owned();
+        nodes.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    match verdict {
+        Verdict::Lost(broken) => tracing::error!(
+            slot, %damage, also_damaged = names(broken),
+            "this node's replica has lost records and there are not enough whole replicas to \
+             repair it from: messages of this shard that were acknowledged may be lost. It stays \
+             stopped and nothing of it is deleted. Put back the journal directory of this node or \
+             of the others as it was before the damage, from the disk it was on or a copy of it \
+             that is not older, and restart the node"
+        ),
+        Verdict::Wait(missing) => tracing::warn!(
+            slot, %damage, waiting_for = names(missing),
+            "this node's replica neither votes nor serves; its repair begins when all other nodes \
+             of its row are there"
+        ),
+        Verdict::Floor(_) => {}
+    }
+}
+
+/// Waits until the replica is whole and lets it take part.
+async fn finish(context: &Context, shard: &Shard) -> Result<(), JournalError> {
+    let slot = shard.slot();
+    let Some(floor) = shard.repair_floor() else { return Ok(()) };
+    let mut metrics = shard.raft().metrics();
+    let is_whole = |metrics: &RaftMetrics| is_whole(metrics.last_applied, floor);
+    if metrics.wait_for(is_whole).await.is_err() {
+        return Err(JournalError::Closed);
+    }
+    // Behind all that was appended until now, so durable only with it.
+    context.group(slot).end_repair()?.await?;
+    shard.end_repair();
+    trace::event!("repair_end", shard = slot);
+    time::sleep_until(context.votes_from).await;
+    shard.raft().runtime_config().elect(true);
+    tracing::info!(slot, floor, "this node's replica is repaired");
+    Ok(())
+}
+
+/// Whether a replica that takes entries only of leaders above the floor, and has applied this one
+/// last, is whole. With an entry of such a leader it has all that stood before it in that leader's
+/// log. Every leader begins with an entry of its own, so one comes although nobody publishes.
+fn is_whole(applied: Option<LogId<u64>>, floor: u64) -> bool {
+    applied.is_some_and(|applied| applied.leader_id.term > floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn witness(whole: bool, term: u64) -> Option<Witness> {
+        Some(Witness { whole, term: Some(term) })
+    }
+
+    fn verdict(answers: &[Option<Witness>]) -> Verdict {
+        judge(answers.len() + 1, &(2..).zip(answers.iter().copied()).collect())
+    }
+
+    #[test]
+    fn the_floor_is_the_highest_term_of_all_others() {
+        assert_eq!(verdict(&[witness(true, 3), witness(true, 5)]), Verdict::Floor(5));
+        assert_eq!(verdict(&[witness(true, 3)]), Verdict::Floor(3));
+        let four = [witness(true, 3), witness(true, 2), witness(true, 4), witness(false, 9)];
+        assert_eq!(verdict(&four), Verdict::Floor(4), "the damaged one's word counts for nothing");
+    }
+
+    #[test]
+    fn everybody_must_be_heard() {
+        assert_eq!(verdict(&[witness(true, 3), None]), Verdict::Wait([3].into()));
+        let unheard = Some(Witness { whole: true, term: None });
+        assert_eq!(verdict(&[unheard, witness(true, 3)]), Verdict::Wait([2].into()));
+    }
+
+    #[test]
+    fn without_enough_whole_replicas_nothing_is_touched() {
+        assert_eq!(verdict(&[]), Verdict::Lost([].into()), "nobody else has it");
+        assert_eq!(verdict(&[witness(false, 3)]), Verdict::Lost([2].into()));
+        assert_eq!(verdict(&[witness(false, 3), witness(true, 3)]), Verdict::Lost([2].into()));
+        assert_eq!(verdict(&[witness(false, 3), None]), Verdict::Lost([2].into()));
+        let four = [witness(true, 3), witness(false, 3), witness(true, 3)];
+        assert_eq!(verdict(&four), Verdict::Lost([3].into()), "two of four cannot elect");
+    }
+
+    #[test]
+    fn entries_of_leaders_up_to_the_floor_make_nothing_whole() {
+        let applied = |term| Some(LogId::new(openraft::CommittedLeaderId::new(term, 1), 7));
+        assert!(!is_whole(None, 0));
+        assert!(!is_whole(applied(5), 5), "the leader above the floor has more than this");
+        assert!(is_whole(applied(6), 5));
+    }
+}
