@@ -354,7 +354,7 @@ impl LeaderTask {
         let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
         let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
         for consumer in consumers {
-            detach(term, &self.machine, self.place.slot, consumer);
+            detach(term, &self.machine, self.place.slot, consumer, Dispatcher::detach_lost);
         }
     }
 
@@ -413,7 +413,8 @@ impl LeaderTask {
                 )
             }
             ToLeader::Detach { number, consumer } => {
-                detach(term, &self.machine, slot, ConsumerKey { node, number: consumer });
+                let consumer = ConsumerKey { node, number: consumer };
+                detach(term, &self.machine, slot, consumer, Dispatcher::detach);
                 (number, Ok(()))
             }
             ToLeader::Settle { number, consumer, messages, how } => {
@@ -698,11 +699,17 @@ fn send_ready(term: &mut Term, clients: &BTreeMap<u64, Client>) {
     }
 }
 
-fn detach(term: &mut Term, machine: &Machine, slot: u32, consumer: ConsumerKey) {
+fn detach(
+    term: &mut Term,
+    machine: &Machine,
+    slot: u32,
+    consumer: ConsumerKey,
+    how: fn(&mut Dispatcher, ConsumerKey) -> bool,
+) {
     if term.consumers.remove(&consumer).is_none() {
         return;
     }
-    machine.with_dispatcher(|_, dispatcher| dispatcher.detach(consumer));
+    machine.with_dispatcher(|_, dispatcher| how(dispatcher, consumer));
     trace::event!(
         "detach",
         shard = slot,

@@ -148,6 +148,29 @@ impl Dispatcher {
         true
     }
 
+    /// Stops delivering to a consumer whose node cannot be reached. Stored messages go back as in
+    /// [`detach`](Self::detach). The volatile ones it holds are dropped: its settlements may have
+    /// been answered and lost on the way, and what is not stored is delivered at most once where
+    /// something fails. Whether it was attached.
+    pub fn detach_lost(&mut self, key: ConsumerKey) -> bool {
+        let Some(consumer) = self.consumers.get(&key) else { return false };
+        let volatile: Vec<(MessageKey, u64)> = consumer
+            .flights
+            .iter()
+            .filter_map(|message| match message {
+                MessageKey::Volatile(id) => Some((*message, id.number)),
+                MessageKey::Stored(_) => None,
+            })
+            .collect();
+        for (message, number) in volatile {
+            let lane = self.land(message).expect("what a consumer holds is in flight").lane;
+            self.remove_volatile(number);
+            self.counters.dropped += 1;
+            self.drop_if_idle(lane);
+        }
+        self.detach(key)
+    }
+
     /// Detaches all consumers of a node: it is gone or cannot be reached.
     pub fn detach_node(&mut self, node: u64) {
         let first = ConsumerKey { node, number: 0 };

@@ -316,6 +316,20 @@ fn volatile_messages_die_with_the_leadership_and_its_late_settlements_hit_nothin
 }
 
 #[test]
+fn a_consumer_whose_node_is_out_of_reach_gives_back_only_what_is_stored() {
+    let mut leader = Leader::new();
+    leader.dispatcher.handle_volatile(leader.now, volatile("q", "v")).unwrap();
+    leader.send("q", &["s"]);
+    let lost = leader.attach(1, "q", 9);
+    assert_eq!(leader.deliver_texts(), pairs(&[(1, "v"), (1, "s")]));
+    assert!(leader.dispatcher.detach_lost(lost));
+    assert!(!leader.dispatcher.detach_lost(lost));
+    leader.attach(2, "q", 9);
+    assert_eq!(leader.deliver_texts(), pairs(&[(2, "s")]), "it may have settled `v`");
+    assert_eq!(leader.dispatcher.volatile_counters().dropped, 1);
+}
+
+#[test]
 fn volatile_memory_is_bounded() {
     let mut leader = Leader::new();
     leader.dispatcher.limits.volatile_bytes = volatile("q", "a").footprint();

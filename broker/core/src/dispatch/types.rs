@@ -148,8 +148,8 @@ pub struct VolatileCounters {
     pub accepted: u64,
     /// Expired in memory.
     pub expired: u64,
-    /// Pushed out by the [`Limits`] of a topic subscriber, rejected too often by a topic subscriber, or left
-    /// behind by one that went away.
+    /// Pushed out by the [`Limits`] of a topic subscriber, rejected too often by one, left behind by
+    /// one that went away, or held by a consumer whose node could not be reached.
     pub dropped: u64,
     /// Moved to a dead-letter queue, still volatile.
     pub dead_lettered: u64,
