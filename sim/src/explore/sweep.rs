@@ -25,6 +25,9 @@ use super::{
 };
 use crate::scenario::Scenario;
 
+/// How often a sweep says where it stands when there is no terminal to draw a bar on.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
 /// One run to be made.
 struct Job {
     scenario: usize,
@@ -131,6 +134,7 @@ fn carry_out(
         .with_message("0 failed");
     bar.tick();
     let limit = Duration::from_secs(args.wall_limit);
+    let mut next_line = Instant::now() + LINE_EVERY;
     let mut running: Vec<Running> = Vec::new();
     let mut failed = 0;
     while !waiting.is_empty() || !running.is_empty() {
@@ -175,6 +179,12 @@ fn carry_out(
             std::thread::sleep(Duration::from_millis(5));
         }
         bar.tick();
+        if bar.is_hidden() && Instant::now() >= next_line {
+            next_line += LINE_EVERY;
+            let (done, all) = (bar.position(), bar.length().unwrap_or(0));
+            let left = bar.eta().as_secs();
+            println!("{done}/{all} runs, {failed} failed, about {left} s left");
+        }
     }
     bar.finish();
     Ok(())
