@@ -81,6 +81,29 @@ impl Cluster {
         replicas.stop().await;
     }
 
+    /// The slots that a node leads, and their terms, once it leads any.
+    pub async fn shards_led_by(&self, node: usize) -> Vec<(u32, u64)> {
+        let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
+        loop {
+            let shards = replicas.status(false).shards.into_iter();
+            let led: Vec<_> = shards
+                .filter(|shard| shard.role == "leader")
+                .map(|shard| (shard.slot, shard.term))
+                .collect();
+            if !led.is_empty() {
+                return led;
+            }
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The latest term that any node which runs knows of.
+    pub fn latest_term(&self, slot: u32) -> u64 {
+        let nodes = self.nodes.iter().filter_map(|node| node.replicas.as_ref());
+        let shards = nodes.flat_map(|node| node.status(false).shards);
+        shards.filter(|shard| shard.slot == slot).map(|shard| shard.term).max().unwrap_or(0)
+    }
+
     fn any(&self) -> &Arc<Replicas> {
         self.nodes.iter().find_map(|node| node.replicas.as_ref()).expect("one runs")
     }
