@@ -215,6 +215,10 @@ impl Status {
         if !leaderless.is_empty() {
             println!("\nslots without a leader: {}", leaderless.join(", "));
         }
+        let in_doubt: u64 = slots.iter().filter_map(|slot| Some(slot.best()?.in_doubt)).sum();
+        if in_doubt > 0 {
+            println!("\nparts of transactions that wait for their decision: {in_doubt}");
+        }
         if self.verify {
             let differ: Vec<_> = slots
                 .iter()

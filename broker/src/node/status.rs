@@ -46,6 +46,8 @@ pub struct ShardStatus {
     pub applied: u64,
     /// The queues that hold messages, and how many.
     pub queues: Vec<(String, u64)>,
+    /// How many transactions are prepared here and wait for their decision.
+    pub in_doubt: u64,
     /// A hash of the state, equal on all replicas that have applied the same entries. Computed on
     /// demand only.
     pub digest: Option<[u8; 32]>,
@@ -70,11 +72,12 @@ impl Replicas {
                 .map(|shard| {
                     let metrics = shard.raft().metrics().borrow().clone();
                     let machine = shard.machine();
-                    let (applied, queues, digest) = machine.with_state(|state| {
+                    let (applied, queues, in_doubt, digest) = machine.with_state(|state| {
                         let queues = state.queues().filter(|queue| queue.depth > 0);
                         let queues =
                             queues.map(|queue| (queue.name.to_string(), queue.depth)).collect();
-                        (state.applied(), queues, verify.then(|| state.digest()))
+                        let in_doubt = state.prepared().count() as u64;
+                        (state.applied(), queues, in_doubt, verify.then(|| state.digest()))
                     });
                     ShardStatus {
                         slot: shard.slot(),
@@ -98,6 +101,7 @@ impl Replicas {
                             .last_applied
                             .map_or(applied, |last| last.index.max(applied)),
                         queues,
+                        in_doubt,
                         digest,
                     }
                 })

@@ -20,6 +20,8 @@ pub struct Replica {
     pub failed: bool,
     /// The hash of all its state, in hexadecimal; empty if it was not asked for.
     pub digest: String,
+    /// How many transactions are prepared in it and wait for their decision.
+    pub in_doubt: u64,
     /// Messages in each of its queues.
     pub depths: Vec<(Arc<str>, u64)>,
 }

@@ -69,7 +69,7 @@ impl Run<'_> {
             .then(|| format!("{} producers still wait for answers", producers - finished))
     }
 
-    /// Whether all queues are empty and all replicas of every shard have applied the same; what
+    /// Whether all queues are empty, all transactions decided and all replicas of every shard have applied the same; what
     /// they say, or what is not so.
     async fn agreement(&self, verify: bool) -> Result<Vec<Replica>, String> {
         let replicas = self.statuses(verify).await?;
@@ -92,6 +92,13 @@ impl Run<'_> {
                 || shard.iter().any(|it| it.last != it.applied)
             {
                 return Err(format!("the replicas of shard {slot} have applied {applied:?}"));
+            }
+            if let Some(replica) = shard.iter().find(|it| it.in_doubt > 0) {
+                return Err(format!(
+                    "{} transactions of shard {slot} wait for their decision on n{}",
+                    replica.in_doubt,
+                    replica.node + 1
+                ));
             }
             let depths = shard.iter().flat_map(|it| it.depths.iter().map(move |depth| (it, depth)));
             if let Some((replica, (queue, depth))) = depths.into_iter().next() {

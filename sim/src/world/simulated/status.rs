@@ -60,6 +60,7 @@ async fn ask_all(
             last: shard.last,
             failed: shard.role == "failed",
             digest: shard.digest.map(hex).unwrap_or_default(),
+            in_doubt: shard.in_doubt,
             depths: shard.queues.into_iter().map(|(name, depth)| (name.into(), depth)).collect(),
         }));
     }
