@@ -28,6 +28,9 @@ use crate::scenario::Scenario;
 /// How often a sweep says where it stands when there is no terminal to draw a bar on.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
+/// So many failures are told at once; the rest is in the report.
+const FAILURES_SHOWN: u64 = 5;
+
 /// One run to be made.
 struct Job {
     scenario: usize,
@@ -256,10 +259,10 @@ fn finish(
 ) -> u64 {
     let failed = u64::from(outcome.verdict != Verdict::Passed);
     if failed == 1 {
-        if failed_before == 0 {
+        if failed_before < FAILURES_SHOWN {
             let what = outcome.verdict.label();
             bar.suspend(|| {
-                println!("first failure: {} ({what}): {}", job.identity, outcome.finding);
+                println!("failure: {} ({what}): {}", job.identity, outcome.finding);
                 println!("  {}", outcome.reproduce);
             });
         }
