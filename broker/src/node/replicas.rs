@@ -260,7 +260,12 @@ impl Context {
             .map_err(|error| failed(&error))?;
         let row = self.cluster.row(slot);
         let lease = Arc::new(Lease::new(row.len() - 1, replication.lease));
-        let network = NetworkFactory { group: slot, peers: self.peers.clone(), lease };
+        let network = NetworkFactory {
+            group: slot,
+            peers: self.peers.clone(),
+            lease,
+            heartbeat: replication.heartbeat,
+        };
         let parts = Parts {
             node: self.node,
             slot,

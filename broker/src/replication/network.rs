@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use openraft::{
-    RaftNetwork, RaftNetworkFactory,
+    LogId, RaftNetwork, RaftNetworkFactory, Vote,
     error::{
         InstallSnapshotError, NetworkError, PayloadTooLarge, RPCError, RaftError, RemoteError,
         Unreachable,
@@ -14,7 +14,7 @@ use openraft::{
         InstallSnapshotResponse, VoteRequest, VoteResponse,
     },
 };
-use paceline_runtime::time::{self, Instant};
+use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Lease, TypeConfig};
@@ -58,6 +58,8 @@ pub struct NetworkFactory {
     pub peers: Arc<BTreeMap<u64, Peer>>,
     /// Told what followers answer.
     pub lease: Arc<Lease>,
+    /// The leader's heartbeat.
+    pub heartbeat: Duration,
 }
 
 impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
@@ -69,6 +71,8 @@ impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
             target,
             peer: self.peers.get(&target).cloned(),
             lease: self.lease.clone(),
+            heartbeat: self.heartbeat,
+            told: None,
         }
     }
 }
@@ -80,15 +84,40 @@ pub struct Network {
     target: u64,
     peer: Option<Peer>,
     lease: Arc<Lease>,
+    heartbeat: Duration,
+    told: Option<Told>,
+}
+
+/// What the follower has agreed to last.
+#[derive(Debug)]
+struct Told {
+    vote: Vote<u64>,
+    sent: Instant,
+    last: Option<LogId<u64>>,
+    committed: Option<LogId<u64>>,
 }
 
 type Failure<E> = RPCError<u64, openraft::EmptyNode, RaftError<u64, E>>;
 
 impl Network {
+    /// Whether all that a request says is that more is committed, to a follower that was heard a
+    /// moment ago. It learns that from the next entries or the next heartbeat, and nobody waits for
+    /// it: only a leader hands out messages. Sent for every entry, such requests are half of the
+    /// traffic of a shard, and entries wait for their answers.
+    fn only_tells_commit(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
+        self.told.as_ref().is_some_and(|told| {
+            rpc.entries.is_empty()
+                && told.vote == rpc.vote
+                && told.last == rpc.prev_log_id
+                && told.committed < rpc.leader_commit
+                && told.sent.elapsed() < self.heartbeat / 2
+        })
+    }
+
+    /// Has no end of its own: openraft drops what takes too long, and the answer is forgotten then.
     async fn ask<A: DeserializeOwned, E: std::error::Error>(
         &self,
         request: RaftRequest,
-        patience: Duration,
     ) -> Result<A, Failure<E>>
     where
         Result<A, RaftError<u64, E>>: DeserializeOwned,
@@ -97,9 +126,9 @@ impl Network {
         let peer = self.peer.as_ref().ok_or_else(unreachable)?;
         let connection = peer.connection().ok_or_else(unreachable)?;
         let request = Request::Raft { group: self.group, request };
-        let answer = time::timeout(patience, connection.request(&request))
+        let answer = connection
+            .request(&request)
             .await
-            .map_err(|_| RPCError::Network(NetworkError::new(&LinkError::Timeout)))?
             .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
         let answer: Result<A, RaftError<u64, E>> = postcard::from_bytes(&answer)
             .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
@@ -111,17 +140,30 @@ impl RaftNetwork<TypeConfig> for Network {
     async fn append_entries(
         &mut self,
         rpc: AppendEntriesRequest<TypeConfig>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, Failure<openraft::error::Infallible>> {
+        if self.only_tells_commit(&rpc) {
+            return Ok(AppendEntriesResponse::Success);
+        }
         let fitting = fitting(&rpc);
         if fitting < rpc.entries.len() {
             let hint = PayloadTooLarge::new_entries_hint(fitting.max(1) as u64);
             return Err(RPCError::PayloadTooLarge(hint));
         }
-        let (vote, sent) = (rpc.vote, Instant::now());
-        let answer = self.ask(RaftRequest::Append(rpc), option.hard_ttl()).await?;
+        let sent = Instant::now();
+        let told = Told {
+            vote: rpc.vote,
+            sent,
+            last: rpc.entries.last().map_or(rpc.prev_log_id, |entry| Some(entry.log_id)),
+            committed: rpc.leader_commit,
+        };
+        self.told = None;
+        let answer = self.ask(RaftRequest::Append(rpc)).await?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
-            self.lease.acknowledged(self.target, vote, sent);
+            self.lease.acknowledged(self.target, told.vote, sent);
+        }
+        if matches!(answer, AppendEntriesResponse::Success) {
+            self.told = Some(told);
         }
         Ok(answer)
     }
@@ -129,17 +171,17 @@ impl RaftNetwork<TypeConfig> for Network {
     async fn install_snapshot(
         &mut self,
         rpc: InstallSnapshotRequest<TypeConfig>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<InstallSnapshotResponse<u64>, Failure<InstallSnapshotError>> {
-        self.ask(RaftRequest::InstallSnapshot(rpc), option.hard_ttl()).await
+        self.ask(RaftRequest::InstallSnapshot(rpc)).await
     }
 
     async fn vote(
         &mut self,
         rpc: VoteRequest<u64>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<u64>, Failure<openraft::error::Infallible>> {
-        self.ask(RaftRequest::Vote(rpc), option.hard_ttl()).await
+        self.ask(RaftRequest::Vote(rpc)).await
     }
 
     fn backoff(&self) -> Backoff {
