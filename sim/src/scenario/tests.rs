@@ -153,3 +153,41 @@ fn the_hash_names_what_is_said_not_how() {
     assert_eq!(plain, hash(&format!("# a remark\n{}", SPLIT_BRAIN.replace("seed     = 7", ""))));
     assert_ne!(plain, hash(&SPLIT_BRAIN.replace("nodes = 5", "nodes = 6")));
 }
+
+const REFERENCE: &str = include_str!("../../../docs/scenarios.md");
+
+#[test]
+fn the_examples_of_the_reference_are_scenarios() {
+    let examples: Vec<&str> = REFERENCE
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("a split has a first part"))
+        .collect();
+    assert!(examples.len() >= 2);
+    for example in examples {
+        Scenario::load("docs/scenarios.md", example).unwrap();
+    }
+}
+
+/// The keys of every table of these sources, read from the fields of their types.
+#[test]
+fn the_reference_names_every_key() {
+    let sources = [include_str!("format.rs"), include_str!("fault.rs")];
+    let fields = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
+        let field = line.trim_start().strip_prefix("pub ").unwrap_or(line.trim_start());
+        let (name, rest) = field.split_once(": ")?;
+        let is_field = rest.ends_with(',')
+            && line.starts_with("    ")
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        is_field.then_some(match name {
+            "workloads" => "workload",
+            "faults" => "fault",
+            other => other,
+        })
+    });
+    let fields: Vec<&str> = fields.collect();
+    assert!(fields.contains(&"back_after") && fields.contains(&"publish_p99"));
+    for field in fields {
+        assert!(REFERENCE.contains(field), "docs/scenarios.md does not name `{field}`");
+    }
+}
