@@ -131,7 +131,7 @@ pub async fn run_with(
             Ok(())
         }
         Some(error) => {
-            tracing::error!(%error, "this node stops: it cannot store anything");
+            tracing::error!(%error, "this node stops: its journal has failed");
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
             clients.abort();

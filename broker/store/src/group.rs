@@ -11,7 +11,9 @@ use paceline_runtime::disk::File;
 
 use crate::{
     error::{Damage, JournalError},
-    format::{ChunkHeader, GroupId, Kind, Place, RECORD_HEADER_BYTES, RecordHeader, Salt},
+    format::{
+        ChunkHeader, GroupId, Kind, Place, RECORD_HEADER_BYTES, RecordHeader, Salt, segment_name,
+    },
     index::{Index, Location, SnapshotIndex},
     journal::{Durable, Inner, Journal, Shared},
 };
@@ -428,6 +430,9 @@ impl Group {
 
     /// Reads one record and verifies it. It may be copied forward meanwhile: then it is looked for
     /// again where it is now.
+    ///
+    /// A disk that cannot give back what was stored ends the whole journal, as one that cannot
+    /// store does: the node has to be started again, and recovery sees how much is wrong.
     async fn read_record(
         &self,
         kind: Kind,
@@ -452,7 +457,8 @@ impl Group {
                     if !inner.index.damage.contains(&damage) {
                         inner.index.damage.push(damage.clone());
                     }
-                    return Err(JournalError::Damaged(damage));
+                    drop(inner);
+                    return Err(shared.poison(JournalError::Damaged(damage)));
                 }
                 match inner.in_memory(location) {
                     Some(bytes) => (location, Err(bytes)),
@@ -467,7 +473,11 @@ impl Group {
                 Err(bytes) => Some(bytes),
                 Ok(file) => {
                     let Location { place, bytes } = location;
-                    file.read_at(u64::from(place.offset), bytes as usize).await.ok()
+                    let read = file.read_at(u64::from(place.offset), bytes as usize).await;
+                    Some(read.map_err(|error| {
+                        let path = shared.dir.join(segment_name(place.segment));
+                        shared.poison(JournalError::io("read", path, error))
+                    })?)
                 }
             };
             let salt = shared.salt(location.place.segment);

@@ -209,8 +209,9 @@ impl Shared {
         self.work.notify_one();
     }
 
-    /// Ends everything: the disk's state is in doubt, so nothing more is promised.
-    pub fn poison(&self, error: JournalError) {
+    /// Ends everything: the disk's state is in doubt, so nothing more is promised. Gives the error
+    /// back.
+    pub fn poison(&self, error: JournalError) -> JournalError {
         let waiters = {
             let mut inner = self.lock();
             if inner.failed.is_none() {
@@ -221,6 +222,8 @@ impl Shared {
         for waiter in waiters {
             waiter(Err(error.clone()));
         }
+        self.work.notify_one();
+        error
     }
 }
 

@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 use paceline_store::{
-    Recovered,
+    Entry, GroupId, JournalError, Recovered,
     format::{Kind, RecordHeader, SEGMENT_HEADER_BYTES, Salt, SegmentHeader},
 };
 use proptest::prelude::*;
 
 use crate::{
-    disk::{files, open, restore, with_dir},
+    disk::{files, open, restore, with_dir, write_file},
     model::{Model, Op, apply, holds, observe, op},
 };
 
@@ -266,5 +266,27 @@ fn a_damaged_group_takes_no_writes_until_it_is_reset_and_others_go_on() {
         let (journal, recovered) = open(&dir).await;
         assert_eq!(recovered.damage, [], "the rot is still there, but it hurts nobody now");
         assert_eq!(journal.group(paceline_store::GroupId(1)).vote(), "again");
+    });
+}
+
+#[test]
+fn a_record_that_changed_on_the_disk_ends_the_journal_when_it_is_read() {
+    with_dir(|dir| async move {
+        let (journal, _) = open(&dir).await;
+        let (good, bad) = (journal.group(GroupId(1)), journal.group(GroupId(2)));
+        for group in [&good, &bad] {
+            let payload = Bytes::from_static(b"an entry");
+            group.append(&[Entry { index: 0, payload }]).unwrap().await.unwrap();
+        }
+        let (name, bytes) = files(&dir).await.pop().unwrap();
+        let mut bytes = bytes.to_vec();
+        let last = bytes.windows(8).rposition(|window| window == b"an entry").unwrap();
+        bytes[last] ^= 1;
+        write_file(&dir.join(name), &bytes).await;
+        good.read_entry(0).await.unwrap();
+        assert!(matches!(bad.read_entry(0).await, Err(JournalError::Damaged(_))));
+        assert!(matches!(journal.ended().await, Some(JournalError::Poisoned(_))));
+        let next = Entry { index: 1, payload: Bytes::new() };
+        assert!(matches!(good.append(&[next]), Err(JournalError::Poisoned(_))));
     });
 }
