@@ -1,4 +1,5 @@
-//! At most one node serves a shard in a term, and only a serving node dispatches.
+//! At most one node serves a shard in a term, only a serving node dispatches, and none does once
+//! another has begun to serve in a later term.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,21 @@ pub struct OneLeader {
     served: BTreeMap<(u64, u64), NodeId>,
     /// Who serves what now.
     serving: BTreeSet<(NodeId, u64, u64)>,
+    /// The latest term in which a shard was served.
+    latest: BTreeMap<u64, u64>,
+}
+
+impl OneLeader {
+    /// A leader that has not heard of its successor yet must have stopped all the same.
+    fn not_followed(&self, node: NodeId, shard: u64, term: u64, does: &str) -> Result<(), String> {
+        match self.latest.get(&shard) {
+            Some(latest) if *latest > term => Err(format!(
+                "n{} {does} shard {shard} in term {term} after term {latest} had begun",
+                node + 1
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl StepCheck for OneLeader {
@@ -33,6 +49,8 @@ impl StepCheck for OneLeader {
                         first + 1
                     ));
                 }
+                self.not_followed(node, shard, term, "begins to serve")?;
+                self.latest.insert(shard, term);
                 self.serving.insert((node, shard, term));
             }
             What::ServeEnd { shard, term } => {
@@ -44,6 +62,9 @@ impl StepCheck for OneLeader {
                     "n{} dispatched for shard {shard} in term {term} without serving it",
                     node + 1
                 ));
+            }
+            What::Dispatch { shard, term, .. } => {
+                self.not_followed(node, shard, term, "dispatched for")?;
             }
             _ => {}
         }
@@ -69,6 +90,14 @@ mod tests {
     #[test]
     fn two_leaders_in_one_term_are_refused() {
         refuses(&mut OneLeader::default(), [by(0, BEGIN), by(1, BEGIN)], "n1 served it");
+    }
+
+    #[test]
+    fn a_leader_with_a_successor_is_refused() {
+        let next = What::ServeBegin { shard: 1, term: 5 };
+        let mut check = OneLeader::default();
+        refuses(&mut check, [by(0, BEGIN), by(1, next), by(0, dispatch(1, 4, 1, 1))], "term 5");
+        refuses(&mut OneLeader::default(), [by(1, next), by(0, BEGIN)], "term 5");
     }
 
     #[test]
