@@ -1,7 +1,7 @@
 //! The `paceline` command. Everything it does is in the library, so that a simulated node runs the
 //! same code.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use paceline::cli::Cli;
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|_| DEFAULT_LOG.into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     paceline_runtime::block_on(cli.run())
 }
