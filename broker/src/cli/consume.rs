@@ -107,8 +107,10 @@ impl Consume {
             tasks.push(task::spawn(work.run(client)));
         }
         let mut done = Done::default();
+        let mut failure = None;
         for task in tasks {
-            let part = task.await.context("a consumer failed")??;
+            let (part, result) = task.await.context("a consumer failed")?;
+            failure = failure.or(result.err());
             done.received += part.received;
             done.redelivered += part.redelivered;
             done.bytes += part.bytes;
@@ -118,6 +120,9 @@ impl Consume {
             done.timed_out |= part.timed_out;
         }
         self.report(&done);
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
         if done.timed_out && done.received < count {
             bail!("nothing came for {} s", self.timeout.unwrap_or_default());
         }
@@ -153,7 +158,13 @@ impl Consume {
 }
 
 impl Work {
-    async fn run(self, mut client: Client) -> Result<Done> {
+    async fn run(self, client: Client) -> (Done, Result<()>) {
+        let mut done = Done::default();
+        let result = self.receive_all(client, &mut done).await;
+        (done, result)
+    }
+
+    async fn receive_all(&self, mut client: Client, done: &mut Done) -> Result<()> {
         for (id, destination) in self.destinations.iter().enumerate() {
             let mut frame = FrameWriter::begin(&mut client.out, Version::V1_2, Command::Subscribe);
             frame.number(header::ID, id as u64);
@@ -169,7 +180,6 @@ impl Work {
             );
             frame.finish(b"");
         }
-        let mut done = Done::default();
         let mut last_news = Instant::now();
         // By subscription: the last delivery, and how many wait for its acknowledgement.
         let mut unacknowledged = vec![(String::new(), 0); self.destinations.len()];
@@ -177,7 +187,7 @@ impl Work {
         tokio::pin!(stop);
         loop {
             while let Some(frame) = client.next()? {
-                if frame.command == Command::Message && self.take(&frame, &mut done) {
+                if frame.command == Command::Message && self.take(&frame, done) {
                     self.acknowledge(&frame, &mut unacknowledged, &mut client);
                     last_news = Instant::now();
                 }
@@ -201,8 +211,7 @@ impl Work {
                 ack(last, &mut client);
             }
         }
-        client.disconnect().await?;
-        Ok(done)
+        client.disconnect().await
     }
 
     /// Counts a message; false for one that is more than was asked for.

@@ -59,6 +59,8 @@ struct Work {
 #[derive(Default)]
 struct Done {
     sent: u64,
+    /// Sent and not answered, because the connection ended: stored or not.
+    unknown: u64,
     latency: Histogram,
 }
 
@@ -92,13 +94,16 @@ impl Produce {
             tasks.push(task::spawn(work.run(client)));
         }
         let mut done = Done::default();
+        let mut failure = None;
         for task in tasks {
-            let part = task.await.context("a producer failed")??;
+            let (part, result) = task.await.context("a producer failed")?;
             done.sent += part.sent;
+            done.unknown += part.unknown;
             done.latency.merge(&part.latency);
+            failure = failure.or(result.err());
         }
         self.report(&done, began.elapsed());
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     fn report(&self, done: &Done, took: Duration) {
@@ -109,7 +114,7 @@ impl Produce {
             println!(
                 "{}",
                 json!({
-                    "messages": done.sent, "bytes_each": self.size, "seconds": seconds,
+                    "messages": done.sent, "unknown": done.unknown, "bytes_each": self.size, "seconds": seconds,
                     "messages_per_second": rate, "bytes_per_second": bytes,
                     "latency_ms": done.latency.json(),
                 })
@@ -125,13 +130,28 @@ impl Produce {
         if self.window > 0 {
             println!("until the receipt: {}", done.latency.show());
         }
+        if done.unknown > 0 {
+            println!("{} of them have no answer: each may be stored or not", done.unknown);
+        }
     }
 }
 
 impl Work {
-    async fn run(self, mut client: Client) -> Result<Done> {
+    async fn run(self, client: Client) -> (Done, Result<()>) {
         let mut done = Done::default();
-        let mut waiting: BTreeMap<u64, Instant> = BTreeMap::new();
+        let mut waiting = BTreeMap::new();
+        let result = self.send_all(client, &mut done, &mut waiting).await;
+        done.unknown = waiting.len() as u64;
+        (done, result)
+    }
+
+    /// `waiting` are the messages without an answer, and when they were due.
+    async fn send_all(
+        &self,
+        mut client: Client,
+        done: &mut Done,
+        waiting: &mut BTreeMap<u64, Instant>,
+    ) -> Result<()> {
         let began = Instant::now();
         let stop = shutdown::requested();
         tokio::pin!(stop);
@@ -165,8 +185,7 @@ impl Work {
                 done.sent += 1;
             }
             if (is_stopped || done.sent == self.count) && waiting.is_empty() {
-                client.disconnect().await?;
-                return Ok(done);
+                return client.disconnect().await;
             }
             // With no receipts there is nothing to wait for but room to send.
             if self.window == 0 && client.out.is_empty() && next_at.is_none() {
