@@ -17,3 +17,4 @@ pub mod result;
 pub mod scenario;
 pub mod workload;
 pub mod world;
+pub mod wounds;

@@ -23,6 +23,7 @@ use crate::{
         operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
     },
     world::Options,
+    wounds::Wounds,
 };
 
 /// How many events `replay` shows.
@@ -40,6 +41,8 @@ pub struct Recorder {
     pub checks: Checks,
     /// Who bore what.
     pub meter: Meter,
+    /// Who has lost records.
+    pub wounds: Wounds,
     /// The last events, if they are wanted.
     pub tail: VecDeque<String>,
     /// When the workload began, by the trace's clock; times in the history count from here.
@@ -172,6 +175,7 @@ impl Recorder {
         let meter = Meter::new(scenario, &destinations);
         SharedRecorder(Arc::new(Mutex::new(Self {
             meter,
+            wounds: Wounds::default(),
             history: History::new(destinations, producers),
             checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),
@@ -248,7 +252,9 @@ impl Recorder {
             *known = event.incarnation;
             self.checks.died(event.at, node);
             self.meter.died(node);
+            self.wounds.died(node);
         }
+        self.wounds.event(node, &event);
         if let Some(step) = self.checks.event(node, &event) {
             self.meter.step(&step);
         }
@@ -258,6 +264,7 @@ impl Recorder {
     pub fn died(&mut self, at: Duration, node: NodeId) {
         self.checks.died(at, node);
         self.meter.died(node);
+        self.wounds.died(node);
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Replica {
     pub last: u64,
     /// Whether it has stopped for good.
     pub failed: bool,
+    /// Whether it has lost records and not got them back yet.
+    pub repairing: bool,
     /// The hash of all its state, in hexadecimal; empty if it was not asked for.
     pub digest: String,
     /// How many transactions are prepared in it and wait for their decision.

@@ -143,6 +143,10 @@ impl Expander {
             Kind::SlowDisk(it) => decided.slow_disk = Some(it.of(names)),
             Kind::FullDisk(it) => decided.full_disk = Some(it.of(names)),
             Kind::FailingDisk(it) => decided.failing_disk = Some(it.of(names)),
+            Kind::BitRot(it) => {
+                decided.bit_rot = Some(it.of(names));
+                decided.bit_rot.as_mut()?.back_after = back;
+            }
             Kind::ClockJump(it) => decided.clock_jump = Some(it.of(names)),
         }
         Some(decided)

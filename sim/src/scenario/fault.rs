@@ -25,7 +25,7 @@ pub struct Fault {
     /// See `between`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<TimeSpan>,
-    /// How long it lasts; not for `crash`, `power_cut` and `clock_jump`.
+    /// How long it lasts; not for `crash`, `power_cut`, `bit_rot` and `clock_jump`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Extent>,
     /// Groups of hosts that hear nothing of each other.
@@ -55,6 +55,10 @@ pub struct Fault {
     /// Disks answer with input/output errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_disk: Option<FailingDisk>,
+    /// A process dies, and before it starts again bytes of its journal have changed on the disk.
+    /// Left out where too many nodes would have lost records at once, see [`most_rotten`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bit_rot: Option<BitRot>,
     /// Wall clocks jump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_jump: Option<ClockJump>,
@@ -198,6 +202,15 @@ node_fault! {
     }
 }
 node_fault! {
+    /// See [`Fault::bit_rot`].
+    BitRot {
+        /// In how many bytes a bit has changed; default 1.
+        bytes: u32,
+        /// When it starts again; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
     /// See [`Fault::clock_jump`].
     ClockJump {
         /// How far.
@@ -218,6 +231,7 @@ pub enum Kind<'a> {
     SlowDisk(&'a SlowDisk),
     FullDisk(&'a FullDisk),
     FailingDisk(&'a FailingDisk),
+    BitRot(&'a BitRot),
     ClockJump(&'a ClockJump),
 }
 
@@ -234,6 +248,7 @@ impl Fault {
         kinds.extend(self.slow_disk.as_ref().map(Kind::SlowDisk));
         kinds.extend(self.full_disk.as_ref().map(Kind::FullDisk));
         kinds.extend(self.failing_disk.as_ref().map(Kind::FailingDisk));
+        kinds.extend(self.bit_rot.as_ref().map(Kind::BitRot));
         kinds.extend(self.clock_jump.as_ref().map(Kind::ClockJump));
         kinds
     }
@@ -252,6 +267,7 @@ impl Kind<'_> {
             Kind::SlowDisk(_) => "slow_disk",
             Kind::FullDisk(_) => "full_disk",
             Kind::FailingDisk(_) => "failing_disk",
+            Kind::BitRot(_) => "bit_rot",
             Kind::ClockJump(_) => "clock_jump",
         }
     }
@@ -268,6 +284,7 @@ impl Kind<'_> {
             Kind::SlowDisk(fault) => fault.target(),
             Kind::FullDisk(fault) => fault.target(),
             Kind::FailingDisk(fault) => fault.target(),
+            Kind::BitRot(fault) => fault.target(),
             Kind::ClockJump(fault) => fault.target(),
         })
     }
@@ -275,7 +292,7 @@ impl Kind<'_> {
     /// Whether it takes the whole process away for a while, so that a node can suffer one at a
     /// time.
     pub fn stops_the_node(&self) -> bool {
-        matches!(self, Kind::Crash(_) | Kind::PowerCut(_) | Kind::Pause(_))
+        matches!(self, Kind::Crash(_) | Kind::PowerCut(_) | Kind::Pause(_) | Kind::BitRot(_))
     }
 
     /// When the node starts again, of kinds that know it.
@@ -283,13 +300,14 @@ impl Kind<'_> {
         match self {
             Kind::Crash(fault) => Some(fault.back_after),
             Kind::PowerCut(fault) => Some(fault.back_after),
+            Kind::BitRot(fault) => Some(fault.back_after),
             _ => None,
         }
     }
 
     /// Whether it goes on for a time that `lasts` names.
     pub fn has_length(&self) -> bool {
-        !matches!(self, Kind::Crash(_) | Kind::PowerCut(_) | Kind::ClockJump(_))
+        self.back_after().is_none() && !matches!(self, Kind::ClockJump(_))
     }
 }
 
@@ -361,6 +379,15 @@ impl<'de> Deserialize<'de> for Partition {
             }
         }
         deserializer.deserialize_any(Either)
+    }
+}
+
+/// How many nodes may have lost records at once so that every shard can still be repaired: a
+/// majority of its replicas has to be whole, and of two replicas one.
+pub fn most_rotten(replicas: u32) -> u32 {
+    match replicas {
+        2 => 1,
+        _ => replicas.saturating_sub(1) / 2,
     }
 }
 

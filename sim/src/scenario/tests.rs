@@ -89,6 +89,13 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     refused("any = 1,", "any = 1, all = true,", 38, "exactly one of");
     refused("any = 1,", "any = 6,", 38, "6 of 5 nodes");
     refused("power_cut = { any", "meteor = { any", 38, "unknown field `meteor`");
+    refused(
+        "power_cut = { any = 1,",
+        "bit_rot = { any = 2,",
+        38,
+        "at most 1 nodes may lose records",
+    );
+    refused("power_cut = {", "bit_rot = { bytes = 0,", 38, "1 to 1000 bytes");
     refused("power_cut = {", "full_disk = {", 38, "unknown field `back_after`");
     refused("\"<= 1.15\"", "\"1.15\"", 43, "begins with none of");
 }

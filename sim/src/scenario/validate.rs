@@ -7,7 +7,7 @@ use paceline_core::Destination;
 
 use super::{
     Problem, Scenario, Step,
-    fault::{Extent, Fault, Kind, Partition},
+    fault::{Extent, Fault, Kind, Partition, Target, most_rotten},
     format::{AckMode, Connect, Delay, Popularity, Workload},
     units::TimeSpan,
 };
@@ -19,6 +19,8 @@ const MAX_NODES: u32 = 200;
 const MAX_SLOTS: u32 = 65_536;
 /// The most clients, destinations and unsettled messages a workload may ask for.
 const MAX_COUNT: u32 = 1_000_000;
+/// The most bytes of one journal that rot at once.
+const MAX_ROT: u32 = 1_000;
 /// The largest body; the broker's default bound on a frame is larger.
 const MAX_BODY: u64 = 16 << 20;
 
@@ -257,6 +259,9 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
         return partition_groups(scenario, partition, in_it("partition"));
     }
     targets(scenario, kind, in_it(kind.name()))?;
+    if let Kind::BitRot(_) = kind {
+        bit_rot(scenario, kind, in_it(kind.name()))?;
+    }
     kind_details(kind, in_it(kind.name()))
 }
 
@@ -373,6 +378,27 @@ fn targets(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
     Ok(())
 }
 
+/// What rots can be repaired from the others.
+fn bit_rot(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
+    let target = kind.target().expect("it names nodes");
+    let nodes = match target {
+        Target { all: true, .. } => scenario.cluster.nodes as usize,
+        Target { any: Some(any), .. } => any as usize,
+        Target { nodes: Some(nodes), .. } => nodes.len(),
+        _ => 1,
+    };
+    let replicas = scenario.cluster.replicas();
+    let most = most_rotten(replicas);
+    if nodes > most as usize {
+        let reason = format!(
+            "with {replicas} replicas at most {most} nodes may lose records at once: the others \
+             could not repair them"
+        );
+        return refuse(at, reason);
+    }
+    Ok(())
+}
+
 fn kind_details(kind: &Kind<'_>, at: Vec<Step>) -> Checked {
     let needs = |key: &str| refuse(at.clone(), format!("`{}` needs `{key}`", kind.name()));
     let in_it = |key: &str| {
@@ -411,7 +437,10 @@ fn kind_details(kind: &Kind<'_>, at: Vec<Step>) -> Checked {
             Some(by) if by.nanos == 0 => refuse(in_it("by"), "a jump of 0 is no fault"),
             Some(_) => Ok(()),
         },
-        Kind::Crash(_) | Kind::PowerCut(_) => match kind.back_after().flatten() {
+        Kind::BitRot(fault) if fault.bytes.is_some_and(|bytes| !(1..=MAX_ROT).contains(&bytes)) => {
+            refuse(in_it("bytes"), format!("1 to {MAX_ROT} bytes are possible"))
+        }
+        Kind::Crash(_) | Kind::PowerCut(_) | Kind::BitRot(_) => match kind.back_after().flatten() {
             Some(Extent::Fixed(span) | Extent::Drawn(span, _)) if span.0.is_zero() => {
                 refuse(in_it("back_after"), "a process needs some time to come back")
             }

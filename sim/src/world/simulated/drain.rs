@@ -87,6 +87,10 @@ impl Run<'_> {
             if let Some(failed) = shard.iter().find(|it| it.failed) {
                 return Err(format!("the replica of shard {slot} on n{} is dead", failed.node + 1));
             }
+            if let Some(repairing) = shard.iter().find(|it| it.repairing) {
+                let node = repairing.node + 1;
+                return Err(format!("the replica of shard {slot} on n{node} is not repaired"));
+            }
             let applied: Vec<u64> = shard.iter().map(|it| it.applied).collect();
             if applied.iter().any(|it| *it != applied[0])
                 || shard.iter().any(|it| it.last != it.applied)

@@ -5,16 +5,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     time::Duration,
 };
 
 use paceline_reports::result::FaultMark;
 use paceline_runtime::world::{DiskFault, LinkConfig, NodeId, PartitionId, World};
 
+use rand::{Rng, RngExt};
+
 use super::{latency, link, supervisor::Supervisor};
 use crate::scenario::{
     Scenario,
-    fault::{self, Extent, Fault, Kind, Partition},
+    expand::stream,
+    fault::{self, BitRot, Extent, Fault, Kind, Partition},
 };
 
 /// Something that is to be done at its time.
@@ -37,6 +41,8 @@ pub struct Injector<'a> {
     partitions: BTreeMap<usize, Vec<PartitionId>>,
     /// When each fault began and ended.
     spans: BTreeMap<usize, (Duration, Option<Duration>)>,
+    /// Bit rot that did not happen, and the nodes that had not got back their records.
+    left_out: BTreeMap<usize, Vec<String>>,
 }
 
 impl<'a> Injector<'a> {
@@ -64,6 +70,7 @@ impl<'a> Injector<'a> {
             active: BTreeSet::new(),
             partitions: BTreeMap::new(),
             spans: BTreeMap::new(),
+            left_out: BTreeMap::new(),
         }
     }
 
@@ -100,11 +107,15 @@ impl<'a> Injector<'a> {
             .map(|(&number, &(began, ended))| {
                 let fault = &self.scenario.faults[number];
                 let at_s = began.as_secs_f64();
-                let lasts = !matches!(self.kind(number), Kind::ClockJump(_));
+                let left_out = self.left_out.get(&number);
+                let lasts = !matches!(self.kind(number), Kind::ClockJump(_)) && left_out.is_none();
+                let note = left_out.map_or_else(String::new, |wounded| {
+                    format!(" (left out: {} not repaired)", wounded.join(" "))
+                });
                 FaultMark {
                     at_s,
                     until_s: lasts.then(|| ended.unwrap_or(end).as_secs_f64().max(at_s)),
-                    label: fault::label(fault),
+                    label: fault::label(fault) + &note,
                     nodes: fault::nodes(fault),
                 }
             })
@@ -136,6 +147,7 @@ impl<'a> Injector<'a> {
             }
             Kind::Crash(_) => targets.iter().for_each(|&node| supervisor.crash(node)),
             Kind::PowerCut(_) => targets.iter().for_each(|&node| supervisor.power_cut(node)),
+            Kind::BitRot(rot) => self.rot(number, rot, &targets, supervisor),
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.pause(self.nodes[node])),
             Kind::ClockJump(jump) => {
                 let millis = jump.by.expect("validated: it says how far").nanos / 1_000_000;
@@ -163,13 +175,57 @@ impl<'a> Injector<'a> {
                     self.world.heal(cut);
                 }
             }
-            Kind::Crash(_) | Kind::PowerCut(_) => {
+            Kind::Crash(_) | Kind::PowerCut(_) | Kind::BitRot(_) => {
                 targets.iter().for_each(|&node| supervisor.release(node));
             }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.resume(self.nodes[node])),
             Kind::ClockJump(_) => {}
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
+        }
+    }
+
+    /// Kills the processes and changes bytes of their journals, unless too many nodes have lost
+    /// records then, or one of these for a second time.
+    fn rot(&mut self, number: usize, rot: &BitRot, targets: &[usize], supervisor: &mut Supervisor) {
+        let wounded = supervisor.wounded();
+        let most = fault::most_rotten(self.scenario.cluster.replicas()) as usize;
+        if wounded.len() + targets.len() > most {
+            let names = wounded.iter().map(|node| format!("n{}", node + 1)).collect();
+            self.left_out.insert(number, names);
+            self.active.remove(&number);
+            return;
+        }
+        for &node in targets {
+            supervisor.crash(node);
+            supervisor.rotted(node);
+            let mut random = stream(self.scenario.seed, &format!("rot {number} of node {node}"));
+            for _ in 0..rot.bytes.unwrap_or(1) {
+                self.rot_byte(node, &mut random);
+            }
+        }
+    }
+
+    /// Turns over a bit of the node's journal, any of them with the same chance.
+    fn rot_byte(&self, node: usize, random: &mut impl Rng) {
+        let config = self.scenario.node_config(&self.scenario.node_names()[node]);
+        let journal = config.expect("validated: the node accepts it").node.data_dir.join("journal");
+        let files = self.world.files(self.nodes[node], journal);
+        let is_segment =
+            |(path, _): &(PathBuf, u64)| path.extension().is_some_and(|it| it == "segment");
+        let segments: Vec<(PathBuf, u64)> = files.into_iter().filter(is_segment).collect();
+        let bytes: u64 = segments.iter().map(|(_, length)| length).sum();
+        if bytes == 0 {
+            return;
+        }
+        let mut at = random.random_range(0..bytes);
+        let mask = 1 << random.random_range(0..8);
+        for (path, length) in segments {
+            if at < length {
+                assert!(self.world.damage_file(self.nodes[node], path, at, mask), "it is there");
+                return;
+            }
+            at -= length;
         }
     }
 

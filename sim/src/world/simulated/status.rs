@@ -58,6 +58,7 @@ async fn ask_all(
             shard: shard.slot.into(),
             applied: shard.applied,
             last: shard.last,
+            repairing: shard.role == "repairing",
             failed: shard.role == "failed",
             digest: shard.digest.map(hex).unwrap_or_default(),
             in_doubt: shard.in_doubt,

@@ -2,6 +2,7 @@
 //! after it has ended by itself. A process that a fault took down stays down until the fault ends.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -89,6 +90,16 @@ impl Supervisor {
         self.hold(node, true);
         self.world.power_cut(self.nodes[node]);
         self.died(node);
+    }
+
+    /// The node has lost records of its journal.
+    pub fn rotted(&mut self, node: usize) {
+        self.recorder.lock().wounds.rotted(node as u32);
+    }
+
+    /// The nodes that have lost records and not got them back yet.
+    pub fn wounded(&self) -> BTreeSet<u32> {
+        self.recorder.lock().wounds.wounded()
     }
 
     /// Starts the node again.

@@ -262,6 +262,16 @@ impl Image {
         }
     }
 
+    /// The files in a directory and how long they are, by name.
+    pub(super) fn files(&self, dir: &Path) -> Vec<(PathBuf, u64)> {
+        let inside = self.names.iter().filter(|(name, _)| name.parent() == Some(dir));
+        let file = |(name, entry): (&PathBuf, &Entry)| match entry {
+            Entry::File(id) => Some((name.clone(), self.len(*id))),
+            Entry::Directory => None,
+        };
+        inside.filter_map(file).collect()
+    }
+
     /// Turns the bits `mask` of one byte over, in the cache and on the disk; false if the file
     /// has no such byte.
     pub(super) fn damage(&mut self, path: &Path, offset: u64, mask: u8) -> bool {

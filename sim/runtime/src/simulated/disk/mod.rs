@@ -148,6 +148,10 @@ impl Disks {
         self.all[node].image.damage(&normal(path), offset, mask)
     }
 
+    pub(crate) fn files(&self, node: usize, dir: &Path) -> Vec<(PathBuf, u64)> {
+        self.all[node].image.files(&normal(dir))
+    }
+
     pub(crate) fn process_gone(&mut self, node: usize, power_cut: bool) {
         let disk = &mut self.all[node];
         disk.generation += 1;

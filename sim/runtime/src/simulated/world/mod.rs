@@ -50,7 +50,7 @@ use crate::trace::{Event, Value};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -359,6 +359,12 @@ impl World {
     pub fn damage_file(&self, node: NodeId, path: impl AsRef<Path>, offset: u64, mask: u8) -> bool {
         self.note(node, "fault_damage", offset as i64);
         context::with(|sim| sim.disks.damage(node.0, path.as_ref(), offset, mask))
+    }
+
+    /// The files in a directory of the node's disk and their lengths, as processes see them, by
+    /// name; none if there is no such directory.
+    pub fn files(&self, node: NodeId, dir: impl AsRef<Path>) -> Vec<(PathBuf, u64)> {
+        context::with(|sim| sim.disks.files(node.0, dir.as_ref()))
     }
 
     // Faults of the network.

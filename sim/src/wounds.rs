@@ -1,0 +1,92 @@
+//! Which nodes have lost records of their journal and not got them back yet, as far as faults did
+//! that and the nodes' events tell. Faults ask, so that no more nodes lose records at once than the
+//! others can repair.
+
+use std::collections::BTreeSet;
+
+use paceline_runtime::trace::Event;
+
+use crate::check::step::NodeId;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Wounds {
+    /// Nodes that have not said since what they have lost.
+    unknown: BTreeSet<NodeId>,
+    /// Replicas that are being repaired: node and shard.
+    repairs: BTreeSet<(NodeId, u64)>,
+}
+
+impl Wounds {
+    /// Records of the node were damaged while it was down.
+    pub fn rotted(&mut self, node: NodeId) {
+        self.unknown.insert(node);
+    }
+
+    /// The node's process has ended. What was being repaired it says again when it is back.
+    pub fn died(&mut self, node: NodeId) {
+        let before = self.repairs.len();
+        self.repairs.retain(|(of, _)| *of != node);
+        if self.repairs.len() < before {
+            self.unknown.insert(node);
+        }
+    }
+
+    /// Takes in what a node says.
+    pub fn event(&mut self, node: NodeId, event: &Event<'_>) {
+        let repair = event.field("shard").and_then(|shard| shard.as_u64()).map(|it| (node, it));
+        match (event.kind, repair) {
+            ("repair_begin", Some(repair)) => {
+                self.repairs.insert(repair);
+            }
+            ("repair_end", Some(repair)) => {
+                self.repairs.remove(&repair);
+            }
+            // Whatever it has to repair it has said before.
+            ("node_ready", _) => {
+                self.unknown.remove(&node);
+            }
+            _ => {}
+        }
+    }
+
+    /// The nodes that lack records.
+    pub fn wounded(&self) -> BTreeSet<NodeId> {
+        let repairing = self.repairs.iter().map(|(node, _)| *node);
+        self.unknown.iter().copied().chain(repairing).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use paceline_runtime::trace::Value;
+
+    use super::*;
+
+    fn says(wounds: &mut Wounds, kind: &'static str, shard: u64) {
+        let fields = [("shard", Value::U64(shard))];
+        let event = Event { at: Duration::ZERO, node: "n3", incarnation: 1, kind, fields: &fields };
+        wounds.event(2, &event);
+    }
+
+    #[test]
+    fn a_node_is_wounded_until_every_shard_is_repaired() {
+        let mut wounds = Wounds::default();
+        wounds.rotted(2);
+        assert_eq!(wounds.wounded(), [2].into());
+        for shard in [4, 5] {
+            says(&mut wounds, "repair_begin", shard);
+        }
+        says(&mut wounds, "node_ready", 0);
+        says(&mut wounds, "repair_end", 4);
+        assert_eq!(wounds.wounded(), [2].into());
+        wounds.died(2);
+        assert_eq!(wounds.wounded(), [2].into(), "it has not said that it is whole");
+        says(&mut wounds, "repair_begin", 5);
+        says(&mut wounds, "node_ready", 0);
+        says(&mut wounds, "repair_end", 5);
+        assert_eq!(wounds.wounded(), [].into());
+    }
+}
