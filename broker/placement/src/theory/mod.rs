@@ -7,10 +7,12 @@
 mod balance;
 mod movement;
 mod peak;
+mod spread;
 
 pub use balance::{Balance, ChiSquare, chi_square};
-pub use movement::{least_load_to_move, least_moved};
+pub use movement::{even_loads, least_load_to_move, least_moved};
 pub use peak::{Hashed, gumbel_factor};
+pub use spread::Spread;
 
 /// Coefficient of variation of the relative loads when destinations with this sum of squared
 /// shares are hashed onto `n` equal nodes: `sqrt((n - 1) Σ f²)`. For `m` equal ones `Σ f² = 1/m`.

@@ -18,6 +18,33 @@ pub fn least_load_to_move(loads: &[f64], weights: &[f64], cap: f64) -> f64 {
     loads.iter().zip(weights).map(|(load, weight)| (load - cap * fair * weight).max(0.0)).sum()
 }
 
+/// The most even loads over nodes with these weights when `indivisible[i]` cannot leave node `i`:
+/// a node whose indivisible load is above its share has that alone, the others share the rest by
+/// weight. Nodes of weight 0 have nothing.
+///
+/// # Panics
+/// When there is not one indivisible load per weight, or no weight above 0.
+pub fn even_loads(total: f64, weights: &[f64], indivisible: &[f64]) -> Vec<f64> {
+    assert_eq!(weights.len(), indivisible.len(), "one per node");
+    let (mut rest, mut capacity) = (total, weights.iter().sum::<f64>());
+    assert!(capacity > 0.0, "some node can carry load");
+    let relative = |at: usize| indivisible[at] / weights[at];
+    let mut order: Vec<usize> = (0..weights.len()).filter(|at| weights[*at] > 0.0).collect();
+    order.sort_by(|a, b| relative(*b).total_cmp(&relative(*a)).then(a.cmp(b)));
+    let mut full = vec![false; weights.len()];
+    for at in order {
+        let others = capacity - weights[at];
+        if others <= 0.0 || relative(at) <= rest / capacity {
+            break;
+        }
+        rest -= indivisible[at];
+        capacity = others;
+        full[at] = true;
+    }
+    let load = |at: usize| if full[at] { indivisible[at] } else { rest / capacity * weights[at] };
+    (0..weights.len()).map(load).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +57,13 @@ mod tests {
         near(least_moved(&[1.0; 2], &[1.0, 3.0]), 0.25);
         assert_eq!(least_load_to_move(&[3.0, 1.0], &[1.0, 1.0], 1.0), 1.0);
         assert_eq!(least_load_to_move(&[3.0, 1.0], &[3.0, 1.0], 1.0), 0.0);
+    }
+
+    #[test]
+    fn what_cannot_be_divided_stays_and_the_rest_is_even() {
+        assert_eq!(even_loads(12.0, &[1.0, 1.0, 2.0], &[0.0; 3]), [3.0, 3.0, 6.0]);
+        assert_eq!(even_loads(12.0, &[1.0, 1.0, 1.0], &[8.0, 1.0, 0.0]), [8.0, 2.0, 2.0]);
+        assert_eq!(even_loads(12.0, &[1.0, 0.0, 1.0], &[1.0, 0.0, 7.0]), [5.0, 0.0, 7.0]);
+        assert_eq!(even_loads(12.0, &[1.0], &[20.0]), [12.0], "the only node has everything");
     }
 }
