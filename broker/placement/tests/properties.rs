@@ -275,6 +275,29 @@ fn weights_are_honoured_within_theory() {
 }
 
 #[test]
+fn a_new_node_gets_load_however_little_its_share_is() {
+    for count in [100, 500] {
+        let mut nodes = Nodes::numbered(count).unwrap();
+        let slots = SlotCount::new(1 << 16, count).unwrap();
+        let loads: Vec<f64> = (0..1 << 16).map(|slot| (blake3_key(slot) % 1000) as f64).collect();
+        let mut table = Slots::by_load(&nodes, slots, 1, &loads).unwrap();
+        let before = table.rows().to_vec();
+        let new = nodes.join(Node::new("late")).unwrap();
+        table.update(&nodes).unwrap();
+        let mut load = vec![0.0; count + 1];
+        table.rows().iter().zip(&loads).for_each(|(node, l)| load[node.get()] += l);
+        let share = loads.iter().sum::<f64>() / (count + 1) as f64;
+        let least = load.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(least > share * 0.98, "{count}: a node has {} of its share", least / share);
+        let moved = before.iter().zip(table.rows()).filter(|(a, b)| a != b);
+        assert!(moved.clone().all(|(_, to)| *to == new), "only to the new node");
+        let converged = table.rows().to_vec();
+        table.update(&nodes).unwrap();
+        assert!(table.rows() == converged, "a converged table moved");
+    }
+}
+
+#[test]
 fn a_failed_node_burdens_all_others_alike() {
     let nodes = Nodes::numbered(100).unwrap();
     for replicas in [2, 3] {

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{VACANT, Workspace};
-use crate::node::NodeIndex;
+use crate::{node::NodeIndex, theory};
+
+/// A node with less than this part of its share is brought up to it. Above that, what a node lacks
+/// is left to it: nobody is above his cap for it, and moving has its price.
+const IDLE: f64 = 0.9;
 
 /// A load in a set: ordered, with the places as tie-breakers.
 #[derive(Clone, Copy, PartialEq)]
@@ -46,6 +50,10 @@ impl Balance<'_> {
         self.load[at] = (self.load[at] + sign * self.slot_loads[slot]).max(0.0);
         self.count[at] = self.count[at].wrapping_add_signed(sign as i32);
         self.order.insert(self.entry(at));
+    }
+
+    fn busiest_first(&self) -> Vec<usize> {
+        self.order.iter().rev().map(|entry| entry.1.1).collect()
     }
 
     fn least_loaded(&self) -> NodeIndex {
@@ -116,15 +124,24 @@ impl Workspace<'_> {
     }
 
     /// Moves slots from nodes above their cap to the least loaded ones, of each the largest slot
-    /// that is not more than it has to lose, so that little more is moved than must be.
+    /// that is not more than it has to lose, so that little more is moved than must be. Then brings
+    /// nodes that are nearly idle up to their share.
     fn shed_load(&mut self, balance: &mut Balance, tolerance: f64) {
-        let caps = self.caps(balance, tolerance);
-        let over: Vec<usize> =
-            (0..caps.len()).filter(|at| balance.load[*at] > caps[*at] * (1.0 + 1e-12)).collect();
-        if over.is_empty() {
+        let hottest = self.hottest(balance);
+        let total = balance.slot_loads.iter().sum();
+        let even = theory::even_loads(total, &balance.weights, &hottest);
+        // Where a single slot is above the share of its node, this slot alone.
+        let relative = even.iter().zip(&balance.weights).filter(|(_, weight)| **weight > 0.0);
+        let level = relative.map(|(load, weight)| load / weight).fold(f64::INFINITY, f64::min);
+        let share = |at: usize| level * balance.weights[at];
+        let caps: Vec<f64> =
+            (0..even.len()).map(|at| (share(at) * (1.0 + tolerance)).max(hottest[at])).collect();
+        let is_over = |at: usize| balance.load[at] > caps[at] * (1.0 + 1e-12);
+        let over: Vec<usize> = (0..caps.len()).filter(|at| is_over(*at)).collect();
+        if over.is_empty() && !(0..even.len()).any(|at| balance.load[at] < even[at] * IDLE) {
             return;
         }
-        let mut holdings: Vec<BTreeSet<Key>> = vec![BTreeSet::new(); caps.len()];
+        let mut holdings: Vec<BTreeSet<Key>> = vec![BTreeSet::new(); even.len()];
         for (slot, node) in self.rows.iter().enumerate() {
             if self.pinned(slot).is_none() {
                 holdings[node.get()].insert(Key(balance.slot_loads[slot], slot));
@@ -159,31 +176,32 @@ impl Workspace<'_> {
                 }
             }
         }
+        // In a large cluster a new node's share is less than the tolerance of all others, so that
+        // none of them is above its cap, and the new node would stay idle for ever.
+        for to in 0..even.len() {
+            if balance.load[to] >= even[to] * IDLE {
+                continue;
+            }
+            for from in balance.busiest_first() {
+                loop {
+                    let need = even[to] - balance.load[to];
+                    let spare = balance.load[from] - even[from] * (1.0 - tolerance);
+                    let most = Key(need.min(spare), usize::MAX);
+                    let fits = holdings[from].range(..=most).next_back().copied();
+                    let Some(key) = fits.filter(|key| key.0 > 0.0 && from != to) else { break };
+                    let [from, to] = [from, to].map(|at| NodeIndex(at as u32));
+                    give(balance, &mut holdings, from, to, key);
+                }
+            }
+        }
     }
 
-    /// What each node may carry: its share and the tolerance, and where a single slot is above
-    /// that, this slot alone. The shares are those of what is left without such slots and nodes.
-    fn caps(&self, balance: &Balance, tolerance: f64) -> Vec<f64> {
-        let mut total: f64 = balance.slot_loads.iter().sum();
-        let mut capacity: f64 = balance.weights.iter().sum();
+    /// The largest slot of each node.
+    fn hottest(&self, balance: &Balance) -> Vec<f64> {
         let mut hottest = vec![0.0f64; balance.weights.len()];
         for (node, load) in self.rows.iter().zip(balance.slot_loads) {
             hottest[node.get()] = hottest[node.get()].max(*load);
         }
-        let mut order: Vec<usize> =
-            (0..hottest.len()).filter(|at| balance.weights[*at] > 0.0).collect();
-        let relative = |at: usize| hottest[at] / balance.weights[at];
-        order.sort_by(|a, b| relative(*b).total_cmp(&relative(*a)).then(a.cmp(b)));
-        for at in order {
-            let rest = capacity - balance.weights[at];
-            if rest <= 0.0 || relative(at) <= total / capacity {
-                break;
-            }
-            total -= hottest[at];
-            capacity = rest;
-        }
-        let share = total / capacity * (1.0 + tolerance);
-        let weights = balance.weights.iter().zip(&hottest);
-        weights.map(|(weight, hottest)| (share * weight).max(*hottest)).collect()
+        hottest
     }
 }
