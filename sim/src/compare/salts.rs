@@ -33,8 +33,7 @@ pub(super) fn measure(
     let mut assigned = vec![Default::default(); names.len()];
     let p_values: Option<Vec<f64>> = (0..salts)
         .map(|number| {
-            let hasher =
-                NameHasher::new(function, format!("salt-{number:04}-{:x}", number * 2_654_435_761));
+            let hasher = NameHasher::new(function, salt(number));
             let keys: Vec<u64> = names.iter().map(|name| hasher.key(name)).collect();
             placed.strategy().place_all(&keys, &mut assigned);
             p_value(entry, &placed, &assigned, nodes, slots)
@@ -47,4 +46,57 @@ pub(super) fn measure(
         population: population.name.clone(),
         p_values: p_values?,
     })
+}
+
+/// The salts differ in every byte. Under salts that are alike the salted names of one could be those
+/// of another in a different order, and the same test would count twice.
+fn salt(number: usize) -> Vec<u8> {
+    let part = |at: u8| HashFunction::Blake3.hash(&[&number.to_le_bytes()[..], &[at]].concat());
+    (0..4).flat_map(|at| part(at).to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use paceline_placement::StrategyKind;
+
+    use super::*;
+    use crate::compare::{
+        entry::cluster,
+        format::{Names, Popularity, PopulationSpec},
+    };
+
+    #[test]
+    fn p_values_of_a_cryptographic_hash_are_uniform() {
+        let spec = PopulationSpec {
+            name: "p".into(),
+            about: String::new(),
+            destinations: Some(1000),
+            popularity: Popularity::Uniform,
+            names: Names::Numbered,
+        };
+        let population = Population::new(&spec, 1).unwrap();
+        let (nodes, slots) = (cluster(10, &[], 0), SlotCount::new(1 << 14, 10).unwrap());
+        let (entry, function) = (Entry::Kind(StrategyKind::Slots), HashFunction::Md5);
+        let salted = measure(entry, function, 1000, &population, &nodes, slots).unwrap();
+        let mut tenths = [0; 10];
+        salted.p_values.iter().for_each(|p| tenths[((p * 10.0) as usize).min(9)] += 1);
+        // Five standard deviations of a count.
+        assert!(tenths.iter().all(|count| (55..145).contains(count)), "{tenths:?}");
+        let chi_square: f64 = tenths.iter().map(|c| (f64::from(*c) - 100.0).powi(2) / 100.0).sum();
+        assert!(chi_square < 28.0, "one in a thousand is above: {tenths:?}");
+    }
+
+    #[test]
+    fn no_name_under_one_salt_is_another_under_another() {
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..200 {
+            let salt = salt(number);
+            for index in (0..NAMES).step_by(37) {
+                let name = format!("queue-{index:06}");
+                let salted: Vec<u8> =
+                    name.bytes().zip(salt.iter().cycle()).map(|(a, b)| a ^ b).collect();
+                assert!(seen.insert(salted), "salt {number}, {name}");
+            }
+        }
+    }
 }
