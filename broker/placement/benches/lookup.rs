@@ -12,6 +12,7 @@ use paceline_placement::{
     HashFunction, NameHasher, Node, NodeIndex, Nodes, SlotCount, Strategy, StrategyKind,
     strategies::Slots,
 };
+use rand_core_05::RngCore;
 
 const NAMES: usize = 4000;
 
@@ -104,6 +105,27 @@ fn rows(criterion: &mut Criterion) {
     }
 }
 
+/// The generator that jump-back-hash draws from.
+struct SplitMix64(u64);
+
+impl RngCore for SplitMix64 {
+    fn next_u32(&mut self) -> u32 {
+        self.next_u64() as u32
+    }
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn fill_bytes(&mut self, _: &mut [u8]) {
+        unreachable!("the algorithm draws whole words")
+    }
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), rand_core_05::Error> {
+        unreachable!("the algorithm draws whole words")
+    }
+}
+
 fn peers(criterion: &mut Criterion) {
     let names = names();
     for count in [10u32, 100, 1000] {
@@ -113,6 +135,9 @@ fn peers(criterion: &mut Criterion) {
         let xxh3 = |name: &str| xxhash_rust::xxh3::xxh3_64(name.as_bytes());
         over_names(&mut group, "crate jump-consistent-hash + xxh3", &names, |name| {
             jump_consistent_hash::hash(xxh3(name), count as usize)
+        });
+        over_names(&mut group, "crate jump-back-hash + xxh3", &names, |name| {
+            jump_back_hash::bucket(&mut SplitMix64(xxh3(name)), count)
         });
         over_names(&mut group, "crate fliphash + xxh3", &names, |name| {
             fliphash::fliphash_64(xxh3(name), ..=u64::from(count - 1))
