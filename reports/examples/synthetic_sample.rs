@@ -270,6 +270,7 @@ fn compare() -> CompareResult {
             name: name.into(),
             about: "Made-up figures under a real name.".into(),
             baseline: name == "random",
+            gives_up: None,
         });
     }
     for (name, keyed, ns) in
@@ -339,6 +340,7 @@ fn compare() -> CompareResult {
                     population: "zipf-0.6".into(),
                     change: change.into(),
                     moved,
+                    moved_count: None,
                     optimal,
                     expected: None,
                     collateral: if ratio > 1.1 { moved - optimal } else { 0.0 },

@@ -84,6 +84,10 @@ pub struct StrategyInfo {
     /// Whether it is there to be compared against only, such as `random`: never recommended.
     #[serde(default)]
     pub baseline: bool,
+    /// What it gives up that the others keep, if anything: then it is named beside a
+    /// recommendation, but not recommended.
+    #[serde(default)]
+    pub gives_up: Option<String>,
 }
 
 /// One hash function.
@@ -166,8 +170,9 @@ pub struct BalanceCell {
     /// The least peak that any placement of whole destinations can reach.
     #[serde(default = "one")]
     pub bound: f64,
-    /// Two-sided p-value of chi-square against the strategy's expectation; `None` where the test
-    /// does not apply. Near 0 either way: too uneven, or too even to be chance.
+    /// Two-sided p-value against the strategy's expectation, of chi-square for equally popular
+    /// destinations and of the variation of the loads for others; `None` where there is no test.
+    /// Near 0 either way: too uneven, or too even to be chance.
     #[serde(default)]
     pub p_value: Option<f64>,
 }
@@ -196,6 +201,10 @@ pub struct MovementCell {
     pub change: String,
     /// Part of the load that moved.
     pub moved: f64,
+    /// Part of the destinations that moved, whatever their popularity: what a strategy that does
+    /// not know loads is judged by. `None` for one that moves load.
+    #[serde(default)]
+    pub moved_count: Option<f64>,
     /// The least part that must move for the new shares to be fair.
     pub optimal: f64,
     /// What theory expects this strategy to move; `None` where there is no formula.
@@ -491,13 +500,15 @@ impl BalanceCell {
 }
 
 impl MovementCell {
-    /// Moved against the least that must move; `None` if nothing must move.
+    /// Moved against the least that must move, by destinations where they are counted and else by
+    /// load; `None` if nothing must move.
     pub fn ratio(&self) -> Option<f64> {
-        (self.optimal > 0.0).then(|| self.moved / self.optimal)
+        (self.optimal > 0.0).then(|| self.moved_count.unwrap_or(self.moved) / self.optimal)
     }
 
     fn validate(&self, path: &str) -> Result<(), ReportError> {
         fraction(&format!("{path}.moved"), self.moved)?;
+        fraction(&format!("{path}.moved_count"), self.moved_count.unwrap_or_default())?;
         fraction(&format!("{path}.optimal"), self.optimal)?;
         fraction(&format!("{path}.collateral"), self.collateral)?;
         optional(&format!("{path}.expected"), self.expected)?;

@@ -35,7 +35,7 @@ pub(crate) fn peaks(rows: &Rows, nodes: u64) -> Chart {
     let mut chart = Chart::new(
         format!("Peak to average on {} nodes", count(nodes)),
         "times the fair share; 1 is perfectly even",
-        Axis::linear(1.0, top, 5),
+        Axis::linear_from(1.0, top, 5),
         Axis::rows(&names, 40),
     );
     chart.note = "The load of the busiest node. Shorter is better; the axis begins at 1.".into();
@@ -86,12 +86,15 @@ pub(crate) fn movement(rows: &Rows) -> Option<Chart> {
         return None;
     }
     let mut chart = Chart::new(
-        "Load moved by a change, against the least possible",
+        "Moved by a change, against the least possible",
         "times the least possible",
         Axis::log(least.max(0.01), most, 5).padded(),
         Axis::rows(&names, 40),
     );
-    chart.note = "Logarithmic. A dot per change; at 1, only what must move moves.".into();
+    chart.note =
+        "Logarithmic. A dot per change; at 1, only what must move moves. By the number of \
+                  destinations, and by load for strategies that know it."
+            .into();
     chart.description =
         format!("Between {} and {} times the least possible.", number(least), number(most));
     chart.layers.push(Layer::Level {
@@ -130,7 +133,7 @@ pub(crate) fn pareto(rows: &Rows, recommended: Option<&str>) -> Option<Chart> {
     }
     let mut chart = Chart::new(
         "Peak against movement",
-        "load moved, times the least possible",
+        "moved, times the least possible",
         Axis::log(x.0.min(1.0), x.1, 5).padded(),
         Axis::log(y.0.min(1.0), y.1, 5).padded(),
     );
@@ -388,7 +391,7 @@ pub(crate) fn lorenz(profiles: &[&LoadProfile]) -> Option<Chart> {
             percent(tenth).into(),
         ]);
         chart.layers.push(Layer::Line {
-            name: format!("{} (Gini {})", label(profile), number(balance.gini)),
+            name: format!("{} (Gini {})", label(profile, profiles), number(balance.gini)),
             points: thinned(&curve, 400).copied().collect(),
             paint: Paint::Series(i as u8),
             dash: Paint::dash_of_series(i),
@@ -436,7 +439,7 @@ pub(crate) fn cdf(profiles: &[&LoadProfile]) -> Option<Chart> {
         }
         points.push((high, 1.0));
         chart.layers.push(Layer::Line {
-            name: label(profile),
+            name: label(profile, profiles),
             points,
             paint: Paint::Series(i as u8),
             dash: Paint::dash_of_series(i),
@@ -454,7 +457,9 @@ pub(crate) fn course(course: &Course) -> Option<Chart> {
         return None;
     }
     // Where there are more nodes or steps than can be seen, a few of them, evenly chosen.
-    let all: Vec<usize> = (0..course.nodes.len()).collect();
+    let mut all: Vec<usize> = (0..course.nodes.len()).collect();
+    // n2 before n10.
+    all.sort_by_key(|&node| (course.nodes[node].len(), &course.nodes[node]));
     let rows: Vec<usize> = thinned(&all, 48).copied().collect();
     let all: Vec<usize> = (0..steps).collect();
     let columns: Vec<usize> = thinned(&all, 120).copied().collect();
@@ -534,6 +539,7 @@ pub(crate) fn p_values(salted: &SaltedPValues) -> Option<Chart> {
     let verdict = match uniformity(&salted.p_values) {
         None => "Too few salts to judge.".to_owned(),
         Some(p) if p < 0.001 => "Not uniform (p < 0.001): this is not chance.".to_owned(),
+        Some(p) if p < 0.01 => format!("Doubtful: p = {p:.4} for being uniform."),
         Some(p) => format!("Uniform, as chance gives (p = {p:.2})."),
     };
     chart.note = format!("{} nodes, {}. {verdict}", count(salted.nodes), salted.population);
@@ -556,6 +562,50 @@ pub(crate) fn p_values(salted: &SaltedPValues) -> Option<Chart> {
         },
         Layer::Level { name: "expected".into(), value: mean, paint: Paint::Theory },
     ];
+    Some(chart)
+}
+
+/// The latency of every node of every simulated run against its load. `None` where no node has one.
+pub(crate) fn latency_against_load(runs: &[SimulatedRun]) -> Option<Chart> {
+    let mut series = Vec::new();
+    let mut table =
+        Table::new(["Strategy", "Node", "Load", "p50 ms", "p99 ms", "p99.9 ms", "max ms"], 2);
+    for run in runs {
+        let fair = 1.0 / run.nodes.len().max(1) as f64;
+        let mut points: Vec<(f64, f64, String)> = Vec::new();
+        for node in &run.nodes {
+            let Some(latency) = node.latency.filter(|latency| latency.p99_ms > 0.0) else {
+                continue;
+            };
+            let load = node.measured_share / fair;
+            points.push((load, latency.p99_ms, String::new()));
+            let times = [latency.p50_ms, latency.p99_ms, latency.p999_ms, latency.max_ms];
+            let words = [run.strategy.clone().into(), node.name.clone().into()];
+            let numbers = [load].into_iter().chain(times).map(|value| number(value).into());
+            table.row(words.into_iter().chain(numbers).collect());
+        }
+        series.push((run.strategy.clone(), points));
+    }
+    let all = || series.iter().flat_map(|(_, points)| points);
+    let load = all().map(|p| p.0).fold(1.0, f64::max);
+    let latency = all().map(|p| p.1).max_by(f64::total_cmp)?;
+    let mut chart = Chart::new(
+        "Latency against load, a dot per node",
+        "times the fair share of the messages",
+        Axis::linear(0.0, load, 5),
+        Axis::linear(0.0, latency, 5).labelled(|ms| format!("{ms} ms")),
+    );
+    chart.note =
+        "From publish to delivery, the 99th percentile of the messages that the node led. \
+                  An uneven strategy has dots far to the right."
+            .into();
+    chart.description =
+        format!("{} nodes of {} runs; the table has them.", all().count(), runs.len());
+    chart.table = Some(table);
+    for (i, (name, points)) in series.into_iter().enumerate() {
+        let paint = Paint::Series(i as u8);
+        chart.layers.push(Layer::Dots { name, points, paint });
+    }
     Some(chart)
 }
 
@@ -613,8 +663,13 @@ fn balance_of(profile: &LoadProfile) -> Option<Balance> {
     Balance::of(&profile.relative_loads, &vec![1.0; profile.relative_loads.len()])
 }
 
-fn label(profile: &LoadProfile) -> String {
-    format!("{}, {}", profile.strategy, profile.hash)
+/// What tells a profile from the others: its strategy, and its hash where that differs.
+fn label(profile: &LoadProfile, all: &[&LoadProfile]) -> String {
+    if all.iter().all(|other| other.hash == profile.hash) {
+        profile.strategy.clone()
+    } else {
+        format!("{}, {}", profile.strategy, profile.hash)
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! The page of a comparison of placements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compare::{BalanceCell, CompareResult, LoadProfile};
+use crate::compare::{BalanceCell, CompareResult, Course, CourseStep, LoadProfile};
 use crate::compare_charts::{
-    Curve, CurveStyle, cdf, course, curves, lorenz, movement, p_values, pareto, peak_curves, peaks,
-    simulated, sorted_loads,
+    Curve, CurveStyle, cdf, course, curves, latency_against_load, lorenz, movement, p_values,
+    pareto, peak_curves, peaks, simulated, sorted_loads,
 };
-use crate::html::{Cell, Page, Table, bytes, count, number, percent};
+use crate::differing::differing;
+use crate::html::{Cell, Page, Table, and, bytes, count, number, percent};
 use crate::recommend::{Candidate, Recommendation, candidates, recommend, suspicious_hashes};
 use crate::result::ReportError;
 
@@ -31,7 +32,7 @@ pub fn compare_page(result: &CompareResult) -> Result<String, ReportError> {
     sizes(&mut page, result, &rows, found.as_ref())?;
     cost(&mut page, result, &rows, found.as_ref())?;
     hashes(&mut page, result)?;
-    courses(&mut page, result)?;
+    courses(&mut page, result, found.as_ref())?;
     simulation(&mut page, result)?;
     if !result.refusals.is_empty() {
         page.section("Not compared");
@@ -85,10 +86,12 @@ fn opening(page: &mut Page, result: &CompareResult, found: Option<&Recommendatio
     ]);
     let mut table = Table::new(["Strategy", "What it does"], 2);
     for strategy in &result.strategies {
+        let gives_up = strategy.gives_up.as_ref().map(|it| format!("; it gives up {it}"));
         let about = format!(
-            "{}{}",
+            "{}{}{}",
             strategy.about,
-            if strategy.baseline { " (to compare against)" } else { "" }
+            if strategy.baseline { " (to compare against)" } else { "" },
+            gives_up.unwrap_or_default()
         );
         table.row(vec![strategy.name.clone().into(), Cell::words(about)]);
     }
@@ -136,19 +139,17 @@ fn balance(
         page.paragraph("No balance was measured at the focus.");
         return Ok(());
     }
+    let hashes: BTreeSet<&str> = rows.iter().map(|row| row.hash).collect();
+    let hashes: Vec<String> = hashes.into_iter().map(str::to_owned).collect();
     page.paragraph(&format!(
-        "{} on {} nodes. Every figure stands beside what theory expects of the strategy; p is the \
-         probability that chance gives a spread at least as far from it, over all salts together.",
+        "{} on {} nodes, hashed by {}. Every figure stands beside what theory expects of the \
+         strategy; p is the probability that chance gives a spread at least as far from it, over all \
+         salts together.",
         result.focus.population,
-        count(result.focus.nodes)
+        count(result.focus.nodes),
+        and(&hashes)
     ));
-    let preferred = |p: &&LoadProfile| {
-        let chosen = found.is_some_and(|f| f.strategy == p.strategy && f.hash == p.hash);
-        (!chosen, p.population != result.focus.population)
-    };
-    let mut profiles: Vec<&LoadProfile> = result.profiles.iter().collect();
-    profiles.sort_by_key(preferred);
-    profiles.truncate(DRAWN);
+    let profiles = drawn_profiles(result, found);
     let strategies = [Some(peaks(rows, result.focus.nodes)), lorenz(&profiles), cdf(&profiles)];
     page.charts(
         strategies.into_iter().flatten().chain(profiles.iter().filter_map(|p| sorted_loads(p))),
@@ -158,33 +159,58 @@ fn balance(
     Ok(())
 }
 
+/// The loads that are drawn: the recommended ones, and of the others those that differ most.
+fn drawn_profiles<'a>(
+    result: &'a CompareResult,
+    found: Option<&Recommendation>,
+) -> Vec<&'a LoadProfile> {
+    let other =
+        |p: &LoadProfile| found.is_none_or(|f| f.strategy != p.strategy || f.hash != p.hash);
+    let sorted = |p: &'a LoadProfile| {
+        let mut loads = p.relative_loads.clone();
+        loads.sort_by(f64::total_cmp);
+        (p, loads)
+    };
+    let mut profiles: Vec<_> = result.profiles.iter().map(sorted).collect();
+    profiles.sort_by_key(|(p, _)| (other(p), p.population != result.focus.population));
+    let distance = |(_, a): &(_, Vec<f64>), (_, b): &(_, Vec<f64>)| {
+        let apart: f64 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
+        apart + a.len().abs_diff(b.len()) as f64
+    };
+    differing(profiles, DRAWN, distance).into_iter().map(|(profile, _)| profile).collect()
+}
+
 fn balance_table<'a>(all: impl IntoIterator<Item = &'a Candidate<'a>>) -> Table {
-    let mut table = Table::new(
-        [
-            "Strategy",
-            "Hash",
-            "Salts",
-            "Peak",
-            "Expected",
-            "Bound",
-            "Reading",
-            "p",
-            "Worst peak",
-            "CV",
-            "Expected CV",
-            "Gini",
-            "Jain",
-            "Usable nodes",
-        ],
-        2,
-    );
+    let all: Vec<&Candidate> = all.into_iter().collect();
+    // Columns that say nothing are left out, so that the rest fits.
+    let hashed = all.iter().any(|candidate| candidate.hash != all[0].hash);
+    let salted = all.iter().any(|candidate| candidate.cells.len() > 1);
+    let tested = all.iter().any(|candidate| candidate.p_value().is_some());
+    let columns = [
+        ("Strategy", true),
+        ("Hash", hashed),
+        ("Salts", salted),
+        ("Peak", true),
+        ("Expected", true),
+        ("Bound", true),
+        ("Reading", tested),
+        ("p", tested),
+        ("Worst peak", salted),
+        ("CV", true),
+        ("Expected CV", true),
+        ("Gini", true),
+        ("Jain", true),
+        ("Usable nodes", true),
+    ];
+    let words = 1 + usize::from(hashed);
+    let mut table = Table::new(columns.iter().filter(|c| c.1).map(|c| c.0), words);
     for candidate in all {
         let cells = &candidate.cells;
         let n = cells.len() as f64;
         let mean = |of: fn(&BalanceCell) -> f64| cells.iter().map(|cell| of(cell)).sum::<f64>() / n;
         let cv = cells.iter().filter_map(|cell| Some(cell.expected?.cv)).next_back();
         let worst = cells.iter().map(|cell| cell.peak).fold(0.0, f64::max);
-        table.row(vec![
+        let row: [Cell; 14] = [
             candidate.strategy.into(),
             candidate.hash.into(),
             cells.len().to_string().into(),
@@ -199,7 +225,9 @@ fn balance_table<'a>(all: impl IntoIterator<Item = &'a Candidate<'a>>) -> Table 
             number(mean(|c| c.gini)).into(),
             number(mean(|c| c.jain)).into(),
             number(cells[0].nodes as f64 / candidate.peak()).into(),
-        ]);
+        ];
+        let shown = row.into_iter().zip(columns).filter(|(_, column)| column.1);
+        table.row(shown.map(|(cell, _)| cell).collect());
     }
     table
 }
@@ -228,7 +256,9 @@ fn moves(
     page.section("Movement");
     page.paragraph(
         "What a change of the cluster moves, against the least that must move for the new shares to \
-         be fair. Collateral is what moves between two nodes that the change did not touch.",
+         be fair: a part of the destinations for strategies that do not know their load, and a part \
+         of the load for those that do. Collateral is load that moves between two nodes which the \
+         change did not touch.",
     );
     page.charts(
         [Some(chart), pareto(rows, found.map(|f| f.strategy.as_str()))].into_iter().flatten(),
@@ -238,7 +268,8 @@ fn moves(
             "Strategy",
             "Hash",
             "Change",
-            "Moved",
+            "Load moved",
+            "Destinations",
             "Least possible",
             "Ratio",
             "Expected",
@@ -248,13 +279,16 @@ fn moves(
         ],
         3,
     );
-    for cell in all.iter().flat_map(|candidate| &candidate.moves) {
+    let mut told = BTreeSet::new();
+    let cells = all.iter().flat_map(|candidate| &candidate.moves);
+    for cell in cells.filter(|c| told.insert((&c.strategy, &c.hash, &c.change))) {
         let collateral = percent(cell.collateral);
         table.row(vec![
             cell.strategy.clone().into(),
             cell.hash.clone().into(),
             cell.change.clone().into(),
             percent(cell.moved).into(),
+            cell.moved_count.map_or("–".to_owned(), percent).into(),
             percent(cell.optimal).into(),
             cell.ratio().map_or("–".to_owned(), |ratio| format!("{ratio:.3}")).into(),
             cell.expected.map_or("–".to_owned(), percent).into(),
@@ -317,10 +351,14 @@ fn cost(
         return Ok(());
     }
     page.section("Cost");
+    // All under one hash: the recommended one, if it was timed.
+    let timed = |hash: &str| result.cost.iter().any(|c| c.hash == hash);
+    let hash = found.map(|f| f.hash.as_str()).filter(|hash| timed(hash));
+    let hash = hash.unwrap_or(&result.cost[0].hash);
+    page.paragraph(&format!("From a name to its node, hashed by {hash}, salt included."));
     let curves_of = |of: fn(&crate::compare::CostCell) -> f64| -> Vec<Curve> {
         let points = |row: &&Candidate| {
-            let cells =
-                result.cost.iter().filter(|c| c.strategy == row.strategy && c.hash == row.hash);
+            let cells = result.cost.iter().filter(|c| c.strategy == row.strategy && c.hash == hash);
             Curve {
                 name: row.strategy.to_owned(),
                 points: cells.map(|c| (c.nodes as f64, of(c))).collect(),
@@ -389,10 +427,14 @@ fn hashes(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
         1,
     );
     for hash in &result.hashes {
+        let tested = result.balance.iter().any(|c| c.hash == hash.name && c.p_value.is_some())
+            || result.salted.iter().any(|s| s.hash == hash.name);
         let like_chance = if suspicious.contains(hash.name.as_str()) {
             Cell::bad("no")
-        } else {
+        } else if tested {
             Cell::good("yes")
+        } else {
+            "not tested".into()
         };
         let chosen = if hash.withstands_chosen_names {
             Cell::good("withstands")
@@ -422,13 +464,67 @@ fn hashes(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn courses(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
-    let charts: Vec<_> = result.courses.iter().take(DRAWN).filter_map(course).collect();
-    if charts.is_empty() {
+fn courses(
+    page: &mut Page,
+    result: &CompareResult,
+    found: Option<&Recommendation>,
+) -> Result<(), ReportError> {
+    if result.courses.is_empty() {
         return Ok(());
     }
     page.section("A course of changes");
-    page.charts(charts)
+    page.paragraph(
+        "The recommended strategy first, then those whose peaks differ most from the ones before.",
+    );
+    let peaks = |course: &Course| -> Vec<f64> {
+        let of =
+            |step: &CourseStep| step.relative_loads.iter().flatten().copied().fold(0.0, f64::max);
+        course.steps.iter().map(of).collect()
+    };
+    let titles: BTreeSet<&str> = result.courses.iter().map(|c| c.title.as_str()).collect();
+    let each = (DRAWN / titles.len().max(1)).max(2);
+    let mut charts = Vec::new();
+    for title in titles {
+        let mut same: Vec<(&Course, Vec<f64>)> =
+            result.courses.iter().filter(|c| c.title == title).map(|c| (c, peaks(c))).collect();
+        same.sort_by_key(|(c, _)| found.is_none_or(|f| f.strategy != c.strategy));
+        let distance = |(_, a): &(_, Vec<f64>), (_, b): &(_, Vec<f64>)| {
+            a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>()
+        };
+        charts.extend(differing(same, each, distance).into_iter().filter_map(|(c, _)| course(c)));
+    }
+    page.charts(charts)?;
+    let mut table = Table::new(
+        [
+            "Strategy",
+            "Course",
+            "Peak at first",
+            "Worst peak",
+            "Peak at last",
+            "Moved in all",
+            "Least possible",
+            "Ratio",
+        ],
+        2,
+    );
+    for course in result.courses.iter().filter(|course| !course.steps.is_empty()) {
+        let peaks = peaks(course);
+        let moved: f64 = course.steps.iter().map(|step| step.moved).sum();
+        let least: Option<f64> = course.steps.iter().skip(1).map(|step| step.optimal).sum();
+        let ratio = least.filter(|least| *least > 0.0).map(|least| moved / least);
+        table.row(vec![
+            course.strategy.clone().into(),
+            course.title.clone().into(),
+            number(peaks[0]).into(),
+            number(peaks.iter().copied().fold(0.0, f64::max)).into(),
+            number(peaks[peaks.len() - 1]).into(),
+            percent(moved).into(),
+            least.map_or("–".to_owned(), percent).into(),
+            ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.3}")).into(),
+        ]);
+    }
+    page.folded_table("Every course in numbers", &table);
+    Ok(())
 }
 
 fn simulation(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
@@ -436,7 +532,10 @@ fn simulation(page: &mut Page, result: &CompareResult) -> Result<(), ReportError
         return Ok(());
     }
     page.section("In the simulated cluster");
-    page.paragraph("The same placements under one seed and one workload.");
+    page.paragraph(
+        "The same strategies under one seed and one workload: what the placement of the workload's \
+         destinations predicts for each node, and what the node bore.",
+    );
     let mut table = Table::new(
         [
             "Strategy",
@@ -464,7 +563,10 @@ fn simulation(page: &mut Page, result: &CompareResult) -> Result<(), ReportError
         );
     }
     page.table(&table);
-    page.charts(result.simulated.iter().take(DRAWN).filter_map(simulated))
+    let latency = latency_against_load(&result.simulated);
+    page.charts(
+        latency.into_iter().chain(result.simulated.iter().take(DRAWN).filter_map(simulated)),
+    )
 }
 
 #[cfg(test)]

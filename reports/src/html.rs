@@ -262,7 +262,7 @@ pre.command{white-space:pre-wrap;overflow-wrap:anywhere}
 code,.code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.5em 1.2em;margin:1.2em 0}
 .facts dt{color:var(--muted);font-size:.8rem}.facts dd{margin:0;font-size:.92rem;font-variant-numeric:tabular-nums}
-.scroll{width:fit-content;max-width:100%;overflow-x:auto;max-height:30rem;overflow-y:auto;border:1px solid var(--line);border-radius:6px;margin:.6em 0}
+.scroll{width:fit-content;max-width:100%;overflow-x:auto;max-height:46rem;overflow-y:auto;border:1px solid var(--line);border-radius:6px;margin:.6em 0}
 table{border-collapse:collapse;min-width:min(34rem,88vw);font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.35em .7em;border-bottom:1px solid var(--grid);vertical-align:top;\
 overflow-wrap:normal;font-weight:400}
@@ -270,7 +270,7 @@ thead th{position:sticky;top:0;background:var(--card);font-weight:600;color:var(
 tbody tr:last-child>*{border-bottom:0}
 th.n,td.n{text-align:right;white-space:nowrap}
 td.code,th.code{font-size:.8rem;white-space:nowrap}
-tbody th{min-width:6.5em}td.words{min-width:12em}
+tbody th{min-width:8em}td.words{min-width:12em}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:1.6em 2em;margin:1em 0}
 figure{margin:0;min-width:0}
 figcaption p{margin:.15em 0;font-size:.88rem;color:var(--muted)}
@@ -281,7 +281,8 @@ svg text{font-family:system-ui,sans-serif}
 .legend li::before{content:\"\";flex:none;display:block;width:1.9em;height:0;border-top:3px solid var(--c)}
 .legend .d1::before,.legend .d4::before{border-top-style:dashed}
 .legend .d2::before{border-top-style:dotted}
-.legend .d3::before{border-top-style:double;border-top-width:4px}
+.legend .d3::before{border:0;height:3px;background:repeating-linear-gradient(90deg,var(--c) 0 9px,transparent 9px 12px,\
+var(--c) 12px 15px,transparent 15px 18px)}
 .legend .bar::before{width:.9em;height:.9em;border:0;background:var(--c)}
 .legend .area::before{width:1.3em;height:.9em;border:1px solid var(--c);\
 background:color-mix(in srgb,var(--c) 25%,transparent)}

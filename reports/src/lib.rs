@@ -10,6 +10,7 @@ pub mod compare;
 mod compare_charts;
 mod compare_page;
 mod csv;
+mod differing;
 mod html;
 mod plot;
 mod recommend;

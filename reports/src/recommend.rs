@@ -1,7 +1,8 @@
 //! Which strategy and hash function to use, and why.
 //!
 //! The choice is made by rules that the report can state: drop hash functions that behave worse
-//! than chance where others do not, and strategies that refuse a change which others handle; then
+//! than chance where others do not, strategies that refuse a change which others handle, and those
+//! that give up something which the others keep; then
 //! take what is lowest in (peak ÷ bound) × (moved ÷ optimal), both of which are 1 at best; and of
 //! those within one per cent of the lowest the fastest lookup.
 
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::balance::uniformity;
 use crate::compare::{BalanceCell, CompareResult, CostCell, HashInfo, MovementCell};
-use crate::html::{and, bytes, count, number};
+use crate::html::{and, bytes, capitalised, count, number};
 
 /// Differences in score below this do not decide.
 const TIE: f64 = 1.01;
@@ -37,6 +38,7 @@ pub(crate) struct Candidate<'a> {
     pub strategy: &'a str,
     pub hash: &'a str,
     pub baseline: bool,
+    pub gives_up: Option<&'a str>,
     /// One cell per salt.
     pub cells: Vec<&'a BalanceCell>,
     pub moves: Vec<&'a MovementCell>,
@@ -97,8 +99,18 @@ pub(crate) fn candidates(result: &CompareResult) -> Vec<Candidate<'_>> {
             if cells.is_empty() {
                 continue;
             }
-            let of_focus =
-                |c: &&MovementCell| ours(&c.strategy, &c.hash) && c.population == focus.population;
+            // What a change moves is the strategy's doing, so one hash stands for all.
+            let of_focus = |c: &&MovementCell| {
+                c.strategy == strategy.name
+                    && c.population == focus.population
+                    && c.nodes == focus.nodes
+            };
+            let mut moves: Vec<_> = result.movement.iter().filter(of_focus).collect();
+            if moves.iter().any(|c| c.hash == hash.name) {
+                moves.retain(|c| c.hash == hash.name);
+            } else if let Some(first) = moves.first().map(|c| c.hash.as_str()) {
+                moves.retain(|c| c.hash == first);
+            }
             let distance =
                 |c: &&CostCell| ((c.nodes.max(1) as f64) / (focus.nodes.max(1) as f64)).ln().abs();
             let costs = result.cost.iter().filter(|c| ours(&c.strategy, &c.hash));
@@ -106,13 +118,9 @@ pub(crate) fn candidates(result: &CompareResult) -> Vec<Candidate<'_>> {
                 strategy: &strategy.name,
                 hash: &hash.name,
                 baseline: strategy.baseline,
+                gives_up: strategy.gives_up.as_deref(),
                 cells,
-                moves: result
-                    .movement
-                    .iter()
-                    .filter(of_focus)
-                    .filter(|c| c.nodes == focus.nodes)
-                    .collect(),
+                moves,
                 cost: costs.min_by(|a, b| distance(a).total_cmp(&distance(b))),
             });
         }
@@ -125,7 +133,10 @@ pub(crate) fn candidates(result: &CompareResult) -> Vec<Candidate<'_>> {
 pub(crate) fn suspicious_hashes(result: &CompareResult) -> BTreeSet<&str> {
     // Every test: what it was of, the hash, and its p-value.
     let mut tests: Vec<((&str, u64, &str), &str, f64)> = Vec::new();
-    for cell in &result.balance {
+    // Under skew few destinations decide, whatever the hash does.
+    let even: BTreeSet<&str> =
+        result.populations.iter().filter(|p| p.skew == Some(0.0)).map(|p| &*p.name).collect();
+    for cell in result.balance.iter().filter(|cell| even.contains(&*cell.population)) {
         if let Some(p) = cell.p_value {
             tests.push(((&cell.strategy, cell.nodes, &cell.population), &cell.hash, p));
         }
@@ -150,6 +161,7 @@ pub fn recommend(result: &CompareResult) -> Option<Recommendation> {
     keep_if_any(&mut fit, |c| !suspicious.contains(c.hash));
     let refuses = |c: &Candidate| result.refusals.iter().any(|r| r.strategy == c.strategy);
     keep_if_any(&mut fit, |c| !refuses(c));
+    keep_if_any(&mut fit, |c| c.gives_up.is_none());
     let best = fit.iter().map(|c| c.score()).min_by(f64::total_cmp)?;
     fit.retain(|c| c.score() <= best * TIE);
     let chosen = *fit.iter().min_by(|a, b| a.lookup_ns().total_cmp(&b.lookup_ns()))?;
@@ -158,7 +170,7 @@ pub fn recommend(result: &CompareResult) -> Option<Recommendation> {
         hash: chosen.hash.to_owned(),
         sentence: sentence(result, chosen),
         reasons: reasons(result, chosen, &all, &suspicious),
-        cautions: cautions(result, chosen),
+        cautions: cautions(result, chosen, &all),
     })
 }
 
@@ -294,7 +306,7 @@ fn balance_reason(chosen: &Candidate, all: &[Candidate]) -> String {
     )
 }
 
-fn cautions(result: &CompareResult, chosen: &Candidate) -> Vec<String> {
+fn cautions(result: &CompareResult, chosen: &Candidate, all: &[Candidate]) -> Vec<String> {
     let mut cautions = Vec::new();
     let hash = hash_info(result, chosen.hash);
     if hash.is_some_and(|hash| !hash.withstands_chosen_names) {
@@ -315,8 +327,18 @@ fn cautions(result: &CompareResult, chosen: &Candidate) -> Vec<String> {
     }
     let bound = chosen.bound();
     if bound > 1.0005 {
+        let split = all.iter().filter(|c| c.hash == chosen.hash && c.peak() < chosen.peak());
+        let split = split.filter_map(|c| Some((c, c.gives_up?)));
+        let split = split.min_by(|a, b| a.0.peak().total_cmp(&b.0.peak()));
+        let how = split.map_or(String::new(), |(candidate, gives_up)| {
+            format!(
+                ". {} reaches a peak of {:.3} and gives up {gives_up}",
+                capitalised(candidate.strategy),
+                candidate.peak()
+            )
+        });
         cautions.push(format!(
-            "Hot destination: one destination alone is worth {} nodes' fair share; only splitting it spreads it further.",
+            "Hot destination: one destination alone is worth {} nodes' fair share; only splitting it spreads it further{how}.",
             number(bound)
         ));
     }
@@ -411,6 +433,28 @@ mod tests {
         assert_eq!(choice(&result).0, "slots");
         result.strategies[1].baseline = true;
         assert_eq!(recommend(&result), None);
+    }
+
+    #[test]
+    fn a_hash_whose_movement_was_not_measured_has_no_advantage() {
+        let mut result = compared(&[("slots", 1.0, 1.1, 3.0)]);
+        result.movement.retain(|cell| cell.hash == "fast");
+        result.cost.retain(|cell| cell.hash == "fast");
+        assert!(!result.movement.is_empty() && !result.cost.is_empty());
+        assert_eq!(choice(&result), ("slots".into(), "fast".into()));
+        let all = candidates(&result);
+        assert!(all.len() > 1 && all.iter().all(|c| c.moved_ratio().is_some()));
+    }
+
+    #[test]
+    fn what_gives_something_up_is_named_but_not_chosen() {
+        let mut result = compared(&[("slots", 2.5, 1.0, 3.0), ("split", 1.0, 1.0, 3.0)]);
+        result.balance.iter_mut().for_each(|cell| cell.bound = 2.5);
+        result.strategies[1].gives_up = Some("all order".into());
+        let found = recommend(&result).unwrap();
+        assert_eq!(found.strategy, "slots");
+        let told = "Split reaches a peak of 1.000 and gives up all order";
+        assert!(found.cautions.iter().any(|c| c.contains(told)), "{:?}", found.cautions);
     }
 
     #[test]

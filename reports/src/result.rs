@@ -201,6 +201,10 @@ pub struct NodeLoad {
     /// Sums over the whole run.
     #[serde(default)]
     pub totals: NodeTotals,
+    /// From publish to delivery, of the messages to destinations that the placement gives to this
+    /// node first.
+    #[serde(default)]
+    pub latency: Option<Percentiles>,
 }
 
 /// What one node did, sample by sample; sample `i` covers the time from `i` to `i + 1` intervals.
@@ -492,6 +496,7 @@ impl NodeLoad {
             predicted_share: None,
             series: NodeSeries::default(),
             totals: NodeTotals::default(),
+            latency: None,
         }
     }
 
@@ -509,6 +514,9 @@ impl NodeLoad {
         quantity(&format!("{path}.weight"), self.weight)?;
         if let Some(share) = self.predicted_share {
             fraction(&format!("{path}.predicted_share"), share)?;
+        }
+        if let Some(latency) = &self.latency {
+            latency.validate(&format!("{path}.latency"))?;
         }
         if samples > MAX_SAMPLES {
             return Err(invalid(

@@ -210,6 +210,7 @@ fn movement_csv(result: &CompareResult) -> String {
         "population",
         "change",
         "moved",
+        "moved_count",
         "optimal",
         "expected",
         "collateral",
@@ -224,6 +225,7 @@ fn movement_csv(result: &CompareResult) -> String {
             cell.population.clone(),
             cell.change.clone(),
             cell.moved.to_string(),
+            optional(cell.moved_count),
             cell.optimal.to_string(),
             optional(cell.expected),
             cell.collateral.to_string(),
@@ -311,7 +313,7 @@ mod tests {
             ["balance.csv", "cost.csv", "movement.csv", "report.html", "result.json"]
         );
         let movement = fs::read_to_string(dir.join("movement.csv")).unwrap();
-        assert!(movement.contains("\r\nslots,xxh3,2,uniform,add 1 node,0.34,0.333"), "{movement}");
+        assert!(movement.contains("\r\nslots,xxh3,2,uniform,add 1 node,0.34,,0.333"), "{movement}");
         let sweep = crate::sweep::tests::sweep_of(&[(1, Verdict::Passed)]);
         let page = write_sweep(&root.path().join("sweep"), &sweep).unwrap();
         let runs = fs::read_to_string(page.with_file_name("runs.csv")).unwrap();

@@ -50,6 +50,9 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
     result.findings = findings;
     result.fingerprint = outcome.fingerprint.clone();
     result.nodes = outcome.nodes.clone();
+    for (node, mut took) in result.nodes.iter_mut().zip(latencies_by_node(scenario, outcome)) {
+        node.latency = (!took.is_empty()).then(|| Percentiles::from_samples(&mut took));
+    }
     let shares: Vec<f64> = outcome.history.destinations.iter().map(|it| it.share).collect();
     result.workload = (!shares.is_empty()).then(|| WorkloadShape::from_rates(&shares));
     result.latencies = vec![
@@ -85,6 +88,23 @@ fn delivery_latencies(outcome: &Outcome) -> Latencies {
             Some((delivery.at, delivery.at.saturating_sub(publish.sent)))
         })
         .collect()
+}
+
+/// The latencies of deliveries, in milliseconds, of the destinations that the placement gives to
+/// each node first.
+fn latencies_by_node(scenario: &Scenario, outcome: &Outcome) -> Vec<Vec<f64>> {
+    let prediction = scenario.prediction();
+    let node_of = |name: &str| prediction.row(prediction.slot(name))[0] as usize;
+    let destinations = &outcome.history.destinations;
+    let nodes: Vec<usize> = destinations.iter().map(|it| node_of(&it.name)).collect();
+    let mut by_node = vec![Vec::new(); scenario.cluster.nodes as usize];
+    for delivery in outcome.history.deliveries.iter().filter(|it| !it.redelivered) {
+        if let Some(publish) = outcome.history.publish(delivery.id) {
+            let took = millis(delivery.at.saturating_sub(publish.sent));
+            by_node[nodes[publish.destination.0 as usize]].push(took);
+        }
+    }
+    by_node
 }
 
 fn millis(span: Duration) -> f64 {

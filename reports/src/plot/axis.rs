@@ -34,6 +34,16 @@ impl Axis {
         Axis { scale: Scale::Linear, min: low, max: high, ticks }
     }
 
+    /// A linear axis from exactly `min`, which is labelled, to at least `max`.
+    pub(crate) fn linear_from(min: f64, max: f64, most_ticks: usize) -> Axis {
+        let mut axis = Axis::linear(min, max, most_ticks);
+        let step = axis.ticks.windows(2).next().map_or(1.0, |pair| pair[1].0 - pair[0].0);
+        axis.ticks.retain(|&(v, _)| v > min + step * 0.3);
+        axis.ticks.insert(0, (min, with_step(min, step.min(1.0))));
+        axis.min = min;
+        axis
+    }
+
     /// A linear axis from 0 to exactly `max`: for time, which should not end in an empty rest.
     pub(crate) fn time(max: f64, most_ticks: usize) -> Axis {
         let mut axis = Axis::linear(0.0, max, most_ticks);
@@ -56,7 +66,8 @@ impl Axis {
             let low = if linear.min > 0.0 { linear.min } else { low.unwrap_or(min).min(min) };
             return Axis { scale: Scale::Log, min: low, max: linear.max, ticks };
         }
-        let (low, high) = (min.log10().floor(), max.log10().ceil());
+        // What is beyond a whole decade by a hair does not deserve another one.
+        let (low, high) = ((min * 1.001).log10().floor(), (max * 0.999).log10().ceil());
         if high - low <= 2.0 {
             // Few decades: 1, 2 and 5 of each, and no more room than the data needs.
             let decades = (low as i32..=high as i32).map(|e| 10f64.powi(e));
@@ -238,6 +249,20 @@ mod tests {
 
     fn labels(axis: &Axis) -> Vec<&str> {
         axis.ticks.iter().map(|(_, label)| label.as_str()).collect()
+    }
+
+    #[test]
+    fn an_axis_begins_where_it_is_told_to() {
+        let axis = Axis::linear_from(1.0, 6.3, 5);
+        assert_eq!(axis.span(), (1.0, 8.0));
+        let labels: Vec<&str> = axis.ticks.iter().map(|tick| tick.1.as_str()).collect();
+        assert_eq!(labels, ["1", "2", "4", "6", "8"]);
+        assert_eq!(Axis::linear_from(1.0, 1.0, 5).span().0, 1.0);
+    }
+
+    #[test]
+    fn a_hair_beyond_a_decade_opens_no_other() {
+        assert_eq!(Axis::log(0.9999, 1000.0, 6).span(), (1.0, 1000.0));
     }
 
     #[test]

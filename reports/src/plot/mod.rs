@@ -213,13 +213,24 @@ impl Chart {
             .x_label_formatter(&|value| label(value, &self.x))
             .y_label_formatter(&|value| label(value, &self.y))
             .draw()?;
+        // Where no label may go: on the dots of any layer, and on the labels before.
+        let mut taken = Vec::new();
         for layer in &self.layers {
-            self.layer(&mut area, layer)?;
+            if let Layer::Dots { points, .. } = layer {
+                taken.extend(points.iter().map(|p| {
+                    let (x, y) = area.backend_coord(&(p.0, p.1));
+                    let radius = self.dot_radius();
+                    [x - radius, y - radius, x + radius, y + radius]
+                }));
+            }
+        }
+        for layer in &self.layers {
+            self.layer(&mut area, layer, &mut taken)?;
         }
         root.present()
     }
 
-    fn layer(&self, area: &mut Area, layer: &Layer) -> Drawn {
+    fn layer(&self, area: &mut Area, layer: &Layer, taken: &mut Vec<[i32; 4]>) -> Drawn {
         match layer {
             Layer::Line { points, paint, dash, .. } => {
                 let style = paint.dashed(*dash).stroke_width(4);
@@ -235,7 +246,7 @@ impl Chart {
                 let outline: Vec<(f64, f64)> = there.chain(back).collect();
                 area.draw_series([Polygon::new(outline, paint.rgb().mix(0.22))])?;
             }
-            Layer::Dots { points, paint, .. } => self.dots(area, points, *paint)?,
+            Layer::Dots { points, paint, .. } => self.dots(area, points, *paint, taken)?,
             Layer::Bars { values, base, paint, width, .. } => {
                 area.draw_series(values.iter().enumerate().map(|(i, &value)| {
                     let at = i as f64;
@@ -304,9 +315,19 @@ impl Chart {
         }
     }
 
+    fn dot_radius(&self) -> i32 {
+        if self.y.is_rows() { 7 } else { 9 }
+    }
+
     /// Dots, and the label of each where it covers neither a dot nor another label.
-    fn dots(&self, area: &mut Area, points: &[(f64, f64, String)], paint: Paint) -> Drawn {
-        let radius = if self.y.is_rows() { 7 } else { 9 };
+    fn dots(
+        &self,
+        area: &mut Area,
+        points: &[(f64, f64, String)],
+        paint: Paint,
+        taken: &mut Vec<[i32; 4]>,
+    ) -> Drawn {
+        let radius = self.dot_radius();
         let at: Vec<(i32, i32)> = points.iter().map(|p| area.backend_coord(&(p.0, p.1))).collect();
         let (right, bottom) = {
             let pixels = area.plotting_area().get_pixel_range();
@@ -315,8 +336,6 @@ impl Chart {
         area.draw_series(
             points.iter().map(|p| Circle::new((p.0, p.1), radius, paint.rgb().filled())),
         )?;
-        let mut taken: Vec<[i32; 4]> =
-            at.iter().map(|&(x, y)| [x - radius, y - radius, x + radius, y + radius]).collect();
         for (group, text) in grouped(points, &at, radius) {
             let (point, (x, y)) = (&points[group], at[group]);
             let width = (text.chars().count() as f64 * FONT * CHARACTER) as i32;

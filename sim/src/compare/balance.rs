@@ -1,9 +1,14 @@
 //! How evenly each combination spreads the load, beside what theory expects.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use paceline_placement::{
     NodeIndex, Nodes, SlotCount, StrategyKind,
     strategies::Maglev,
-    theory::{self, Balance, Hashed},
+    theory::{self, Balance, Hashed, Spread},
 };
 use paceline_reports::compare::{BalanceCell, ExpectedBalance, LoadProfile};
 
@@ -21,6 +26,35 @@ pub(super) struct Labels<'a> {
     pub population: &'a Population,
 }
 
+/// What chance gives a population, worked out once for all strategies and hash functions that it
+/// gives the same.
+#[derive(Default)]
+pub(super) struct Chances(Mutex<BTreeMap<(String, usize, u64), Arc<Chance>>>);
+
+struct Chance {
+    peak: f64,
+    cv: f64,
+    /// Where chi-square over counts does not apply.
+    spread: Option<Spread>,
+}
+
+impl Chances {
+    fn of(&self, population: &Population, nodes: usize, structural_cv: f64) -> Arc<Chance> {
+        let key = (population.name.clone(), nodes, structural_cv.to_bits());
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chance) = known().get(&key) {
+            return chance.clone();
+        }
+        let shares = &population.shares;
+        let hashed = Hashed::new(shares, nodes, structural_cv);
+        let skewed = !population.is_uniform();
+        let spread = skewed.then(|| Spread::new(shares, nodes, structural_cv)).flatten();
+        let chance = Arc::new(Chance { peak: hashed.peak(), cv: hashed.cv(), spread });
+        known().insert(key, chance.clone());
+        chance
+    }
+}
+
 /// Places a population and measures the balance.
 pub(super) fn measure(
     labels: Labels,
@@ -28,13 +62,24 @@ pub(super) fn measure(
     items: &Items,
     nodes: &Nodes,
     slots: SlotCount,
+    chances: &Chances,
 ) -> (BalanceCell, LoadProfile) {
     let Labels { entry, hash, salt, population } = labels;
     let assigned = placed.assign(items);
     let weights = weights(nodes);
     let loads = loads(&assigned, &items.shares, nodes.len());
     let balance = Balance::of(&loads, &weights).expect("there are nodes and load");
-    let expected = expected(entry, population, nodes, slots);
+    let chance = chance(entry, population, nodes, slots, chances);
+    let expected = match &chance {
+        Some(chance) => Some(ExpectedBalance { peak: chance.peak, cv: chance.cv }),
+        None => computed(entry, population, nodes),
+    };
+    let p_value = if population.is_uniform() {
+        p_value(entry, placed, &assigned, nodes, slots)
+    } else {
+        let spread = chance.as_ref().and_then(|chance| chance.spread.as_ref());
+        spread.map(|spread| spread.p_value(balance.cv))
+    };
     let cell = BalanceCell {
         strategy: entry.name().to_owned(),
         hash: hash.to_owned(),
@@ -50,17 +95,14 @@ pub(super) fn measure(
         kl: Some(balance.kl),
         expected,
         bound: bound(&population.shares, nodes),
-        p_value: population
-            .is_uniform()
-            .then(|| p_value(entry, placed, &assigned, nodes, slots))
-            .flatten(),
+        p_value,
     };
     let profile = LoadProfile {
         strategy: entry.name().to_owned(),
         hash: hash.to_owned(),
         population: population.name.clone(),
         relative_loads: balance.relative,
-        expected_cv: expected.map(|expected| expected.cv),
+        expected_cv: chance.map(|chance| chance.cv),
     };
     (cell, profile)
 }
@@ -80,46 +122,46 @@ fn equal(weights: &[f64]) -> bool {
     weights.windows(2).all(|pair| pair[0] == pair[1])
 }
 
-/// What theory expects. `None` where there is no formula: for unequal weights, and for strategies
-/// whose noise nobody has put into one.
-pub(super) fn expected(
+/// What chance gives a strategy. `None` where chance has no part, and where there is no formula:
+/// for unequal weights, and for strategies whose noise nobody has put into one.
+fn chance(
     entry: Entry,
     population: &Population,
     nodes: &Nodes,
     slots: SlotCount,
-) -> Option<ExpectedBalance> {
-    let n = nodes.count_up();
-    let node_weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
-    if n < 2 || !equal(&node_weights) {
-        return None;
-    }
+    chances: &Chances,
+) -> Option<Arc<Chance>> {
+    let Entry::Kind(kind) = entry else { return None };
+    let n = equal_nodes(nodes)?;
+    Some(chances.of(population, n, structural_cv(kind, n, slots)?))
+}
+
+/// What a table that follows load is expected to reach.
+fn computed(entry: Entry, population: &Population, nodes: &Nodes) -> Option<ExpectedBalance> {
+    let n = equal_nodes(nodes)?;
     let shares = &population.shares;
     match entry {
         Entry::SlotsSplit => Some(ExpectedBalance { peak: 1.0, cv: 0.0 }),
         Entry::SlotsByLoad => {
             Some(ExpectedBalance { peak: theory::atomic_bound(shares, n), cv: ideal_cv(shares, n) })
         }
-        Entry::Kind(kind) => {
-            let hashed = Hashed::new(shares, n, structural_cv(kind, n, slots)?);
-            Some(ExpectedBalance { peak: hashed.peak(), cv: hashed.cv() })
-        }
+        Entry::Kind(_) => None,
     }
+}
+
+/// How many nodes there are, if all are alike and there is more than one.
+fn equal_nodes(nodes: &Nodes) -> Option<usize> {
+    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    (weights.len() > 1 && equal(&weights)).then_some(weights.len())
 }
 
 /// Variation of loads when each destination that is above its share has a node to itself and the
 /// rest is even.
 fn ideal_cv(shares: &[f64], nodes: usize) -> f64 {
-    let (mut total, mut left) = (1.0, nodes as f64);
-    let mut squares = 0.0;
-    for share in shares.iter().take(nodes - 1) {
-        if *share <= total / left {
-            break;
-        }
-        squares += (share * nodes as f64 - 1.0).powi(2);
-        total -= share;
-        left -= 1.0;
-    }
-    squares += left * (total / left * nodes as f64 - 1.0).powi(2);
+    let mut alone: Vec<f64> = shares.iter().copied().take(nodes).collect();
+    alone.resize(nodes, 0.0);
+    let loads = theory::even_loads(1.0, &vec![1.0; nodes], &alone);
+    let squares: f64 = loads.iter().map(|load| (load * nodes as f64 - 1.0).powi(2)).sum();
     (squares / nodes as f64).sqrt()
 }
 

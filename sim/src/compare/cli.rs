@@ -49,7 +49,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), String> {
         scenario_hash: blake3::hash(text.as_bytes()).to_hex()[..16].to_owned(),
         seed: comparison.seed,
         commit: env!("PACELINE_COMMIT").to_owned(),
-        world: "static".to_owned(),
+        world: if comparison.compare.simulate { "simulated" } else { "static" }.to_owned(),
         reproduce: format!("cargo sim compare {file}"),
     };
     println!("{}: {}", comparison.name, comparison.about.trim());

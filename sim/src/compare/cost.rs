@@ -45,45 +45,107 @@ impl NameList {
 
 /// The shortest of many short runs, in nanoseconds per item: the machine has other things to do,
 /// and a short run is more often left alone.
-fn best(items: usize, mut run: impl FnMut()) -> f64 {
+fn best(items: usize, budget: Duration, mut run: impl FnMut()) -> f64 {
     let begun = Instant::now();
     let mut best = f64::INFINITY;
-    for number in 0.. {
+    loop {
         let start = Instant::now();
         run();
         best = best.min(start.elapsed().as_nanos() as f64);
-        if number >= 2 && begun.elapsed() > BUDGET {
+        if begun.elapsed() > budget {
             break;
         }
     }
     best / items as f64
 }
 
-const BUDGET: Duration = Duration::from_millis(15);
+/// Strategies are measured in turn so many times: where something else keeps the machine busy for a
+/// while, it meets all of them alike.
+const ROUNDS: u32 = 6;
+/// How long one kind of look-up of one strategy is measured in a round.
+const BUDGET: Duration = Duration::from_millis(4);
 /// How long one run should take, roughly.
-const RUN_NS: f64 = 300_000.0;
+const RUN_NS: f64 = 200_000.0;
 
-/// Measures one strategy on some nodes.
+/// One strategy while it is measured.
+struct Subject {
+    placed: Placed,
+    /// How many names one run looks up.
+    count: usize,
+    cell: CostCell,
+}
+
+/// Measures strategies on some nodes. Those that cannot be built are left out. `done` is told of
+/// each that is built.
 pub(super) fn measure(
+    entries: &[Entry],
+    hasher: &NameHasher,
+    names: &NameList,
+    whole: &Items,
+    nodes: &Nodes,
+    slots: SlotCount,
+    done: impl Fn(Entry),
+) -> Vec<CostCell> {
+    let mut subjects: Vec<Subject> = entries
+        .iter()
+        .filter_map(|entry| {
+            let subject = build(*entry, hasher, names, whole, nodes, slots);
+            done(*entry);
+            subject
+        })
+        .collect();
+    for _ in 0..ROUNDS {
+        for Subject { placed, count, cell } in &mut subjects {
+            let took = independent(placed, hasher, names, *count);
+            cell.lookup_ns = cell.lookup_ns.min(took);
+            let took = dependent(placed, hasher, names, *count);
+            cell.dependent_ns = cell.dependent_ns.map(|before| before.min(took));
+        }
+    }
+    let mut larger = nodes.clone();
+    larger.join(Node::new("new1")).expect("no node is called so");
+    for Subject { placed, cell, .. } in &mut subjects {
+        let begun = Instant::now();
+        let update = placed.update(&larger).ok().map(|()| begun.elapsed());
+        cell.update_us = update.map(|update| update.as_secs_f64() * 1e6);
+    }
+    subjects.into_iter().map(|subject| subject.cell).collect()
+}
+
+fn build(
     entry: Entry,
     hasher: &NameHasher,
     names: &NameList,
-    items: &Items,
+    whole: &Items,
     nodes: &Nodes,
     slots: SlotCount,
-) -> Option<CostCell> {
+) -> Option<Subject> {
+    let items = entry.items(whole, nodes.len());
     let begun = Instant::now();
-    let mut placed = Placed::new(entry, nodes, items, slots, 1).ok()?;
+    let placed = Placed::new(entry, nodes, &items, slots, 1).ok()?;
     let mut build = begun.elapsed();
-    if build < BUDGET {
+    if build < Duration::from_millis(15) {
         let begun = Instant::now();
-        black_box(Placed::new(entry, nodes, items, slots, 1).ok()?);
+        black_box(Placed::new(entry, nodes, &items, slots, 1).ok()?);
         build = build.min(begun.elapsed());
     }
-    let bytes = placed.strategy().bytes() as f64;
     let count = (RUN_NS / entry.rough_ns(nodes.len())) as usize;
-    let count = count.max(100).min(names.ends.len());
-    let lookup_ns = best(count, || {
+    let cell = CostCell {
+        strategy: entry.name().to_owned(),
+        hash: hasher.function().name().to_owned(),
+        nodes: nodes.len() as u64,
+        lookup_ns: f64::MAX,
+        dependent_ns: Some(f64::MAX),
+        build_us: Some(build.as_secs_f64() * 1e6),
+        update_us: None,
+        bytes: placed.strategy().bytes() as f64,
+    };
+    Some(Subject { placed, count: count.max(100).min(names.ends.len()), cell })
+}
+
+/// Nanoseconds from a name to its node, many look-ups in a row.
+fn independent(placed: &Placed, hasher: &NameHasher, names: &NameList, count: usize) -> f64 {
+    best(count, BUDGET, || {
         let mut keys = [0; 256];
         let mut rows = [NodeIndex::default(); 256];
         let mut names = names.iter().take(count);
@@ -99,8 +161,12 @@ pub(super) fn measure(
                 break;
             }
         }
-    });
-    let dependent_ns = best(count, || {
+    })
+}
+
+/// The same where each look-up waits for the one before.
+fn dependent(placed: &Placed, hasher: &NameHasher, names: &NameList, count: usize) -> f64 {
+    best(count, BUDGET, || {
         let mut last = [NodeIndex::default()];
         let strategy = placed.strategy();
         for name in names.iter().take(count) {
@@ -108,21 +174,6 @@ pub(super) fn measure(
             strategy.place(hasher.key(name).wrapping_add(u64::from(last[0].0)), &mut last);
         }
         black_box(last);
-    });
-    let mut larger = nodes.clone();
-    larger.join(Node::new("new1")).ok()?;
-    let begun = Instant::now();
-    placed.update(&larger).ok()?;
-    let update = begun.elapsed();
-    Some(CostCell {
-        strategy: entry.name().to_owned(),
-        hash: hasher.function().name().to_owned(),
-        nodes: nodes.len() as u64,
-        lookup_ns,
-        dependent_ns: Some(dependent_ns),
-        build_us: Some(build.as_secs_f64() * 1e6),
-        update_us: Some(update.as_secs_f64() * 1e6),
-        bytes,
     })
 }
 
@@ -142,7 +193,7 @@ pub(super) fn hash_info(
     let runs = sorted.chunk_by(|a, b| a == b).map(|run| run.len() as u64);
     let ns_per_name = names.map(|names| {
         let count = names.ends.len().min(2000);
-        best(count, || {
+        best(count, BUDGET * ROUNDS, || {
             let sum =
                 names.iter().take(count).fold(0u64, |sum, name| sum.wrapping_add(hasher.key(name)));
             black_box(sum);

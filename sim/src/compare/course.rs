@@ -10,7 +10,7 @@ use paceline_reports::compare::{Course, CourseStep};
 
 use super::{
     balance::Labels,
-    entry::{Entry, Items, Placed, balance_of_up, loads, weights},
+    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, moved, weights},
     format::CourseSpec,
 };
 
@@ -44,16 +44,14 @@ struct Event {
 pub(super) fn measure(
     labels: Labels,
     course: CourseSpec,
-    items: &Items,
+    whole: &Items,
     nodes: &Nodes,
     slots: SlotCount,
     seed: u64,
 ) -> Result<Course, String> {
     let refused = |error: PlacementError| error.to_string();
     let entry = labels.entry;
-    if entry == Entry::SlotsSplit && matches!(course, CourseSpec::Drift { .. }) {
-        return Err("which destinations are in parts changes with their popularity".into());
-    }
+    let most = nodes.len();
     let all: Vec<Node> = nodes.iter().map(|(_, node)| node.clone()).collect();
     let (mut nodes, events) = match course {
         CourseSpec::Drift { steps, .. } | CourseSpec::Idle { steps } => {
@@ -75,10 +73,12 @@ pub(super) fn measure(
             (few, all[from..].iter().map(joins).collect())
         }
     };
-    let mut shares: Cow<[f64]> = Cow::Borrowed(&items.shares);
-    let mut placed = Placed::new(entry, &nodes, items, slots, 1).map_err(refused)?;
-    let mut before = placed.assign(items);
-    let mut steps = vec![step(&nodes, &before, &shares, 0.0, None, None)];
+    // As many parts as the full number of nodes needs; those that are away come back.
+    let items = entry.items(whole, most);
+    let mut shares: Cow<[f64]> = Cow::Borrowed(&whole.shares);
+    let mut placed = Placed::new(entry, &nodes, &items, slots, 1).map_err(refused)?;
+    let mut before = placed.assign(&items);
+    let mut steps = vec![step(&nodes, &before, &items.shares, 0.0, None, None)];
     for (number, event) in events.into_iter().enumerate() {
         let weights_before = weights(&nodes);
         let label = match &event {
@@ -92,24 +92,27 @@ pub(super) fn measure(
             }
             None => None,
         };
-        let mut optimal = theory::least_moved(&weights_before, &weights(&nodes));
+        let shares_before = shares.clone();
         if let CourseSpec::Drift { swap, .. } = course {
             swap_popularity(shares.to_mut(), swap, seed ^ number as u64);
-            optimal = match entry {
-                Entry::SlotsByLoad => theory::least_load_to_move(
-                    &loads(&before, &shares, nodes.len()),
-                    &weights(&nodes),
-                    1.0 + Slots::TOLERANCE,
-                ),
-                _ => 0.0,
-            };
         }
-        let now = Items { keys: Cow::Borrowed(&items.keys), shares: Cow::Borrowed(&shares) };
+        let now = Items { keys: Cow::Borrowed(&whole.keys), shares: Cow::Borrowed(&shares) };
+        let now = entry.items(&now, most);
+        let optimal = match (course, entry) {
+            (CourseSpec::Drift { .. }, Entry::SlotsByLoad) => {
+                let (loads, even) = loads_and_even(&before, &before, &shares, &weights(&nodes));
+                let caps = even.iter().map(|load| load * (1.0 + Slots::TOLERANCE));
+                Some(loads.iter().zip(caps).map(|(load, cap)| (load - cap).max(0.0)).sum())
+            }
+            // The parts are others than before; what each of them must move nobody has worked out.
+            (CourseSpec::Drift { .. }, Entry::SlotsSplit) => None,
+            (CourseSpec::Drift { .. }, _) => Some(0.0),
+            _ => Some(theory::least_moved(&weights_before, &weights(&nodes))),
+        };
         placed.follow(&nodes, &now).map_err(refused)?;
         let after = placed.assign(&now);
-        let changed = before.iter().zip(&after).zip(shares.iter()).filter(|((a, b), _)| a != b);
-        let moved: f64 = changed.map(|(_, share)| share).sum();
-        steps.push(step(&nodes, &after, &shares, moved, Some(optimal), label));
+        let moved = moved(entry, most, (&before, &shares_before), (&after, &shares));
+        steps.push(step(&nodes, &after, &now.shares, moved, optimal, label));
         before = after;
     }
     let names: Vec<String> = nodes.iter().map(|(_, node)| node.display_name()).collect();

@@ -56,6 +56,11 @@ impl Entry {
                 self,
                 Entry::Kind(StrategyKind::Random | StrategyKind::RoundRobin | StrategyKind::Modulo)
             ),
+            gives_up: (self == Entry::SlotsSplit).then(|| {
+                "the order between message groups of a split destination; a queue in strict order \
+                 cannot be split"
+                    .to_owned()
+            }),
         }
     }
 
@@ -64,7 +69,7 @@ impl Entry {
         match self {
             Entry::SlotsByLoad => "an explicit table of slots, balanced by their measured load",
             Entry::SlotsSplit => {
-                "the same, with destinations above half a node's share split into parts; costs the order between message groups"
+                "the same, with destinations above half a node's share split into parts"
             }
             Entry::Kind(kind) => match kind {
                 K::Slots => "an explicit table of slots, balanced by count and moved minimally",
@@ -145,18 +150,15 @@ pub struct Items<'a> {
 }
 
 impl Items<'_> {
-    /// The same load with destinations above half a node's share in parts.
+    /// The same load with destinations above half a node's share in parts, which stand where the
+    /// whole destination stood.
     fn split(&self, nodes: usize) -> Items<'static> {
-        let hot = self.shares.partition_point(|share| *share > 0.5 / nodes as f64);
         let (mut keys, mut shares) = (Vec::new(), Vec::new());
-        for (key, share) in self.keys[..hot].iter().zip(&self.shares[..hot]) {
-            let parts = theory::parts_needed(*share, nodes).min(Split::MAX);
-            let split = Split::new(parts).expect("between 1 and the limit");
-            keys.extend((0..parts).map(|part| split.part_key(*key, part)));
-            shares.resize(shares.len() + parts as usize, share / f64::from(parts));
+        for (key, share) in self.keys.iter().zip(self.shares.iter()) {
+            let split = Split::new(parts(*share, nodes)).expect("between 1 and the limit");
+            keys.extend((0..split.parts()).map(|part| split.part_key(*key, part)));
+            shares.resize(keys.len(), share / f64::from(split.parts()));
         }
-        keys.extend_from_slice(&self.keys[hot..]);
-        shares.extend_from_slice(&self.shares[hot..]);
         Items { keys: keys.into(), shares: shares.into() }
     }
 
@@ -168,6 +170,42 @@ impl Items<'_> {
         }
         loads
     }
+}
+
+/// Into how many parts a destination is split.
+fn parts(share: f64, nodes: usize) -> u32 {
+    if share > 0.5 / nodes as f64 { theory::parts_needed(share, nodes).min(Split::MAX) } else { 1 }
+}
+
+/// The part of the load that is on another node than before, for destinations that were placed as
+/// `entry` places them: whole, or in parts whose number follows the shares.
+pub fn moved(
+    entry: Entry,
+    nodes: usize,
+    before: (&[NodeIndex], &[f64]),
+    after: (&[NodeIndex], &[f64]),
+) -> f64 {
+    let parts_of = |share: f64| match entry {
+        Entry::SlotsSplit => parts(share, nodes) as usize,
+        _ => 1,
+    };
+    let (mut from, mut to) = (0, 0);
+    let mut moved = 0.0;
+    for (share_before, share) in before.1.iter().zip(after.1) {
+        let old = &before.0[from..from + parts_of(*share_before)];
+        let new = &after.0[to..to + parts_of(*share)];
+        (from, to) = (from + old.len(), to + new.len());
+        if old == new {
+            continue;
+        }
+        let part_on = |parts: &[NodeIndex], node: &NodeIndex| {
+            parts.iter().filter(|part| *part == node).count() as f64 / parts.len() as f64
+        };
+        let distinct: std::collections::BTreeSet<&NodeIndex> = new.iter().collect();
+        let arrived = distinct.into_iter().map(|node| part_on(new, node) - part_on(old, node));
+        moved += share * arrived.map(|part| part.max(0.0)).sum::<f64>();
+    }
+    moved
 }
 
 /// An entry at work on some nodes.
@@ -244,6 +282,24 @@ pub fn loads(assigned: &[NodeIndex], shares: &[f64], nodes: usize) -> Vec<f64> {
         loads[node.get()] += share;
     }
     loads
+}
+
+/// The loads, and the most even ones that the same destinations can give while the largest one of
+/// each node stays. Destinations on nodes of weight 0 are taken to be where `after` has them.
+pub fn loads_and_even(
+    before: &[NodeIndex],
+    after: &[NodeIndex],
+    shares: &[f64],
+    weights: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
+    let mut largest = vec![0.0f64; weights.len()];
+    for ((before, after), share) in before.iter().zip(after).zip(shares) {
+        let node = if weights[before.get()] > 0.0 { before } else { after };
+        largest[node.get()] = largest[node.get()].max(*share);
+    }
+    let loads = loads(before, shares, weights.len());
+    let even = theory::even_loads(loads.iter().sum(), weights, &largest);
+    (loads, even)
 }
 
 /// Nodes as a comparison has them, with weights and zones dealt out in turn.

@@ -69,7 +69,8 @@ pub struct Compare {
     pub salts: Vec<String>,
     /// How many nodes; several numbers are compared one after the other.
     pub nodes: Vec<usize>,
-    /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^23.
+    /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^23, or those
+    /// of the simulated cluster.
     pub slots: Option<u64>,
     /// Nodes in each row; default 1. Changes and balance concern the first node of a row.
     #[serde(default = "one")]
@@ -172,8 +173,9 @@ pub enum Preset {
     Livejournal,
 }
 
-/// What destinations are called: `"numbered"`, `"sequential"`, `"uuid"`, `"paths"` or
-/// `{ file = "names.txt" }`, one name per line, any bytes but the line feed.
+/// What destinations are called: `"numbered"`, `"sequential"`, `"uuid"`, `"paths"`,
+/// `{ prefix = "load1." }` or `{ file = "names.txt" }`, one name per line, any bytes but the line
+/// feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// `queue-000017`
@@ -185,6 +187,8 @@ pub enum Names {
     Uuid,
     /// `tenant-17.orders.eu.created`
     Paths,
+    /// The prefix and a number, as a simulated workload calls its destinations.
+    Prefix(String),
     /// The lines of a file, the most popular first.
     File(String),
 }
@@ -266,6 +270,21 @@ impl<T: Clone> Choice<T> {
     }
 }
 
+impl<T: PartialEq> Choice<T> {
+    /// What is listed a second time.
+    fn twice(&self) -> Option<&T> {
+        match self {
+            Choice::All => None,
+            Choice::These(these) => twice(these),
+        }
+    }
+}
+
+/// The first item that stands in the list before.
+fn twice<T: PartialEq>(list: &[T]) -> Option<&T> {
+    list.iter().enumerate().find(|(at, item)| list[..*at].contains(item)).map(|(_, item)| item)
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Choice<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor<T>(PhantomData<T>);
@@ -340,12 +359,12 @@ impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct File {
-            file: String,
+        struct Keys {
+            prefix: Option<String>,
+            file: Option<String>,
         }
         struct Visitor;
-        const WANTED: &str =
-            "\"numbered\", \"sequential\", \"uuid\", \"paths\" or { file = \"names.txt\" }";
+        const WANTED: &str = "\"numbered\", \"sequential\", \"uuid\", \"paths\", { prefix = \"load1.\" } or { file = \"names.txt\" }";
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = Names;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -363,8 +382,11 @@ impl<'de> Deserialize<'de> for Names {
                 }
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Names, A::Error> {
-                let File { file } = File::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Names::File(file))
+                match Keys::deserialize(de::value::MapAccessDeserializer::new(map))? {
+                    Keys { prefix: Some(prefix), file: None } => Ok(Names::Prefix(prefix)),
+                    Keys { prefix: None, file: Some(file) } => Ok(Names::File(file)),
+                    _ => Err(de::Error::custom(format!("write {WANTED}"))),
+                }
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -398,10 +420,12 @@ impl Comparison {
             return Err(problem(["name"], "a name has letters, digits, `-` and `_` only"));
         }
         let c = &self.compare;
-        let at = |key: &str| vec![Step::Key("compare".into()), Step::Key(key.into())];
         let refuse = |key: &str, reason: String| Err(Problem { path: at(key), reason });
         if c.nodes.is_empty() || c.nodes.iter().any(|n| !(1..=MAX_NODES).contains(n)) {
             return refuse("nodes", format!("list numbers of nodes from 1 to {MAX_NODES}"));
+        }
+        if let Some(twice) = twice(&c.nodes) {
+            return refuse("nodes", format!("{twice} is listed twice"));
         }
         let least = c.nodes.iter().copied().min().unwrap_or(1);
         let most = c.nodes.iter().copied().max().unwrap_or(1);
@@ -411,11 +435,14 @@ impl Comparison {
                 format!("between 1 and the number of nodes, {least} here, at most 16"),
             );
         }
-        if let Some(Err(error)) = c.slots.map(|slots| SlotCount::new(slots, most)) {
-            return refuse("slots", error.to_string());
+        if let Some(Err(error)) = self.slots().map(|slots| SlotCount::new(slots, most)) {
+            let place = if c.slots.is_some() { "compare" } else { "cluster" };
+            return Err(problem([place, "slots"], &error.to_string()));
         }
-        if !c.weights.iter().all(|w| w.is_finite() && *w > 0.0) {
-            return refuse("weights", "a weight must be finite and above 0".into());
+        if let Some(index) = c.weights.iter().position(|w| !(w.is_finite() && *w > 0.0)) {
+            let path = [at("weights"), vec![Step::Index(index)]].concat();
+            let reason = format!("a weight must be finite and above 0, not {}", c.weights[index]);
+            return Err(Problem { path, reason });
         }
         if c.zones > least {
             return refuse(
@@ -425,6 +452,15 @@ impl Comparison {
         }
         if c.salts.is_empty() {
             return refuse("salts", "list at least one salt; \"\" is none".into());
+        }
+        if let Some(twice) = twice(&c.salts) {
+            return refuse("salts", format!("\"{twice}\" is listed twice"));
+        }
+        if let Some(twice) = c.strategies.twice() {
+            return refuse("strategies", format!("`{twice}` is listed twice"));
+        }
+        if let Some(twice) = c.hashes.twice() {
+            return refuse("hashes", format!("`{twice}` is listed twice"));
         }
         if matches!(&c.strategies, Choice::These(list) if list.is_empty()) {
             return refuse("strategies", "list at least one strategy, or write \"all\"".into());
@@ -455,7 +491,6 @@ impl Comparison {
 
     fn validate_populations(&self) -> Result<(), Problem> {
         let c = &self.compare;
-        let at = |key: &str| vec![Step::Key("compare".into()), Step::Key(key.into())];
         let mut names = BTreeSet::new();
         if c.populations.is_empty() {
             let reason = "list at least one [[compare.population]]".into();
@@ -524,10 +559,20 @@ impl Comparison {
             let needs = "a simulation needs `duration`, [cluster] and [[workload]]";
             return Err(problem(simulate, needs));
         };
-        // What a scenario refuses is refused here too, if without its line.
-        Scenario::load("the simulated part", &scenario.to_toml())
-            .map(|_| ())
-            .map_err(|error| problem(simulate, &error.reason))
+        scenario.validate()?;
+        let nodes = scenario.cluster.nodes as usize;
+        if !self.compare.nodes.contains(&nodes) {
+            let reason = format!("the simulated cluster has {nodes} nodes; compare them too");
+            return Err(problem(["compare", "nodes"], &reason));
+        }
+        Ok(())
+    }
+
+    /// How many slots the file sets, if it does: with a simulation those of its cluster, unless
+    /// `slots` says otherwise.
+    pub fn slots(&self) -> Option<u64> {
+        let cluster = self.cluster.as_ref().filter(|_| self.compare.simulate);
+        self.compare.slots.or(cluster.map(|cluster| u64::from(cluster.slots)))
     }
 
     /// The scenario that runs one strategy in the simulated cluster. `None` where the file lacks
@@ -634,6 +679,11 @@ fn steps_are_possible(steps: usize) -> Result<(), String> {
     if (1..=MAX_STEPS).contains(&steps) { Ok(()) } else { Err(format!("1 to {MAX_STEPS} steps")) }
 }
 
+/// A key of the `[compare]` block.
+fn at(key: &str) -> Vec<Step> {
+    vec![Step::Key("compare".into()), Step::Key(key.into())]
+}
+
 fn problem<const N: usize>(path: [&str; N], reason: &str) -> Problem {
     Problem {
         path: path.into_iter().map(|key| Step::Key(key.into())).collect(),
@@ -690,10 +740,14 @@ mod tests {
         refused("[10]", "[0]", 4, "from 1 to");
         refused("[10]", "[10]\nstrategies = [\"rings\"]", 5, "`rings`");
         refused("[10]", "[10]\nstrategies = \"ring\"", 5, "[\"ring\"]");
+        refused("[10]", "[10]\nstrategies = [\"dx\", \"dx\"]", 5, "`dx` is listed twice");
+        refused("[10]", "[10]\nsalts = [\"a\", \"b\", \"a\"]", 5, "twice");
         refused("[10]", "[10]\nhashes = [\"md4\"]", 5, "md4");
         refused("[10]", "[10]\nreplicas = 11", 5, "between 1 and");
         refused("[10]", "[10]\nslots = 9", 5, "at least one slot per node");
-        refused("[10]", "[10]\nweights = [1.0, 0.0]", 5, "above 0");
+        refused("[10]", "[10, 10]", 4, "twice");
+        refused("[10]", "[10]\nweights = [1.0,\n0.0]", 6, "above 0");
+        refused("[10]", "[10]\nweights = [inf]", 5, "not inf");
         refused("[10]", "[10]\nfocus = { nodes = 11 }", 5, "11");
         refused("[10]", "[10]\nfocus = { population = \"v\" }", 5, "`v`");
         refused("\"u\"\n", "\"u\"\ndestinations = 0\n", 7, "between 1");
@@ -707,5 +761,24 @@ mod tests {
         refused("name = \"c\"", "name = \"a b\"", 1, "letters");
         refused("about = \"x\"", "about = \"x\"\nduration = \"5s\"", 3, "simulate = true");
         refused("[10]", "[10]\nsimulate = true", 5, "needs `duration`");
+    }
+
+    #[test]
+    fn mistakes_in_the_simulated_part_are_refused_with_their_place() {
+        let good = GOOD
+            .replace("\"x\"", "\"x\"\nduration = \"5s\"")
+            .replace("[10]", "[5, 10]\nsimulate = true")
+            + "[cluster]\nnodes = 5\nslots = 64\n[[workload]]\nproducers = 1\nconsumers = 1\n\
+               destinations = { kind = \"queue\", count = 9 }\nrate = \"10/s\"\n";
+        assert_eq!(Comparison::load("c.toml", &good).unwrap().slots(), Some(64));
+        let refused = |from: &str, to: &str, line: usize, reason: &str| {
+            let error = Comparison::load("c.toml", &good.replace(from, to)).unwrap_err();
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
+        };
+        refused("slots = 64", "slots = 9", 11, "at least one slot per node");
+        refused("nodes = 5", "nodes = 7", 5, "has 7 nodes");
+        refused("nodes = 5", "nodes = 0", 10, "nodes");
+        refused("\"10/s\"", "\"0/s\"", 16, "rate");
     }
 }

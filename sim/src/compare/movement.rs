@@ -9,7 +9,7 @@ use paceline_reports::compare::MovementCell;
 
 use super::{
     balance::{Labels, bound},
-    entry::{Entry, Items, Placed, balance_of_up, loads, weights},
+    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, weights},
     format::Change,
 };
 
@@ -124,17 +124,27 @@ pub(super) fn measure(
     let after = placed.assign(items);
     let weights_after = weights(&nodes);
 
-    let (mut moved, mut collateral) = (0.0, 0.0);
+    let (mut moved, mut count_moved, mut collateral) = (0.0, 0u64, 0.0);
     for ((from, to), share) in before.iter().zip(&after).zip(items.shares.iter()) {
         if from != to {
             moved += share;
+            count_moved += 1;
             if !touched.contains(from) && !touched.contains(to) {
                 collateral += share;
             }
         }
     }
     let peak_after = balance_of_up(&loads(&after, &items.shares, nodes.len()), &nodes).peak;
-    let optimal = theory::least_moved(&weights_before, &weights_after);
+    let (optimal, moved_count) = match entry {
+        Entry::Kind(_) => {
+            let optimal = theory::least_moved(&weights_before, &weights_after);
+            (optimal, Some(count_moved as f64 / before.len() as f64))
+        }
+        // What they move is load, and popular destinations stay where they are as long as they can.
+        Entry::SlotsByLoad | Entry::SlotsSplit => {
+            (least_to_even(&before, &after, items, &weights_after), None)
+        }
+    };
     let expected = match owners_before {
         Some(before) => slot_owners(entry, &placed, slots).map(|after| {
             before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / before.len() as f64
@@ -150,12 +160,20 @@ pub(super) fn measure(
         population: population.name.clone(),
         change: change.describe(),
         moved: moved.min(1.0),
+        moved_count,
         optimal: optimal.min(1.0),
         expected,
         collateral: collateral.min(1.0),
         peak_after: Some(peak_after),
         bound_after: Some(bound(&population.shares, &nodes)),
     })
+}
+
+/// The least load that must move for the loads to be as even as whole destinations allow, each
+/// node's most popular one staying where it is.
+fn least_to_even(before: &[NodeIndex], after: &[NodeIndex], items: &Items, weights: &[f64]) -> f64 {
+    let (loads, even) = loads_and_even(before, after, &items.shares, weights);
+    even.iter().zip(&loads).map(|(even, load)| (even - load).max(0.0)).sum()
 }
 
 fn restored(change: Change) -> usize {
@@ -244,6 +262,7 @@ fn failover(
         population: labels.population.name.clone(),
         change: Change::Failover(true).describe(),
         moved,
+        moved_count: None,
         optimal: moved,
         expected: Some(1.0 / n as f64),
         collateral: 0.0,

@@ -13,7 +13,7 @@ use paceline_reports::{
 };
 
 use super::{
-    balance::{self, Labels},
+    balance::{self, Chances, Labels},
     cost::{self, NameList},
     course,
     entry::{Entry, Items, Placed, cluster, default_slots},
@@ -47,6 +47,7 @@ struct Plan<'a> {
     entries: Vec<Entry>,
     hashes: Vec<HashFunction>,
     populations: Vec<Population>,
+    chances: Chances,
     progress: &'a dyn Progress,
 }
 
@@ -71,6 +72,7 @@ pub fn run(
         entries: c.strategies.of(&Entry::all()),
         hashes: c.hashes.of(&HashFunction::ALL),
         populations: populations?,
+        chances: Chances::default(),
         progress,
     };
     let focus = Focus {
@@ -120,7 +122,7 @@ impl Plan<'_> {
     }
 
     fn slots(&self, nodes: usize) -> SlotCount {
-        let slots = self.comparison.compare.slots.unwrap_or_else(|| default_slots(nodes));
+        let slots = self.comparison.slots().unwrap_or_else(|| default_slots(nodes));
         SlotCount::new(slots, nodes).expect("the number of slots has been checked")
     }
 
@@ -200,7 +202,8 @@ impl Plan<'_> {
         let items = entry.items(whole, count);
         match Placed::new(entry, &nodes, &items, slots, c.replicas) {
             Ok(placed) => {
-                let (cell, profile) = balance::measure(labels, &placed, &items, &nodes, slots);
+                let (cell, profile) =
+                    balance::measure(labels, &placed, &items, &nodes, slots, &self.chances);
                 found.balance = Some(cell);
                 let drawn = main && in_focus && count == self.comparison.focus_nodes();
                 found.profile = drawn.then_some(profile);
@@ -225,7 +228,7 @@ impl Plan<'_> {
         }
         if in_focus && count == self.comparison.focus_nodes() {
             for course in &c.courses {
-                match course::measure(labels, *course, &items, &nodes, slots, seed) {
+                match course::measure(labels, *course, whole, &nodes, slots, seed) {
                     Ok(course) => found.courses.push(course),
                     Err(reason) => found.refusals.push(refusal(course.describe(), reason)),
                 }
@@ -290,12 +293,10 @@ impl Plan<'_> {
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
         for count in c.nodes.iter().copied() {
             let (nodes, slots) = (self.cluster(count), self.slots(count));
-            for entry in &self.entries {
-                let items = entry.items(&whole, count);
-                let measured = cost::measure(*entry, &hasher, &names, &items, &nodes, slots);
-                result.cost.extend(measured);
-                self.progress.step(&format!("time of {entry} on {count}"));
-            }
+            let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
+            let measured =
+                cost::measure(&self.entries, &hasher, &names, &whole, &nodes, slots, done);
+            result.cost.extend(measured);
         }
     }
 }

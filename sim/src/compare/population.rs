@@ -22,6 +22,7 @@ enum NameSource {
     Sequential,
     Uuid(u64),
     Paths,
+    Prefix(String),
     Listed(Vec<Vec<u8>>),
 }
 
@@ -29,13 +30,14 @@ impl Population {
     /// What a file asks for.
     ///
     /// # Errors
-    /// When a file of names cannot be read, has none, or lists one twice.
+    /// When a file of names cannot be read, has too few, or lists one twice.
     pub fn new(spec: &PopulationSpec, seed: u64) -> Result<Self, String> {
         let names = match &spec.names {
             Names::Numbered => NameSource::Numbered,
             Names::Sequential => NameSource::Sequential,
             Names::Uuid => NameSource::Uuid(seed),
             Names::Paths => NameSource::Paths,
+            Names::Prefix(prefix) => NameSource::Prefix(prefix.clone()),
             Names::File(path) => {
                 let listed = read_names(path, spec.destinations);
                 NameSource::Listed(listed.map_err(|reason| format!("cannot use {path}: {reason}"))?)
@@ -45,6 +47,13 @@ impl Population {
             NameSource::Listed(listed) => listed.len(),
             _ => spec.destinations.unwrap_or(DEFAULT_DESTINATIONS),
         };
+        if spec.destinations.is_some_and(|wanted| wanted > count) {
+            return Err(format!("population `{}`: its file holds only {count} names", spec.name));
+        }
+        if matches!(spec.popularity, Popularity::Hot { hot, .. } if hot >= count) {
+            let reason = format!("`hot` must be below the {count} names of its file");
+            return Err(format!("population `{}`: {reason}", spec.name));
+        }
         let skew = match spec.popularity {
             Popularity::Uniform => Some(0.0),
             Popularity::Zipf(exponent) => Some(exponent),
@@ -52,7 +61,7 @@ impl Population {
             Popularity::Preset(preset) => Some(preset.exponent(count)),
         };
         let shares = match (spec.popularity, skew) {
-            (Popularity::Hot { hot, share }, _) => hot_shares(count, hot.min(count), share),
+            (Popularity::Hot { hot, share }, _) => hot_shares(count, hot, share),
             (_, skew) => theory::zipf_shares(count, skew.unwrap_or(0.0)),
         };
         let about =
@@ -86,6 +95,7 @@ impl Population {
                     blake3::hash(&[seed.to_le_bytes(), (index as u64).to_le_bytes()].concat());
                 write_uuid(bytes.as_bytes(), buffer)
             }
+            NameSource::Prefix(prefix) => write!(buffer, "{prefix}{index}"),
             NameSource::Listed(names) => buffer.write_all(&names[index]),
         };
         written.expect("writing into memory does not fail");
@@ -217,6 +227,7 @@ fn describe(spec: &PopulationSpec, count: usize, skew: Option<f64>) -> String {
         Names::Sequential => "named q0 and so on".to_owned(),
         Names::Uuid => "named by random UUIDs".to_owned(),
         Names::Paths => "named by paths of tenants".to_owned(),
+        Names::Prefix(prefix) => format!("named {prefix}0 and so on"),
         Names::File(path) => format!("named in {path}"),
     };
     format!("{count} destinations, {load}, {names}")
@@ -255,7 +266,13 @@ mod tests {
 
     #[test]
     fn names_are_distinct() {
-        for names in [Names::Numbered, Names::Sequential, Names::Uuid, Names::Paths] {
+        for names in [
+            Names::Numbered,
+            Names::Sequential,
+            Names::Uuid,
+            Names::Paths,
+            Names::Prefix("load1.".into()),
+        ] {
             let population = population(Popularity::Uniform, names.clone());
             let mut seen = std::collections::BTreeSet::new();
             let mut buffer = Vec::new();

@@ -70,7 +70,7 @@ fn simulated(
         name: node.name.clone(),
         predicted_share: node.predicted_share.unwrap_or_default(),
         measured_share: if taken > 0.0 { node.totals.messages_in / taken } else { 0.0 },
-        latency: None,
+        latency: node.latency,
     });
     let delivery = result.latencies.iter().find(|series| series.name == "publish to delivery");
     let hash = comparison.cluster.as_ref().map(|cluster| cluster.hash.name());

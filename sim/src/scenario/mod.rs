@@ -68,11 +68,16 @@ impl Scenario {
             let at = error.span().map_or(0, |span| span.start);
             locate(file, text, at, error.message().trim().to_owned())
         })?;
-        validate::validate(&scenario).map_err(|problem| {
+        scenario.validate().map_err(|problem| {
             let at = position(text, &problem.path);
             locate(file, text, at, problem.reason)
         })?;
         Ok(scenario)
+    }
+
+    /// Refuses what cannot be carried out as written.
+    pub(crate) fn validate(&self) -> Result<(), Problem> {
+        validate::validate(self)
     }
 
     /// The text of a file that says the same.
