@@ -185,8 +185,9 @@ fn carry_out(
         if bar.is_hidden() && Instant::now() >= next_line {
             next_line += LINE_EVERY;
             let (done, all) = (bar.position(), bar.length().unwrap_or(0));
-            let left = bar.eta().as_secs();
-            println!("{done}/{all} runs, {failed} failed, about {left} s left");
+            // By the average, which a run that takes long does not upset.
+            let left = bar.elapsed().as_secs_f64() / done.max(1) as f64 * (all - done) as f64;
+            println!("{done}/{all} runs, {failed} failed, about {left:.0} s left");
         }
     }
     bar.finish();
