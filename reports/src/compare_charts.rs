@@ -137,10 +137,17 @@ pub(crate) fn pareto(rows: &Rows, recommended: Option<&str>) -> Option<Chart> {
         Axis::log(x.0.min(1.0), x.1, 5).padded(),
         Axis::log(y.0.min(1.0), y.1, 5).padded(),
     );
-    chart.note = "Both logarithmic; the lower left is best. The line joins those that no other beats in both.".into();
+    chart.note = "Both logarithmic; the lower left is best. The line joins those that no other beats in both, those left out that are there to compare against only."
+        .into();
+    let baseline = |name: &str| rows.iter().any(|row| row.strategy == name && row.baseline);
     let mut front: Vec<(f64, f64)> = points
         .iter()
-        .filter(|p| !points.iter().any(|q| q.0 <= p.0 && q.1 <= p.1 && (q.0 < p.0 || q.1 < p.1)))
+        .filter(|p| !baseline(p.2))
+        .filter(|p| {
+            !points
+                .iter()
+                .any(|q| !baseline(q.2) && q.0 <= p.0 && q.1 <= p.1 && (q.0 < p.0 || q.1 < p.1))
+        })
         .map(|p| (p.0, p.1))
         .collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -5,10 +5,14 @@
 /// are not there are 0.
 pub fn least_moved(shares_before: &[f64], shares_after: &[f64]) -> f64 {
     let longest = shares_before.len().max(shares_after.len());
-    let share = |shares: &[f64], at: usize| {
-        shares.get(at).copied().unwrap_or(0.0) / shares.iter().sum::<f64>()
-    };
-    (0..longest).map(|at| (share(shares_after, at) - share(shares_before, at)).max(0.0)).sum()
+    let (total_before, total_after) =
+        (shares_before.iter().sum::<f64>(), shares_after.iter().sum::<f64>());
+    let share =
+        |shares: &[f64], total: f64, at: usize| shares.get(at).copied().unwrap_or(0.0) / total;
+    (0..longest)
+        .map(|at| share(shares_after, total_after, at) - share(shares_before, total_before, at))
+        .map(|more| more.max(0.0))
+        .sum()
 }
 
 /// The least load that must leave nodes so that none is above `cap` times its fair share:
@@ -55,6 +59,8 @@ mod tests {
         near(least_moved(&[1.0; 4], &[1.0; 5]), 0.2);
         near(least_moved(&[1.0; 4], &[1.0, 1.0, 1.0, 0.0]), 0.25);
         near(least_moved(&[1.0; 2], &[1.0, 3.0]), 0.25);
+        // A time that grew with the square of the number of nodes would be noticed here.
+        near(least_moved(&vec![1.0; 100_000], &vec![1.0; 100_001]), 1.0 / 100_001.0);
         assert_eq!(least_load_to_move(&[3.0, 1.0], &[1.0, 1.0], 1.0), 1.0);
         assert_eq!(least_load_to_move(&[3.0, 1.0], &[3.0, 1.0], 1.0), 0.0);
     }
