@@ -298,6 +298,26 @@ fn a_new_node_gets_load_however_little_its_share_is() {
 }
 
 #[test]
+fn two_hot_slots_that_meet_are_parted() {
+    let nodes = Nodes::numbered(8).unwrap();
+    let mut loads: Vec<f64> = (0..512).map(|slot| f64::from(slot % 7 + 1) * 1e-4).collect();
+    (0..8).for_each(|slot| loads[slot] = 0.1);
+    let mut table = Slots::by_load(&nodes, SlotCount::new(512, 8).unwrap(), 1, &loads).unwrap();
+    let peak = |table: &Slots, loads: &[f64]| {
+        let mut load = [0.0; 8];
+        table.rows().iter().zip(loads).for_each(|(node, l)| load[node.get()] += l);
+        load.iter().copied().fold(0.0, f64::max) * 8.0 / loads.iter().sum::<f64>()
+    };
+    assert!(peak(&table, &loads) < 1.01);
+    // One destination is no longer hot; one on the node of another hot one has become so.
+    let cold = (8..512).find(|slot| table.rows()[*slot] == table.rows()[1]).unwrap();
+    loads.swap(0, cold);
+    assert!(peak(&table, &loads) > 1.5);
+    table.follow_load(&nodes, &loads).unwrap();
+    assert!(peak(&table, &loads) < 1.02, "{}", peak(&table, &loads));
+}
+
+#[test]
 fn a_failed_node_burdens_all_others_alike() {
     let nodes = Nodes::numbered(100).unwrap();
     for replicas in [2, 3] {

@@ -62,12 +62,19 @@ impl Balance<'_> {
 }
 
 /// The largest slot that is not more than the excess, or else the smallest above it, if there is
-/// room for it.
+/// room for it. The one above goes first where all others are small beside the excess: they would
+/// fill the room that only it needs, and of two hot slots on one node none could leave any more.
 fn best_move(held: &BTreeSet<Key>, excess: f64, room: f64) -> Option<Key> {
-    let not_too_large = held.range(..=Key(excess.min(room), usize::MAX)).next_back();
-    let smallest_above = || held.range(Key(excess, usize::MAX)..).next();
     let carries = |key: &&Key| key.0 > 0.0 && key.0 <= room;
-    not_too_large.filter(carries).or_else(|| smallest_above().filter(carries)).copied()
+    let not_too_large = held.range(..=Key(excess.min(room), usize::MAX)).next_back();
+    let not_too_large = not_too_large.filter(carries);
+    let smallest_above = held.range(Key(excess, usize::MAX)..).next().filter(carries);
+    match (not_too_large, smallest_above) {
+        (Some(below), Some(above)) if below.0 < excess / 2.0 && above.0 <= excess * 2.0 => {
+            Some(*above)
+        }
+        (below, above) => below.or(above).copied(),
+    }
 }
 
 /// The exchange of a larger for a smaller slot that takes most of the excess away.
