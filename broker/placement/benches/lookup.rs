@@ -29,7 +29,7 @@ fn names() -> Vec<String> {
 }
 
 fn slots(nodes: usize) -> SlotCount {
-    let slots = (160 * nodes as u64).next_power_of_two().clamp(1 << 14, 1 << 23);
+    let slots = (160 * nodes as u64).next_power_of_two().clamp(1 << 14, 1 << 21);
     SlotCount::new(slots, nodes).unwrap()
 }
 

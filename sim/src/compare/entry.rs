@@ -328,7 +328,8 @@ pub fn balance_of_up(loads: &[f64], nodes: &Nodes) -> Balance {
 }
 
 /// The slots for a number of nodes when the file names none: 160 per node, so that counts are even
-/// to a percent and a failure spreads evenly, within what a small machine holds.
+/// to a percent and a failure spreads evenly, but no more than 8 MiB of them: look-ups in a larger
+/// table wait for the memory.
 pub fn default_slots(nodes: usize) -> u64 {
-    (160 * nodes as u64).next_power_of_two().clamp(1 << 14, 1 << 23)
+    (160 * nodes as u64).next_power_of_two().clamp(1 << 14, 1 << 21)
 }

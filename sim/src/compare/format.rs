@@ -69,7 +69,7 @@ pub struct Compare {
     pub salts: Vec<String>,
     /// How many nodes; several numbers are compared one after the other.
     pub nodes: Vec<usize>,
-    /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^23, or those
+    /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^21, or those
     /// of the simulated cluster.
     pub slots: Option<u64>,
     /// Nodes in each row; default 1. Changes and balance concern the first node of a row.
