@@ -114,7 +114,8 @@ impl Produce {
             println!(
                 "{}",
                 json!({
-                    "messages": done.sent, "unknown": done.unknown, "bytes_each": self.size, "seconds": seconds,
+                    "messages": done.sent, "unknown": done.unknown,
+                    "bytes_each": self.size, "seconds": seconds,
                     "messages_per_second": rate, "bytes_per_second": bytes,
                     "latency_ms": done.latency.json(),
                 })

@@ -69,8 +69,8 @@ impl Run<'_> {
             .then(|| format!("{} producers still wait for answers", producers - finished))
     }
 
-    /// Whether all queues are empty, all transactions decided and all replicas of every shard have applied the same; what
-    /// they say, or what is not so.
+    /// Whether all queues are empty, all transactions decided, all replicas whole, and all of a
+    /// shard have applied the same; what they say, or what is not so.
     async fn agreement(&self, verify: bool) -> Result<Vec<Replica>, String> {
         let replicas = self.statuses(verify).await?;
         let mut shards: BTreeMap<u64, Vec<&Replica>> = BTreeMap::new();
