@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use paceline_placement::{
-    HashFunction, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind, theory,
+    HashFunction, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind,
+    strategies::Slots, theory,
 };
 use paceline_reports::compare::MovementCell;
 
@@ -119,8 +120,9 @@ pub(super) fn measure(
     let weights_before = weights(&nodes);
     let before = placed.assign(items);
     let touched = change.apply(&mut nodes, seed).map_err(refused)?;
-    let owners_before = slot_owners(entry, &placed, slots);
+    let owners_before = slot_owners(&placed, slots);
     placed.update(&nodes).map_err(refused)?;
+    let owners_after = slot_owners(&placed, slots);
     let after = placed.assign(items);
     let weights_after = weights(&nodes);
 
@@ -142,16 +144,24 @@ pub(super) fn measure(
         }
         // What they move is load, and popular destinations stay where they are as long as they can.
         Entry::SlotsByLoad | Entry::SlotsSplit => {
-            (least_to_even(&before, &after, items, &weights_after), None)
+            let even = least_to_even(&before, &after, items, &weights_after);
+            let displaced = match replicas {
+                1 => {
+                    let loads = items.slot_loads(slots);
+                    least_displaced(&owners_before, &owners_after, &loads, &weights_after)
+                }
+                // With more, a slot may go to the nodes of its row only.
+                _ => 0.0,
+            };
+            (even + displaced, None)
         }
     };
-    let expected = match owners_before {
-        Some(before) => slot_owners(entry, &placed, slots).map(|after| {
-            before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / before.len() as f64
-        }),
-        None => {
-            expected(entry, change, count, optimal, touched.iter().any(|n| n.get() + 1 < count))
+    let expected = match entry {
+        Entry::Kind(kind) if kind.works_on_slots() => {
+            let pairs = owners_before.iter().zip(&owners_after);
+            Some(pairs.filter(|(a, b)| a != b).count() as f64 / owners_before.len() as f64)
         }
+        _ => expected(entry, change, count, optimal, touched.iter().any(|n| n.get() + 1 < count)),
     };
     Ok(MovementCell {
         strategy: entry.name().to_owned(),
@@ -180,17 +190,31 @@ fn restored(change: Change) -> usize {
     if let Change::Restore(count) = change { count } else { 0 }
 }
 
-/// The owner of every slot, for strategies whose movement is that of their slots.
-fn slot_owners(entry: Entry, placed: &Placed, slots: SlotCount) -> Option<Vec<NodeIndex>> {
-    match entry {
-        Entry::Kind(kind) if kind.works_on_slots() => {
-            let keys: Vec<u64> = slots.iter().map(|slot| u64::from(slot.0)).collect();
-            let mut owners = vec![NodeIndex::default(); keys.len()];
-            placed.strategy().place_all(&keys, &mut owners);
-            Some(owners)
-        }
-        _ => None,
-    }
+/// The least load that nodes which stay must give up, since slots of nodes that left are larger than
+/// the room of any of them, and no node is to be further above its share than the table allows.
+fn least_displaced(
+    before: &[NodeIndex],
+    after: &[NodeIndex],
+    slot_loads: &[f64],
+    weights: &[f64],
+) -> f64 {
+    let left = |node: &NodeIndex| weights[node.get()] == 0.0;
+    let homeless: Vec<f64> =
+        before.iter().zip(slot_loads).filter(|(node, _)| left(node)).map(|(_, l)| *l).collect();
+    let (had, even) = loads_and_even(before, after, slot_loads, weights);
+    let cap = |(even, weight): (&f64, &f64)| {
+        if *weight > 0.0 { even * (1.0 + Slots::TOLERANCE) } else { 0.0 }
+    };
+    let caps: Vec<f64> = even.iter().zip(weights).map(cap).collect();
+    theory::least_displaced(&homeless, &had, &caps)
+}
+
+/// The owner of every slot.
+fn slot_owners(placed: &Placed, slots: SlotCount) -> Vec<NodeIndex> {
+    let keys: Vec<u64> = slots.iter().map(|slot| u64::from(slot.0)).collect();
+    let mut owners = vec![NodeIndex::default(); keys.len()];
+    placed.strategy().place_all(&keys, &mut owners);
+    owners
 }
 
 /// What theory expects to move, for strategies that place keys by themselves.

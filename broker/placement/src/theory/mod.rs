@@ -10,7 +10,7 @@ mod peak;
 mod spread;
 
 pub use balance::{Balance, ChiSquare, chi_square};
-pub use movement::{even_loads, least_load_to_move, least_moved};
+pub use movement::{even_loads, least_displaced, least_load_to_move, least_moved};
 pub use peak::{Hashed, gumbel_factor};
 pub use spread::Spread;
 

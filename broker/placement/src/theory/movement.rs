@@ -49,6 +49,39 @@ pub fn even_loads(total: f64, weights: &[f64], indivisible: &[f64]) -> Vec<f64> 
     (0..weights.len()).map(load).collect()
 }
 
+/// The least load that nodes must give up when each of these indivisible loads goes to one of
+/// them: `Σ min_i max(0, L_i + h - max(C_i, h))`, in the units of the loads. A node may have `C_i`,
+/// or an indivisible load above it alone. Nodes that take no part have a cap of 0.
+///
+/// It is a lower bound: that several may need the room of the same node, and that what is given up
+/// is indivisible too, is left out.
+///
+/// # Panics
+/// When there is not one cap per load.
+pub fn least_displaced(indivisible: &[f64], loads: &[f64], caps: &[f64]) -> f64 {
+    assert_eq!(loads.len(), caps.len(), "one per node");
+    let mut order: Vec<usize> = (0..caps.len()).filter(|at| caps[*at] > 0.0).collect();
+    order.sort_by(|a, b| caps[*b].total_cmp(&caps[*a]));
+    // The most room among the nodes with the largest caps, and the least load among the others.
+    let most_room: Vec<f64> = order
+        .iter()
+        .scan(f64::NEG_INFINITY, |most, at| {
+            *most = most.max(caps[*at] - loads[*at]);
+            Some(*most)
+        })
+        .collect();
+    let mut least_load = vec![f64::INFINITY; order.len() + 1];
+    for (rank, at) in order.iter().enumerate().rev() {
+        least_load[rank] = least_load[rank + 1].min(loads[*at]);
+    }
+    let displaced = |load: &f64| {
+        let large = order.partition_point(|at| caps[*at] >= *load);
+        let beside = large.checked_sub(1).map_or(f64::INFINITY, |last| load - most_room[last]);
+        beside.min(least_load[large]).max(0.0)
+    };
+    indivisible.iter().map(displaced).filter(|load| load.is_finite()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +104,16 @@ mod tests {
         assert_eq!(even_loads(12.0, &[1.0, 1.0, 1.0], &[8.0, 1.0, 0.0]), [8.0, 2.0, 2.0]);
         assert_eq!(even_loads(12.0, &[1.0, 0.0, 1.0], &[1.0, 0.0, 7.0]), [5.0, 0.0, 7.0]);
         assert_eq!(even_loads(12.0, &[1.0], &[20.0]), [12.0], "the only node has everything");
+    }
+
+    #[test]
+    fn what_finds_no_room_displaces_the_rest_of_it() {
+        let near = |value: f64, known: f64| assert!((value - known).abs() < 1e-12, "{value}");
+        near(least_displaced(&[1.0, 2.0], &[8.0, 9.0], &[10.0; 2]), 0.0);
+        near(least_displaced(&[5.0, 3.0], &[8.0, 9.0], &[10.0; 2]), 3.0 + 1.0);
+        // What is above every cap fills a node alone, or stands beside one that is hotter still.
+        near(least_displaced(&[50.0], &[8.0, 9.0], &[10.0; 2]), 8.0);
+        near(least_displaced(&[50.0], &[8.0, 53.0], &[10.0, 100.0]), 3.0);
+        near(least_displaced(&[5.0], &[0.0, 9.0], &[0.0, 10.0]), 4.0);
     }
 }

@@ -11,7 +11,7 @@ const IDLE: f64 = 0.9;
 
 /// A load in a set: ordered, with the places as tie-breakers.
 #[derive(Clone, Copy, PartialEq)]
-struct Key(f64, usize);
+pub(super) struct Key(pub f64, pub usize);
 
 impl Eq for Key {}
 
@@ -28,10 +28,10 @@ impl Ord for Key {
 }
 
 /// Loads of nodes while slots move.
-struct Balance<'a> {
-    slot_loads: &'a [f64],
-    weights: Vec<f64>,
-    load: Vec<f64>,
+pub(super) struct Balance<'a> {
+    pub slot_loads: &'a [f64],
+    pub weights: Vec<f64>,
+    pub load: Vec<f64>,
     count: Vec<u32>,
     /// Nodes that are up by load per weight, then by number of slots per weight.
     order: BTreeSet<(Key, Key)>,
@@ -43,7 +43,7 @@ impl Balance<'_> {
         (Key(per_weight(self.load[node]), 0), Key(per_weight(f64::from(self.count[node])), node))
     }
 
-    fn add(&mut self, node: NodeIndex, slot: usize, sign: f64) {
+    pub(super) fn add(&mut self, node: NodeIndex, slot: usize, sign: f64) {
         let at = node.get();
         self.order.remove(&self.entry(at));
         // A sum that went up and down again must not leave a speck below zero.
@@ -52,12 +52,33 @@ impl Balance<'_> {
         self.order.insert(self.entry(at));
     }
 
+    /// The most even loads while the hottest slot of each node stays.
+    pub(super) fn even(&self, hottest: &[f64]) -> Vec<f64> {
+        theory::even_loads(self.slot_loads.iter().sum(), &self.weights, hottest)
+    }
+
+    /// The load per weight of the nodes that no single slot fills.
+    pub(super) fn level(&self, even: &[f64]) -> f64 {
+        let relative = even.iter().zip(&self.weights).filter(|(_, weight)| **weight > 0.0);
+        relative.map(|(load, weight)| load / weight).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The most that each node may have: so much per weight, or a single slot that is above it.
+    pub(super) fn caps(&self, most: f64, hottest: &[f64]) -> Vec<f64> {
+        self.weights.iter().zip(hottest).map(|(weight, hot)| (most * weight).max(*hot)).collect()
+    }
+
     fn busiest_first(&self) -> Vec<usize> {
         self.order.iter().rev().map(|entry| entry.1.1).collect()
     }
 
-    fn least_loaded(&self) -> NodeIndex {
-        NodeIndex(self.order.first().expect("some node is up").1.1 as u32)
+    /// Nodes that are up, those with the least load per weight first.
+    pub(super) fn idlest_first(&self) -> impl Iterator<Item = NodeIndex> {
+        self.order.iter().map(|entry| NodeIndex(entry.1.1 as u32))
+    }
+
+    pub(super) fn least_loaded(&self) -> NodeIndex {
+        self.idlest_first().next().expect("some node is up")
     }
 }
 
@@ -96,8 +117,8 @@ fn best_exchange(
 }
 
 impl Workspace<'_> {
-    /// Places vacant slots, the heaviest first, each on the least loaded node; then moves slots
-    /// away from nodes that are above their cap.
+    /// Places vacant slots, the heaviest first, each on the least loaded node where there is room;
+    /// then moves slots away from nodes that are above their cap.
     pub(super) fn balance_load(&mut self, loads: &[f64], tolerance: f64) {
         assert_eq!(self.replicas, 1);
         let weights = self.weights();
@@ -120,12 +141,14 @@ impl Workspace<'_> {
         balance.order = self.nodes.up().map(|(node, _)| balance.entry(node.get())).collect();
         let fresh = vacant.len() == self.rows.len();
         vacant.sort_unstable_by(|a, b| loads[*b].total_cmp(&loads[*a]).then(a.cmp(b)));
-        for slot in vacant {
-            let node = balance.least_loaded();
-            self.rows[slot] = node;
-            balance.add(node, slot, 1.0);
-        }
-        if !fresh {
+        if fresh {
+            for slot in vacant {
+                let node = balance.least_loaded();
+                self.rows[slot] = node;
+                balance.add(node, slot, 1.0);
+            }
+        } else {
+            self.refill(&mut balance, &vacant, tolerance);
             self.shed_load(&mut balance, tolerance);
         }
     }
@@ -135,25 +158,15 @@ impl Workspace<'_> {
     /// nodes that are nearly idle up to their share.
     fn shed_load(&mut self, balance: &mut Balance, tolerance: f64) {
         let hottest = self.hottest(balance);
-        let total = balance.slot_loads.iter().sum();
-        let even = theory::even_loads(total, &balance.weights, &hottest);
-        // Where a single slot is above the share of its node, this slot alone.
-        let relative = even.iter().zip(&balance.weights).filter(|(_, weight)| **weight > 0.0);
-        let level = relative.map(|(load, weight)| load / weight).fold(f64::INFINITY, f64::min);
-        let share = |at: usize| level * balance.weights[at];
-        let caps: Vec<f64> =
-            (0..even.len()).map(|at| (share(at) * (1.0 + tolerance)).max(hottest[at])).collect();
+        let even = balance.even(&hottest);
+        let level = balance.level(&even);
+        let caps = balance.caps(level * (1.0 + tolerance), &hottest);
         let is_over = |at: usize| balance.load[at] > caps[at] * (1.0 + 1e-12);
         let over: Vec<usize> = (0..caps.len()).filter(|at| is_over(*at)).collect();
         if over.is_empty() && !(0..even.len()).any(|at| balance.load[at] < even[at] * IDLE) {
             return;
         }
-        let mut holdings: Vec<BTreeSet<Key>> = vec![BTreeSet::new(); even.len()];
-        for (slot, node) in self.rows.iter().enumerate() {
-            if self.pinned(slot).is_none() {
-                holdings[node.get()].insert(Key(balance.slot_loads[slot], slot));
-            }
-        }
+        let mut holdings = self.holdings(balance);
         let mut give =
             |balance: &mut Balance, holdings: &mut [BTreeSet<Key>], from, to, key: Key| {
                 holdings[NodeIndex::get(from)].remove(&key);
@@ -204,11 +217,24 @@ impl Workspace<'_> {
     }
 
     /// The largest slot of each node.
-    fn hottest(&self, balance: &Balance) -> Vec<f64> {
+    pub(super) fn hottest(&self, balance: &Balance) -> Vec<f64> {
         let mut hottest = vec![0.0f64; balance.weights.len()];
         for (node, load) in self.rows.iter().zip(balance.slot_loads) {
-            hottest[node.get()] = hottest[node.get()].max(*load);
+            if *node != VACANT {
+                hottest[node.get()] = hottest[node.get()].max(*load);
+            }
         }
         hottest
+    }
+
+    /// The slots of each node that may move.
+    pub(super) fn holdings(&self, balance: &Balance) -> Vec<BTreeSet<Key>> {
+        let mut holdings = vec![BTreeSet::new(); balance.weights.len()];
+        for (slot, node) in self.rows.iter().enumerate() {
+            if *node != VACANT && self.pinned(slot).is_none() {
+                holdings[node.get()].insert(Key(balance.slot_loads[slot], slot));
+            }
+        }
+        holdings
     }
 }

@@ -9,11 +9,13 @@
 //! - `members`: which nodes hold which slot, moved minimally.
 //! - `leaders`: the order within rows, which costs no data to change.
 //! - `load`: the same by measured load instead of by count.
+//! - `refill`: where the slots of nodes that left go, by load.
 
 mod leaders;
 mod load;
 mod members;
 mod quota;
+mod refill;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +32,8 @@ use crate::{
 ///
 /// Balanced by count, a change moves exactly the slots that the new shares demand, and none
 /// between nodes whose share stays. Balanced by load, slots leave a node only as long as it is
-/// above its cap. A table that is balanced already is not touched at all.
+/// above its cap, or has small ones to give up for one that has room nowhere. A table that is
+/// balanced already is not touched at all.
 #[derive(Clone, Debug)]
 pub struct Slots {
     table: Table,
