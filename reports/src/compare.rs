@@ -44,6 +44,12 @@ pub struct CompareResult {
     /// What each combination moves when the cluster changes.
     #[serde(default)]
     pub movement: Vec<MovementCell>,
+    /// The load of the others after the worst failure of one node, before anything is moved.
+    #[serde(default)]
+    pub failovers: Vec<FailoverCell>,
+    /// What a restarted process places elsewhere when it remembers nothing.
+    #[serde(default)]
+    pub restarts: Vec<RestartCell>,
     /// What a lookup costs.
     #[serde(default)]
     pub cost: Vec<CostCell>,
@@ -365,6 +371,8 @@ impl CompareResult {
             populations: Vec::new(),
             balance: Vec::new(),
             movement: Vec::new(),
+            failovers: Vec::new(),
+            restarts: Vec::new(),
             cost: Vec::new(),
             profiles: Vec::new(),
             courses: Vec::new(),
@@ -419,6 +427,20 @@ impl CompareResult {
         for (i, cell) in self.movement.iter().enumerate() {
             keys.check(&format!("movement[{i}]"), &cell.strategy, &cell.hash, &cell.population)?;
             cell.validate(&format!("movement[{i}]"))?;
+        }
+        for (i, cell) in self.failovers.iter().enumerate() {
+            let path = format!("failovers[{i}]");
+            keys.check(&path, &cell.strategy, &cell.hash, &cell.population)?;
+            quantity(&format!("{path}.peak"), cell.peak)?;
+            quantity(&format!("{path}.bound"), cell.bound)?;
+            optional(&format!("{path}.structural"), cell.structural)?;
+            optional(&format!("{path}.expected"), cell.expected)?;
+            fraction(&format!("{path}.p_value"), cell.p_value.unwrap_or_default())?;
+        }
+        for (i, cell) in self.restarts.iter().enumerate() {
+            let path = format!("restarts[{i}]");
+            keys.check(&path, &cell.strategy, &cell.hash, &cell.population)?;
+            fraction(&format!("{path}.elsewhere"), cell.elsewhere)?;
         }
         for (i, cell) in self.cost.iter().enumerate() {
             let path = format!("cost[{i}]");
@@ -499,6 +521,48 @@ impl BalanceCell {
     }
 }
 
+/// The worst failure of one node, when the second nodes of its rows serve in its place.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FailoverCell {
+    /// Key of the strategy.
+    pub strategy: String,
+    /// Key of the hash function.
+    pub hash: String,
+    /// Number of nodes before the failure.
+    pub nodes: u64,
+    /// Key of the population.
+    pub population: String,
+    /// The largest load of a survivor, over all failures, relative to its fair share.
+    pub peak: f64,
+    /// The peak that the strategy's spread of second nodes gives without chance.
+    #[serde(default)]
+    pub structural: Option<f64>,
+    /// The peak that theory expects, with chance; `None` where it is not known.
+    #[serde(default)]
+    pub expected: Option<f64>,
+    /// Probability that chance gives a peak at least as far from the expected one.
+    #[serde(default)]
+    pub p_value: Option<f64>,
+    /// The least peak that any placement of whole destinations reaches on the survivors.
+    pub bound: f64,
+}
+
+/// A process that starts again after a node had left and come back, and makes its placement from
+/// the list of nodes alone.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RestartCell {
+    /// Key of the strategy.
+    pub strategy: String,
+    /// Key of the hash function.
+    pub hash: String,
+    /// Number of nodes.
+    pub nodes: u64,
+    /// Key of the population.
+    pub population: String,
+    /// Part of the load that it places elsewhere than those that were not restarted.
+    pub elsewhere: f64,
+}
+
 impl MovementCell {
     /// Moved against the least that must move, by destinations where they are counted and else by
     /// load; `None` if nothing must move.
@@ -548,6 +612,8 @@ impl<'a> Keys<'a> {
         let lists = [
             ("balance", result.balance.len()),
             ("movement", result.movement.len()),
+            ("failovers", result.failovers.len()),
+            ("restarts", result.restarts.len()),
             ("cost", result.cost.len()),
             ("salted", result.salted.len()),
         ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::balance::{Balance, P_BINS, p_histogram, uniformity};
 use crate::compare::{
-    BalanceCell, CompareResult, Course, LoadProfile, SaltedPValues, SimulatedRun,
+    BalanceCell, CompareResult, Course, FailoverCell, LoadProfile, SaltedPValues, SimulatedRun,
 };
 use crate::html::{Table, and, count, number, percent};
 use crate::plot::theme::{DASH_THEORY, HUES, Paint};
@@ -65,6 +65,39 @@ pub(crate) fn peaks(rows: &Rows, nodes: u64) -> Chart {
         Layer::Level { name: "least possible".into(), value: bound, paint: Paint::Theory },
     ];
     chart
+}
+
+/// The peak after the worst failure of one node; `None` where no failure was measured.
+pub(crate) fn failover_peaks(rows: &Rows, nodes: u64) -> Option<Chart> {
+    let mut rows: Vec<(&str, &FailoverCell)> =
+        rows.iter().filter_map(|row| Some((row.strategy, row.failover?))).collect();
+    rows.sort_by(|a, b| a.1.peak.total_cmp(&b.1.peak));
+    let (best, worst) = (*rows.first()?, *rows.last()?);
+    let names: Vec<String> = rows.iter().map(|row| row.0.to_owned()).collect();
+    let expected: Vec<Option<f64>> = rows.iter().map(|row| row.1.expected).collect();
+    let bound = rows.iter().map(|row| row.1.bound).fold(1.0, f64::max);
+    let values: Vec<f64> = rows.iter().map(|row| row.1.peak).collect();
+    let top = values.iter().chain(expected.iter().flatten()).copied().fold(bound, f64::max);
+    let mut chart = Chart::new(
+        format!("Peak when one of {} nodes has failed", count(nodes)),
+        "times the fair share of a survivor",
+        Axis::linear_from(1.0, top, 5),
+        Axis::rows(&names, 40),
+    );
+    chart.note =
+        "The busiest survivor after the worst failure. Shorter is better; the axis begins \
+                  at 1."
+            .into();
+    chart.description = format!(
+        "Lowest: {} with {:.3}. Highest: {} with {:.3}.",
+        best.0, best.1.peak, worst.0, worst.1.peak
+    );
+    chart.layers = vec![
+        bars("measured", values, 1.0),
+        Layer::Ticks { name: "expected by theory".into(), values: expected, paint: Paint::High },
+        Layer::Level { name: "least possible".into(), value: bound, paint: Paint::Theory },
+    ];
+    Some(chart)
 }
 
 /// Moved ÷ optimal of every strategy and change; `None` without movement.

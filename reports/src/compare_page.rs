@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compare::{BalanceCell, CompareResult, Course, CourseStep, LoadProfile};
 use crate::compare_charts::{
-    Curve, CurveStyle, cdf, course, curves, latency_against_load, lorenz, movement, p_values,
-    pareto, peak_curves, peaks, simulated, sorted_loads,
+    Curve, CurveStyle, cdf, course, curves, failover_peaks, latency_against_load, lorenz, movement,
+    p_values, pareto, peak_curves, peaks, simulated, sorted_loads,
 };
 use crate::differing::differing;
 use crate::html::{Cell, Page, Table, and, bytes, count, number, percent};
-use crate::recommend::{Candidate, Recommendation, candidates, recommend, suspicious_hashes};
+use crate::recommend::{
+    Candidate, Recommendation, SIGNIFICANT, SUSPICIOUS, candidates, recommend, suspicious_hashes,
+};
 use crate::result::ReportError;
 
 /// The most combinations whose loads are drawn bar by bar.
@@ -29,6 +31,8 @@ pub fn compare_page(result: &CompareResult) -> Result<String, ReportError> {
     opening(&mut page, result, found.as_ref());
     balance(&mut page, result, &all, &rows, found.as_ref())?;
     moves(&mut page, &all, &rows, found.as_ref())?;
+    failures(&mut page, result, &rows)?;
+    restarts(&mut page, &rows);
     sizes(&mut page, result, &rows, found.as_ref())?;
     cost(&mut page, result, &rows, found.as_ref())?;
     hashes(&mut page, result)?;
@@ -149,7 +153,9 @@ fn balance(
         count(result.focus.nodes),
         and(&hashes)
     ));
-    let profiles = drawn_profiles(result, found);
+    let shown =
+        |p: &LoadProfile| rows.iter().any(|row| row.strategy == p.strategy && row.hash == p.hash);
+    let profiles = drawn_profiles(result, found, shown);
     let strategies = [Some(peaks(rows, result.focus.nodes)), lorenz(&profiles), cdf(&profiles)];
     page.charts(
         strategies.into_iter().flatten().chain(profiles.iter().filter_map(|p| sorted_loads(p))),
@@ -163,7 +169,10 @@ fn balance(
 fn drawn_profiles<'a>(
     result: &'a CompareResult,
     found: Option<&Recommendation>,
+    shown: impl Fn(&LoadProfile) -> bool,
 ) -> Vec<&'a LoadProfile> {
+    // Of each strategy the one that the tables show, if it was kept.
+    let any = result.profiles.iter().any(&shown);
     let other =
         |p: &LoadProfile| found.is_none_or(|f| f.strategy != p.strategy || f.hash != p.hash);
     let sorted = |p: &'a LoadProfile| {
@@ -171,7 +180,8 @@ fn drawn_profiles<'a>(
         loads.sort_by(f64::total_cmp);
         (p, loads)
     };
-    let mut profiles: Vec<_> = result.profiles.iter().map(sorted).collect();
+    let mut profiles: Vec<_> =
+        result.profiles.iter().filter(|p| !any || shown(p)).map(sorted).collect();
     profiles.sort_by_key(|(p, _)| (other(p), p.population != result.focus.population));
     let distance = |(_, a): &(_, Vec<f64>), (_, b): &(_, Vec<f64>)| {
         let apart: f64 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
@@ -236,7 +246,7 @@ fn balance_table<'a>(all: impl IntoIterator<Item = &'a Candidate<'a>>) -> Table 
 fn reading(p: Option<f64>, cv: f64, expected: Option<f64>) -> Cell {
     match (p, expected) {
         (None, _) => "–".into(),
-        (Some(p), _) if p >= 0.01 => Cell::good("as theory"),
+        (Some(p), _) if p >= SIGNIFICANT => Cell::good("as theory"),
         (Some(_), Some(expected)) if cv < expected => Cell::bad("too even"),
         (Some(_), _) => Cell::bad("too uneven"),
     }
@@ -299,6 +309,63 @@ fn moves(
     }
     page.folded_table("Every change in numbers", &table);
     Ok(())
+}
+
+fn failures(
+    page: &mut Page,
+    result: &CompareResult,
+    rows: &[&Candidate],
+) -> Result<(), ReportError> {
+    let Some(chart) = failover_peaks(rows, result.focus.nodes) else { return Ok(()) };
+    page.section("Failover");
+    page.paragraph(
+        "One node fails and, before anything is moved, the second nodes of its rows serve. The peak \
+         is that of the busiest survivor after the worst failure of all. It has two causes: how the \
+         strategy spreads the second nodes, and chance, which throws the destinations onto pairs of \
+         nodes.",
+    );
+    page.charts([chart])?;
+    let mut table =
+        Table::new(["Strategy", "Peak", "Without chance", "Expected", "Bound", "Reading", "p"], 1);
+    for (row, cell) in rows.iter().filter_map(|row| Some((row, row.failover?))) {
+        let optional = |value: Option<f64>| value.map_or("–".to_owned(), number);
+        let reading = match (cell.p_value, cell.expected) {
+            (Some(p), _) if p >= SIGNIFICANT => Cell::good("as theory"),
+            (Some(_), Some(expected)) if cell.peak < expected => Cell::bad("lower"),
+            (Some(_), _) => Cell::bad("higher"),
+            (None, _) => "–".into(),
+        };
+        table.row(vec![
+            row.strategy.into(),
+            number(cell.peak).into(),
+            optional(cell.structural).into(),
+            optional(cell.expected).into(),
+            number(cell.bound).into(),
+            reading,
+            cell.p_value.map_or("–".to_owned(), p_text).into(),
+        ]);
+    }
+    page.table(&table);
+    Ok(())
+}
+
+fn restarts(page: &mut Page, rows: &[&Candidate]) {
+    if rows.iter().all(|row| row.restart.is_none()) {
+        return;
+    }
+    page.section("Restart");
+    page.paragraph(
+        "A node has left and come back. Then a process starts again, remembers nothing, and makes \
+         its placement from the list of nodes, which has another order now. Whatever it places \
+         elsewhere than the others do is lost to them until it has read the table.",
+    );
+    let mut table = Table::new(["Strategy", "Elsewhere", "Must remember"], 1);
+    for (row, cell) in rows.iter().filter_map(|row| Some((row, row.restart?))) {
+        let remembers =
+            if cell.elsewhere > 0.0 { "its table".into() } else { Cell::good("nothing") };
+        table.row(vec![row.strategy.into(), percent(cell.elsewhere).into(), remembers]);
+    }
+    page.table(&table);
 }
 
 fn sizes(
@@ -430,7 +497,7 @@ fn hashes(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
         let tested = result.balance.iter().any(|c| c.hash == hash.name && c.p_value.is_some())
             || result.salted.iter().any(|s| s.hash == hash.name);
         let like_chance = if suspicious.contains(hash.name.as_str()) {
-            Cell::bad("no")
+            Cell::bad(misbehaviour(result, &hash.name))
         } else if tested {
             Cell::good("yes")
         } else {
@@ -457,11 +524,29 @@ fn hashes(page: &mut Page, result: &CompareResult) -> Result<(), ReportError> {
     if !charts.is_empty() {
         page.paragraph(
             "Under many salts, the p-values of one test must themselves be spread evenly between 0 \
-             and 1. Heaped near 0 the hash is worse than chance; heaped near 1 the salt does nothing.",
+             and 1. Heaped near 0 the loads are nearly always too uneven for chance, or too even; \
+             heaped anywhere the salt changes little.",
         );
         page.charts(charts)?;
     }
     Ok(())
+}
+
+/// In which way a hash function departs from chance.
+fn misbehaviour(result: &CompareResult, hash: &str) -> &'static str {
+    let even: BTreeSet<&str> =
+        result.populations.iter().filter(|p| p.skew == Some(0.0)).map(|p| &*p.name).collect();
+    let cells = result.balance.iter().filter(|c| c.hash == hash && even.contains(&*c.population));
+    let departs = cells.filter(|c| c.p_value.is_some_and(|p| p < SUSPICIOUS));
+    let (below, above): (Vec<_>, Vec<_>) = departs
+        .filter_map(|c| Some((c.cv, c.expected?.cv)))
+        .partition(|(cv, expected)| cv < expected);
+    match (below.is_empty(), above.is_empty()) {
+        (false, true) => "no: too even",
+        (true, false) => "no: too uneven",
+        (false, false) => "no: too even or too uneven",
+        (true, true) => "no",
+    }
 }
 
 fn courses(

@@ -271,7 +271,7 @@ tbody tr:last-child>*{border-bottom:0}
 th.n,td.n{text-align:right;white-space:nowrap}
 td.code,th.code{font-size:.8rem;white-space:nowrap}
 tbody th{min-width:8em}td.words{min-width:12em}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:1.6em 2em;margin:1em 0}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:1.6em 2em;margin:1em 0}
 figure{margin:0;min-width:0}
 figcaption p{margin:.15em 0;font-size:.88rem;color:var(--muted)}
 svg{display:block;width:100%;height:auto;margin:.4em 0}

@@ -9,13 +9,17 @@
 use std::collections::BTreeSet;
 
 use crate::balance::uniformity;
-use crate::compare::{BalanceCell, CompareResult, CostCell, HashInfo, MovementCell};
+use crate::compare::{
+    BalanceCell, CompareResult, CostCell, FailoverCell, HashInfo, MovementCell, RestartCell,
+};
 use crate::html::{and, bytes, capitalised, count, number};
 
 /// Differences in score below this do not decide.
 const TIE: f64 = 1.01;
 /// Probability below which a hash counts as not behaving like chance, all its tests together.
 pub(crate) const SUSPICIOUS: f64 = 1e-4;
+/// Probability below which a single figure counts as other than theory expects.
+pub(crate) const SIGNIFICANT: f64 = 0.01;
 
 /// What to use for the focus of a comparison, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +46,13 @@ pub(crate) struct Candidate<'a> {
     /// One cell per salt.
     pub cells: Vec<&'a BalanceCell>,
     pub moves: Vec<&'a MovementCell>,
+    pub failover: Option<&'a FailoverCell>,
+    pub restart: Option<&'a RestartCell>,
     /// At the node count nearest to the focus.
     pub cost: Option<&'a CostCell>,
+    /// The time of a lookup, where it was measured under another hash corrected for what this one
+    /// takes.
+    lookup_ns: Option<f64>,
 }
 
 impl Candidate<'_> {
@@ -74,12 +83,25 @@ impl Candidate<'_> {
         Some((least * p.len() as f64).min(1.0))
     }
 
+    /// The peak to choose by: what theory expects, as long as the measured one agrees with it. A
+    /// strategy that was lucky with these names is not with the next ones.
+    fn typical_peak(&self) -> f64 {
+        let by_chance = self.p_value().is_some_and(|p| p >= SIGNIFICANT);
+        self.expected_peak().filter(|_| by_chance).unwrap_or_else(|| self.peak())
+    }
+
     fn score(&self) -> f64 {
-        (self.peak() / self.bound()).max(1.0) * self.moved_ratio().unwrap_or(1.0).max(1.0)
+        let failover = self.failover.map_or(1.0, |failover| {
+            let by_chance = failover.p_value.is_some_and(|p| p >= SIGNIFICANT);
+            let peak = failover.expected.filter(|_| by_chance).unwrap_or(failover.peak);
+            (peak / failover.bound).max(1.0)
+        });
+        let balance = (self.typical_peak() / self.bound()).max(1.0);
+        balance * failover * self.moved_ratio().unwrap_or(1.0).max(1.0)
     }
 
     fn lookup_ns(&self) -> f64 {
-        self.cost.map_or(f64::MAX, |cost| cost.lookup_ns)
+        self.lookup_ns.unwrap_or(f64::MAX)
     }
 }
 
@@ -114,14 +136,29 @@ pub(crate) fn candidates(result: &CompareResult) -> Vec<Candidate<'_>> {
             let distance =
                 |c: &&CostCell| ((c.nodes.max(1) as f64) / (focus.nodes.max(1) as f64)).ln().abs();
             let costs = result.cost.iter().filter(|c| ours(&c.strategy, &c.hash));
+            let cost = costs.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            let others = result.cost.iter().filter(|c| c.strategy == strategy.name);
+            let other = others.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            let corrected = other.and_then(|other| {
+                let theirs = hash_info(result, &other.hash)?.ns_per_name?;
+                Some(other.lookup_ns - theirs + hash.ns_per_name?)
+            });
+            let at_focus = |s: &str, nodes: u64, population: &str| {
+                s == strategy.name && nodes == focus.nodes && population == focus.population
+            };
             candidates.push(Candidate {
+                failover: (result.failovers.iter())
+                    .find(|c| at_focus(&c.strategy, c.nodes, &c.population)),
+                restart: (result.restarts.iter())
+                    .find(|c| at_focus(&c.strategy, c.nodes, &c.population)),
+                lookup_ns: cost.map(|cost| cost.lookup_ns).or(corrected),
                 strategy: &strategy.name,
                 hash: &hash.name,
                 baseline: strategy.baseline,
                 gives_up: strategy.gives_up.as_deref(),
                 cells,
                 moves,
-                cost: costs.min_by(|a, b| distance(a).total_cmp(&distance(b))),
+                cost,
             });
         }
     }
@@ -168,7 +205,7 @@ pub fn recommend(result: &CompareResult) -> Option<Recommendation> {
     Some(Recommendation {
         strategy: chosen.strategy.to_owned(),
         hash: chosen.hash.to_owned(),
-        sentence: sentence(result, chosen),
+        sentence: sentence(result, chosen, &suspicious),
         reasons: reasons(result, chosen, &all, &suspicious),
         cautions: cautions(result, chosen, &all),
     })
@@ -181,7 +218,7 @@ fn keep_if_any<'a, 'b>(fit: &mut Vec<&'a Candidate<'b>>, wanted: impl Fn(&Candid
     }
 }
 
-fn sentence(result: &CompareResult, chosen: &Candidate) -> String {
+fn sentence(result: &CompareResult, chosen: &Candidate, suspicious: &BTreeSet<&str>) -> String {
     let moves = match chosen.moved_ratio() {
         None => String::new(),
         Some(ratio) if ratio < 1.005 => {
@@ -195,8 +232,17 @@ fn sentence(result: &CompareResult, chosen: &Candidate) -> String {
         }
         _ => String::new(),
     };
+    let failover = chosen.failover.map_or(String::new(), |failover| {
+        format!(", after the worst failure of one node {:.3} times", failover.peak)
+    });
+    let bad: Vec<String> = suspicious.iter().map(|hash| (*hash).to_owned()).collect();
+    let hashes = if bad.is_empty() {
+        String::new()
+    } else {
+        format!(" Do not use {}: the pattern of these names shows in the placement.", and(&bad))
+    };
     format!(
-        "Use {} with {}: of {} nodes the busiest carries {:.3} times its fair share{bound}{moves}.",
+        "Use {} with {}: of {} nodes the busiest carries {:.3} times its fair share{bound}{failover}{moves}.{hashes}",
         chosen.strategy,
         chosen.hash,
         count(result.focus.nodes),
@@ -238,6 +284,8 @@ fn reasons(
             "Movement: {ratio:.3} times the least possible on average, and {touch}{more}."
         ));
     }
+    reasons.extend(failover_reason(chosen, all));
+    reasons.extend(restart_reason(chosen, all));
     if let Some(cost) = chosen.cost {
         let fastest = all
             .iter()
@@ -263,10 +311,13 @@ fn reasons(
     }
     let bad: Vec<String> = suspicious.iter().map(|hash| (*hash).to_owned()).collect();
     if !bad.is_empty() {
-        let verb = if bad.len() == 1 { "does" } else { "do" };
+        let verbs = if bad.len() == 1 { ("does", "is") } else { ("do", "are") };
         reasons.push(format!(
-            "Hash: {} {verb} not behave like chance on these names, and is left out.",
-            and(&bad)
+            "Hash: {} {} not behave like chance on these names, and {} left out. Too even is a \
+             warning too: the pattern that evens these names out heaps others on one node.",
+            and(&bad),
+            verbs.0,
+            verbs.1
         ));
     }
     if let Some(collisions) = hash_info(result, chosen.hash).and_then(|hash| hash.collisions) {
@@ -279,6 +330,67 @@ fn reasons(
         ));
     }
     reasons
+}
+
+/// What a failure gives, what theory expects of it, and who does worst.
+fn failover_reason(chosen: &Candidate, all: &[Candidate]) -> Option<String> {
+    let failover = chosen.failover?;
+    let theory = failover.structural.zip(failover.expected).map_or(String::new(), |theory| {
+        format!(
+            " (its table alone gives {:.3}, with chance {:.3} is expected; {})",
+            theory.0,
+            theory.1,
+            significance(failover.p_value)
+        )
+    });
+    let others = all.iter().filter(|c| !c.baseline).filter_map(|c| Some((c.strategy, c.failover?)));
+    let worst = others.max_by(|a, b| a.1.peak.total_cmp(&b.1.peak));
+    let worst = worst.map_or(String::new(), |(name, cell)| {
+        format!("; the worst, {name}, reaches {:.3}", cell.peak)
+    });
+    Some(format!(
+        "Failover: after the worst failure the busiest survivor has {:.3} times its fair \
+         share{theory}{worst}.",
+        failover.peak
+    ))
+}
+
+/// Whether a figure differs from what theory expects, in words.
+pub(crate) fn significance(p: Option<f64>) -> String {
+    match p {
+        None => "not tested".into(),
+        Some(p) if p < SIGNIFICANT => format!("the difference is significant, p = {p:.3}"),
+        Some(p) => format!("no significant difference, p = {p:.2}"),
+    }
+}
+
+/// What a restart does, and who needs no memory.
+fn restart_reason(chosen: &Candidate, all: &[Candidate]) -> Option<String> {
+    let restart = chosen.restart?;
+    let same = |c: &&Candidate| c.restart.is_some_and(|restart| restart.elsewhere == 0.0);
+    let free: BTreeSet<&str> =
+        all.iter().filter(|c| !c.baseline).filter(same).map(|c| c.strategy).collect();
+    let free: Vec<String> = free.into_iter().map(str::to_owned).collect();
+    Some(if restart.elsewhere == 0.0 {
+        format!(
+            "Restart: made again from the list of nodes alone, in any order, the placement of {} is \
+             the same, also after a node has left and come back.",
+            chosen.strategy
+        )
+    } else {
+        let verb = if free.len() == 1 { "needs" } else { "need" };
+        let instead = match free.is_empty() {
+            true => String::new(),
+            false => format!("; {} {verb} no memory", and(&free)),
+        };
+        format!(
+            "Restart: {} is a table that remembers. After a node has left and come back, one made \
+             again from the list of nodes alone has {:.1} % of the load elsewhere, so a restarted \
+             process must read the table from its cluster{instead}.",
+            chosen.strategy,
+            restart.elsewhere * 100.0
+        )
+    })
 }
 
 fn balance_reason(chosen: &Candidate, all: &[Candidate]) -> String {
@@ -364,7 +476,9 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::{Focus, Population, Refusal, SaltedPValues, StrategyInfo};
+    use crate::compare::{
+        ExpectedBalance, Focus, Population, Refusal, SaltedPValues, StrategyInfo,
+    };
     use crate::result::Identity;
 
     /// Strategies of (name, peak, moved ÷ optimal, ns), each with both hashes `good` and `fast`.
@@ -433,6 +547,63 @@ mod tests {
         assert_eq!(choice(&result).0, "slots");
         result.strategies[1].baseline = true;
         assert_eq!(recommend(&result), None);
+    }
+
+    #[test]
+    fn luck_does_not_decide() {
+        let mut result = compared(&[("lucky", 1.01, 1.0, 9.0), ("fast", 1.06, 1.0, 3.0)]);
+        assert_eq!(choice(&result).0, "lucky");
+        for cell in &mut result.balance {
+            cell.expected = Some(ExpectedBalance { peak: 1.05, cv: 0.02 });
+        }
+        assert_eq!(choice(&result).0, "fast");
+        // What theory does not explain counts as it was measured.
+        result.balance.iter_mut().for_each(|cell| cell.p_value = Some(0.001));
+        assert_eq!(choice(&result).0, "lucky");
+    }
+
+    #[test]
+    fn times_under_one_hash_stand_for_the_others() {
+        let mut result = compared(&[("slots", 1.0, 1.0, 30.0)]);
+        result.cost.retain(|cell| cell.hash == "good");
+        result.hashes[0].ns_per_name = Some(25.0);
+        result.hashes[1].ns_per_name = Some(3.0);
+        assert_eq!(choice(&result).1, "fast");
+    }
+
+    #[test]
+    fn a_failure_counts_and_is_told_with_its_theory() {
+        let mut result = compared(&[("chained", 1.0, 1.0, 1.0), ("slots", 1.0, 1.0, 3.0)]);
+        let cell = |strategy: &str, peak| FailoverCell {
+            strategy: strategy.into(),
+            hash: "good".into(),
+            nodes: 10,
+            population: "p".into(),
+            peak,
+            bound: 1.0,
+            ..Default::default()
+        };
+        result.failovers = vec![cell("chained", 2.0), cell("slots", 1.035)];
+        result.failovers[1].structural = Some(1.01);
+        result.failovers[1].expected = Some(1.036);
+        result.failovers[1].p_value = Some(0.8);
+        let found = recommend(&result).unwrap();
+        assert_eq!(found.strategy, "slots");
+        let told = "1.035 times its fair share (its table alone gives 1.010, with chance 1.036 is \
+                    expected; no significant difference, p = 0.80); the worst, chained, reaches 2.000";
+        assert!(found.reasons.iter().any(|r| r.contains(told)), "{:?}", found.reasons);
+        let restart = |strategy: &str, elsewhere| RestartCell {
+            strategy: strategy.into(),
+            nodes: 10,
+            population: "p".into(),
+            elsewhere,
+            ..Default::default()
+        };
+        result.restarts = vec![restart("chained", 0.0), restart("slots", 0.1)];
+        let told = "has 10.0 % of the load elsewhere, so a restarted process must read the table \
+                    from its cluster; chained needs no memory";
+        let found = recommend(&result).unwrap();
+        assert!(found.reasons.iter().any(|r| r.contains(told)), "{:?}", found.reasons);
     }
 
     #[test]

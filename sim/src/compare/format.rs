@@ -215,6 +215,9 @@ pub enum Change {
     /// One node fails and the second nodes of its rows take over, before anything is moved. The
     /// worst of all nodes is shown.
     Failover(bool),
+    /// A process starts again and makes its placement from the list of nodes alone, after a node
+    /// had left and come back.
+    Restart(bool),
 }
 
 /// A course of changes. Exactly one key of a `[[compare.course]]`.
@@ -627,7 +630,8 @@ impl Change {
             Change::Failover(_) if compare.replicas < 2 => {
                 Err("set `replicas` to 2 or more".into())
             }
-            Change::ZoneLoss(false) | Change::Failover(false) => {
+            Change::Restart(_) if least < 2 => Err("a node must stay while another is away".into()),
+            Change::ZoneLoss(false) | Change::Failover(false) | Change::Restart(false) => {
                 Err("write true, or leave it out".into())
             }
             _ => Ok(()),

@@ -11,6 +11,7 @@ mod cli;
 mod cost;
 mod course;
 mod entry;
+mod failover;
 pub mod format;
 mod movement;
 mod plan;

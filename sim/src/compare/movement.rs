@@ -6,7 +6,7 @@ use paceline_placement::{
     HashFunction, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind,
     strategies::Slots, theory,
 };
-use paceline_reports::compare::MovementCell;
+use paceline_reports::compare::{MovementCell, RestartCell};
 
 use super::{
     balance::{Labels, bound},
@@ -28,6 +28,7 @@ impl Change {
             }
             Change::ZoneLoss(_) => "lose 1 zone".into(),
             Change::Failover(_) => "1 node fails, copies take over".into(),
+            Change::Restart(_) => "restart with nothing remembered".into(),
         }
     }
 
@@ -62,7 +63,8 @@ impl Change {
                 set_state(nodes, &lost, NodeState::Gone)?;
                 Ok(lost)
             }
-            Change::Failover(_) => Ok(BTreeSet::new()),
+            // Nodes stay as they are.
+            Change::Failover(_) | Change::Restart(_) => Ok(BTreeSet::new()),
         }
     }
 }
@@ -109,9 +111,6 @@ pub(super) fn measure(
     }
     let refused = |error: PlacementError| error.to_string();
     let mut placed = Placed::new(entry, &nodes, items, slots, replicas).map_err(refused)?;
-    if let Change::Failover(_) = change {
-        return Ok(failover(labels, &placed, items, &nodes, replicas));
-    }
     if let Change::Restore(_) = change {
         let away = draw(&nodes, restored(change), seed);
         set_state(&mut nodes, &away, NodeState::Gone).map_err(refused)?;
@@ -243,54 +242,37 @@ fn expected(
     }
 }
 
-/// The worst failure: the node whose loss, before anything is moved, gives some survivor the most.
-fn failover(
+/// What becomes of a placement that a restarted process makes from the list of nodes alone, after a
+/// node had left and come back: how much of it is elsewhere than where the others have it.
+pub(super) fn restart(
     labels: Labels,
-    placed: &Placed,
     items: &Items,
-    nodes: &Nodes,
+    mut nodes: Nodes,
+    slots: SlotCount,
     replicas: usize,
-) -> MovementCell {
-    let weights = weights(nodes);
-    let n = nodes.len();
-    let mut primary = vec![0.0; n];
-    let mut takes_over = std::collections::BTreeMap::<(NodeIndex, NodeIndex), f64>::new();
-    let mut row = vec![NodeIndex::default(); replicas];
-    for (key, share) in items.keys.iter().zip(items.shares.iter()) {
-        placed.strategy().place(*key, &mut row);
-        primary[row[0].get()] += share;
-        *takes_over.entry((row[0], row[1])).or_default() += share;
+    seed: u64,
+) -> Result<RestartCell, String> {
+    let refused = |error: PlacementError| error.to_string();
+    let mut placed = Placed::new(labels.entry, &nodes, items, slots, replicas).map_err(refused)?;
+    let away = draw(&nodes, 1, seed);
+    for state in [NodeState::Gone, NodeState::Up] {
+        set_state(&mut nodes, &away, state).map_err(refused)?;
+        placed.update(&nodes).map_err(refused)?;
     }
-    let total: f64 = weights.iter().sum();
-    let (mut worst, mut moved) = (0.0f64, 0.0);
-    for dead in nodes.iter().map(|(index, _)| index) {
-        let fair = (0..n).map(|at| weights[at] / (total - weights[dead.get()])).collect::<Vec<_>>();
-        let peak = (0..n)
-            .filter(|at| *at != dead.get())
-            .map(|at| {
-                let more = takes_over.get(&(dead, NodeIndex(at as u32))).copied().unwrap_or(0.0);
-                (primary[at] + more) / fair[at]
-            })
-            .fold(0.0, f64::max);
-        if peak > worst {
-            (worst, moved) = (peak, primary[dead.get()]);
-        }
-    }
-    let mut survivors = nodes.clone();
-    let first = nodes.get(NodeIndex(0)).name.clone();
-    survivors.set_state(&first, NodeState::Gone).expect("two replicas need two nodes");
-    MovementCell {
+    // Nodes stand in another order in the list of the restarted one, and there is no other state.
+    let list: Vec<_> = nodes.iter().map(|(_, node)| node.clone()).collect();
+    let again = Nodes::new(list.into_iter().rev()).map_err(refused)?;
+    let anew = Placed::new(labels.entry, &again, items, slots, replicas).map_err(refused)?;
+    let pairs = placed.assign(items).into_iter().zip(anew.assign(items));
+    let elsewhere = pairs
+        .zip(items.shares.iter())
+        .filter(|((old, new), _)| nodes.get(*old).name != again.get(*new).name)
+        .map(|(_, share)| share);
+    Ok(RestartCell {
         strategy: labels.entry.name().to_owned(),
         hash: labels.hash.to_owned(),
-        nodes: n as u64,
+        nodes: nodes.len() as u64,
         population: labels.population.name.clone(),
-        change: Change::Failover(true).describe(),
-        moved,
-        moved_count: None,
-        optimal: moved,
-        expected: Some(1.0 / n as f64),
-        collateral: 0.0,
-        peak_after: Some(worst),
-        bound_after: Some(bound(&labels.population.shares, &survivors)),
-    }
+        elsewhere: elsewhere.sum::<f64>().min(1.0),
+    })
 }

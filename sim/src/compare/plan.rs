@@ -6,8 +6,8 @@ use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount, StrategyKin
 use paceline_reports::{
     CompareResult,
     compare::{
-        BalanceCell, Course, Focus, HashInfo, LoadProfile, MovementCell,
-        Population as PopulationInfo, Refusal,
+        BalanceCell, Course, FailoverCell, Focus, HashInfo, LoadProfile, MovementCell,
+        Population as PopulationInfo, Refusal, RestartCell,
     },
     result::Identity,
 };
@@ -17,7 +17,8 @@ use super::{
     cost::{self, NameList},
     course,
     entry::{Entry, Items, Placed, cluster, default_slots},
-    format::Comparison,
+    failover,
+    format::{Change, Comparison},
     movement,
     population::Population,
     salts, simulate,
@@ -37,6 +38,8 @@ struct Found {
     balance: Option<BalanceCell>,
     profile: Option<LoadProfile>,
     movement: Vec<MovementCell>,
+    failovers: Vec<FailoverCell>,
+    restarts: Vec<RestartCell>,
     courses: Vec<Course>,
     refusals: Vec<Refusal>,
 }
@@ -164,6 +167,8 @@ impl Plan<'_> {
             result.balance.extend(found.balance);
             result.profiles.extend(found.profile);
             result.movement.extend(found.movement);
+            result.failovers.extend(found.failovers);
+            result.restarts.extend(found.restarts);
             result.courses.extend(found.courses);
             for refusal in found.refusals {
                 if !result.refusals.contains(&refusal) {
@@ -205,7 +210,9 @@ impl Plan<'_> {
                 let (cell, profile) =
                     balance::measure(labels, &placed, &items, &nodes, slots, &self.chances);
                 found.balance = Some(cell);
-                let drawn = main && in_focus && count == self.comparison.focus_nodes();
+                // By every hash function, since which one is recommended is not known yet.
+                let drawn =
+                    labels.salt == c.salts[0] && in_focus && count == self.comparison.focus_nodes();
                 found.profile = drawn.then_some(profile);
             }
             Err(error) => {
@@ -220,10 +227,18 @@ impl Plan<'_> {
         let seed = self.comparison.seed;
         for change in &c.changes {
             let nodes = nodes.clone();
-            let moved = movement::measure(labels, *change, &items, nodes, slots, c.replicas, seed);
-            match moved {
-                Ok(cell) => found.movement.push(cell),
-                Err(reason) => found.refusals.push(refusal(change.describe(), reason)),
+            let done = match change {
+                Change::Failover(_) => failover::measure(labels, &items, &nodes, slots, c.replicas)
+                    .map(|cell| found.failovers.push(cell)),
+                Change::Restart(_) => {
+                    movement::restart(labels, &items, nodes, slots, c.replicas, seed)
+                        .map(|cell| found.restarts.push(cell))
+                }
+                _ => movement::measure(labels, *change, &items, nodes, slots, c.replicas, seed)
+                    .map(|cell| found.movement.push(cell)),
+            };
+            if let Err(reason) = done {
+                found.refusals.push(refusal(change.describe(), reason));
             }
         }
         if in_focus && count == self.comparison.focus_nodes() {

@@ -41,6 +41,12 @@ pub(super) fn table(result: &CompareResult) -> String {
     if let Some(change) = result.movement.first().map(|cell| &cell.change) {
         lines.push(format!("moved/opt: {change}"));
     }
+    for cell in &result.failovers {
+        if cell.nodes == focus.nodes && cell.population == focus.population {
+            let expected = cell.expected.map_or(String::new(), |it| format!(", expected {it:.4}"));
+            lines.push(format!("failover: {:14} {:.4}{expected}", cell.strategy, cell.peak));
+        }
+    }
     for refusal in &result.refusals {
         lines.push(format!(
             "not compared: {}, {}: {}",

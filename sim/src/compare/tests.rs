@@ -52,6 +52,9 @@ zone_loss = true
 [[compare.change]]
 failover = true
 
+[[compare.change]]
+restart = true
+
 [[compare.course]]
 drift = { swap = 0.05, steps = 3 }
 
@@ -86,12 +89,14 @@ fn everything_is_measured_once_and_is_the_same_again() {
     for cell in result.balance.iter().filter(|cell| cell.strategy == "slots-by-load") {
         assert!(cell.peak <= cell.bound * 1.01, "{cell:?}");
     }
-    let failover = |strategy: &str| {
-        let failed = |c: &&paceline_reports::compare::MovementCell| {
-            c.strategy == strategy && c.change.contains("copies take over")
-        };
-        result.movement.iter().find(failed).unwrap().peak_after.unwrap()
-    };
+    let failover =
+        |strategy: &str| result.failovers.iter().find(|c| c.strategy == strategy).unwrap().peak;
+    let elsewhere =
+        |strategy: &str| result.restarts.iter().find(|c| c.strategy == strategy).unwrap().elsewhere;
+    assert!(elsewhere("slots") > 0.05, "a table remembers: {}", elsewhere("slots"));
+    for stateless in ["modulo", "ring", "ketama", "rendezvous", "straw2", "jump", "maglev"] {
+        assert_eq!(elsewhere(stateless), 0.0, "{stateless}");
+    }
     assert!(failover("slots") < 1.25 && failover("modulo") > 1.5, "{}", failover("slots"));
 
     let idle = result.courses.iter().filter(|course| course.title.starts_with("idle"));
@@ -118,7 +123,8 @@ fn everything_is_measured_once_and_is_the_same_again() {
 fn the_table_moves_what_must_move_and_nothing_else() {
     let text = FILE
         .replace("replicas        = 2", "replicas = 1\nstrategies = [\"slots\"]")
-        .replace("[[compare.change]]\nfailover = true\n", "");
+        .replace("[[compare.change]]\nfailover = true\n", "")
+        .replace("[[compare.change]]\nrestart = true\n", "");
     let comparison = Comparison::load("small.toml", &text).unwrap();
     let nowhere = std::path::Path::new("unused");
     let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();

@@ -5,11 +5,13 @@
 //! weight. The *peak* is the largest relative load.
 
 mod balance;
+mod failover;
 mod movement;
 mod peak;
 mod spread;
 
 pub use balance::{Balance, ChiSquare, chi_square};
+pub use failover::Failover;
 pub use movement::{even_loads, least_displaced, least_load_to_move, least_moved};
 pub use peak::{Hashed, gumbel_factor};
 pub use spread::Spread;

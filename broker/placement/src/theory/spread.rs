@@ -70,7 +70,7 @@ impl Spread {
 }
 
 /// Two independent normal variates from two uniform words, by Box and Muller.
-fn normal_pair(a: u64, b: u64) -> [f64; 2] {
+pub(super) fn normal_pair(a: u64, b: u64) -> [f64; 2] {
     let (radius, angle) = ((-2.0 * unit(a).ln()).sqrt(), std::f64::consts::TAU * unit(b));
     [radius * angle.cos(), radius * angle.sin()]
 }
