@@ -267,7 +267,8 @@ fn moves(
     page.paragraph(
         "What a change of the cluster moves, against the least that must move for the new shares to \
          be fair: a part of the destinations for strategies that do not know their load, and a part \
-         of the load for those that do. Collateral is load that moves between two nodes which the \
+         of the load for those that do, with what slots of a lost node displace that are larger than \
+         the room of any other. Collateral is load that moves between two nodes which the \
          change did not touch.",
     );
     page.charts(

@@ -235,6 +235,15 @@ fn sentence(result: &CompareResult, chosen: &Candidate, suspicious: &BTreeSet<&s
     let failover = chosen.failover.map_or(String::new(), |failover| {
         format!(", after the worst failure of one node {:.3} times", failover.peak)
     });
+    let restart = match chosen.restart.map(|restart| restart.elsewhere) {
+        None => String::new(),
+        Some(0.0) => " A restart changes nothing.".to_owned(),
+        Some(elsewhere) => format!(
+            " A restarted process must read the table again: without it, {:.1} % of the load would \
+             be elsewhere.",
+            elsewhere * 100.0
+        ),
+    };
     let bad: Vec<String> = suspicious.iter().map(|hash| (*hash).to_owned()).collect();
     let hashes = if bad.is_empty() {
         String::new()
@@ -242,7 +251,7 @@ fn sentence(result: &CompareResult, chosen: &Candidate, suspicious: &BTreeSet<&s
         format!(" Do not use {}: the pattern of these names shows in the placement.", and(&bad))
     };
     format!(
-        "Use {} with {}: of {} nodes the busiest carries {:.3} times its fair share{bound}{failover}{moves}.{hashes}",
+        "Use {} with {}: of {} nodes the busiest carries {:.3} times its fair share{bound}{failover}{moves}.{restart}{hashes}",
         chosen.strategy,
         chosen.hash,
         count(result.focus.nodes),

@@ -381,7 +381,10 @@ fn a_loss_moves_little_more_load_than_whole_slots_demand() {
                 hottest[node.get()] = hottest[node.get()].max(*load);
             }
             let even = theory::even_loads(loads.iter().sum(), &weights, &hottest);
-            let caps: Vec<f64> = even.iter().map(|load| load * 1.01).collect();
+            // All are at one level but those that a single slot fills.
+            let level = even.iter().copied().filter(|load| *load > 0.0).fold(1.0, f64::min);
+            let cap = |load: &f64| if *load > 0.0 { load.max(level * 1.01) } else { 0.0 };
+            let caps: Vec<f64> = even.iter().map(cap).collect();
             let homeless = before.iter().zip(&loads).filter(|(node, _)| node.get() == lost);
             let homeless: Vec<f64> = homeless.map(|(_, load)| *load).collect();
             let displaced = theory::least_displaced(&homeless, &had, &caps);

@@ -201,10 +201,11 @@ fn least_displaced(
     let homeless: Vec<f64> =
         before.iter().zip(slot_loads).filter(|(node, _)| left(node)).map(|(_, l)| *l).collect();
     let (had, even) = loads_and_even(before, after, slot_loads, weights);
-    let cap = |(even, weight): (&f64, &f64)| {
-        if *weight > 0.0 { even * (1.0 + Slots::TOLERANCE) } else { 0.0 }
-    };
-    let caps: Vec<f64> = even.iter().zip(weights).map(cap).collect();
+    // The table lets a node be so far above the others' level, or have one hot slot alone.
+    let up = || even.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
+    let level = up().map(|(even, weight)| even / weight).fold(f64::INFINITY, f64::min);
+    let most = level * (1.0 + Slots::TOLERANCE);
+    let caps: Vec<f64> = even.iter().zip(weights).map(|(even, w)| even.max(most * w)).collect();
     theory::least_displaced(&homeless, &had, &caps)
 }
 
