@@ -144,15 +144,15 @@ pub(super) fn measure(
         // What they move is load, and popular destinations stay where they are as long as they can.
         Entry::SlotsByLoad | Entry::SlotsSplit => {
             let even = least_to_even(&before, &after, items, &weights_after);
-            let displaced = match replicas {
+            let of_lost = match replicas {
                 1 => {
                     let loads = items.slot_loads(slots);
-                    least_displaced(&owners_before, &owners_after, &loads, &weights_after)
+                    least_of_loss(&owners_before, &owners_after, &loads, &weights_after)
                 }
                 // With more, a slot may go to the nodes of its row only.
                 _ => 0.0,
             };
-            (even + displaced, None)
+            (even.max(of_lost), None)
         }
     };
     let expected = match entry {
@@ -189,9 +189,10 @@ fn restored(change: Change) -> usize {
     if let Change::Restore(count) = change { count } else { 0 }
 }
 
-/// The least load that nodes which stay must give up, since slots of nodes that left are larger than
-/// the room of any of them, and no node is to be further above its share than the table allows.
-fn least_displaced(
+/// The least load that moves because nodes left: what they had, and what those that stay must give
+/// up, since slots of the others are larger than the room of any of them and no node is to be
+/// further above its share than the table allows.
+fn least_of_loss(
     before: &[NodeIndex],
     after: &[NodeIndex],
     slot_loads: &[f64],
@@ -206,7 +207,7 @@ fn least_displaced(
     let level = up().map(|(even, weight)| even / weight).fold(f64::INFINITY, f64::min);
     let most = level * (1.0 + Slots::TOLERANCE);
     let caps: Vec<f64> = even.iter().zip(weights).map(|(even, w)| even.max(most * w)).collect();
-    theory::least_displaced(&homeless, &had, &caps)
+    homeless.iter().sum::<f64>() + theory::least_displaced(&homeless, &had, &caps)
 }
 
 /// The owner of every slot.

@@ -138,6 +138,33 @@ fn the_table_moves_what_must_move_and_nothing_else() {
 }
 
 #[test]
+fn a_loss_moves_no_less_than_the_least() {
+    let text = r#"
+name = "loss"
+about = "Hot destinations that fill nodes alone."
+seed = 1
+[compare]
+strategies = ["slots-by-load", "slots-split"]
+nodes = [10, 100, 300]
+timing = false
+[[compare.population]]
+name = "zipf"
+destinations = 20_000
+popularity = { zipf = 0.9 }
+[[compare.change]]
+remove = 1
+"#;
+    let comparison = Comparison::load("loss.toml", text).unwrap();
+    let nowhere = std::path::Path::new("unused");
+    let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+    assert_eq!(result.movement.len(), 6);
+    for cell in &result.movement {
+        let ratio = cell.ratio().unwrap();
+        assert!((0.995..1.5).contains(&ratio), "{ratio}: {cell:?}");
+    }
+}
+
+#[test]
 fn the_files_of_the_project_are_good() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/hashing");
     let mut files = 0;
