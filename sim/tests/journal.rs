@@ -145,7 +145,14 @@ async fn write(group: &Group, promised: &Mutex<Promised>) -> Result<(), JournalE
                     payload.resize(8 + rng.random_range(0..900), serial as u8);
                     entries.push(Entry { index, payload: payload.into() });
                 }
-                group.append(&entries)?.await?;
+                let (appended, last) =
+                    (group.append(&entries)?, log.end + entries.len() as u64 - 1);
+                if rng.random() {
+                    group.durable(last).await?;
+                } else {
+                    appended.await?;
+                }
+                assert!(group.is_durable(last));
                 let entries = entries.into_iter().map(|entry| (entry.index, entry.payload));
                 promised.lock().unwrap().entries.extend(entries);
             }
@@ -196,4 +203,38 @@ fn what_was_acknowledged_survives_power_cuts_crashes_and_failing_syncs() {
             Err(crash) => panic!("seed {seed}: {crash}"),
         }
     }
+}
+
+#[test]
+fn who_waits_for_one_batch_does_not_wait_for_the_next() {
+    let outcome = World::run(1, WorldConfig::default(), |world| async move {
+        let node = world.add_node(NodeConfig::new("node"));
+        let done = Arc::new(Mutex::new(false));
+        let said = done.clone();
+        world.start(node, move || {
+            let said = said.clone();
+            async move {
+                let identity = Identity { node: 1, cluster: "test".to_owned() };
+                let opened = Journal::open("/data", &identity, Options::default()).await;
+                let group = opened.unwrap().0.group(GroupId(0));
+                let entry = |index| [Entry { index, payload: Bytes::from_static(b"entry") }];
+                drop(group.append(&entry(0)).unwrap());
+                assert!(!group.is_durable(0), "it has not been written");
+                // Enough for the writer to take it, far too little for the disk.
+                time::sleep(Duration::from_nanos(100)).await;
+                drop(group.append(&entry(1)).unwrap());
+                assert!(!group.is_durable(0), "it is being written");
+                group.durable(0).await.unwrap();
+                assert!(group.is_durable(0));
+                assert!(!group.is_durable(1), "it waits for the next batch");
+                group.durable(1).await.unwrap();
+                assert!(group.is_durable(1) && group.is_durable(2), "there is no entry 2");
+                *said.lock().unwrap() = true;
+            }
+        });
+        time::sleep(Duration::from_secs(1)).await;
+        let done = *done.lock().unwrap();
+        done
+    });
+    assert!(outcome.unwrap(), "the node's process has failed");
 }

@@ -147,8 +147,12 @@ impl Replicas {
         found_groups(&cluster, node, &shards);
 
         Ok(Arc::new_cyclic(|replicas| {
-            let service =
-                Service { shards: shards.clone(), replicas: replicas.clone(), votes_from };
+            let service = Service {
+                shards: shards.clone(),
+                journal: journal.clone(),
+                replicas: replicas.clone(),
+                votes_from,
+            };
             let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
             Self {
                 node,
@@ -262,6 +266,7 @@ impl Context {
         let lease = Arc::new(Lease::new(row.len() - 1, replication.lease));
         let network = NetworkFactory {
             group: slot,
+            log: group.clone(),
             peers: self.peers.clone(),
             lease,
             heartbeat: replication.heartbeat,

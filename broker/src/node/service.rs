@@ -15,7 +15,7 @@ use paceline_runtime::{
     cpu, task,
     time::{self, Duration, Instant},
 };
-use paceline_store::GroupId;
+use paceline_store::{Group, GroupId, Journal};
 
 use super::{
     protocol::{OpenStream, Request},
@@ -37,9 +37,9 @@ const STAND_TIMES: u32 = 8;
 const STAND_EVERY: Duration = Duration::from_millis(50);
 
 /// Answers while the node lives.
-#[derive(Debug)]
 pub(super) struct Service {
     pub(super) shards: Arc<Shards>,
+    pub(super) journal: Journal,
     pub(super) replicas: Weak<Replicas>,
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
     /// it was started again.
@@ -91,12 +91,14 @@ impl Service {
                 }
             }
             Request::Witness { group } => {
-                if let Some(replicas) = self.replicas.upgrade() {
-                    let part = replicas.journal.group(GroupId(group.into()));
-                    reply.send(&Witness::new(&part, self.shards.get(group).as_ref()));
-                }
+                let shard = self.shards.get(group);
+                reply.send(&Witness::new(&self.part(group), shard.as_ref()));
             }
         }
+    }
+
+    fn part(&self, group: u32) -> Group {
+        self.journal.group(GroupId(group.into()))
     }
 
     async fn answer_raft(&self, shard: &Shard, request: RaftRequest, reply: Reply) {
@@ -123,7 +125,19 @@ impl Service {
                 if !request.entries.is_empty() {
                     cpu::charge(costs::APPEND).await;
                 }
-                reply.send(&shard.raft().append_entries(request).await);
+                let begin = request.prev_log_id.map_or(0, |previous| previous.index + 1);
+                let end = begin + request.entries.len() as u64;
+                let answer = shard.raft().append_entries(request).await;
+                // The leader counts what is answered, but openraft answers when entries are
+                // appended, and to entries that it has, at once. Unanswered if this node's journal
+                // has failed, for then the node ends.
+                let stored = match end.checked_sub(1) {
+                    Some(last) => self.part(shard.slot()).durable(last).await,
+                    None => Ok(()),
+                };
+                if stored.is_ok() {
+                    reply.send(&answer);
+                }
             }
             // Not answered, as if this node were not there yet.
             RaftRequest::Vote(_) if Instant::now() < self.votes_from => {}

@@ -15,6 +15,7 @@ use openraft::{
     },
 };
 use paceline_runtime::time::Instant;
+use paceline_store::Group;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Lease, TypeConfig};
@@ -50,10 +51,12 @@ pub type SnapshotAnswer =
     Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>;
 
 /// Makes one group's connections to the nodes of its row.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NetworkFactory {
     /// The group.
     pub group: u32,
+    /// Its log on this node.
+    pub log: Group,
     /// All other nodes.
     pub peers: Arc<BTreeMap<u64, Peer>>,
     /// Told what followers answer.
@@ -68,23 +71,27 @@ impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
     async fn new_client(&mut self, target: u64, _node: &openraft::EmptyNode) -> Network {
         Network {
             group: self.group,
+            log: self.log.clone(),
             target,
             peer: self.peers.get(&target).cloned(),
             lease: self.lease.clone(),
             heartbeat: self.heartbeat,
+            committed: None,
             told: None,
         }
     }
 }
 
 /// One group's way to one other node.
-#[derive(Debug)]
 pub struct Network {
     group: u32,
+    log: Group,
     target: u64,
     peer: Option<Peer>,
     lease: Arc<Lease>,
     heartbeat: Duration,
+    /// The last committed entry known to be on this node's disk.
+    committed: Option<LogId<u64>>,
     told: Option<Told>,
 }
 
@@ -114,6 +121,16 @@ impl Network {
         })
     }
 
+    /// What the follower may be told is committed. openraft counts this node's own copy of an entry
+    /// from when it is appended; if followers applied the entry then, and this node lost its power,
+    /// they would have applied what no majority has.
+    fn durably_committed(&mut self, committed: Option<LogId<u64>>) -> Option<LogId<u64>> {
+        if committed.is_some_and(|committed| self.log.is_durable(committed.index)) {
+            self.committed = committed;
+        }
+        self.committed
+    }
+
     /// Has no end of its own: openraft drops what takes too long, and the answer is forgotten then.
     async fn ask<A: DeserializeOwned, E: std::error::Error>(
         &self,
@@ -139,9 +156,10 @@ impl Network {
 impl RaftNetwork<TypeConfig> for Network {
     async fn append_entries(
         &mut self,
-        rpc: AppendEntriesRequest<TypeConfig>,
+        mut rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, Failure<openraft::error::Infallible>> {
+        rpc.leader_commit = self.durably_committed(rpc.leader_commit);
         if self.only_tells_commit(&rpc) {
             return Ok(AppendEntriesResponse::Success);
         }

@@ -143,6 +143,32 @@ impl Group {
         Ok(durable)
     }
 
+    /// Resolves when entry `index` of the log is on the disk, and with it everything that was
+    /// written before; at once if it is, or if the log has no such entry. Writes nothing.
+    pub fn durable(&self, index: u64) -> Durable {
+        let mut inner = self.shared().lock();
+        let inner = &mut *inner;
+        let log = inner.index.groups.get(&self.id);
+        let location = log.and_then(|log| log.log_entry(index));
+        let Some(location) = location else { return Durable::already() };
+        let failed = inner.failed.clone();
+        let Some(waiters) = inner.waiters_for(location.place) else { return Durable::already() };
+        let (waiter, durable) = Durable::new();
+        match failed {
+            Some(error) => waiter(Err(error)),
+            None => waiters.push(waiter),
+        }
+        durable
+    }
+
+    /// Whether [`Group::durable`] would not have to wait.
+    pub fn is_durable(&self, index: u64) -> bool {
+        let mut inner = self.shared().lock();
+        let log = inner.index.groups.get(&self.id);
+        let location = log.and_then(|log| log.log_entry(index));
+        location.is_none_or(|location| inner.waiters_for(location.place).is_none())
+    }
+
     /// Forgets the log from `from` on.
     pub fn truncate(&self, from: u64) -> Result<Durable, JournalError> {
         self.change(|inner, id| inner.index.truncate(id, from))

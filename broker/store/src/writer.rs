@@ -14,7 +14,7 @@ use paceline_runtime::{
 use crate::{
     error::JournalError,
     format::{GroupId, Kind, RECORD_HEADER_BYTES, RecordHeader, segment_name},
-    journal::{InFlight, Inner, Shared, Waiter},
+    journal::{InFlight, Inner, Shared},
 };
 
 /// A buffer that grew beyond this for a large message is given back.
@@ -46,7 +46,7 @@ pub(crate) async fn run(shared: &Shared) {
             }
             (take(shared, &mut inner, &mut spare), closing)
         };
-        let Some((batch, waiters)) = batch else {
+        let Some(batch) = batch else {
             if closing {
                 break;
             }
@@ -64,10 +64,13 @@ pub(crate) async fn run(shared: &Shared) {
         };
         exposed |= batch.bytes.len() > RECORD_HEADER_BYTES;
         match write(shared, &batch).await {
-            Ok(file) => spare = finish(shared, batch, waiters, file),
+            Ok(file) => spare = finish(shared, batch, file),
             Err(error) => {
-                // Those who wait for this batch hear it with the rest.
-                shared.lock().waiters.extend(waiters);
+                let mut inner = shared.lock();
+                // Those who wait for this batch hear it with the rest. It stays in flight for good.
+                let waiters = inner.in_flight.as_mut().map(|flight| mem::take(&mut flight.waiters));
+                inner.waiters.extend(waiters.unwrap_or_default());
+                drop(inner);
                 shared.poison(error);
                 break;
             }
@@ -88,18 +91,16 @@ fn seal(inner: &mut Inner) {
 }
 
 /// Takes what waits out of the buffer and puts the empty `spare` in its place.
-fn take(shared: &Shared, inner: &mut Inner, spare: &mut BytesMut) -> Option<(Batch, Vec<Waiter>)> {
+fn take(shared: &Shared, inner: &mut Inner, spare: &mut BytesMut) -> Option<Batch> {
+    let (segment, base) = (inner.segment, inner.base);
     if inner.pending.is_empty() {
         if inner.waiters.is_empty() {
             return None;
         }
         // They asked for nothing that is not durable already.
-        let bytes = Bytes::new();
-        let waiters = mem::take(&mut inner.waiters);
-        return Some((
-            Batch { segment: inner.segment, base: inner.base, bytes, file: None },
-            waiters,
-        ));
+        let (bytes, waiters) = (Bytes::new(), mem::take(&mut inner.waiters));
+        inner.in_flight = Some(InFlight { segment, base, bytes: bytes.clone(), waiters });
+        return Some(Batch { segment, base, bytes, file: None });
     }
     let at = inner.batch_at;
     let header = RecordHeader {
@@ -112,13 +113,13 @@ fn take(shared: &Shared, inner: &mut Inner, spare: &mut BytesMut) -> Option<(Bat
     let encoded = header.encode(shared.salt(inner.segment), u64::from(inner.base) + at as u64);
     inner.pending[at..at + RECORD_HEADER_BYTES].copy_from_slice(&encoded);
     let bytes = mem::replace(&mut inner.pending, mem::take(spare)).freeze();
-    let (segment, base) = (inner.segment, inner.base);
     inner.base += bytes.len() as u32;
     let entry = inner.index.segments.entry(segment).or_default();
     entry.bytes = u64::from(inner.base);
     let file = entry.file.clone();
-    inner.in_flight = Some(InFlight { segment, base, bytes: bytes.clone() });
-    Some((Batch { segment, base, bytes, file }, mem::take(&mut inner.waiters)))
+    let waiters = mem::take(&mut inner.waiters);
+    inner.in_flight = Some(InFlight { segment, base, bytes: bytes.clone(), waiters });
+    Some(Batch { segment, base, bytes, file })
 }
 
 async fn write(shared: &Shared, batch: &Batch) -> Result<Option<File>, JournalError> {
@@ -152,16 +153,16 @@ async fn write(shared: &Shared, batch: &Batch) -> Result<Option<File>, JournalEr
 }
 
 /// Answers everybody in the batch; gives its buffer back for the next one.
-fn finish(shared: &Shared, batch: Batch, waiters: Vec<Waiter>, file: Option<File>) -> BytesMut {
-    {
+fn finish(shared: &Shared, batch: Batch, file: Option<File>) -> BytesMut {
+    let flight = {
         let mut inner = shared.lock();
-        inner.in_flight = None;
         if let Some(file) = file {
             inner.index.segments.entry(batch.segment).or_default().file = Some(file);
             shared.garbage.notify_one();
         }
-    }
-    for waiter in waiters {
+        inner.in_flight.take()
+    };
+    for waiter in flight.map(|flight| flight.waiters).unwrap_or_default() {
         waiter(Ok(()));
     }
     drop(batch.file);

@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     fmt::Debug,
-    io,
     ops::{Bound, RangeBounds},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -218,7 +217,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         decode(&self.reader.group.committed()).map_err(failed(ErrorSubject::Logs, ErrorVerb::Read))
     }
 
-    /// Returns when the entries can be read; the journal calls back when they are synced.
+    /// Returns, and calls back, when the entries can be read. openraft would replicate nothing and
+    /// take no further entries before a callback that waited for the disk; so what must not be
+    /// said, done or counted before the entries are durable waits for that itself, see
+    /// `docs/decisions/0015-a-leader-replicates-while-its-disk-syncs.md`.
     async fn append<I>(
         &mut self,
         entries: I,
@@ -238,13 +240,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 encode_into(&entry, out);
                 recent.push(entry, out.len() - before, options.cache_bytes);
             },
-            |result| callback.log_io_completed(result.map_err(io::Error::other)),
+            drop,
         );
         if appended.is_err() {
             // The entry that failed is at hand but not in the log.
             recent.truncate(group.range().end);
         }
-        appended.map_err(failed(ErrorSubject::Logs, ErrorVerb::Write))
+        appended.map_err(failed(ErrorSubject::Logs, ErrorVerb::Write))?;
+        callback.log_io_completed(Ok(()));
+        Ok(())
     }
 
     /// Need not wait for the disk: an entry appended later, which others are told of, makes this

@@ -110,7 +110,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut answers = Vec::new();
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        // openraft counts this node's own copy before it is on the disk. What was applied is
+        // answered to clients and handed out, so here is where that ends.
+        if let Some(last) = entries.last() {
+            let durable = self.group.durable(last.log_id.index).await;
+            durable.map_err(failed(ErrorSubject::Logs, ErrorVerb::Write))?;
+        }
+        let mut answers = Vec::with_capacity(entries.len());
         for Entry { log_id, payload } in entries {
             match payload {
                 EntryPayload::Normal(batch) => {
