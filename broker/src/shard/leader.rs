@@ -40,9 +40,6 @@ use crate::{
     router::Router,
 };
 
-/// Batches that may be proposed and not applied: one on the disks, one behind it.
-const PROPOSALS_IN_FLIGHT: usize = 2;
-
 /// Deliveries decided at a time.
 const DELIVERIES_AT_A_TIME: usize = 256;
 
@@ -451,11 +448,11 @@ impl LeaderTask {
             // Entries of earlier terms were applied before this one began; those of a later one
             // are not this node's. In this term itself the node may have proposed others, before
             // it was started again or stopped serving for a while: their clients ask again.
-            let awaited = term.proposed.front().map(|(proposal, _)| *proposal);
-            if ended.term != term.number() || awaited != Some(ended.proposal) {
-                continue;
-            }
-            let (_, targets) = term.proposed.pop_front().expect("it has a front");
+            let number = term.number();
+            let is_awaited = |(proposal, _): &mut (u64, Vec<Target>)| {
+                ended.term == number && *proposal == ended.proposal
+            };
+            let Some((_, targets)) = term.proposed.take_if(is_awaited) else { continue };
             assert_eq!(targets.len(), ended.outcomes.len(), "another batch was applied");
             for (target, outcome) in targets.into_iter().zip(ended.outcomes) {
                 match target {
@@ -508,13 +505,15 @@ impl LeaderTask {
             }
         });
         if let Some(hand_over) = &mut self.hand_over {
-            if term.proposed.is_empty() && hand_over.until.is_none() {
+            if term.proposed.is_none() && hand_over.until.is_none() {
                 hand_over.until = Some(Instant::now() + HAND_OVER_WITHIN);
                 ask_to_take_over(&self.place, hand_over.to);
             }
             return Ok(());
         }
-        while !term.gathered.is_empty() && term.proposed.len() < PROPOSALS_IN_FLIGHT {
+        // One batch at a time: what comes meanwhile gathers for the next one, so batches grow with
+        // the load, and followers are sent one request at a time anyway.
+        if !term.gathered.is_empty() && term.proposed.is_none() {
             let settings = &self.settings;
             let proposal = self.next_proposal;
             self.next_proposal = proposal.wrapping_add(1);
@@ -525,7 +524,7 @@ impl LeaderTask {
                 proposal,
             );
             self.cost += costs::APPEND;
-            term.proposed.push_back((proposal, targets));
+            term.proposed = Some((proposal, targets));
             self.raft.client_write_ff(Arc::new(batch)).await.map_err(|error| {
                 tracing::error!(slot = self.place.slot, %error, "the replica has failed");
             })?;

@@ -165,9 +165,8 @@ pub(super) struct Term {
     pub(super) vote: Vote<u64>,
     /// Commands that wait for their batch.
     pub(super) gathered: Gathered,
-    /// The batches that were proposed and are not applied, in order: which proposal, and the
-    /// targets.
-    pub(super) proposed: VecDeque<(u64, Vec<Target>)>,
+    /// The batch that was proposed and is not applied: which proposal, and the targets.
+    pub(super) proposed: Option<(u64, Vec<Target>)>,
     /// The channel of each consumer.
     pub(super) consumers: BTreeMap<ConsumerKey, u64>,
     /// Deliveries that wait for bodies.
@@ -179,7 +178,7 @@ impl Term {
         Self {
             vote,
             gathered: Gathered::default(),
-            proposed: VecDeque::new(),
+            proposed: None,
             consumers: BTreeMap::new(),
             bodies: Bodies::default(),
         }
