@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 use paceline_store::{
-    Entry, GroupId, JournalError, Recovered,
+    Entry, GroupId, Journal, JournalError, Options, Recovered,
     format::{Kind, RecordHeader, SEGMENT_HEADER_BYTES, Salt, SegmentHeader},
 };
 use proptest::prelude::*;
 
 use crate::{
-    disk::{files, open, restore, with_dir, write_file},
+    disk::{files, identity, open, options, restore, sort, with_dir, write_file},
     model::{Model, Op, apply, holds, observe, op},
 };
 
@@ -17,6 +17,7 @@ type Files = Vec<(String, Bytes)>;
 
 /// A journal's files, after a run of operations of which only the first part was acknowledged.
 struct Aftermath {
+    /// Those that were there when the last acknowledgement came, and those since.
     files: Files,
     /// Length of the last file when the last acknowledgement came.
     acknowledged: usize,
@@ -25,7 +26,9 @@ struct Aftermath {
 }
 
 async fn run(dir: &std::path::Path, acknowledged: &[Op], pending: &[Op], close: bool) -> Aftermath {
-    let (journal, _) = open(dir).await;
+    // What was copied forward in between would be neither acknowledged nor pending.
+    let options = Options { compact_below_percent: 0, ..options() };
+    let (journal, _) = Journal::open(dir, &identity(), options).await.expect("the journal opens");
     let mut states = vec![Model::new()];
     let mut serial = 0;
     for op in acknowledged {
@@ -43,9 +46,15 @@ async fn run(dir: &std::path::Path, acknowledged: &[Op], pending: &[Op], close: 
     if close {
         journal.close().await.expect("closed");
     }
-    let files = files(dir).await;
-    let same_file = before.len() == files.len();
-    let acknowledged = before.last().filter(|_| same_file).map_or(0, |(_, bytes)| bytes.len());
+    let mut files = files(dir).await;
+    let last = files.last().map(|(name, _)| name.clone());
+    let same_file = before.last().filter(|(name, _)| Some(name) == last.as_ref());
+    let acknowledged = same_file.map_or(0, |(_, bytes)| bytes.len());
+    // Segments that what was pending has emptied are gone by now, but were there at every cut.
+    let gone = |name: &String| files.iter().all(|(other, _)| other != name);
+    let gone: Vec<_> = before.into_iter().filter(|(name, _)| gone(name)).collect();
+    files.extend(gone);
+    sort(&mut files);
     Aftermath { files, acknowledged, states }
 }
 

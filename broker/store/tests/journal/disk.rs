@@ -1,6 +1,9 @@
 //! Directories and files for tests, through the seam.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use paceline_runtime::disk::{self, File, OpenOptions};
@@ -29,11 +32,15 @@ pub async fn open(dir: &Path) -> (Journal, Recovered) {
     Journal::open(dir, &identity(), options()).await.expect("the journal opens")
 }
 
-pub async fn read_file(path: &Path) -> Bytes {
+/// None if there is no such file.
+async fn read_file(path: &Path) -> Option<Bytes> {
     let options = OpenOptions { read: true, ..OpenOptions::default() };
-    let file = File::open(path, &options).await.expect("the file opens");
+    let file = match File::open(path, &options).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        opened => opened.expect("the file opens"),
+    };
     let length = file.len().await.expect("the file has a length");
-    file.read_at(0, length as usize).await.expect("the file is read")
+    Some(file.read_at(0, length as usize).await.expect("the file is read"))
 }
 
 pub async fn write_file(path: &Path, bytes: &[u8]) {
@@ -43,17 +50,23 @@ pub async fn write_file(path: &Path, bytes: &[u8]) {
     file.write_all_at(Bytes::copy_from_slice(bytes), 0).await.expect("the file is written");
 }
 
-/// The journal's files: the identity, then the segments in order.
+/// The journal's files: the identity, then the segments in order. A segment in which nothing lives
+/// may go while this looks.
 pub async fn files(dir: &Path) -> Vec<(String, Bytes)> {
     let mut files = Vec::new();
     for name in disk::read_dir(dir).await.expect("the directory is read") {
         if name == "identity" || name.ends_with(".segment") {
             let bytes = read_file(&dir.join(&name)).await;
-            files.push((name, bytes));
+            files.extend(bytes.map(|bytes| (name, bytes)));
         }
     }
-    files.sort_by_key(|(name, _)| (name != "identity", name.clone()));
+    sort(&mut files);
     files
+}
+
+/// Into the order that [`files`] has.
+pub fn sort(files: &mut [(String, Bytes)]) {
+    files.sort_by_key(|(name, _)| (name != "identity", name.clone()));
 }
 
 /// Puts `files` into `dir`, and nothing else.
