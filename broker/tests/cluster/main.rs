@@ -4,7 +4,7 @@
 mod harness;
 mod repair;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use harness::{Client, Cluster};
 use paceline_core::{
@@ -68,14 +68,18 @@ async fn any_node_takes_and_any_node_gives() {
     let mut received = BTreeSet::new();
     for node in 0..3 {
         let mut client = Client::new(cluster.router(node));
-        for queue in (0..10).filter(|queue| queue % 3 == node) {
-            client.subscribe(queue as u64, &format!("/queue/q{queue}"), 7).await.unwrap();
+        let queues: Vec<_> = (0..10).filter(|queue| queue % 3 == node).collect();
+        for queue in &queues {
+            client.subscribe(*queue as u64, &format!("/queue/q{queue}"), 7).await.unwrap();
         }
-        while let Some(delivery) = client.delivery_within(Duration::from_secs(1)).await {
+        // Three from each of the three nodes.
+        for _ in 0..9 * queues.len() {
+            let delivery = client.delivery().await;
             let body = String::from_utf8(delivery.message.body.bytes().to_vec()).unwrap();
             assert!(received.insert(body), "delivered twice");
             client.settle(&[delivery.id], Settlement::Accept).await.unwrap();
         }
+        client.nothing_more().await;
     }
     assert_eq!(received, sent);
     cluster.stop().await;
@@ -162,10 +166,12 @@ async fn a_transaction_over_several_shards_is_all_or_nothing() {
     reader.subscribe(1, "/queue/out*", 100).await.ok();
     reader.subscribe(2, "/queue/*", 100).await.unwrap();
     let mut found = BTreeSet::new();
-    while let Some(delivery) = reader.delivery_within(Duration::from_secs(1)).await {
+    for _ in &queues {
+        let delivery = reader.delivery().await;
         assert_eq!(&delivery.message.body.bytes()[..], b"done");
         assert!(found.insert(delivery.message.destination.name.to_string()));
     }
+    reader.nothing_more().await;
     assert_eq!(found.into_iter().collect::<Vec<_>>(), queues);
     cluster.stop().await;
 }
