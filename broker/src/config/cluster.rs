@@ -133,8 +133,9 @@ pub struct ReplicationConfig {
     /// See `election_min`.
     #[serde(with = "units::duration")]
     pub election_max: Duration,
-    /// How long after a majority's last acknowledgement a leader goes on serving. Shorter than
-    /// `election_min`, so that an isolated leader stops before another can begin.
+    /// How long after a majority's last acknowledgement a leader goes on serving. Longer than
+    /// two heartbeats, so that it is not missed, and shorter than `election_min`, so that an
+    /// isolated leader stops before another can begin.
     #[serde(with = "units::duration")]
     pub lease: Duration,
     /// How long an operation may wait for its shard before its client is told that its outcome is

@@ -282,7 +282,9 @@ impl NodeConfig {
             Err(wrong(&key(field), format!("{value} is not longer than {name}, {least}")))
         };
         above("heartbeat", timing.heartbeat, Duration::ZERO, "nothing")?;
-        above("lease", timing.lease, timing.heartbeat, "`heartbeat`")?;
+        // A follower hears of its leader only after one and a half of them, if it was told
+        // something just before a heartbeat that said no more than that.
+        above("lease", timing.lease, timing.heartbeat * 2, "two of `heartbeat`")?;
         above("election_min", timing.election_min, timing.lease, "`lease`")?;
         above("election_max", timing.election_max, timing.election_min, "`election_min`")?;
         above("operation_timeout", timing.operation_timeout, Duration::ZERO, "nothing")?;

@@ -110,6 +110,11 @@ fn values_that_do_not_fit_together_are_refused() {
         ),
         (
             "[node]",
+            "[replication]\nlease = \"300ms\"\n[node]",
+            "node.toml:3:9: replication.lease: 300ms is not longer than two of `heartbeat`, 300ms",
+        ),
+        (
+            "[node]",
             "[[policy]]\ndestination = \"x\"\ndurability = \"memory\"\n[node]",
             "node.toml:3:15: policy.0.destination: `x` is neither a queue nor a topic",
         ),
