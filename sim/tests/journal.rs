@@ -233,8 +233,7 @@ fn who_waits_for_one_batch_does_not_wait_for_the_next() {
             }
         });
         time::sleep(Duration::from_secs(1)).await;
-        let done = *done.lock().unwrap();
-        done
+        *done.lock().unwrap()
     });
     assert!(outcome.unwrap(), "the node's process has failed");
 }
