@@ -119,9 +119,9 @@ pub(super) fn measure(
     let weights_before = weights(&nodes);
     let before = placed.assign(items);
     let touched = change.apply(&mut nodes, seed).map_err(refused)?;
-    let owners_before = slot_owners(&placed, slots);
+    let owners_before = slot_owners(entry, &placed, slots);
     placed.update(&nodes).map_err(refused)?;
-    let owners_after = slot_owners(&placed, slots);
+    let owners_after = slot_owners(entry, &placed, slots);
     let after = placed.assign(items);
     let weights_after = weights(&nodes);
 
@@ -210,8 +210,11 @@ fn least_of_loss(
     homeless.iter().sum::<f64>() + theory::least_displaced(&homeless, &had, &caps)
 }
 
-/// The owner of every slot.
-fn slot_owners(placed: &Placed, slots: SlotCount) -> Vec<NodeIndex> {
+/// The owner of every slot, for strategies that have slots.
+fn slot_owners(entry: Entry, placed: &Placed, slots: SlotCount) -> Vec<NodeIndex> {
+    if matches!(entry, Entry::Kind(kind) if !kind.works_on_slots()) {
+        return Vec::new();
+    }
     let keys: Vec<u64> = slots.iter().map(|slot| u64::from(slot.0)).collect();
     let mut owners = vec![NodeIndex::default(); keys.len()];
     placed.strategy().place_all(&keys, &mut owners);
