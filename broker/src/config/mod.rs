@@ -5,6 +5,7 @@
 
 mod cluster;
 mod error;
+mod storage;
 pub mod units;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{ClusterConfig, Member, ReplicationConfig};
 pub use error::ConfigError;
+pub use storage::StorageSection;
 
 /// Where STOMP clients are served unless the configuration says otherwise.
 pub const DEFAULT_STOMP_PORT: u16 = 61613;
@@ -36,6 +38,9 @@ pub struct NodeConfig {
     /// How it replicates.
     #[serde(default)]
     pub replication: ReplicationConfig,
+    /// How it keeps what it stores.
+    #[serde(default)]
+    pub storage: StorageSection,
     /// How it serves STOMP clients.
     #[serde(default)]
     pub stomp: StompSection,
@@ -198,6 +203,7 @@ impl NodeConfig {
             listen,
             cluster: ClusterConfig { slots: 16, ..ClusterConfig::new("dev", vec![member]) },
             replication: ReplicationConfig::default(),
+            storage: StorageSection::default(),
             stomp: StompSection::default(),
             limits: LimitsSection::default(),
             policies: Vec::new(),
@@ -262,6 +268,7 @@ impl NodeConfig {
             return Err(wrong("cluster.slots", error.to_string()));
         }
         self.check_replication()?;
+        self.storage.check()?;
         self.check_limits()?;
         for (at, policy) in self.policies.iter().enumerate() {
             if let Err(error) = Destination::parse(&policy.destination) {

@@ -21,6 +21,7 @@ fn refused(text: &str) -> String {
 fn the_example_says_what_the_defaults_are() {
     let example = NodeConfig::parse("node.example.toml", EXAMPLE).unwrap();
     assert_eq!(example.replication, ReplicationConfig::default());
+    assert_eq!(example.storage, StorageSection::default());
     assert_eq!(example.stomp, StompSection::default());
     assert_eq!(example.limits, LimitsSection::default());
     let ClusterConfig { slots, strategy, hash, salt, .. } = ClusterConfig::new("", vec![]);
@@ -117,6 +118,16 @@ fn values_that_do_not_fit_together_are_refused() {
             "[node]",
             "[[policy]]\ndestination = \"x\"\ndurability = \"memory\"\n[node]",
             "node.toml:3:15: policy.0.destination: `x` is neither a queue nor a topic",
+        ),
+        (
+            "[node]",
+            "[storage]\nsnapshot_every = 7\n[node]",
+            "node.toml:3:18: storage.snapshot_every: at least 8 entries",
+        ),
+        (
+            "[node]",
+            "[storage]\nsegment = \"2GiB\"\n[node]",
+            "node.toml:3:11: storage.segment: 4KiB to 1GiB are possible",
         ),
         ("[node]", "[stomp]\nconnect_timeout = 5\n[node]", "node.toml:3:19: invalid type: integer"),
         ("[node]", "[stomp]\nconnect_timeout = \"5\"\n[node]", "node.toml:3:19: `5` is not a dura"),

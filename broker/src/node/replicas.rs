@@ -36,9 +36,6 @@ const LOG_CACHE_PART: u64 = 4;
 /// How long a node that stops waits for others to take over what it leads.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Entries after which a snapshot of the state is written, so that the log before it can go.
-const SNAPSHOT_EVERY: u64 = 20_000;
-
 /// See the module's head.
 pub struct Replicas {
     pub(super) node: u64,
@@ -74,8 +71,7 @@ impl Replicas {
         let node = cluster.number_of(&config.node.name).expect("a checked configuration");
         let identity = paceline_store::Identity { node, cluster: config.cluster.name.clone() };
         let dir = config.node.data_dir.join("journal");
-        let (journal, recovered) =
-            Journal::open(dir, &identity, paceline_store::Options::default()).await?;
+        let (journal, recovered) = Journal::open(dir, &identity, config.storage.journal()).await?;
         if let Some(cut) = recovered.cut {
             tracing::info!(?cut, "cut off what a crash had left half written");
         }
@@ -338,6 +334,7 @@ fn lease_of_followers(config: &NodeConfig) -> Duration {
 
 fn raft_config(config: &NodeConfig, row: &[u64], node: u64) -> openraft::Config {
     let replication = &config.replication;
+    let snapshot_every = config.storage.snapshot_every;
     let rank = row.iter().position(|other| *other == node).expect("it is in the row");
     let (min, max) = election_timeouts(replication, rank as u32, row.len() as u32);
     let millis = |duration: Duration| duration.as_millis() as u64;
@@ -348,9 +345,9 @@ fn raft_config(config: &NodeConfig, row: &[u64], node: u64) -> openraft::Config 
         election_timeout_max: millis(max).max(millis(min) + 1),
         install_snapshot_timeout: 10_000,
         snapshot_max_chunk_size: 512 << 10,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
-        max_in_snapshot_log_to_keep: SNAPSHOT_EVERY / 4,
-        replication_lag_threshold: SNAPSHOT_EVERY * 2,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(snapshot_every),
+        max_in_snapshot_log_to_keep: snapshot_every / 4,
+        replication_lag_threshold: snapshot_every * 2,
         purge_batch_size: 256,
         max_payload_entries: 64,
         ..openraft::Config::default()

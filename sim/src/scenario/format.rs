@@ -74,7 +74,7 @@ pub struct Cluster {
     #[serde(default = "defaults::cores")]
     pub cores: u32,
     /// Settings of the nodes' own configuration (`docs/node.example.toml`) that differ from its
-    /// defaults: the tables `replication`, `stomp`, `limits` and `policy`.
+    /// defaults: the tables `replication`, `storage`, `stomp`, `limits` and `policy`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub broker: toml::Table,
 }

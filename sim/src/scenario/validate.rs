@@ -107,10 +107,10 @@ fn cluster(scenario: &Scenario) -> Checked {
         return refuse(path!["cluster", "cores"], "a node has 1 to 1024 cores");
     }
     for key in cluster.broker.keys() {
-        if !["replication", "stomp", "limits", "policy"].contains(&key.as_str()) {
+        if !["replication", "storage", "stomp", "limits", "policy"].contains(&key.as_str()) {
             let reason = format!(
-                "`{key}` is set by the scenario itself; here stand `replication`, `stomp`, \
-                 `limits` and `policy`"
+                "`{key}` is set by the scenario itself; here stand `replication`, \
+                 `storage`, `stomp`, `limits` and `policy`"
             );
             return refuse(path!["cluster", "broker", key.as_str()], reason);
         }
