@@ -105,6 +105,13 @@ pub enum FrameError {
     /// Longer than [`MAX_FRAME_BYTES`] or shorter than its header.
     #[error("a frame claims {0} bytes; {HEADER_BYTES} to {MAX_FRAME_BYTES} are allowed")]
     Length(usize),
+    /// What stands for a length is text: longer than any frame, and the speaker of another protocol.
+    #[error(
+        "the peer does not speak the link protocol: it sent text, `{}…`; \
+         does the address belong to a port for clients or to another program?",
+        .0.escape_ascii()
+    )]
+    Text([u8; LENGTH_BYTES]),
     /// A kind that this version does not know.
     #[error("unknown frame kind {0}")]
     Kind(u8),
@@ -243,8 +250,13 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
 /// Takes the first whole frame off `input`; `None` while it is incomplete. Bodies share `input`'s
 /// memory. After an error the stream of bytes is useless.
 pub fn decode(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-    let Some(length) = input.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*length) as usize;
+    let Some(&start) = input.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    // A character in the length's highest byte makes it longer than any frame.
+    const { assert!((b'\n' as usize) << 24 > MAX_FRAME_BYTES) };
+    if start.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n')) {
+        return Err(FrameError::Text(start));
+    }
+    let length = u32::from_le_bytes(start) as usize;
     if !(HEADER_BYTES..=MAX_FRAME_BYTES).contains(&length) {
         return Err(FrameError::Length(length));
     }
@@ -365,6 +377,15 @@ mod tests {
 
     #[test]
     fn another_protocol_is_recognised() {
+        for text in ["HTTP/1.1 400 Bad Request\r\n", "ERROR\nmessage:no\n", "\r\n\r\n"] {
+            let error = decode(&mut BytesMut::from(text)).unwrap_err();
+            let start: [u8; LENGTH_BYTES] = text.as_bytes()[..LENGTH_BYTES].try_into().unwrap();
+            assert_eq!(error, FrameError::Text(start));
+        }
+        let error = decode(&mut BytesMut::from("HTTP/1.1 400")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the peer does not speak the link protocol: it sent text, `HTTP…`")
+        );
         let mut input = BytesMut::new();
         input.put_u32_le(13);
         input.put_u8(KIND_HELLO);
