@@ -183,7 +183,7 @@ impl Decoder {
         let State::Head { searched, line_start, lines } = &mut self.state else {
             unreachable!("called in this state only")
         };
-        if *searched == 0 && !skip_line_ends(input)? {
+        if *searched == 0 && !skip_to_frame(input)? {
             return Ok(false);
         }
         loop {
@@ -374,11 +374,12 @@ fn nul_in_head(before: &[u8], lines: &[(usize, usize)]) -> DecodeError {
     }
 }
 
-/// Takes line ends off the front; false where nothing else is there yet.
-fn skip_line_ends(input: &mut BytesMut) -> Result<bool, DecodeError> {
+/// Takes line ends off the front, and the NULs that some clients send besides the one that ends a
+/// frame; false where nothing else is there yet.
+fn skip_to_frame(input: &mut BytesMut) -> Result<bool, DecodeError> {
     loop {
         match input.as_ref() {
-            [b'\n', ..] => input.advance(1),
+            [b'\n' | 0, ..] => input.advance(1),
             [b'\r', b'\n', ..] => input.advance(2),
             [] | [b'\r'] => return Ok(false),
             [b'\r', ..] => return Err(DecodeError::LoneReturn),

@@ -203,6 +203,18 @@ fn a_body_where_none_may_be_is_refused_at_its_first_byte() {
     assert_eq!(one(Version::V1_0, b"ACK\nmessage-id:1\n\nbody\0").body, "body");
 }
 
+/// Some clients end a frame with NUL and line end, others with a second NUL, or beat with NUL.
+#[test]
+fn stray_nuls_between_frames_are_skipped() {
+    let stream = b"\0\nSEND\ncontent-length:1\n\nx\0\0\0\n\0\r\n\0ACK\nid:1\n\n\0\0";
+    for version in Version::ALL {
+        let frames = decode_pieces(Some(version), stream.chunks(1)).unwrap();
+        let commands: Vec<_> = frames.iter().map(|frame| frame.command).collect();
+        assert_eq!(commands, [Command::Send, Command::Ack]);
+        assert_eq!(decode(version, stream).unwrap(), frames);
+    }
+}
+
 #[test]
 fn bodies_are_slices_of_the_input() {
     let mut input = BytesMut::from(&b"SEND\ncontent-length:3\n\nabc\0"[..]);
