@@ -215,6 +215,15 @@ fn stray_nuls_between_frames_are_skipped() {
     }
 }
 
+/// `content-length:0` says that a body is binary, as it does with a longer one.
+#[test]
+fn an_empty_binary_body_keeps_its_content_length() {
+    let frame = Frame::new(Command::Send).with(header::CONTENT_LENGTH, "0");
+    let mut bytes = BytesMut::new();
+    frame.encode(Version::V1_2, &mut bytes);
+    assert_eq!(one(Version::V1_2, &bytes), frame);
+}
+
 #[test]
 fn bodies_are_slices_of_the_input() {
     let mut input = BytesMut::from(&b"SEND\ncontent-length:3\n\nabc\0"[..]);
