@@ -401,9 +401,7 @@ impl StompSession {
         if version >= Version::V1_1 {
             let (client_can, client_wants) = match frame.header(header::HEART_BEAT) {
                 None => Default::default(),
-                Some(text) => HeartBeat::parse(text).ok_or_else(|| {
-                    format!("`heart-beat` is two numbers of milliseconds, not `{text}`")
-                })?,
+                Some(text) => HeartBeat::parse(text)?,
             };
             let (server_can, server_wants) =
                 (self.config.heart_beat_send, self.config.heart_beat_expect);
