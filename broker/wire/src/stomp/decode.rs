@@ -119,7 +119,11 @@ enum State {
 
 #[derive(Debug)]
 enum BodyLength {
+    /// The frame may have no body: its NUL comes next.
+    Nothing,
+    /// So many bytes, and a NUL.
     Announced(usize),
+    /// As many bytes as come before the first NUL.
     UntilNul { searched: usize },
 }
 
@@ -153,15 +157,10 @@ impl Decoder {
                     }
                 }
                 State::Body { frame, length } => {
-                    let Some(body) = read_body(length, input, self.limits.max_body_bytes)? else {
+                    let max = self.limits.max_body_bytes;
+                    let Some(body) = read_body(frame.command, length, input, max)? else {
                         return Ok(None);
                     };
-                    if !body.is_empty()
-                        && !frame.command.may_have_body()
-                        && self.version.is_some_and(|version| version >= Version::V1_1)
-                    {
-                        return Err(DecodeError::UnexpectedBody(frame.command.as_str()));
-                    }
                     let State::Body { mut frame, .. } =
                         std::mem::replace(&mut self.state, State::START)
                     else {
@@ -184,7 +183,7 @@ impl Decoder {
         let State::Head { searched, line_start, lines } = &mut self.state else {
             unreachable!("called in this state only")
         };
-        if *searched == 0 && !skip_line_ends(input)? {
+        if *searched == 0 && !skip_to_frame(input)? {
             return Ok(false);
         }
         loop {
@@ -274,6 +273,13 @@ impl Decoder {
         }
         let frame = Frame { command, headers, body: Bytes::new() };
         let length = match frame.header(header::CONTENT_LENGTH) {
+            // Clients copy the headers of a MESSAGE into its ACK. To wait for a body that cannot
+            // come would stall the connection, so these frames' content-length counts for nothing.
+            // 1.0 does not forbid their body.
+            _ if !command.may_have_body() => match self.version {
+                Some(version) if version >= Version::V1_1 => BodyLength::Nothing,
+                _ => BodyLength::UntilNul { searched: 0 },
+            },
             None => BodyLength::UntilNul { searched: 0 },
             Some(text) => {
                 let digits = text.trim();
@@ -318,11 +324,20 @@ fn parse_header(line: &Bytes, escapes: Escapes) -> Result<(Text, Text), DecodeEr
 }
 
 fn read_body(
+    command: Command,
     length: &mut BodyLength,
     input: &mut BytesMut,
     max: usize,
 ) -> Result<Option<Bytes>, DecodeError> {
     match length {
+        BodyLength::Nothing => match input.first() {
+            None => Ok(None),
+            Some(0) => {
+                input.advance(1);
+                Ok(Some(Bytes::new()))
+            }
+            Some(_) => Err(DecodeError::UnexpectedBody(command.as_str())),
+        },
         BodyLength::Announced(length) => {
             let length = *length;
             match input.get(length) {
@@ -359,11 +374,12 @@ fn nul_in_head(before: &[u8], lines: &[(usize, usize)]) -> DecodeError {
     }
 }
 
-/// Takes line ends off the front; false where nothing else is there yet.
-fn skip_line_ends(input: &mut BytesMut) -> Result<bool, DecodeError> {
+/// Takes line ends off the front, and the NULs that some clients send besides the one that ends a
+/// frame; false where nothing else is there yet.
+fn skip_to_frame(input: &mut BytesMut) -> Result<bool, DecodeError> {
     loop {
         match input.as_ref() {
-            [b'\n', ..] => input.advance(1),
+            [b'\n' | 0, ..] => input.advance(1),
             [b'\r', b'\n', ..] => input.advance(2),
             [] | [b'\r'] => return Ok(false),
             [b'\r', ..] => return Err(DecodeError::LoneReturn),

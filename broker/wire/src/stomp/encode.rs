@@ -52,19 +52,24 @@ impl<'a> FrameWriter<'a> {
     /// # Panics
     ///
     /// If there is a body and the command allows none.
-    pub fn finish(mut self, body: &[u8]) {
-        assert!(
-            body.is_empty() || self.command.may_have_body(),
-            "a {} frame has no body",
-            self.command.as_str()
-        );
-        if !body.is_empty() {
-            self.number(header::CONTENT_LENGTH, body.len() as u64);
+    pub fn finish(self, body: &[u8]) {
+        if body.is_empty() {
+            self.end_with(body);
+        } else {
+            self.finish_as_bytes(body);
         }
-        self.out.reserve(body.len() + 2);
-        self.out.put_u8(b'\n');
-        self.out.put_slice(body);
-        self.out.put_u8(0);
+    }
+
+    /// As [`FrameWriter::finish`], and an empty body gets its `content-length` too: that is how
+    /// ActiveMQ's clients tell bytes from text.
+    ///
+    /// # Panics
+    ///
+    /// If the command allows no body.
+    pub fn finish_as_bytes(mut self, body: &[u8]) {
+        assert!(self.command.may_have_body(), "a {} frame has no body", self.command.as_str());
+        self.number(header::CONTENT_LENGTH, body.len() as u64);
+        self.end_with(body);
     }
 
     /// As [`FrameWriter::finish`] without the `content-length` header. ActiveMQ takes a SEND
@@ -76,9 +81,13 @@ impl<'a> FrameWriter<'a> {
     pub fn finish_as_text(self, body: &str) {
         assert!(!body.contains('\0'), "a body with NUL needs its content-length");
         assert!(body.is_empty() || self.command.may_have_body());
+        self.end_with(body.as_bytes());
+    }
+
+    fn end_with(self, body: &[u8]) {
         self.out.reserve(body.len() + 2);
         self.out.put_u8(b'\n');
-        self.out.put_slice(body.as_bytes());
+        self.out.put_slice(body);
         self.out.put_u8(0);
     }
 }

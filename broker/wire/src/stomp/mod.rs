@@ -155,7 +155,8 @@ impl Frame {
     }
 
     /// Appends the frame to `out` as `version` has it. A `content-length` header is written from
-    /// the body's length, whatever the frame's own headers say; see [`FrameWriter::finish`].
+    /// the body's length, whatever the frame's own headers say; for an empty body only where they
+    /// hold one. See [`FrameWriter::finish`].
     pub fn encode(&self, version: Version, out: &mut BytesMut) {
         let mut writer = FrameWriter::begin(out, version, self.command);
         for (name, value) in &self.headers {
@@ -163,7 +164,11 @@ impl Frame {
                 writer.header(name, value);
             }
         }
-        writer.finish(&self.body);
+        if self.command.may_have_body() && self.header(header::CONTENT_LENGTH).is_some() {
+            writer.finish_as_bytes(&self.body);
+        } else {
+            writer.finish(&self.body);
+        }
     }
 }
 

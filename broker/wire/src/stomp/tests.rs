@@ -178,6 +178,52 @@ fn every_split_of_one_stream_gives_the_same_frames() {
     assert_eq!(decode_pieces(Some(Version::V1_2), stream.chunks(1)).unwrap(), whole);
 }
 
+/// Clients copy a MESSAGE's headers into its ACK; whatever is announced, these frames end at once.
+#[test]
+fn frames_without_a_body_do_not_wait_for_what_they_announce() {
+    let without_body = Command::ALL.iter().filter(|command| !command.may_have_body());
+    for (command, version) in without_body.flat_map(|c| Version::ALL.map(|version| (*c, version))) {
+        for announced in ["0", "5", "99999999999999999999", "-1", ""] {
+            let bytes = format!("{}\ncontent-length:{announced}\n\n\0", command.as_str());
+            let frame = one(version, bytes.as_bytes());
+            assert_eq!((frame.command, frame.body.len()), (command, 0), "{version:?}: {bytes}");
+        }
+    }
+}
+
+/// Where the client forgot the NUL, it is told before it has sent the next one.
+#[test]
+fn a_body_where_none_may_be_is_refused_at_its_first_byte() {
+    for version in [Version::V1_1, Version::V1_2] {
+        for head in ["ACK\nid:1\n\n", "ACK\nid:1\ncontent-length:4\n\n"] {
+            let error = decode(version, format!("{head}S").as_bytes()).unwrap_err();
+            assert_eq!(error, DecodeError::UnexpectedBody("ACK"));
+        }
+    }
+    assert_eq!(one(Version::V1_0, b"ACK\nmessage-id:1\n\nbody\0").body, "body");
+}
+
+/// Some clients end a frame with NUL and line end, others with a second NUL, or beat with NUL.
+#[test]
+fn stray_nuls_between_frames_are_skipped() {
+    let stream = b"\0\nSEND\ncontent-length:1\n\nx\0\0\0\n\0\r\n\0ACK\nid:1\n\n\0\0";
+    for version in Version::ALL {
+        let frames = decode_pieces(Some(version), stream.chunks(1)).unwrap();
+        let commands: Vec<_> = frames.iter().map(|frame| frame.command).collect();
+        assert_eq!(commands, [Command::Send, Command::Ack]);
+        assert_eq!(decode(version, stream).unwrap(), frames);
+    }
+}
+
+/// `content-length:0` says that a body is binary, as it does with a longer one.
+#[test]
+fn an_empty_binary_body_keeps_its_content_length() {
+    let frame = Frame::new(Command::Send).with(header::CONTENT_LENGTH, "0");
+    let mut bytes = BytesMut::new();
+    frame.encode(Version::V1_2, &mut bytes);
+    assert_eq!(one(Version::V1_2, &bytes), frame);
+}
+
 #[test]
 fn bodies_are_slices_of_the_input() {
     let mut input = BytesMut::from(&b"SEND\ncontent-length:3\n\nabc\0"[..]);

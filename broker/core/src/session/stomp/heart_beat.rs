@@ -1,6 +1,6 @@
 //! Heart-beats both ways (STOMP 1.2 "Heart-beating").
 
-use std::time::Duration;
+use std::{num::IntErrorKind, time::Duration};
 
 /// The agreed heart-beats of one session, and when each side was last heard.
 #[derive(Debug, Default)]
@@ -15,13 +15,15 @@ pub(super) struct HeartBeat {
 
 impl HeartBeat {
     /// Reads a client's `heart-beat` header: how often it can send, how often it wants to hear, in
-    /// milliseconds, zero for never.
-    pub(super) fn parse(text: &str) -> Option<(Duration, Duration)> {
-        let (can, wants) = text.split_once(',')?;
-        // A `u32` of milliseconds is 49 days; more makes no heart-beat.
-        let can: u32 = can.trim().parse().ok()?;
-        let wants: u32 = wants.trim().parse().ok()?;
-        Some((Duration::from_millis(can.into()), Duration::from_millis(wants.into())))
+    /// milliseconds, zero for never. An error says what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<(Duration, Duration), String> {
+        let numbers = text.split_once(',').filter(|(_, wants)| !wants.contains(','));
+        let (can, wants) = numbers.ok_or_else(|| {
+            format!(
+                "`heart-beat` is two numbers of milliseconds with a comma between, not `{text}`"
+            )
+        })?;
+        Ok((millis(can)?, millis(wants)?))
     }
 
     /// What both sides can agree on: the larger of what one can and the other wants, nothing where
@@ -63,4 +65,24 @@ impl HeartBeat {
     pub(super) fn dead_at(&self) -> Option<Duration> {
         self.expect_every.map(|every| self.last_received + every * 2)
     }
+}
+
+/// One number of a `heart-beat` header.
+fn millis(text: &str) -> Result<Duration, String> {
+    // A `u32` of milliseconds is 49 days; more makes no heart-beat.
+    const MAX: u32 = u32::MAX;
+    let text = text.trim();
+    text.parse::<u32>().map(|millis| Duration::from_millis(millis.into())).map_err(|error| {
+        let is_negative = text
+            .strip_prefix('-')
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+        if is_negative || *error.kind() == IntErrorKind::PosOverflow {
+            format!(
+                "`heart-beat` holds 0 to {MAX} milliseconds, 0 for never; `{text}` is out of that \
+                 range"
+            )
+        } else {
+            format!("`heart-beat` is two whole numbers of milliseconds; `{text}` is none")
+        }
+    })
 }

@@ -14,9 +14,9 @@
 //! | `amq-msg-type` | `text` or `bytes` overrules the former | |
 //! | `type` (the JMS type) and any other | a property, in order | |
 //!
-//! A MESSAGE carries them all back, `content-length` always, and besides: `subscription`,
-//! `message-id`, `ack` (1.2), and, where the message was delivered before, `redelivered:true` and
-//! `JMSXDeliveryCount`.
+//! A MESSAGE carries them all back, `content-length` always but with an empty text, and besides:
+//! `subscription`, `message-id`, `ack` (1.2), and, where the message was delivered before,
+//! `redelivered:true` and `JMSXDeliveryCount`.
 
 use std::sync::Arc;
 
@@ -190,7 +190,10 @@ pub(super) fn write(
             Value::Bytes(_) => {}
         }
     }
-    frame.finish(message.body.bytes());
+    match &message.body {
+        Body::Text(text) => frame.finish(text),
+        Body::Binary(bytes) => frame.finish_as_bytes(bytes),
+    }
 }
 
 /// The `ack` header of one delivery: its consumer and its place among that consumer's deliveries.

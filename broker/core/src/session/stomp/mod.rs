@@ -15,6 +15,7 @@ mod heart_beat;
 mod message;
 mod subscriptions;
 mod transactions;
+mod unsupported;
 
 #[cfg(test)]
 mod tests;
@@ -400,9 +401,7 @@ impl StompSession {
         if version >= Version::V1_1 {
             let (client_can, client_wants) = match frame.header(header::HEART_BEAT) {
                 None => Default::default(),
-                Some(text) => HeartBeat::parse(text).ok_or_else(|| {
-                    format!("`heart-beat` is two numbers of milliseconds, not `{text}`")
-                })?,
+                Some(text) => HeartBeat::parse(text)?,
             };
             let (server_can, server_wants) =
                 (self.config.heart_beat_send, self.config.heart_beat_expect);
@@ -434,6 +433,7 @@ impl StompSession {
 
     /// STOMP 1.2 "SEND".
     fn send(&mut self, now: Now, frame: &Frame, receipt: Option<Text>) -> Result<(), String> {
+        unsupported::refuse_headers(frame)?;
         let destination = self.destination_of_send(frame)?;
         let id = format!("ID:{}:{}", self.name, self.next_message).into();
         let message = Arc::new(message::read(frame, destination, id, now.wall)?);
@@ -460,7 +460,7 @@ impl StompSession {
         {
             return Ok(destination.clone());
         }
-        let destination = Destination::parse(text).map_err(|error| error.to_string())?;
+        let destination = unsupported::read_destination(text)?;
         if destination.is_pattern() {
             return Err(format!("`{text}` holds a wildcard; a message goes to one destination"));
         }
@@ -471,8 +471,9 @@ impl StompSession {
 
     /// STOMP 1.2 "SUBSCRIBE". The `id` is required from 1.1 on.
     fn subscribe(&mut self, frame: &Frame, receipt: Option<Text>) -> Result<(), String> {
+        unsupported::refuse_headers(frame)?;
         let text = required(frame, header::DESTINATION)?;
-        let source = Destination::parse(text).map_err(|error| error.to_string())?;
+        let source = unsupported::read_destination(text)?;
         let key = self.subscription_key(frame)?;
         if self.subscriptions.contains(&key) {
             return Err(match key {
@@ -503,9 +504,6 @@ impl StompSession {
                 }
             },
         };
-        if frame.header(header::SELECTOR).is_some() {
-            return Err("selectors are not supported".into());
-        }
         let prefetch = prefetch.clamp(1, self.config.max_prefetch.max(1));
         let consumer = self.subscriptions.add(key, mode);
         let tag = self.outstanding(Some(Command::Subscribe), receipt, 0);
@@ -515,6 +513,7 @@ impl StompSession {
 
     /// STOMP 1.2 "UNSUBSCRIBE".
     fn unsubscribe(&mut self, frame: &Frame, receipt: Option<Text>) -> Result<(), String> {
+        unsupported::refuse_headers(frame)?;
         let key = self.subscription_key(frame)?;
         let Some(consumer) = self.subscriptions.remove(&key) else {
             let (Key::Id(text) | Key::Destination(text)) = key;

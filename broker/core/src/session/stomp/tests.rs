@@ -1,6 +1,7 @@
 //! Sessions driven against a small broker in memory, with time as an argument.
 
 mod specification;
+mod unsupported;
 mod world;
 
 use std::{sync::Arc, time::Duration};
@@ -49,6 +50,25 @@ fn a_message_without_headers_gets_activemqs_defaults() {
     assert_eq!(message.body, Body::Binary("a\0b".into()));
     world.send(producer, "SEND\ndestination:/queue/a\npriority:12\n\n\0");
     assert_eq!(world.published[1].priority, 9);
+}
+
+/// An empty body is text or binary as any other is, and its receiver can tell.
+#[test]
+fn an_empty_binary_body_keeps_its_content_length() {
+    let mut world = World::new();
+    let (producer, consumer) = (world.connect("1.2"), world.connect("1.2"));
+    world.send(consumer, "SUBSCRIBE\nid:0\ndestination:/queue/a\n\n\0");
+    for (header, expected) in [
+        ("content-length:0\n", Some("0")),
+        ("amq-msg-type:bytes\n", Some("0")),
+        ("", None),
+        ("content-length:0\namq-msg-type:text\n", None),
+    ] {
+        world.send(producer, &format!("SEND\ndestination:/queue/a\n{header}\n\0"));
+        let frames = world.frames(consumer);
+        let length = frames[0].header(header::CONTENT_LENGTH).map(Text::as_str);
+        assert_eq!(length, expected, "{header}");
+    }
 }
 
 #[test]

@@ -235,8 +235,37 @@ fn no_heart_beat_where_one_side_wants_none() {
         let (mut world, session) = connect_with_heart_beat(heart_beat);
         assert_eq!(world.session(session).poll_timeout(), None);
     }
-    let mut world = World::new();
-    let session = world.open();
-    world.send(session, "CONNECT\naccept-version:1.2\nheart-beat:often\n\n\0");
-    assert!(world.error(session).contains("`heart-beat` is two numbers of milliseconds"));
+}
+
+/// STOMP 1.2 "Heart-beating": two positive integers, or zero. What is wrong is said in words.
+#[test]
+fn a_heart_beat_that_is_none_is_refused_in_words() {
+    let pair = "CONNECT: `heart-beat` is two numbers of milliseconds with a comma between, not";
+    let range = "is out of that range";
+    let whole = "is none";
+    for (heart_beat, value, expected) in [
+        ("often", "often", pair),
+        ("1000", "1000", pair),
+        ("1000,1000,1000", "1000,1000,1000", pair),
+        ("", "", pair),
+        ("4294967296,0", "4294967296", range),
+        ("0,99999999999999999999", "99999999999999999999", range),
+        ("-1,0", "-1", range),
+        ("0, -4294967296", "-4294967296", range),
+        ("1000.0,1000", "1000.0", whole),
+        ("1000,", "", whole),
+        ("0,-", "-", whole),
+    ] {
+        let mut world = World::new();
+        let session = world.open();
+        world.send(session, &format!("CONNECT\naccept-version:1.2\nheart-beat:{heart_beat}\n\n\0"));
+        let error = world.error(session);
+        assert!(error.contains(expected), "{heart_beat}: {error}");
+        assert!(error.contains(&format!("`{value}`")), "{heart_beat}: {error}");
+        if expected == range {
+            assert!(error.contains("`heart-beat` holds 0 to 4294967295 milliseconds"), "{error}");
+        }
+    }
+    // The largest there is, and white space around.
+    connect_with_heart_beat("4294967295, 4294967295 ");
 }
