@@ -3,7 +3,12 @@
 //! It is as strict as a scenario: unknown keys and impossible values are refused with their place
 //! and the reason.
 
-use std::{collections::BTreeSet, fmt, marker::PhantomData};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
 
 use paceline_placement::{HashFunction, SlotCount, StrategyKind};
 use serde::{Deserialize, Deserializer, de};
@@ -52,6 +57,9 @@ pub struct Comparison {
     /// What goes wrong, and when.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
+    /// Where the file lies; files that it names are sought from there.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 /// The `[compare]` block.
@@ -189,7 +197,8 @@ pub enum Names {
     Paths,
     /// The prefix and a number, as a simulated workload calls its destinations.
     Prefix(String),
-    /// The lines of a file, the most popular first.
+    /// The lines of a file, the most popular first; its path starts where the comparison's file
+    /// lies.
     File(String),
 }
 
@@ -397,18 +406,20 @@ impl<'de> Deserialize<'de> for Names {
 }
 
 impl Comparison {
-    /// Reads the text of a comparison. `file` names it in errors.
+    /// Reads the text of a comparison. `file` is its path: it names the comparison in errors, and
+    /// files that the text names are sought beside it.
     ///
     /// # Errors
     /// Where and why it was refused.
     pub fn load(file: &str, text: &str) -> Result<Self, ScenarioError> {
-        let comparison: Comparison = toml::from_str(text).map_err(|error| {
+        let mut comparison: Comparison = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             locate(file, text, at, error.message().trim().to_owned())
         })?;
         comparison
             .validate()
             .map_err(|problem| locate(file, text, position(text, &problem.path), problem.reason))?;
+        comparison.folder = Path::new(file).parent().unwrap_or(Path::new("")).to_owned();
         Ok(comparison)
     }
 

@@ -68,8 +68,9 @@ pub fn run(
 ) -> Result<CompareResult, String> {
     let begun = Instant::now();
     let c = &comparison.compare;
-    let populations: Result<Vec<Population>, String> =
-        c.populations.iter().map(|spec| Population::new(spec, comparison.seed)).collect();
+    let populations: Result<Vec<Population>, String> = (c.populations.iter())
+        .map(|spec| Population::new(spec, &comparison.folder, comparison.seed))
+        .collect();
     let plan = Plan {
         comparison,
         entries: c.strategies.of(&Entry::all()),

@@ -1,6 +1,9 @@
 //! Destinations: their names, their keys and their shares of the load.
 
-use std::io::{self, BufRead};
+use std::{
+    io::{self, BufRead},
+    path::Path,
+};
 
 use paceline_placement::{NameHasher, theory};
 
@@ -27,11 +30,11 @@ enum NameSource {
 }
 
 impl Population {
-    /// What a file asks for.
+    /// What a file asks for. A file of names is sought from `folder`, where that file lies.
     ///
     /// # Errors
     /// When a file of names cannot be read, has too few, or lists one twice.
-    pub fn new(spec: &PopulationSpec, seed: u64) -> Result<Self, String> {
+    pub fn new(spec: &PopulationSpec, folder: &Path, seed: u64) -> Result<Self, String> {
         let names = match &spec.names {
             Names::Numbered => NameSource::Numbered,
             Names::Sequential => NameSource::Sequential,
@@ -39,8 +42,12 @@ impl Population {
             Names::Paths => NameSource::Paths,
             Names::Prefix(prefix) => NameSource::Prefix(prefix.clone()),
             Names::File(path) => {
-                let listed = read_names(path, spec.destinations);
-                NameSource::Listed(listed.map_err(|reason| format!("cannot use {path}: {reason}"))?)
+                let path = folder.join(path);
+                let listed = read_names(&path, spec.destinations).map_err(|reason| {
+                    let population = &spec.name;
+                    format!("population `{population}`: cannot use {}: {reason}", path.display())
+                });
+                NameSource::Listed(listed?)
             }
         };
         let count = match &names {
@@ -155,7 +162,7 @@ fn write_uuid(bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn read_names(path: &str, limit: Option<usize>) -> Result<Vec<Vec<u8>>, String> {
+fn read_names(path: &Path, limit: Option<usize>) -> Result<Vec<Vec<u8>>, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let limit = limit.unwrap_or(super::format::MAX_DESTINATIONS);
     let mut names = Vec::new();
@@ -245,7 +252,7 @@ mod tests {
             popularity,
             names,
         };
-        Population::new(&spec, 7).unwrap()
+        Population::new(&spec, Path::new(""), 7).unwrap()
     }
 
     #[test]

@@ -74,7 +74,7 @@ mod tests {
             popularity: Popularity::Uniform,
             names: Names::Numbered,
         };
-        let population = Population::new(&spec, 1).unwrap();
+        let population = Population::new(&spec, std::path::Path::new(""), 1).unwrap();
         let (nodes, slots) = (cluster(10, &[], 0), SlotCount::new(1 << 14, 10).unwrap());
         let (entry, function) = (Entry::Kind(StrategyKind::Slots), HashFunction::Md5);
         let salted = measure(entry, function, 1000, &population, &nodes, slots).unwrap();

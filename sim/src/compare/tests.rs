@@ -164,6 +164,31 @@ remove = 1
     }
 }
 
+/// The tests' working directory is the crate's, so that a file found is found beside the comparison.
+#[test]
+fn a_file_of_names_is_sought_beside_the_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("lists")).unwrap();
+    let file = folder.path().join("listed.toml").display().to_string();
+    let listed = |names: &str| {
+        let text = format!(
+            "name = \"listed\"\nabout = \"x\"\n[compare]\nstrategies = [\"slots\"]\nnodes = [2]\n\
+             timing = false\n[[compare.population]]\nname = \"mine\"\nnames = {{ file = '{names}' }}\n"
+        );
+        let comparison = Comparison::load(&file, &text).unwrap();
+        run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent)
+    };
+    let path = folder.path().join("lists/names.txt");
+    let sought = listed("lists/names.txt").unwrap_err();
+    let wanted = format!("population `mine`: cannot use {}: ", path.display());
+    assert!(sought.starts_with(&wanted), "{sought}");
+
+    std::fs::write(&path, "orders\ninvoices\nreturns\n").unwrap();
+    assert_eq!(listed("lists/names.txt").unwrap().populations[0].destinations, 3);
+    let absolute = path.display().to_string();
+    assert_eq!(listed(&absolute).unwrap().populations[0].destinations, 3);
+}
+
 #[test]
 fn the_files_of_the_project_are_good() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/hashing");
