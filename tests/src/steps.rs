@@ -43,6 +43,11 @@ pub const STEPS: &[Step] = &[
         run: determinism,
     },
     Step { name: "scenarios", about: "every shipped scenario over several seeds", run: scenarios },
+    Step {
+        name: "programs",
+        about: "the programs of docs/slots.md against the broker's slots",
+        run: programs,
+    },
     Step { name: "clients", about: "real clients against real processes", run: clients },
 ];
 
@@ -200,6 +205,23 @@ fn scenarios(context: &Context) -> Outcome {
     outcome(run(&mut context.sim(&args)))
 }
 
+fn programs(context: &Context) -> Outcome {
+    for tool in ["python3", "javac"] {
+        let found = Command::new(tool)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !found.is_ok_and(|status| status.success()) {
+            let wanted = "python3 (3.9 or later) and a JDK (17 or later)";
+            return Outcome::Skipped(format!("there is no {tool}; install {wanted}"));
+        }
+    }
+    let args = ["test", "--package", "paceline-tests", "--test", "slots", "--", "--ignored"];
+    outcome(run(&mut context.cargo(&args)))
+}
+
 fn clients(context: &Context) -> Outcome {
     let python = match python(context) {
         Ok(python) => python,
@@ -208,8 +230,8 @@ fn clients(context: &Context) -> Outcome {
     if let Err(why) = run(&mut context.cargo(&["build", "--release", "--package", "paceline"])) {
         return Outcome::Failed(why);
     }
-    let args = ["test", "--package", "paceline-tests", "--", "--ignored", "--test-threads", "1"];
-    let mut command = context.cargo(&args);
+    let mut command = context.cargo(&["test", "--package", "paceline-tests"]);
+    command.args(["--test", "real_stomp", "--", "--ignored", "--test-threads", "1"]);
     command.env("PACELINE_PYTHON", python);
     command.env("PACELINE_BIN", context.root.join("target/release/paceline"));
     outcome(run(&mut command))

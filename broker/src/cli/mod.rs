@@ -40,17 +40,13 @@ pub struct Cli {
     command: Command,
 }
 
+// A doc comment on a variant would take the place of the command's own, longer one in its help.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a node, until SIGTERM or SIGINT.
     Serve(serve::Serve),
-    /// Send messages, and say how fast they were taken.
     Produce(produce::Produce),
-    /// Receive messages, and say how fast they came.
     Consume(consume::Consume),
-    /// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.
     Status(status::Status),
-    /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
     Route(route::Route),
 }
 
@@ -139,5 +135,30 @@ impl ClientArgs {
         client::Client::connect(address)
             .await
             .with_context(|| format!("cannot connect to {address}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_help_of_each_command_says_more_than_its_summary() {
+        for command in Cli::command().get_subcommands() {
+            let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            assert!(long.lines().count() > 1, "{}: `{long}`", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_help_of_route_has_the_formula() {
+        let command = Cli::command();
+        let route = command.find_subcommand("route").expect("there is `paceline route`");
+        let help = route.clone().render_long_help().to_string();
+        for part in ["mod slots", "little-endian", "docs/slots.md"] {
+            assert!(help.contains(part), "no `{part}` in {help}");
+        }
     }
 }

@@ -10,7 +10,9 @@ use super::{ClusterArgs, status::Answers};
 /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
 ///
 /// All but the leader is computed from the configuration alone, as any client can do it:
-/// slot = hash(name xor salt) mod slots. The leader is asked of the nodes.
+/// slot = hash(name xor salt) mod slots, where the salt is repeated over the name and the hash is
+/// the first 8 bytes of a digest such as MD5's, read little-endian; docs/slots.md has programs in
+/// Python and Java that agree. The leader is asked of the nodes.
 #[derive(Debug, Args)]
 pub(super) struct Route {
     #[command(flatten)]
