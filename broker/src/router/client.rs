@@ -12,7 +12,7 @@ use std::{
 
 use paceline_core::{
     Destination, Message,
-    dispatch::VolatileId,
+    dispatch::{MessageKey, VolatileId},
     operation::{Refusal, Settlement},
     shard::{Command, Outcome, SessionId},
 };
@@ -53,7 +53,7 @@ pub(super) enum Request {
     /// To deliver to a consumer.
     Attach { consumer: u64, source: Destination, prefetch: u32, sink: Sink, done: Done },
     /// To stop.
-    Detach { consumer: u64, done: Done },
+    Detach { consumer: u64, failed: Option<MessageKey>, done: Done },
     /// To end deliveries of messages that are not stored.
     Settle { consumer: u64, messages: Vec<VolatileId>, how: Settlement, done: Done },
 }
@@ -145,14 +145,14 @@ impl Client {
                     self.attach(consumer, channel);
                 }
             }
-            Request::Detach { consumer, done } => {
+            Request::Detach { consumer, failed, done } => {
                 let known = self.attachments.remove(&consumer).is_some();
                 match channel {
                     Some(channel) if known => {
                         // Behind what this consumer has settled before, which may be unsent still.
                         self.send_commands(channel, usize::MAX);
                         let number = self.number(Loose::Ends(done));
-                        channel.to.send(ToLeader::Detach { number, consumer });
+                        channel.to.send(ToLeader::Detach { number, consumer, failed });
                     }
                     // No leader knows it.
                     _ => done.tell_result(Ok(())),

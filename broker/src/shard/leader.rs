@@ -17,7 +17,7 @@ use paceline_core::{
     UnixMillis,
     dispatch::{ConsumerKey, Delivery, Dispatcher, MessageKey},
     operation::Settlement,
-    shard::{Command, Content, MessageRef, Origin, Outcome, SessionId, TransactionId},
+    shard::{Command, Content, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId},
 };
 use paceline_runtime::{
     cpu, random, task,
@@ -351,7 +351,9 @@ impl LeaderTask {
         let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
         let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
         for consumer in consumers {
-            detach(term, &self.machine, self.place.slot, consumer, Dispatcher::detach_lost);
+            detach(term, &self.machine, self.place.slot, consumer, |_, dispatcher| {
+                dispatcher.detach_lost(consumer)
+            });
         }
     }
 
@@ -409,9 +411,12 @@ impl LeaderTask {
                     },
                 )
             }
-            ToLeader::Detach { number, consumer } => {
+            ToLeader::Detach { number, consumer, failed } => {
                 let consumer = ConsumerKey { node, number: consumer };
-                detach(term, &self.machine, slot, consumer, Dispatcher::detach);
+                detach(term, &self.machine, slot, consumer, |state, dispatcher| match failed {
+                    Some(message) => dispatcher.detach_failed(state, consumer, message),
+                    None => dispatcher.detach(consumer),
+                });
                 (number, Ok(()))
             }
             ToLeader::Settle { number, consumer, messages, how } => {
@@ -703,12 +708,12 @@ fn detach(
     machine: &Machine,
     slot: u32,
     consumer: ConsumerKey,
-    how: fn(&mut Dispatcher, ConsumerKey) -> bool,
+    how: impl FnOnce(&ShardState, &mut Dispatcher) -> bool,
 ) {
     if term.consumers.remove(&consumer).is_none() {
         return;
     }
-    machine.with_dispatcher(|_, dispatcher| how(dispatcher, consumer));
+    machine.with_dispatcher(how);
     trace::event!(
         "detach",
         shard = slot,

@@ -148,6 +148,19 @@ impl Dispatcher {
         true
     }
 
+    /// Stops delivering to a consumer that died of a message it holds, perhaps. That one goes back
+    /// like the others, but counts as rejected, and is dead-lettered when its queue's limit is
+    /// reached. Whether the consumer was attached.
+    pub fn detach_failed(
+        &mut self,
+        state: &ShardState,
+        key: ConsumerKey,
+        message: MessageKey,
+    ) -> bool {
+        self.fail(state, key, message);
+        self.detach(key)
+    }
+
     /// Stops delivering to a consumer whose node cannot be reached. Stored messages go back as in
     /// [`detach`](Self::detach). The volatile ones it holds are dropped: its settlements may have
     /// been answered and lost on the way, and what is not stored is delivered at most once where

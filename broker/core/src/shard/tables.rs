@@ -26,7 +26,7 @@ pub(crate) struct Stored {
     pub(super) expires: Option<NonZeroU64>,
     pub(crate) queue: QueueId,
     pub(crate) priority: u8,
-    /// Deliveries that were rejected; saturates.
+    /// Deliveries that were rejected, or of which their consumer died; saturates.
     pub(super) rejected: u8,
     /// Deliveries that were released; saturates.
     pub(super) released: u8,
