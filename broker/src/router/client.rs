@@ -16,6 +16,7 @@ use paceline_core::{
     operation::{Refusal, Settlement},
     shard::{Command, Outcome, SessionId},
 };
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu,
     time::{self, Duration, Instant},
@@ -210,6 +211,9 @@ impl Client {
 
     /// The channel is gone: everything unanswered will be sent on the next one.
     fn end(&mut self) {
+        if self.sent > 0 {
+            reached(Point::CommandsResent);
+        }
         self.sent = 0;
         self.sent_bytes = 0;
         for attachment in self.attachments.values() {
@@ -219,7 +223,10 @@ impl Client {
             match loose {
                 // A message in a leader's memory may be lost with it: its sender agreed to that.
                 // Sent again it might arrive twice, which nobody agreed to.
-                Loose::Ends(done) => done.tell_result(Ok(())),
+                Loose::Ends(done) => {
+                    reached(Point::VolatileOperationLost);
+                    done.tell_result(Ok(()));
+                }
                 // Attached again on the next channel.
                 Loose::Attach(_) => {}
             }

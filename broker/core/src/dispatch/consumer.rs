@@ -4,6 +4,7 @@
 //! it, and it is seated again when it has credit, at one lane per delivery. So a consumer of ten
 //! thousand queues with a prefetch of 1 costs as much per message as any other.
 
+use paceline_reached::{Point, reached};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
@@ -167,6 +168,7 @@ impl Dispatcher {
     /// something fails. Whether it was attached.
     pub fn detach_lost(&mut self, key: ConsumerKey) -> bool {
         let Some(consumer) = self.consumers.get(&key) else { return false };
+        reached(Point::ConsumerLost);
         let volatile: Vec<(MessageKey, u64)> = consumer
             .flights
             .iter()
@@ -230,6 +232,7 @@ impl Dispatcher {
             };
             self.flights.insert(flying, flight);
             self.forget_expiry(stored.expires(), flying);
+            reached(Point::ConsumerResumed);
             kept.push(*message);
         }
         kept

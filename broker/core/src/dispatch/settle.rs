@@ -1,5 +1,6 @@
 //! Deliveries and how they end: by the consumer, by its death, or by what the log says.
 
+use paceline_reached::{Point, reached};
 use std::collections::BTreeSet;
 
 use super::{
@@ -100,6 +101,7 @@ impl Dispatcher {
         for message in messages {
             let key = MessageKey::Stored(*message);
             let Some(flight) = self.flights.get_mut(&key) else { continue };
+            reached(Point::SettlementFailed);
             if std::mem::take(&mut flight.settling) && flight.holder.is_none() {
                 self.abandon(key);
             }
@@ -127,7 +129,10 @@ impl Dispatcher {
                 Effect::Gone { message, queue, priority, expires } => {
                     self.handle_gone(state, *message, *queue, *priority, *expires);
                 }
-                Effect::FanOut { message } => drop(self.fan_out(message.clone())),
+                Effect::FanOut { message } => {
+                    reached(Point::FannedOutByCommit);
+                    self.fan_out(message.clone());
+                }
                 Effect::QueueDeleted { queue } => {
                     if let Some(id) = self.queues.remove(queue) {
                         let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
@@ -253,10 +258,14 @@ impl Dispatcher {
         let failures = |message| self.returns.get(message).map_or(0, |pending| pending.failed);
         match key {
             MessageKey::Stored(message) if state.is_worn_out(message, failures(&message)) => {
+                reached(Point::MessageWornOut);
                 flight.settling = true;
                 self.to_settle.push_back((message, Settlement::Reject));
             }
-            _ => self.give_back(key, Settlement::Fail),
+            _ => {
+                reached(Point::ConsumerDied);
+                self.give_back(key, Settlement::Fail);
+            }
         }
     }
 

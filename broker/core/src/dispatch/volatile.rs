@@ -5,6 +5,7 @@
 //! at once, without the log. Rejected too often, one of a queue goes to the dead-letter queue,
 //! still volatile; a subscriber's copy is dropped.
 
+use paceline_reached::{Point, reached};
 use std::sync::Arc;
 
 use super::{
@@ -85,6 +86,7 @@ impl Dispatcher {
         let footprint = message.footprint();
         for id in &subscribers {
             if self.make_room(*id, footprint) {
+                reached(Point::FannedOut);
                 self.add_volatile(*id, message.clone());
             } else {
                 self.counters.entered += 1;
@@ -109,6 +111,7 @@ impl Dispatcher {
             let Item::Volatile { number } = oldest.item() else {
                 panic!("a subscriber was given a stored message")
             };
+            reached(Point::SubscriberTooSlow);
             self.remove_volatile(number);
             self.counters.dropped += 1;
         }
@@ -171,6 +174,7 @@ impl Dispatcher {
                 return;
             }
             if let Some(graveyard) = dead_letter_queue(&lane.name) {
+                reached(Point::VolatileDeadLetter);
                 let entry = self.remove_volatile(number);
                 self.counters.dead_lettered += 1;
                 let dead = dead_letter(&entry.message, graveyard.clone(), rejected);

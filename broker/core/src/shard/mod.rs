@@ -41,6 +41,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+use paceline_reached::{Point, reached};
 use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 
 pub(crate) use bodies::dead_letter;
@@ -230,6 +231,7 @@ impl ShardState {
                 self.leave(step, message, Leave::Accepted);
             }
             Settlement::Release => {
+                reached(Point::Released);
                 stored.released = stored.released.saturating_add(1);
                 step.effects.push(Effect::Returned { message, how });
             }
@@ -242,8 +244,14 @@ impl ShardState {
                 let (queue, rejected) = (stored.queue, stored.rejected);
                 let graveyard = dead_letter_queue(&self.tables.queues[&queue].name);
                 match graveyard.filter(|_| rejected > MAX_REDELIVERIES) {
-                    None => step.effects.push(Effect::Returned { message, how }),
+                    None => {
+                        if rejected > MAX_REDELIVERIES {
+                            reached(Point::DeadLetterKept);
+                        }
+                        step.effects.push(Effect::Returned { message, how });
+                    }
                     Some(graveyard) => {
+                        reached(Point::DeadLetter);
                         let (at, stored) = self.leave(step, message, Leave::DeadLettered);
                         let written = Written::Earlier { at, dead_after: Some(rejected) };
                         let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
@@ -259,8 +267,10 @@ impl ShardState {
             let Some(stored) = self.stored(*message) else { continue };
             let due = stored.expires().is_some_and(|at| at <= step.now);
             if due && !self.is_locked(*message) {
+                reached(Point::ExpiredInQueue);
                 self.leave(step, *message, Leave::Expired);
             } else {
+                reached(Point::ExpiryRefused);
                 step.effects.push(Effect::Kept { message: *message });
             }
         }

@@ -1,6 +1,7 @@
 //! The replicated tables of a shard, and the two verbs that keep its books: a message enters a
 //! queue, a message leaves it.
 
+use paceline_reached::{Point, reached};
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU64,
@@ -236,6 +237,7 @@ impl super::ShardState {
         let queue = self.tables.queues.get_mut(&id).expect("just looked up");
         queue.counters.entered += 1;
         if stored.expires().is_some_and(|at| at <= step.now) {
+            reached(Point::ExpiredOnArrival);
             queue.counters.expired += 1;
             queue.assert_balanced();
             return;

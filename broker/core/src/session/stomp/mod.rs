@@ -30,6 +30,7 @@ use std::{
 };
 
 use bytes::{BufMut, BytesMut};
+use paceline_reached::{Point, reached};
 use paceline_wire::stomp::{
     Command, Decoder, Frame, FrameWriter, HEART_BEAT, Text, Version, header,
 };
@@ -223,6 +224,7 @@ impl StompSession {
                 if matches!(self.phase, Phase::Open)
                     && self.heart_beat.dead_at().is_some_and(|at| now.elapsed >= at)
                 {
+                    reached(Point::ClientSilent);
                     self.handle_lost();
                 } else if self.heart_beat.send_at().is_some_and(|at| now.elapsed >= at) {
                     // Where something else waits to be sent, that does; either way the deadline
@@ -384,6 +386,7 @@ impl StompSession {
             (_, Command::Commit) => self.commit(frame, receipt.clone()),
             (_, Command::Abort) => self.abort(frame, receipt.clone()),
             (_, Command::Disconnect) => {
+                reached(Point::Disconnected);
                 self.phase = Phase::Ending { receipt: receipt.clone(), error: None };
                 self.end_consumers();
                 Ok(())
@@ -640,6 +643,7 @@ impl StompSession {
     /// What was acknowledged in the transaction may be acknowledged again.
     fn abort(&mut self, frame: &Frame, receipt: Option<Text>) -> Result<(), String> {
         let transaction = self.transactions.end(required(frame, header::TRANSACTION)?)?;
+        reached(Point::Aborted);
         for (place, unsettled, _) in transaction.settles {
             self.subscriptions.put_back(place, unsettled);
         }
@@ -675,6 +679,7 @@ impl StompSession {
     /// Tells the client that nobody knows what became of its oldest operation.
     fn fail_unanswered(&mut self) {
         let Some((_, oldest)) = self.outstanding.first_key_value() else { return };
+        reached(Point::UnansweredInTime);
         let asked_by = oldest.asked_by.map_or("an acknowledgement", |command| command.as_str());
         let within = self.config.answer_timeout;
         let why = format!("the cluster has not answered within {within:?}");
@@ -720,6 +725,7 @@ impl StompSession {
         if self.is_closed() {
             return;
         }
+        reached(Point::ErrorSent);
         let mut error = FrameWriter::begin(&mut self.answers, self.version, Command::Error);
         error.header(header::MESSAGE, what);
         if let Some(receipt) = receipt {
@@ -736,6 +742,7 @@ impl StompSession {
 
     /// The client has died, perhaps of what it was working on.
     fn give_up_work(&mut self) {
+        reached(Point::ClientLost);
         for (consumer, delivery) in self.subscriptions.in_work() {
             let tag = self.outstanding(None, None, 0);
             let failed = Some(delivery);
