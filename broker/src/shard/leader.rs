@@ -376,8 +376,18 @@ impl LeaderTask {
                 let begin = |_: &_, dispatcher: &mut Dispatcher| {
                     begin_settling(dispatcher, node, &mut command, &holders)
                 };
-                let settles = self.machine.with_dispatcher(begin).unwrap_or_default();
-                term.gathered.push(Some(origin), command, Target::Client { channel, seq, settles });
+                let mut settles = self.machine.with_dispatcher(begin).unwrap_or_default();
+                let prepares = match &command {
+                    Command::Prepare { transaction, .. } => Some(*transaction),
+                    Command::Finish { transaction, commit } => {
+                        let prepared = term.prepared.remove(transaction);
+                        settles = prepared.filter(|_| *commit).unwrap_or_default();
+                        None
+                    }
+                    _ => None,
+                };
+                let target = Target::Client { channel, seq, settles, prepares };
+                term.gathered.push(Some(origin), command, target);
                 return;
             }
             ToLeader::Publish { number, message } => {
@@ -466,9 +476,11 @@ impl LeaderTask {
             assert_eq!(targets.len(), ended.outcomes.len(), "another batch was applied");
             for (target, outcome) in targets.into_iter().zip(ended.outcomes) {
                 match target {
-                    Target::Client { channel, seq, settles } => {
+                    Target::Client { channel, seq, settles, prepares } => {
                         let done = outcome == Outcome::Done;
-                        if done {
+                        if done && let Some(transaction) = prepares {
+                            term.prepared.insert(transaction, settles);
+                        } else if done {
                             for (message, how, holder) in &settles {
                                 let message = MessageKey::Stored(*message);
                                 trace_settled(self.place.slot, ended.term, *holder, message, *how);

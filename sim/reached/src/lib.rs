@@ -105,14 +105,10 @@ points! {
     CommandRepeated,
     /// a command was sent again and had been refused already
     RefusalRepeated,
-    /// a command came from a node's earlier life
-    SessionSuperseded,
     /// commands without an answer were sent again to the next leader
     CommandsResent,
     /// an operation in memory ended with its leader
     VolatileOperationLost,
-    /// a consumer told the next leader what it holds, and kept it
-    ConsumerResumed,
     /// a consumer's node was lost, and what it held went back
     ConsumerLost,
     /// a message that its consumer may have died of went back
@@ -163,8 +159,8 @@ points! {
     FannedOutByCommit,
     /// a consumer's prefetch was full, and a message waited for it
     PrefetchFull,
-    /// a producer was held back
-    ProducerHeldBack,
+    /// a client was not read from, since it had caused as much as it may at a time
+    ClientHeldBack,
     /// a client was told ERROR
     ErrorSent,
     /// a client was told that nobody knows what became of its frame

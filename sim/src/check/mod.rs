@@ -8,6 +8,7 @@
 //! One check per file, each with histories that it must refuse. A check keeps its own state and
 //! knows nothing of the others, nor of worlds, scenarios or protocols.
 
+mod asked;
 mod atomic;
 mod balance;
 mod conservation;
@@ -135,6 +136,7 @@ pub struct Checks {
     names: Steps,
     steps: Vec<Box<dyn StepCheck + Send>>,
     settled: settled::Settled,
+    asked: asked::Asked,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
@@ -156,6 +158,7 @@ impl Checks {
                 Box::new(credit::Credit::default()),
             ],
             settled: settled::Settled::default(),
+            asked: asked::Asked::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
@@ -164,6 +167,7 @@ impl Checks {
             ],
             ends: vec![
                 Box::new(lost::Lost),
+                Box::new(asked::Consumed),
                 Box::new(atomic::Atomic),
                 Box::new(doubled::Doubled),
                 Box::new(conservation::Conservation),
@@ -210,6 +214,10 @@ impl Checks {
         if let Err(detail) = self.settled.step(step, &self.names) {
             found.push((settled::NAME, detail));
         }
+        *self.applied.entry(asked::NAME).or_default() += 1;
+        if let Err(detail) = self.asked.step(step, &self.names) {
+            found.push((asked::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(step.at), detail);
         }
@@ -225,6 +233,9 @@ impl Checks {
             }
         }
         self.settled.observe(seen, history, &mut self.names);
+        if let Err(detail) = self.asked.observe(seen, history, &mut self.names) {
+            found.push((asked::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(at), detail);
         }

@@ -197,9 +197,20 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         let reason = "a NACK refuses one message: it needs `ack = \"client-individual\"`";
         return refuse(in_it("nack"), reason);
     }
-    if it.nack.0 + it.drop.0 > 0.9 {
-        let reason = "`nack` and `drop` together leave less than a tenth to be settled";
-        return refuse(in_it(if it.nack.0 > 0.0 { "nack" } else { "drop" }), reason);
+    if it.nack.0 + it.drop.0 + it.leave.0 > 0.9 {
+        let key = [("nack", it.nack), ("drop", it.drop), ("leave", it.leave)];
+        let (key, _) = key.into_iter().find(|(_, share)| share.0 > 0.0).expect("one is above 0");
+        let reason = "`nack`, `drop` and `leave` together leave less than a tenth to be settled";
+        return refuse(in_it(key), reason);
+    }
+    if it.ack_transactions.0 > 0.0 && it.ack == AckMode::Auto {
+        let reason = "with `ack = \"auto\"` nothing is acknowledged, in transactions or otherwise";
+        return refuse(in_it("ack_transactions"), reason);
+    }
+    if let Some([first, last]) = it.priorities
+        && (first > last || last > 9)
+    {
+        return refuse(in_it("priorities"), "a pair of numbers from 0 to 9, the smaller one first");
     }
     if let Connect::Nodes(nodes) = &it.connect {
         if nodes.is_empty() {

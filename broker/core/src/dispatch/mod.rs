@@ -8,8 +8,7 @@
 //! - [`handle_volatile`](Dispatcher::handle_volatile), for messages that are not stored,
 //! - [`handle_timeout`](Dispatcher::handle_timeout), when [`poll_timeout`](Dispatcher::poll_timeout)
 //!   says,
-//! - [`attach`](Dispatcher::attach), [`detach`](Dispatcher::detach) and
-//!   [`resume`](Dispatcher::resume),
+//! - [`attach`](Dispatcher::attach), [`detach`](Dispatcher::detach) and its kin,
 //! - [`settle_begin`](Dispatcher::settle_begin) and [`settle_failed`](Dispatcher::settle_failed).
 //!
 //! After any of these, [`poll_delivery`](Dispatcher::poll_delivery) and

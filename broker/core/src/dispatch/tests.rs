@@ -188,24 +188,6 @@ fn a_new_leader_marks_what_it_finds_as_redelivered_and_what_comes_later_not() {
 }
 
 #[test]
-fn a_consumer_resumes_what_it_held_before_the_failover() {
-    let mut leader = Leader::new();
-    leader.attach(1, "q", 2);
-    leader.send("q", &["a", "b", "c"]);
-    let held: Vec<_> = leader.deliver().iter().map(stored).collect();
-    let mut leader = leader.fail_over();
-    let consumer = leader.attach(1, "q", 2);
-    leader.attach(2, "q", 9);
-    assert_eq!(leader.dispatcher.resume(&leader.state, consumer, &held), held);
-    assert_eq!(leader.deliver_texts(), pairs(&[(2, "c")]));
-    // It gives one back, and that one is first in line again.
-    leader.dispatcher.detach(ConsumerKey { node: 1, number: 2 });
-    leader.dispatcher.detach(consumer);
-    leader.attach(3, "q", 9);
-    assert_eq!(leader.deliver_texts(), pairs(&[(3, "a"), (3, "b"), (3, "c")]));
-}
-
-#[test]
 fn nobody_settles_what_another_holds_or_what_is_being_settled() {
     let mut leader = Leader::new();
     let holder = leader.attach(1, "q", 1);

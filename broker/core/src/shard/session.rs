@@ -38,7 +38,6 @@ pub(super) fn admit(sessions: &BTreeMap<u64, Session>, origin: Origin) -> Admiss
     let SessionId { node, incarnation } = origin.session;
     let (last, fresh) = match sessions.get(&node) {
         Some(session) if incarnation < session.incarnation => {
-            reached(Point::SessionSuperseded);
             return Admission::Answer(Outcome::Superseded);
         }
         Some(session) if incarnation == session.incarnation => (session.last, false),

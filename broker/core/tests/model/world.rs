@@ -96,8 +96,6 @@ pub struct World {
     log: BTreeMap<u64, Batch>,
     /// Entries the journal may not drop.
     kept: BTreeSet<u64>,
-    /// What consumers held when their leader failed.
-    held: BTreeMap<u64, Vec<MessageRef>>,
     published: u64,
     transactions: u64,
     term: u64,
@@ -118,7 +116,6 @@ impl World {
             proposed: VecDeque::new(),
             log: BTreeMap::new(),
             kept: BTreeSet::new(),
-            held: BTreeMap::new(),
             published: 0,
             transactions: 0,
             term: 1,
@@ -148,7 +145,6 @@ impl World {
                 };
                 assert_eq!(detached, attached);
                 self.reference.detach(consumer);
-                self.held.remove(&consumer);
             }
             Op::Deliver => self.deliver(),
             Op::Settle { consumer, first, how } => {
@@ -255,17 +251,6 @@ impl World {
             return;
         }
         self.reference.consumers.insert(consumer, (source, prefetch));
-        let held = self.held.remove(&consumer).unwrap_or_default();
-        for message in self.dispatcher.resume(&self.state, key(consumer), &held) {
-            let stored = Some(MessageKey::Stored(message));
-            let entries = &self.reference.entries;
-            let at = entries.iter().position(|entry| entry.key == stored).expect("it is there");
-            let entry = &entries[at];
-            assert!(entry.holder.is_none() && !entry.locked, "{entry:?} is resumed");
-            assert!(self.reference.credit(consumer) > 0);
-            assert!(self.reference.matches(consumer, &entry.queue));
-            self.reference.entries[at].holder = Some(consumer);
-        }
     }
 
     /// Everything that can be delivered is, and then nothing can be.
@@ -399,13 +384,6 @@ impl World {
             self.commit(usize::MAX, 0);
         }
         self.proposed.clear();
-        for consumer in self.reference.consumers.keys() {
-            let held = self.reference.held_by(*consumer).filter_map(|entry| match entry.key {
-                Some(MessageKey::Stored(message)) => Some(message),
-                _ => None,
-            });
-            self.held.insert(*consumer, held.collect());
-        }
         self.term += 1;
         // The other replica takes over.
         std::mem::swap(&mut self.state, &mut self.twin);

@@ -356,6 +356,9 @@ impl StompSession {
                 }
             }
         }
+        if !self.has_room(&config) {
+            reached(Point::ClientHeldBack);
+        }
         if let Phase::Ending { receipt, error } = &mut self.phase
             && self.outstanding.is_empty()
         {
