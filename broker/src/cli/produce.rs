@@ -12,7 +12,11 @@ use paceline_runtime::{
 use paceline_wire::stomp::{Command, FrameWriter, Version, header};
 use serde_json::json;
 
-use super::{ClientArgs, client::Client, histogram::Histogram};
+use super::{
+    ClientArgs,
+    client::{Client, ServerError},
+    histogram::Histogram,
+};
 
 /// Bytes that wait to be sent before more messages are made.
 const OUT_BYTES: usize = 64 * 1024;
@@ -40,7 +44,8 @@ pub(super) struct Produce {
     /// Connections that send at the same time.
     #[arg(long, value_name = "N", default_value_t = 1)]
     producers: u64,
-    /// Messages of each producer that may wait for their receipt; 0 asks for no receipts.
+    /// Messages of each producer that may wait for their receipt; 0 asks for none after the first
+    /// message's.
     #[arg(long, value_name = "N", default_value_t = 100)]
     window: usize,
 }
@@ -59,9 +64,18 @@ struct Work {
 #[derive(Default)]
 struct Done {
     sent: u64,
-    /// Sent and not answered, because the connection ended: stored or not.
-    unknown: u64,
+    /// Sent, and the server has said that it has them.
+    taken: u64,
+    /// Sent, and the server has said that it has not stored them.
+    refused: u64,
     latency: Histogram,
+}
+
+impl Done {
+    /// Sent and not answered, because the connection ended: stored or not.
+    fn unknown(&self) -> u64 {
+        self.sent - self.taken - self.refused
+    }
 }
 
 impl Produce {
@@ -98,7 +112,8 @@ impl Produce {
         for task in tasks {
             let (part, result) = task.await.context("a producer failed")?;
             done.sent += part.sent;
-            done.unknown += part.unknown;
+            done.taken += part.taken;
+            done.refused += part.refused;
             done.latency.merge(&part.latency);
             failure = failure.or(result.err());
         }
@@ -108,13 +123,14 @@ impl Produce {
 
     fn report(&self, done: &Done, took: Duration) {
         let seconds = took.as_secs_f64().max(1e-9);
-        let rate = done.sent as f64 / seconds;
-        let bytes = rate * self.size as f64;
+        // How fast nothing was taken is no figure.
+        let rate = (done.taken > 0).then(|| done.taken as f64 / seconds);
+        let bytes = rate.map(|rate| rate * self.size as f64);
         if self.client.json {
             println!(
                 "{}",
                 json!({
-                    "messages": done.sent, "unknown": done.unknown,
+                    "messages": done.taken, "sent": done.sent, "unknown": done.unknown(),
                     "bytes_each": self.size, "seconds": seconds,
                     "messages_per_second": rate, "bytes_per_second": bytes,
                     "latency_ms": done.latency.json(),
@@ -122,17 +138,24 @@ impl Produce {
             );
             return;
         }
-        println!(
-            "sent {} messages of {} bytes in {seconds:.2} s: {rate:.0} messages/s, {:.1} MiB/s",
-            done.sent,
-            self.size,
-            bytes / f64::from(1 << 20)
-        );
-        if self.window > 0 {
+        let sent = format!("sent {} messages of {} bytes", done.sent, self.size);
+        match rate.zip(bytes) {
+            None if done.unknown() == 0 => println!("{sent}: nothing was taken"),
+            None => println!("{sent}: none is known to be taken"),
+            Some((rate, bytes)) => {
+                let taken = match done.taken == done.sent {
+                    true => String::new(),
+                    false => format!(", {} were taken", done.taken),
+                };
+                let bytes = bytes / f64::from(1 << 20);
+                println!("{sent}{taken} in {seconds:.2} s: {rate:.0} messages/s, {bytes:.1} MiB/s");
+            }
+        }
+        if self.window > 0 && done.taken > 0 {
             println!("until the receipt: {}", done.latency.show());
         }
-        if done.unknown > 0 {
-            println!("{} of them have no answer: each may be stored or not", done.unknown);
+        if done.unknown() > 0 {
+            println!("{} of them have no answer: each may be stored or not", done.unknown());
         }
     }
 }
@@ -140,34 +163,36 @@ impl Produce {
 impl Work {
     async fn run(self, client: Client) -> (Done, Result<()>) {
         let mut done = Done::default();
-        let mut waiting = BTreeMap::new();
-        let result = self.send_all(client, &mut done, &mut waiting).await;
-        done.unknown = waiting.len() as u64;
+        let result = self.send_all(client, &mut done).await;
+        let error = result.as_ref().err().and_then(|error| error.downcast_ref::<ServerError>());
+        let refused = error.and_then(ServerError::refused);
+        done.refused = u64::from(refused.is_some_and(|id| id.parse::<u64>().is_ok()));
         (done, result)
     }
 
-    /// `waiting` are the messages without an answer, and when they were due.
-    async fn send_all(
-        &self,
-        mut client: Client,
-        done: &mut Done,
-        waiting: &mut BTreeMap<u64, Instant>,
-    ) -> Result<()> {
-        let began = Instant::now();
+    async fn send_all(&self, mut client: Client, done: &mut Done) -> Result<()> {
+        let mut began = Instant::now();
+        // The messages without an answer, and when they were due.
+        let mut waiting: BTreeMap<u64, Instant> = BTreeMap::new();
         let stop = shutdown::requested();
         tokio::pin!(stop);
         let mut is_stopped = false;
         loop {
             while let Some(frame) = client.next()? {
                 let id = frame.header(header::RECEIPT_ID).and_then(|id| id.parse::<u64>().ok());
-                if let Some(sent_at) = id.and_then(|id| waiting.remove(&id)) {
-                    done.latency.add(sent_at.elapsed());
+                if let Some((id, due)) = id.and_then(|id| Some((id, waiting.remove(&id)?))) {
+                    done.taken += 1;
+                    done.latency.add(due.elapsed());
+                    if id == 0 {
+                        // The pace begins with the first of those that do not go alone.
+                        began = Instant::now();
+                    }
                 }
             }
             let mut next_at = None;
             while !is_stopped
                 && done.sent < self.count
-                && (self.window == 0 || waiting.len() < self.window)
+                && waiting.len() < self.room(done)
                 && client.out.len() < OUT_BYTES
             {
                 // Latency counts from when a message was due: waiting for earlier ones is part of it.
@@ -180,16 +205,19 @@ impl Work {
                     break;
                 }
                 self.write(done.sent, &mut client.out);
-                if self.window > 0 {
+                if self.asks_for_receipt(done.sent) {
                     waiting.insert(done.sent, due);
                 }
                 done.sent += 1;
             }
             if (is_stopped || done.sent == self.count) && waiting.is_empty() {
-                return client.disconnect().await;
+                client.disconnect().await?;
+                // Whatever asked for no receipt was carried out before the answer to DISCONNECT.
+                done.taken = done.sent;
+                return Ok(());
             }
             // With no receipts there is nothing to wait for but room to send.
-            if self.window == 0 && client.out.is_empty() && next_at.is_none() {
+            if waiting.is_empty() && client.out.is_empty() && next_at.is_none() {
                 continue;
             }
             tokio::select! {
@@ -201,6 +229,20 @@ impl Work {
         }
     }
 
+    /// How many messages may wait for their receipts now. The first one goes alone, so that the
+    /// server has taken one before others follow: it may refuse the destination.
+    fn room(&self, done: &Done) -> usize {
+        match (done.taken, self.window) {
+            (0, _) => 1,
+            (_, 0) => usize::MAX,
+            (_, window) => window,
+        }
+    }
+
+    fn asks_for_receipt(&self, number: u64) -> bool {
+        self.window > 0 || number == 0
+    }
+
     fn write(&self, number: u64, out: &mut BytesMut) {
         let destination = &self.destinations[number as usize % self.destinations.len()];
         let mut frame = FrameWriter::begin(out, Version::V1_2, Command::Send);
@@ -208,7 +250,7 @@ impl Work {
         if self.persistent {
             frame.header(header::PERSISTENT, "true");
         }
-        if self.window > 0 {
+        if self.asks_for_receipt(number) {
             frame.number(header::RECEIPT, number);
         }
         frame.finish(&self.body);

@@ -1,0 +1,10 @@
+//! The `paceline` program as its users meet it: real processes, what they print and how they end.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests stand outside of the nodes: they start processes and wait for them"
+)]
+
+mod harness;
+mod produce;
