@@ -32,7 +32,8 @@ use crate::config::{ConfigError, NodeConfig};
 ///   paceline consume --destination /queue/test --count 1000
 ///
 /// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=paceline=info or
-/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: what an operator wants to know.
+/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: what an operator wants to know of a
+/// node, and of other commands warnings only.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
@@ -51,6 +52,17 @@ enum Command {
 }
 
 impl Cli {
+    /// What is logged unless `PACELINE_LOG` says otherwise.
+    pub fn default_log(&self) -> &'static str {
+        match self.command {
+            // openraft reports every failed call to a node that is down; the links say once that it
+            // is.
+            Command::Serve(_) => "paceline=info,openraft=off,warn",
+            // These print what they have to say.
+            _ => "openraft=off,warn",
+        }
+    }
+
     /// Runs the command. An error is printed; the exit code is 0 for success, 1 for a failure and 2
     /// for a bad command line or configuration.
     pub async fn run(self) -> ExitCode {

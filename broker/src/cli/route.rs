@@ -12,7 +12,7 @@ use super::{ClusterArgs, status::Answers};
 /// All but the leader is computed from the configuration alone, as any client can do it:
 /// slot = hash(name xor salt) mod slots, where the salt is repeated over the name and the hash is
 /// the first 8 bytes of a digest such as MD5's, read little-endian; docs/slots.md has programs in
-/// Python and Java that agree. The leader is asked of the nodes.
+/// Python and Java that agree. The leader is asked of the nodes; it is an error when none answers.
 #[derive(Debug, Args)]
 pub(super) struct Route {
     #[command(flatten)]
@@ -48,13 +48,13 @@ impl Route {
                     "name": self.name, "hash": hash, "slot": slot, "row": row, "leader": leader,
                 })
             );
-            return Ok(());
+            return answers.ensure_any();
         }
         println!("name   {}", &*destination.name);
         println!("hash   {hash:016x} ({})", config.cluster.hash.name());
         println!("slot   {slot} of {}", cluster.slots());
         println!("row    {}", row.join(", "));
         println!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));
-        Ok(())
+        answers.ensure_any()
     }
 }

@@ -1,6 +1,9 @@
 //! `paceline status`
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -11,14 +14,14 @@ use super::ClusterArgs;
 use crate::{
     cluster::Cluster,
     config::NodeConfig,
-    link::{Identity, LinkError, Peer, Timings},
+    link::{self, Identity, LinkError, Timings},
     node::{
         protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
     },
 };
 
-/// How long a node may take to be connected to, and again to answer.
+/// How long a node may take to be connected to; twice that until it has answered.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whoever asks is no node of the cluster.
@@ -78,6 +81,17 @@ impl Answers {
             nodes.insert(node, answer);
         }
         Ok(Self { cluster, nodes })
+    }
+
+    /// An error where no node has answered.
+    pub(super) fn ensure_any(&self) -> Result<()> {
+        if self.nodes.values().any(Result::is_ok) {
+            return Ok(());
+        }
+        let reasons: BTreeSet<_> =
+            self.nodes.values().filter_map(|node| node.as_ref().err()).collect();
+        let reasons: Vec<_> = reasons.into_iter().map(String::as_str).collect();
+        anyhow::bail!("no node answers ({})", reasons.join(", "))
     }
 
     fn slots(&self) -> Vec<Slot<'_>> {
@@ -151,14 +165,9 @@ async fn ask(
     verify: bool,
 ) -> Result<NodeStatus, String> {
     let timings = Timings { connect: TIMEOUT, ..Timings::default() };
-    let peer = Peer::dial(node, address, identity, timings);
-    let mut link = peer.watch();
-    let connected = time::timeout(TIMEOUT, link.wait_for(Option::is_some)).await;
-    let Ok(Ok(connection)) = connected.map(|found| found.map(|found| found.clone())) else {
-        return Err("unreachable".into());
-    };
-    let connection = connection.expect("waited for");
-    let answer = time::timeout(TIMEOUT, connection.request(&Request::Status { verify }))
+    let request = Request::Status { verify };
+    let answer = link::ask(node, &address, &identity, &timings, &request);
+    let answer = time::timeout(2 * TIMEOUT, answer)
         .await
         .unwrap_or(Err(LinkError::Timeout))
         .map_err(|error| error.to_string())?;
@@ -174,8 +183,7 @@ impl Status {
         } else {
             self.print(&config, &answers);
         }
-        anyhow::ensure!(answers.nodes.values().any(Result::is_ok), "no node answers");
-        Ok(())
+        answers.ensure_any()
     }
 
     fn print(&self, config: &NodeConfig, answers: &Answers) {

@@ -19,9 +19,10 @@ use paceline_runtime::{
     task, time,
 };
 use paceline_wire::link::{EncodeError, FrameError, Hello, PROTOCOL_VERSION};
+use serde::Serialize;
 use thiserror::Error;
 use time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use connection::{Connection, Reply};
 pub use stream::{Stream, StreamReceiver, StreamSender};
@@ -242,6 +243,33 @@ impl Peer {
     /// Tells when the link comes and goes.
     pub fn watch(&self) -> watch::Receiver<Option<Arc<Connection>>> {
         self.inner.current.clone()
+    }
+}
+
+/// Asks node `node` at `address` one thing, over a connection of its own that ends with the answer.
+///
+/// # Errors
+/// At once when the node cannot be reached, unlike with a [`Peer`], which goes on trying.
+pub async fn ask<T: Serialize>(
+    node: u64,
+    address: &str,
+    identity: &Identity,
+    timings: &Timings,
+    request: &T,
+) -> Result<Bytes, LinkError> {
+    let (up, connected) = oneshot::channel();
+    let link = dial_once(node, address, identity, timings, |connection| {
+        // The asker waits below, in the same task.
+        let _ = up.send(connection);
+    });
+    let answer = async {
+        let connection = connected.await.map_err(|_| LinkError::Closed)?;
+        connection.request(request).await
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        ended = link => Err(ended.err().unwrap_or(LinkError::Closed)),
     }
 }
 

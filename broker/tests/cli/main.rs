@@ -6,5 +6,6 @@
     reason = "these tests stand outside of the nodes: they start processes and wait for them"
 )]
 
+mod ask;
 mod harness;
 mod produce;
