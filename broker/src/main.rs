@@ -5,9 +5,13 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use paceline::cli::Cli;
+use paceline_runtime::output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(error.print(), error.exit_code()),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("PACELINE_LOG")

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use paceline_runtime::{
-    shutdown, task,
+    say, shutdown, task,
     time::{self, Instant},
 };
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Version, header};
@@ -137,7 +137,7 @@ impl Consume {
         let seconds = took.as_secs_f64().max(1e-9);
         let rate = if took.is_zero() { 0.0 } else { done.received as f64 / seconds };
         if self.client.json {
-            println!(
+            say!(
                 "{}",
                 json!({
                     "messages": done.received, "redelivered": done.redelivered,
@@ -147,13 +147,13 @@ impl Consume {
             );
             return;
         }
-        println!(
+        say!(
             "received {} messages ({} redelivered) in {seconds:.2} s: {rate:.0} messages/s, {:.1} MiB/s",
             done.received,
             done.redelivered,
             done.bytes as f64 / seconds / f64::from(1 << 20)
         );
-        println!("from timestamp to arrival: {}", done.latency.show());
+        say!("from timestamp to arrival: {}", done.latency.show());
     }
 }
 

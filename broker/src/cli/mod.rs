@@ -15,7 +15,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use paceline_runtime::disk::{File, OpenOptions};
+use paceline_runtime::{
+    disk::{File, OpenOptions},
+    output,
+};
 
 use crate::config::{ConfigError, NodeConfig};
 
@@ -64,7 +67,8 @@ impl Cli {
     }
 
     /// Runs the command. An error is printed; the exit code is 0 for success, 1 for a failure and 2
-    /// for a bad command line or configuration.
+    /// for a bad command line or configuration. Where nobody reads what it prints, the process ends
+    /// with 141, as a shell reports SIGPIPE.
     pub async fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Serve(command) => command.run().await,
@@ -76,7 +80,7 @@ impl Cli {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                output::complain(format_args!("{error:#}"));
                 ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
             }
         }

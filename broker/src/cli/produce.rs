@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bytes::BytesMut;
 use clap::Args;
 use paceline_runtime::{
-    shutdown, task,
+    say, shutdown, task,
     time::{self, Instant},
 };
 use paceline_wire::stomp::{Command, FrameWriter, Version, header};
@@ -127,7 +127,7 @@ impl Produce {
         let rate = (done.taken > 0).then(|| done.taken as f64 / seconds);
         let bytes = rate.map(|rate| rate * self.size as f64);
         if self.client.json {
-            println!(
+            say!(
                 "{}",
                 json!({
                     "messages": done.taken, "sent": done.sent, "unknown": done.unknown(),
@@ -140,22 +140,22 @@ impl Produce {
         }
         let sent = format!("sent {} messages of {} bytes", done.sent, self.size);
         match rate.zip(bytes) {
-            None if done.unknown() == 0 => println!("{sent}: nothing was taken"),
-            None => println!("{sent}: none is known to be taken"),
+            None if done.unknown() == 0 => say!("{sent}: nothing was taken"),
+            None => say!("{sent}: none is known to be taken"),
             Some((rate, bytes)) => {
                 let taken = match done.taken == done.sent {
                     true => String::new(),
                     false => format!(", {} were taken", done.taken),
                 };
                 let bytes = bytes / f64::from(1 << 20);
-                println!("{sent}{taken} in {seconds:.2} s: {rate:.0} messages/s, {bytes:.1} MiB/s");
+                say!("{sent}{taken} in {seconds:.2} s: {rate:.0} messages/s, {bytes:.1} MiB/s");
             }
         }
         if self.window > 0 && done.taken > 0 {
-            println!("until the receipt: {}", done.latency.show());
+            say!("until the receipt: {}", done.latency.show());
         }
         if done.unknown() > 0 {
-            println!("{} of them have no answer: each may be stored or not", done.unknown());
+            say!("{} of them have no answer: each may be stored or not", done.unknown());
         }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use paceline_core::Destination;
+use paceline_runtime::say;
 use serde_json::json;
 
 use super::{ClusterArgs, status::Answers};
@@ -42,7 +43,7 @@ impl Route {
         let leader = answers.leader_of(slot);
         if self.json {
             let hash = format!("{hash:016x}");
-            println!(
+            say!(
                 "{}",
                 json!({
                     "name": self.name, "hash": hash, "slot": slot, "row": row, "leader": leader,
@@ -50,11 +51,11 @@ impl Route {
             );
             return answers.ensure_any();
         }
-        println!("name   {}", &*destination.name);
-        println!("hash   {hash:016x} ({})", config.cluster.hash.name());
-        println!("slot   {slot} of {}", cluster.slots());
-        println!("row    {}", row.join(", "));
-        println!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));
+        say!("name   {}", &*destination.name);
+        say!("hash   {hash:016x} ({})", config.cluster.hash.name());
+        say!("slot   {slot} of {}", cluster.slots());
+        say!("row    {}", row.join(", "));
+        say!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));
         answers.ensure_any()
     }
 }

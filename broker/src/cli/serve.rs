@@ -1,10 +1,10 @@
 //! `paceline serve`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use paceline_runtime::time::Instant;
+use paceline_runtime::{output, time::Instant};
 
 use crate::{
     config::{DEFAULT_LINK_PORT, NodeConfig},
@@ -13,7 +13,8 @@ use crate::{
 
 /// Run a node, until SIGTERM or SIGINT.
 ///
-/// Then it takes no new clients, ends what they have begun, tells them, and exits with 0.
+/// Then it takes no new clients, ends what they have begun, tells them, and exits with 0. It prints
+/// a line when it is ready and another at its end, and goes on where nobody reads them.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true)))]
 pub(super) struct Serve {
@@ -39,6 +40,11 @@ pub(super) struct Serve {
     link: SocketAddr,
 }
 
+/// A node is there for its clients: it goes on where nobody reads what it prints.
+fn announce(text: fmt::Arguments<'_>) {
+    let _ = output::line(text);
+}
+
 impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         let began = Instant::now();
@@ -48,15 +54,15 @@ impl Serve {
         };
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {
-            println!(
+            announce(format_args!(
                 "paceline is ready after {} ms: node {name}, STOMP on {}, data in {}",
                 began.elapsed().as_millis(),
                 ready.stomp,
                 data.display()
-            );
+            ));
         })
         .await?;
-        println!("paceline has drained and stops");
+        announce(format_args!("paceline has drained and stops"));
         Ok(())
     }
 

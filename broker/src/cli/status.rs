@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use paceline_runtime::{task, time};
+use paceline_runtime::{say, task, time};
 use serde_json::{Value, json};
 
 use super::ClusterArgs;
@@ -179,7 +179,7 @@ impl Status {
         let config = self.cluster.load().await?;
         let answers = Answers::gather(&config, self.verify).await?;
         if self.json {
-            println!("{:#}", json_of(&answers));
+            say!("{:#}", json_of(&answers));
         } else {
             self.print(&config, &answers);
         }
@@ -188,7 +188,7 @@ impl Status {
 
     fn print(&self, config: &NodeConfig, answers: &Answers) {
         let cluster = &config.cluster;
-        println!(
+        say!(
             "cluster {}: {} slots on {} nodes, {} copies each\n",
             cluster.name,
             cluster.slots,
@@ -221,11 +221,11 @@ impl Status {
             .map(|slot| slot.slot.to_string())
             .collect();
         if !leaderless.is_empty() {
-            println!("\nslots without a leader: {}", leaderless.join(", "));
+            say!("\nslots without a leader: {}", leaderless.join(", "));
         }
         let in_doubt: u64 = slots.iter().filter_map(|slot| Some(slot.best()?.in_doubt)).sum();
         if in_doubt > 0 {
-            println!("\nparts of transactions that wait for their decision: {in_doubt}");
+            say!("\nparts of transactions that wait for their decision: {in_doubt}");
         }
         if self.verify {
             let differ: Vec<_> = slots
@@ -234,8 +234,8 @@ impl Status {
                 .map(|slot| slot.slot.to_string())
                 .collect();
             match differ.is_empty() {
-                true => println!("\nall replicas that can be compared are identical"),
-                false => println!("\nREPLICAS DIFFER in slots {}", differ.join(", ")),
+                true => say!("\nall replicas that can be compared are identical"),
+                false => say!("\nREPLICAS DIFFER in slots {}", differ.join(", ")),
             }
         }
         if self.slots {
@@ -256,7 +256,7 @@ impl Status {
                     &applied.join(" "),
                 ]));
             }
-            println!();
+            say!();
             print_table(&table);
         }
         let mut queues = vec![row(["QUEUE", "SLOT", "LEADER", "MESSAGES"])];
@@ -266,9 +266,9 @@ impl Status {
                 queues.push(row([name, &slot.slot.to_string(), leader, &depth.to_string()]));
             }
         }
-        println!();
+        say!();
         match queues.len() {
-            1 => println!("no queue holds a stored message"),
+            1 => say!("no queue holds a stored message"),
             _ => print_table(&queues),
         }
     }
@@ -327,6 +327,6 @@ fn print_table(rows: &[Vec<String>]) {
     for row in rows {
         let cells: Vec<_> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+        say!("{}", cells.join("  ").trim_end());
     }
 }

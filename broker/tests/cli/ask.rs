@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::harness::run;
 
 /// The configuration of a cluster of three whose ports were free a moment ago.
-fn cluster_of_three(folder: &TempDir) -> String {
+pub fn cluster_of_three(folder: &TempDir) -> String {
     let listeners: Vec<_> =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free")).collect();
     let members: Vec<_> = (1..)

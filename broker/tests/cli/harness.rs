@@ -49,9 +49,10 @@ impl Node {
             .arg(data.path())
             .args(["--stomp", "127.0.0.1:0", "--link", "127.0.0.1:0"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
+        drop(process.stderr.take());
         let mut ready = String::new();
         let output = process.stdout.take().expect("stdout is piped");
         BufReader::new(output).read_line(&mut ready).expect("it prints UTF-8");
@@ -61,6 +62,14 @@ impl Node {
             rest.split([',', '\n']).next().expect("a split has a first part").to_owned()
         };
         Self { process, stomp: after("STOMP on "), _data: data }
+    }
+
+    /// Asks it to stop in good order; its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().expect("there is `kill`");
+        assert!(asked.success(), "kill -TERM {id}: {asked}");
+        self.process.wait().expect("it is our child").code()
     }
 }
 

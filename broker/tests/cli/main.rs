@@ -8,4 +8,5 @@
 
 mod ask;
 mod harness;
+mod pipes;
 mod produce;
