@@ -17,7 +17,7 @@ use paceline_runtime::{
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Version, header};
 use serde_json::json;
 
-use super::{ClientArgs, client::Client, histogram::Histogram};
+use super::{ClientArgs, at_least_one, client::Client, histogram::Histogram};
 
 /// How often a consumer looks whether the others have received the rest.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -34,13 +34,13 @@ pub(super) struct Consume {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Connections that receive at the same time.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one::<u64>)]
     consumers: u64,
     /// How messages are acknowledged.
     #[arg(long, value_enum, default_value_t = Ack::Auto)]
     ack: Ack,
     /// Messages on their way to each consumer.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one::<u32>)]
     prefetch: u32,
     /// Give up when nothing has come for so many seconds.
     #[arg(long, value_name = "SECONDS")]
@@ -81,7 +81,7 @@ struct Done {
 
 impl Consume {
     pub(super) async fn run(self) -> Result<()> {
-        let consumers = self.consumers.max(1);
+        let consumers = self.consumers;
         let count = self.count.unwrap_or(u64::MAX);
         let received = Arc::new(AtomicU64::new(0));
         let mut tasks = Vec::new();
@@ -169,7 +169,7 @@ impl Work {
             let mut frame = FrameWriter::begin(&mut client.out, Version::V1_2, Command::Subscribe);
             frame.number(header::ID, id as u64);
             frame.header(header::DESTINATION, destination);
-            frame.number(header::PREFETCH_SIZE, self.prefetch.max(1).into());
+            frame.number(header::PREFETCH_SIZE, self.prefetch.into());
             frame.header(
                 header::ACK,
                 match self.ack {

@@ -9,8 +9,10 @@ mod serve;
 mod status;
 
 use std::{
+    fmt::Display,
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
 };
 
 use anyhow::{Context, Result};
@@ -120,6 +122,15 @@ async fn load(path: &Path) -> Result<NodeConfig, ConfigError> {
     NodeConfig::parse(&name, &text)
 }
 
+/// Reads a number of which there must be one at least.
+fn at_least_one<T: FromStr<Err: Display> + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
+    if number < T::from(1) {
+        return Err("it must be at least 1".into());
+    }
+    Ok(number)
+}
+
 /// What `produce` and `consume` have in common.
 #[derive(Debug, Args)]
 struct ClientArgs {
@@ -130,7 +141,7 @@ struct ClientArgs {
     #[arg(long, value_name = "NAME", default_value = "/queue/test")]
     destination: String,
     /// Spread over so many destinations, NAME.0, NAME.1 and so on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
     destinations: Option<u64>,
     /// Print the figures as JSON.
     #[arg(long)]
@@ -142,7 +153,7 @@ impl ClientArgs {
     fn destination(&self, number: u64) -> String {
         match self.destinations {
             None => self.destination.clone(),
-            Some(count) => format!("{}.{}", self.destination, number % count.max(1)),
+            Some(count) => format!("{}.{}", self.destination, number % count),
         }
     }
 

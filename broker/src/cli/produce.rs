@@ -13,7 +13,7 @@ use paceline_wire::stomp::{Command, FrameWriter, Version, header};
 use serde_json::json;
 
 use super::{
-    ClientArgs,
+    ClientArgs, at_least_one,
     client::{Client, ServerError},
     histogram::Histogram,
 };
@@ -36,13 +36,13 @@ pub(super) struct Produce {
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     size: usize,
     /// Messages per second in total; without it, as fast as they are taken.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
     rate: Option<u64>,
     /// Send persistent messages.
     #[arg(long)]
     persistent: bool,
     /// Connections that send at the same time.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one::<u64>)]
     producers: u64,
     /// Messages of each producer that may wait for their receipt; 0 asks for none after the first
     /// message's.
@@ -80,7 +80,7 @@ impl Done {
 
 impl Produce {
     pub(super) async fn run(self) -> Result<()> {
-        let producers = self.producers.max(1);
+        let producers = self.producers;
         let mut clients = Vec::new();
         for number in 0..producers {
             clients.push(self.client.connect(number).await?);
@@ -91,9 +91,7 @@ impl Produce {
             // Producers begin at different destinations, so as not to crowd one after the other.
             let destinations = match self.client.destinations {
                 None => vec![self.client.destination(0)],
-                Some(count) => {
-                    (0..count.max(1)).map(|at| self.client.destination(number + at)).collect()
-                }
+                Some(count) => (0..count).map(|at| self.client.destination(number + at)).collect(),
             };
             let work = Work {
                 destinations,
@@ -103,7 +101,7 @@ impl Produce {
                 window: self.window,
                 every: self
                     .rate
-                    .map(|rate| Duration::from_secs_f64(producers as f64 / rate.max(1) as f64)),
+                    .map(|rate| Duration::from_secs_f64(producers as f64 / rate as f64)),
             };
             tasks.push(task::spawn(work.run(client)));
         }
