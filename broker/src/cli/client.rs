@@ -6,12 +6,14 @@ use anyhow::{Result, bail};
 use bytes::BytesMut;
 use paceline_core::operation::Refusal;
 use paceline_runtime::{
-    net::{self, OwnedReadHalf, OwnedWriteHalf, TcpStream},
+    net::{self, OwnedReadHalf, OwnedWriteHalf},
     time,
 };
 use paceline_wire::stomp::{Command, Decoder, Frame, Limits, Version, header};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::config::Address;
 
 /// How long a server may take to open a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,9 +55,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) async fn connect(address: &str) -> Result<Self> {
+    pub(super) async fn connect(address: &Address) -> Result<Self> {
         let open = async {
-            let stream = TcpStream::connect(net::resolve(address).await?).await?;
+            let stream = net::connect(address.as_str()).await?;
             stream.set_nodelay(true)?;
             let (reader, writer) = stream.into_split();
             let limits = Limits { max_body_bytes: 64 << 20, ..Limits::default() };
@@ -69,7 +71,7 @@ impl Client {
             };
             Frame::new(Command::Connect)
                 .with(header::ACCEPT_VERSION, "1.2")
-                .with(header::HOST, address)
+                .with(header::HOST, address.as_str())
                 .encode(Version::V1_2, &mut client.out);
             loop {
                 if let Some(frame) = client.next()? {

@@ -22,7 +22,7 @@ use paceline_runtime::{
     output,
 };
 
-use crate::config::{ConfigError, NodeConfig};
+use crate::config::{Address, ConfigError, NodeConfig};
 
 /// A clustered message broker. Destinations are hashed to shards, shards are replicated by Raft,
 /// clients speak STOMP to any node.
@@ -136,7 +136,7 @@ fn at_least_one<T: FromStr<Err: Display> + PartialOrd + From<u8>>(text: &str) ->
 struct ClientArgs {
     /// `host:port` of one or more nodes, with commas between them; connections are spread over them.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:61613")]
-    address: Vec<String>,
+    address: Vec<Address>,
     /// /queue/NAME or /topic/NAME.
     #[arg(long, value_name = "NAME", default_value = "/queue/test")]
     destination: String,

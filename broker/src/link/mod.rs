@@ -15,7 +15,7 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use paceline_runtime::{
-    net::{self, TcpListener, TcpStream},
+    net::{self, TcpListener},
     task, time,
 };
 use paceline_wire::link::{EncodeError, FrameError, Hello, PROTOCOL_VERSION};
@@ -280,12 +280,9 @@ async fn dial_once(
     timings: &Timings,
     up: impl FnOnce(Arc<Connection>),
 ) -> Result<(), LinkError> {
-    let socket = time::timeout(timings.connect, async {
-        let address = net::resolve(address).await?;
-        TcpStream::connect(address).await
-    })
-    .await
-    .map_err(|_| LinkError::Timeout)??;
+    let socket = time::timeout(timings.connect, net::connect(address))
+        .await
+        .map_err(|_| LinkError::Timeout)??;
     let _ = socket.set_nodelay(true);
     connection::run_dialled(socket, identity, node, timings, up).await
 }

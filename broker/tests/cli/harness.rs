@@ -39,15 +39,21 @@ pub struct Node {
     process: Child,
     /// Where it serves STOMP clients.
     pub stomp: String,
-    _data: TempDir,
+    /// Where it keeps its data.
+    pub data: TempDir,
 }
 
 impl Node {
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0", "127.0.0.1:0")
+    }
+
+    /// The same with these addresses for clients and for links.
+    pub fn start_at(stomp: &str, link: &str) -> Self {
         let data = tempfile::tempdir().expect("there is room for temporary files");
         let mut process = paceline(&["serve", "--dev", "--data-dir"])
             .arg(data.path())
-            .args(["--stomp", "127.0.0.1:0", "--link", "127.0.0.1:0"])
+            .args(["--stomp", stomp, "--link", link])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -61,7 +67,7 @@ impl Node {
                 ready.split_once(word).unwrap_or_else(|| panic!("no `{word}` in `{ready}`")).1;
             rest.split([',', '\n']).next().expect("a split has a first part").to_owned()
         };
-        Self { process, stomp: after("STOMP on "), _data: data }
+        Self { process, stomp: after("STOMP on "), data }
     }
 
     /// Asks it to stop in good order; its exit code.

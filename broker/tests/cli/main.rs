@@ -6,6 +6,7 @@
     reason = "these tests stand outside of the nodes: they start processes and wait for them"
 )]
 
+mod addresses;
 mod arguments;
 mod ask;
 mod harness;
