@@ -1,6 +1,7 @@
 //! The commands of the `paceline` binary.
 
 mod client;
+mod cluster;
 mod consume;
 mod histogram;
 mod produce;
@@ -8,12 +9,7 @@ mod route;
 mod serve;
 mod status;
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    str::FromStr,
-};
+use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -85,23 +81,6 @@ impl Cli {
                 output::complain(format_args!("{error:#}"));
                 ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
             }
-        }
-    }
-}
-
-/// Which cluster a command is about.
-#[derive(Debug, Args)]
-struct ClusterArgs {
-    /// The configuration of any of the cluster's nodes. Without it: the node of `serve --dev`.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ClusterArgs {
-    async fn load(&self) -> Result<NodeConfig> {
-        match &self.config {
-            Some(file) => Ok(load(file).await?),
-            None => Ok(NodeConfig::dev(PathBuf::from("paceline-data"))),
         }
     }
 }

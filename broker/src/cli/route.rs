@@ -6,7 +6,7 @@ use paceline_core::Destination;
 use paceline_runtime::say;
 use serde_json::json;
 
-use super::{ClusterArgs, status::Answers};
+use super::{cluster::ClusterArgs, status::Answers};
 
 /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
 ///
@@ -52,7 +52,7 @@ impl Route {
             return answers.ensure_any();
         }
         say!("name   {}", &*destination.name);
-        say!("hash   {hash:016x} ({})", config.cluster.hash.name());
+        say!("hash   {hash:016x} ({})", config.hash.name());
         say!("slot   {slot} of {}", cluster.slots());
         say!("row    {}", row.join(", "));
         say!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));

@@ -76,9 +76,10 @@ impl Serve {
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {
             announce(format_args!(
-                "paceline is ready after {} ms: node {name}, STOMP on {}, data in {}",
+                "paceline is ready after {} ms: node {name}, STOMP on {}, links on {}, data in {}",
                 began.elapsed().as_millis(),
                 ready.stomp,
+                ready.link,
                 data.display()
             ));
         })

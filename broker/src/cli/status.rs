@@ -1,35 +1,25 @@
 //! `paceline status`
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use clap::Args;
-use paceline_runtime::{say, task, time};
+use paceline_runtime::{say, task};
 use serde_json::{Value, json};
 
-use super::ClusterArgs;
+use super::cluster::{ClusterArgs, ask};
 use crate::{
     cluster::Cluster,
-    config::NodeConfig,
-    link::{self, Identity, LinkError, Timings},
+    config::ClusterConfig,
     node::{
         protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
     },
 };
 
-/// How long a node may take to be connected to; twice that until it has answered.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Whoever asks is no node of the cluster.
-const OBSERVER: u64 = 0;
-
 /// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.
 ///
-/// Asks every node that the configuration names.
+/// Asks every node that the configuration names, or of which the node at --address knows.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     #[command(flatten)]
@@ -63,16 +53,15 @@ struct Slot<'a> {
 
 impl Answers {
     /// Asks every node.
-    pub(super) async fn gather(config: &NodeConfig, verify: bool) -> Result<Self> {
-        let cluster = Cluster::new(&config.cluster)?;
+    pub(super) async fn gather(config: &ClusterConfig, verify: bool) -> Result<Self> {
+        let cluster = Cluster::new(config)?;
         let asked: Vec<_> = cluster
             .members()
             .iter()
             .map(|(node, member)| {
-                let identity =
-                    Identity { cluster: cluster.name.clone(), node: OBSERVER, incarnation: 0 };
-                let (node, address) = (*node, member.link.clone());
-                (node, task::spawn(async move { ask(node, address, identity, verify).await }))
+                let (node, address, name) = (*node, member.link.clone(), cluster.name.clone());
+                let asked = async move { status_of(node, &address, &name, verify).await };
+                (node, task::spawn(asked))
             })
             .collect();
         let mut nodes = BTreeMap::new();
@@ -158,18 +147,15 @@ impl Slot<'_> {
     }
 }
 
-async fn ask(
+/// Asks a node how it is.
+async fn status_of(
     node: u64,
-    address: String,
-    identity: Identity,
+    address: &str,
+    cluster: &str,
     verify: bool,
 ) -> Result<NodeStatus, String> {
-    let timings = Timings { connect: TIMEOUT, ..Timings::default() };
-    let request = Request::Status { verify };
-    let answer = link::ask(node, &address, &identity, &timings, &request);
-    let answer = time::timeout(2 * TIMEOUT, answer)
+    let answer = ask(node, address, cluster, &Request::Status { verify })
         .await
-        .unwrap_or(Err(LinkError::Timeout))
         .map_err(|error| error.to_string())?;
     postcard::from_bytes(&answer).map_err(|error| format!("its answer makes no sense: {error}"))
 }
@@ -186,8 +172,7 @@ impl Status {
         answers.ensure_any()
     }
 
-    fn print(&self, config: &NodeConfig, answers: &Answers) {
-        let cluster = &config.cluster;
+    fn print(&self, cluster: &ClusterConfig, answers: &Answers) {
         say!(
             "cluster {}: {} slots on {} nodes, {} copies each\n",
             cluster.name,

@@ -15,7 +15,7 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use paceline_runtime::{
-    net::{self, TcpListener},
+    net::{self, TcpListener, TcpStream},
     task, time,
 };
 use paceline_wire::link::{EncodeError, FrameError, Hello, PROTOCOL_VERSION};
@@ -273,6 +273,20 @@ pub async fn ask<T: Serialize>(
     }
 }
 
+/// Asks whoever answers at `address` which node of which cluster it is.
+///
+/// # Errors
+/// At once when nobody can be reached there, or nobody who speaks this version.
+pub async fn who_is(address: &str, timings: &Timings) -> Result<Hello, LinkError> {
+    // A node says who it is even to one of another cluster.
+    let nobody = Identity { cluster: "".into(), node: 0, incarnation: 0 };
+    let hello = connection::greet(connect(address, timings).await?, &nobody, timings).await?;
+    match nobody.check(&hello) {
+        Ok(()) | Err(LinkError::OtherCluster(_)) => Ok(hello),
+        Err(error) => Err(error),
+    }
+}
+
 async fn dial_once(
     node: u64,
     address: &str,
@@ -280,9 +294,14 @@ async fn dial_once(
     timings: &Timings,
     up: impl FnOnce(Arc<Connection>),
 ) -> Result<(), LinkError> {
+    let socket = connect(address, timings).await?;
+    connection::run_dialled(socket, identity, node, timings, up).await
+}
+
+async fn connect(address: &str, timings: &Timings) -> Result<TcpStream, LinkError> {
     let socket = time::timeout(timings.connect, net::connect(address))
         .await
         .map_err(|_| LinkError::Timeout)??;
     let _ = socket.set_nodelay(true);
-    connection::run_dialled(socket, identity, node, timings, up).await
+    Ok(socket)
 }

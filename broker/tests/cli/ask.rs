@@ -4,7 +4,7 @@ use std::{net::TcpListener, time::Instant};
 
 use tempfile::TempDir;
 
-use crate::harness::run;
+use crate::harness::{Node, run};
 
 /// The configuration of a cluster of three whose ports were free a moment ago.
 pub fn cluster_of_three(folder: &TempDir) -> String {
@@ -44,5 +44,46 @@ fn with_no_node_up_the_answer_comes_at_once_and_says_so() {
         let error = "error: no node answers (Connection refused";
         assert!(ended.err.starts_with(error), "{command:?}: {ended:?}");
         assert_eq!(ended.err.lines().count(), 1, "{command:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_node_is_asked_by_its_address_alone() {
+    let node = Node::start_at("127.0.0.1:0", "0.0.0.0:0");
+    let port = node.link.rsplit_once(':').expect("host:port").1;
+    let address = format!("localhost:{port}");
+    let produce = ["produce", "--address", &node.stomp, "--count", "7", "--persistent"];
+    assert_eq!(run(&produce).code, Some(0));
+
+    let status = run(&["status", "--address", &address]);
+    assert_eq!(status.code, Some(0), "{status:?}");
+    assert!(status.out.starts_with("cluster dev: 16 slots on 1 nodes"), "{status:?}");
+    let queue: Vec<_> = status.out.lines().last().expect("a table").split_whitespace().collect();
+    assert_eq!((queue[0], queue[2], queue[3]), ("test", "dev", "7"), "{status:?}");
+
+    let route = run(&["route", "test", "--address", &address]);
+    assert_eq!(route.code, Some(0), "{route:?}");
+    assert!(route.out.contains(&format!("slot   {} of 16\n", queue[1])), "{route:?}");
+    assert!(route.out.ends_with("leader dev\n"), "{route:?}");
+    for ended in [status, route] {
+        assert_eq!(ended.err, "", "client commands log nothing");
+    }
+}
+
+#[test]
+fn an_address_at_which_no_node_answers_is_told() {
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = holder.local_addr().expect("it is bound").to_string();
+    drop(holder);
+    for command in [&["status"][..], &["route", "orders"]] {
+        let ended = run(&[command, &["--address", &address]].concat());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let expected =
+            format!("error: cannot ask {address} what the cluster is: Connection refused");
+        assert!(ended.err.starts_with(&expected), "{ended:?}");
+
+        let ended = run(&[command, &["--address", "localhost"]].concat());
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains("`localhost` has no port"), "{ended:?}");
     }
 }

@@ -39,6 +39,8 @@ pub struct Node {
     process: Child,
     /// Where it serves STOMP clients.
     pub stomp: String,
+    /// Where it serves nodes, and whoever asks.
+    pub link: String,
     /// Where it keeps its data.
     pub data: TempDir,
 }
@@ -67,7 +69,7 @@ impl Node {
                 ready.split_once(word).unwrap_or_else(|| panic!("no `{word}` in `{ready}`")).1;
             rest.split([',', '\n']).next().expect("a split has a first part").to_owned()
         };
-        Self { process, stomp: after("STOMP on "), data }
+        Self { process, stomp: after("STOMP on "), link: after("links on "), data }
     }
 
     /// Asks it to stop in good order; its exit code.
