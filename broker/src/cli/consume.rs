@@ -17,7 +17,7 @@ use paceline_runtime::{
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Version, header};
 use serde_json::json;
 
-use super::{ClientArgs, at_least_one, client::Client, histogram::Histogram};
+use super::{ClientArgs, at_least_one, client::Client, histogram::Histogram, progress::Progress};
 
 /// How often a consumer looks whether the others have received the rest.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -106,6 +106,7 @@ impl Consume {
             };
             tasks.push(task::spawn(work.run(client)));
         }
+        let progress = Progress::begin("received", received, self.count);
         let mut done = Done::default();
         let mut failure = None;
         for task in tasks {
@@ -119,6 +120,7 @@ impl Consume {
             done.last = [done.last, part.last].into_iter().flatten().max();
             done.timed_out |= part.timed_out;
         }
+        progress.end().await;
         self.report(&done);
         if let Some(failure) = failure {
             return Err(failure);
@@ -216,7 +218,8 @@ impl Work {
 
     /// Counts a message; false for one that is more than was asked for.
     fn take(&self, frame: &Frame, done: &mut Done) -> bool {
-        if self.received.fetch_add(1, Ordering::Relaxed) >= self.count {
+        let more = |received| (received < self.count).then_some(received + 1);
+        if self.received.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
             return false;
         }
         let now = Instant::now();

@@ -5,6 +5,7 @@ mod cluster;
 mod consume;
 mod histogram;
 mod produce;
+mod progress;
 mod route;
 mod serve;
 mod status;

@@ -1,6 +1,13 @@
 //! `paceline produce`
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use bytes::BytesMut;
@@ -16,6 +23,7 @@ use super::{
     ClientArgs, at_least_one,
     client::{Client, ServerError},
     histogram::Histogram,
+    progress::Progress,
 };
 
 /// Bytes that wait to be sent before more messages are made.
@@ -58,6 +66,8 @@ struct Work {
     persistent: bool,
     window: usize,
     every: Option<Duration>,
+    /// Messages of all producers that are taken, or were sent without asking for a receipt.
+    progress: Arc<AtomicU64>,
 }
 
 /// What came of it.
@@ -86,6 +96,7 @@ impl Produce {
             clients.push(self.client.connect(number).await?);
         }
         let began = Instant::now();
+        let progress = Arc::new(AtomicU64::new(0));
         let mut tasks = Vec::new();
         for (number, client) in (0..).zip(clients) {
             // Producers begin at different destinations, so as not to crowd one after the other.
@@ -99,12 +110,14 @@ impl Produce {
                 body: BytesMut::from(&vec![b'x'; self.size][..]),
                 persistent: self.persistent,
                 window: self.window,
+                progress: progress.clone(),
                 every: self
                     .rate
                     .map(|rate| Duration::from_secs_f64(producers as f64 / rate as f64)),
             };
             tasks.push(task::spawn(work.run(client)));
         }
+        let progress = Progress::begin("sent", progress, Some(self.count));
         let mut done = Done::default();
         let mut failure = None;
         for task in tasks {
@@ -115,7 +128,9 @@ impl Produce {
             done.latency.merge(&part.latency);
             failure = failure.or(result.err());
         }
-        self.report(&done, began.elapsed());
+        let took = began.elapsed();
+        progress.end().await;
+        self.report(&done, took);
         failure.map_or(Ok(()), Err)
     }
 
@@ -180,6 +195,7 @@ impl Work {
                 let id = frame.header(header::RECEIPT_ID).and_then(|id| id.parse::<u64>().ok());
                 if let Some((id, due)) = id.and_then(|id| Some((id, waiting.remove(&id)?))) {
                     done.taken += 1;
+                    self.progress.fetch_add(1, Ordering::Relaxed);
                     done.latency.add(due.elapsed());
                     if id == 0 {
                         // The pace begins with the first of those that do not go alone.
@@ -205,6 +221,8 @@ impl Work {
                 self.write(done.sent, &mut client.out);
                 if self.asks_for_receipt(done.sent) {
                     waiting.insert(done.sent, due);
+                } else {
+                    self.progress.fetch_add(1, Ordering::Relaxed);
                 }
                 done.sent += 1;
             }

@@ -48,3 +48,13 @@ fn what_is_taken_is_counted_with_and_without_receipts() {
         }
     }
 }
+
+#[test]
+fn progress_is_for_terminals() {
+    let node = Node::start();
+    // Long enough for progress to be shown.
+    let ended = produce(&node, &["--count", "8", "--rate", "8"]);
+    assert_eq!((ended.code, &*ended.err), (Some(0), ""), "{ended:?}");
+    let args = ["consume", "--address", &node.stomp, "--count", "9", "--timeout", "1"];
+    assert_eq!(run(&args).err, "error: nothing came for 1 s\n");
+}
