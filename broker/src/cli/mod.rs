@@ -4,6 +4,7 @@ mod client;
 mod cluster;
 mod consume;
 mod histogram;
+mod manual;
 mod produce;
 mod progress;
 mod route;
@@ -51,6 +52,8 @@ enum Command {
     Consume(consume::Consume),
     Status(status::Status),
     Route(route::Route),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 impl Cli {
@@ -75,6 +78,8 @@ impl Cli {
             Command::Consume(command) => command.run().await,
             Command::Status(command) => command.run().await,
             Command::Route(command) => command.run().await,
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -10,5 +10,6 @@ mod addresses;
 mod arguments;
 mod ask;
 mod harness;
+mod manual;
 mod pipes;
 mod produce;

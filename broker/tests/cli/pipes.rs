@@ -25,10 +25,17 @@ fn ends_quietly(args: &[&str]) {
 
 #[test]
 fn help_ends_quietly() {
-    for args in [&["--help"][..], &["--version"], &["help", "serve"]] {
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["help", "serve"],
+        &["man"],
+        &["man", "serve"],
+        &["completions", "bash"],
+    ] {
         ends_quietly(args);
     }
-    for command in ["serve", "produce", "consume", "status", "route"] {
+    for command in ["serve", "produce", "consume", "status", "route", "man", "completions"] {
         ends_quietly(&[command, "--help"]);
     }
 }
