@@ -364,7 +364,7 @@ impl NodeConfig {
 }
 
 /// Slots of a cluster: each is a Raft group, and every one costs its nodes a little all the time.
-const MAX_SLOTS: u32 = 4096;
+pub const MAX_SLOTS: u32 = 4096;
 
 /// The largest body, and the most a transaction holds: what one Raft entry and one link frame can
 /// carry.

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use paceline_reports::{result::Identity, write_compare};
 use paceline_runtime::say;
 
-use super::{Progress, format::Comparison, run, summary};
+use super::{Progress, advice, entry::default_slots, format::Comparison, run, summary};
 
 /// `compare`.
 #[derive(Debug, clap::Args)]
@@ -61,9 +61,12 @@ pub fn compare(args: &CompareArgs) -> Result<(), String> {
     let directory = args.report.clone().unwrap_or_else(default);
     let result = run(&comparison, identity, &directory, &Bar(bar.clone()))?;
     bar.finish_and_clear();
+    // Before it is printed, for whoever reads no further than the first lines.
+    let page = (!args.no_report).then(|| write_compare(&directory, &result)).transpose();
     say!("\n{}\n", summary::table(&result));
-    if !args.no_report {
-        let page = write_compare(&directory, &result).map_err(|error| error.to_string())?;
+    let slots = comparison.slots().unwrap_or_else(|| default_slots(result.focus.nodes as usize));
+    say!("{}\n", advice::text(&result, slots));
+    if let Some(page) = page.map_err(|error| error.to_string())? {
         say!("report:      {}", page.display());
     }
     say!("reproduce:   cargo sim compare {file}");
