@@ -10,6 +10,7 @@ use paceline_reports::compare::{
     HashInfo, LoadProfile, MovementCell, Population, Refusal, SaltedPValues, SimulatedNode,
     SimulatedRun, StrategyInfo,
 };
+use paceline_reports::coverage::CoveragePoint;
 use paceline_reports::result::{
     Counters, Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
     Percentiles, RunResult, Timing, Verdict, WorkloadShape,
@@ -219,6 +220,7 @@ fn sweep() -> SweepResult {
                         }
                     },
                     fingerprint: format!("{:016x}", (noise.uniform() * 1e18) as u64),
+                    reached: format!("{:x}", 1 + 2 * u8::from(noise.uniform() < 0.05)),
                     virtual_s: 60.0,
                     wall_s: 2.1,
                     reproduce: format!(
@@ -234,6 +236,13 @@ fn sweep() -> SweepResult {
         world: "simulated".into(),
         reproduce: "cargo sim sweep scenarios/faults --seeds 200 --jobs 2".into(),
         wall_s: 214.0,
+        points: [
+            ("MadeUpOften", "what happens in every run"),
+            ("MadeUpSeldom", "what happens in few runs"),
+            ("MadeUpNever", "what happens in no run"),
+        ]
+        .map(|(name, about)| CoveragePoint { name: name.into(), about: about.into() })
+        .into(),
         scenarios: vec![
             scenario("partition", 0.02),
             scenario("rolling-crash", 0.01),

@@ -9,6 +9,7 @@ mod balance;
 pub mod compare;
 mod compare_charts;
 mod compare_page;
+pub mod coverage;
 mod csv;
 mod differing;
 mod html;

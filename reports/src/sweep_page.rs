@@ -56,7 +56,45 @@ pub fn sweep_page(sweep: &SweepResult) -> Result<String, ReportError> {
             page.paragraph(&format!("{more} more failures are listed in runs.csv."));
         }
     }
+    if !sweep.points.is_empty() {
+        page.section("What was reached");
+        coverage(&mut page, sweep);
+    }
     Ok(page.finish())
+}
+
+/// A place that no run came by is where no bug is found; so the rarest come first.
+fn coverage(page: &mut Page, sweep: &SweepResult) {
+    /// The most scenarios that are named for a point.
+    const NAMED: usize = 3;
+    let coverage = sweep.coverage();
+    let never = coverage.iter().filter(|it| it.runs == 0).count();
+    let all = count(coverage.len() as u64);
+    page.paragraph(&match never {
+        0 => format!("Each of the broker's {all} coverage points was reached by some run."),
+        _ => format!(
+            "{} of the broker's {all} coverage points were reached by no run: whatever is wrong \
+             there, this sweep cannot have found it.",
+            count(never as u64)
+        ),
+    });
+    let mut table = Table::new(["Point", "Runs", "What happened", "Most often in"], 1);
+    for it in &coverage {
+        let runs = count(it.runs as u64);
+        let named = it.scenarios.iter().take(NAMED);
+        let mut most: Vec<String> =
+            named.map(|(name, share)| format!("{name} ({:.0} %)", share * 100.0)).collect();
+        if let Some(more) = it.scenarios.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            most.push(format!("{} more", count(more as u64)));
+        }
+        table.row(vec![
+            it.point.name.clone().into(),
+            if it.runs == 0 { Cell::bad("never") } else { runs.into() },
+            Cell::words(it.point.about.clone()),
+            Cell::words(if most.is_empty() { "–".to_owned() } else { and(&most) }),
+        ]);
+    }
+    page.table(&table);
 }
 
 /// The sentence the page opens with.

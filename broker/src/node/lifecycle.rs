@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use paceline_placement::PlacementError;
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
     shutdown,
@@ -124,12 +125,14 @@ pub async fn run_with(
     match failure {
         None => {
             trace::event!("node_draining");
+            reached(Point::Drained);
             drain.begin();
             report(clients.await);
             replicas.stop().await;
             Ok(())
         }
         Some(error) => {
+            reached(Point::JournalFailed);
             tracing::error!(%error, "this node stops: its journal has failed");
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.

@@ -1,6 +1,7 @@
 //! What a connection and the clients of shards share: the way to tell it things, what its consumers
 //! hold, and how much of its work is under way.
 
+use paceline_reached::{Point, reached};
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -58,6 +59,7 @@ impl Connection {
     /// Waits until little enough is under way.
     pub(super) async fn ready(&self) {
         while self.under_way.load(Ordering::Relaxed) > MAX_BYTES_UNDER_WAY {
+            reached(Point::ProducerHeldBack);
             self.less_under_way.notified().await;
         }
     }

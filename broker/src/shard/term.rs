@@ -12,6 +12,7 @@ use paceline_core::{
     operation::Settlement,
     shard::{Batch, Command, Content, MessageRef, Origin},
 };
+use paceline_reached::{Point, reached};
 use paceline_runtime::task::JoinSet;
 
 use super::{ReadMessage, channel::Delivered, command_bytes};
@@ -103,6 +104,7 @@ impl Bodies {
                 let MessageKey::Stored(message) = delivery.key else {
                     unreachable!("volatile messages are in memory")
                 };
+                reached(Point::BodyReadBack);
                 let reading = read(at);
                 self.reading.spawn(async move { (message, reading.await) });
                 None

@@ -92,6 +92,9 @@ pub(super) struct SweepArgs {
     /// Run each seed twice and compare the event logs
     #[arg(long)]
     pub check_determinism: bool,
+    /// Fail unless every coverage point of the broker is reached by some run
+    #[arg(long)]
+    pub every_point: bool,
     /// End a run that takes longer than this many seconds of real time, as crashed
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub wall_limit: u64,

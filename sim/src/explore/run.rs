@@ -90,6 +90,7 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
             finding.unwrap_or_default()
         },
         fingerprint: result.fingerprint.clone(),
+        reached: format!("{:x}", paceline_reached::seen()),
         virtual_s: result.timing.virtual_s,
         wall_s: result.timing.wall_s,
         reproduce: identity.reproduce(),

@@ -12,8 +12,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use paceline_reached::Point;
 use paceline_reports::{
     SweepResult,
+    coverage::CoveragePoint,
     result::Verdict,
     sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
@@ -105,11 +107,14 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
     let dir = args.report.clone().unwrap_or_else(|| PathBuf::from("out/sweep"));
     let report = paceline_reports::write_sweep(&dir, &result);
     print_table(&result);
+    print_coverage(&result);
     let report = report.map_err(|error| BadInput(error.to_string()))?;
     say!("reproduce:   {}", result.reproduce);
     say!("report:      {}", report.display());
     let runs = result.scenarios.iter().flat_map(|scenario| &scenario.runs);
-    Ok(runs.map(|run| Exit::from(run.verdict)).max().unwrap_or(Exit::Passed))
+    let worst = runs.map(|run| Exit::from(run.verdict)).max().unwrap_or(Exit::Passed);
+    let is_incomplete = result.coverage().iter().any(|point| point.runs == 0);
+    Ok(if args.every_point && is_incomplete { worst.max(Exit::ExpectationMissed) } else { worst })
 }
 
 /// Every run of this part of the sweep: seed by seed, so that all scenarios come early.
@@ -136,6 +141,9 @@ fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
     if let Some((part, parts)) = args.shard {
         reproduce.push_str(&format!(" --shard {part}/{parts}"));
     }
+    if args.every_point {
+        reproduce.push_str(" --every-point");
+    }
     if args.check_determinism {
         reproduce.push_str(" --check-determinism");
     }
@@ -145,6 +153,13 @@ fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
         world: "simulated".to_owned(),
         reproduce,
         wall_s: 0.0,
+        points: Point::ALL
+            .iter()
+            .map(|point| CoveragePoint {
+                name: point.name().to_owned(),
+                about: point.about().to_owned(),
+            })
+            .collect(),
         scenarios: scenarios
             .iter()
             .map(|scenario| ScenarioSweep {
@@ -279,6 +294,7 @@ fn crashed(identity: &Identity, finding: String, wall_s: f64) -> SeedOutcome {
         verdict: Verdict::Crashed,
         finding,
         fingerprint: String::new(),
+        reached: String::new(),
         virtual_s: 0.0,
         wall_s,
         reproduce: identity.reproduce(),
@@ -309,6 +325,16 @@ fn finish(
     result.scenarios[job.scenario].runs.push(outcome);
     bar.inc(1);
     Ok(failed)
+}
+
+/// What no run has reached, and, if all was, what only few did.
+fn print_coverage(result: &SweepResult) {
+    let coverage = result.coverage();
+    let never: Vec<_> = coverage.iter().filter(|it| it.runs == 0).collect();
+    say!("reached:     {} of {} coverage points", coverage.len() - never.len(), coverage.len());
+    for it in never {
+        say!("  never: {}, {}", it.point.name, it.point.about);
+    }
 }
 
 fn print_table(result: &SweepResult) {

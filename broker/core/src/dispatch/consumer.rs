@@ -4,6 +4,7 @@
 //! it, and it is seated again when it has credit, at one lane per delivery. So a consumer of ten
 //! thousand queues with a prefetch of 1 costs as much per message as any other.
 
+use paceline_reached::{Point, reached};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
@@ -148,12 +149,26 @@ impl Dispatcher {
         true
     }
 
+    /// Stops delivering to a consumer that died of a message it holds, perhaps. That one goes back
+    /// like the others, but counts as rejected, and is dead-lettered when its queue's limit is
+    /// reached. Whether the consumer was attached.
+    pub fn detach_failed(
+        &mut self,
+        state: &ShardState,
+        key: ConsumerKey,
+        message: MessageKey,
+    ) -> bool {
+        self.fail(state, key, message);
+        self.detach(key)
+    }
+
     /// Stops delivering to a consumer whose node cannot be reached. Stored messages go back as in
     /// [`detach`](Self::detach). The volatile ones it holds are dropped: its settlements may have
     /// been answered and lost on the way, and what is not stored is delivered at most once where
     /// something fails. Whether it was attached.
     pub fn detach_lost(&mut self, key: ConsumerKey) -> bool {
         let Some(consumer) = self.consumers.get(&key) else { return false };
+        reached(Point::ConsumerLost);
         let volatile: Vec<(MessageKey, u64)> = consumer
             .flights
             .iter()
@@ -217,6 +232,7 @@ impl Dispatcher {
             };
             self.flights.insert(flying, flight);
             self.forget_expiry(stored.expires(), flying);
+            reached(Point::ConsumerResumed);
             kept.push(*message);
         }
         kept

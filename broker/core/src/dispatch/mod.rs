@@ -61,12 +61,13 @@ pub use types::{
 use self::{
     consumer::{Consumer, Seat},
     lane::{Item, Lane, LaneId, LaneKind, Position},
-    settle::Flight,
+    settle::{Flight, Returns},
     volatile::Volatile,
 };
 use crate::{
     Destination, UnixMillis,
     destination::DestinationKind,
+    operation::Settlement,
     shard::{Content, MessageRef, QueueId, ShardState},
 };
 
@@ -100,9 +101,10 @@ pub struct Dispatcher {
     hungry: VecDeque<ConsumerKey>,
 
     flights: BTreeMap<MessageKey, Flight>,
-    /// Given back by dead consumers, as often as is not yet in the state's count.
-    returns: BTreeMap<MessageRef, u32>,
-    to_release: VecDeque<MessageRef>,
+    /// Given back by dead consumers, as often as is not yet in the state's counts.
+    returns: BTreeMap<MessageRef, Returns>,
+    /// What the deaths of consumers settle.
+    to_settle: VecDeque<(MessageRef, Settlement)>,
 
     /// When waiting messages end.
     expiry: BTreeSet<(UnixMillis, MessageKey)>,
@@ -139,7 +141,7 @@ impl Dispatcher {
             hungry: VecDeque::new(),
             flights: BTreeMap::new(),
             returns: BTreeMap::new(),
-            to_release: VecDeque::new(),
+            to_settle: VecDeque::new(),
             expiry: BTreeSet::new(),
             expiring: BTreeSet::new(),
             to_expire: VecDeque::new(),
@@ -200,7 +202,7 @@ impl Dispatcher {
             Item::Stored { index, offset } => {
                 let stored_ref = MessageRef { index, offset };
                 let stored = state.lookup(stored_ref).expect("what is ready is there");
-                let pending = self.returns.get(&stored_ref).copied().unwrap_or(0);
+                let pending = self.returns.get(&stored_ref).map_or(0, Returns::total);
                 message = MessageKey::Stored(stored_ref);
                 content = state.content(stored_ref).expect("what is ready is there");
                 redeliveries = stored.redeliveries() + pending;

@@ -272,7 +272,32 @@ fn rejected_too_often_a_message_becomes_a_dead_letter_that_says_why() {
     assert_eq!(message.destination, Destination::queue("DLQ.q").unwrap());
     let properties = format!("{:?}", message.properties);
     assert!(properties.contains(r#"("original-destination", Text("/queue/q"))"#), "{properties}");
-    assert!(properties.contains("rejected by its consumers 7 times"), "{properties}");
+    assert!(
+        properties.contains("rejected by its consumers, or left behind when they died, 7 times"),
+        "{properties}"
+    );
+}
+
+/// It comes first again at once, so that those behind it do not overtake it.
+#[test]
+fn a_message_that_consumers_die_of_keeps_its_place_until_it_is_a_dead_letter() {
+    let mut leader = Leader::new();
+    leader.send("q", &["a", "b"]);
+    for count in 0..=u32::from(MAX_REDELIVERIES) {
+        let consumer = leader.attach(u64::from(count), "q", 1);
+        let delivery = leader.deliver().remove(0);
+        assert_eq!((text(&delivery).as_str(), delivery.redelivery_count), ("a", count));
+        assert!(leader.dispatcher.detach_failed(&leader.state, consumer, delivery.key));
+        // In every other round the next consumer has it before the log knows.
+        if count % 2 == 1 {
+            assert_eq!(leader.replicate(), 1);
+        }
+    }
+    leader.attach(100, "q", 1);
+    assert_eq!(leader.deliver_texts(), pairs(&[(100, "b")]));
+    leader.replicate();
+    leader.attach(101, "DLQ.q", 1);
+    assert_eq!(leader.deliver_texts(), pairs(&[(101, "a")]));
 }
 
 #[test]

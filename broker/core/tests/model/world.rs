@@ -32,8 +32,10 @@ pub enum Op {
         source: usize,
         prefetch: u32,
     },
+    /// A consumer goes; whether because of the first message it holds.
     Detach {
         consumer: u64,
+        failed: bool,
     },
     Deliver,
     /// Settles what a consumer holds from `first` on.
@@ -42,10 +44,11 @@ pub enum Op {
         first: usize,
         how: Settlement,
     },
-    /// A consumer rejects all it gets, over and over.
+    /// A consumer rejects all it gets, over and over, or dies of the first of it.
     Wear {
         consumer: u64,
         times: usize,
+        dies: bool,
     },
     /// Settles all a consumer holds and publishes, in one step or in two.
     Transact {
@@ -133,9 +136,17 @@ impl World {
                 }
             }
             Op::Attach { consumer, source, prefetch } => self.attach(consumer, source, prefetch),
-            Op::Detach { consumer } => {
+            Op::Detach { consumer, failed } => {
                 let attached = self.reference.consumers.contains_key(&consumer);
-                assert_eq!(self.dispatcher.detach(key(consumer)), attached);
+                let first = self.reference.held_by(consumer).find_map(|entry| entry.key);
+                let detached = match first.filter(|_| failed) {
+                    None => self.dispatcher.detach(key(consumer)),
+                    Some(message) => {
+                        self.reference.fail(message);
+                        self.dispatcher.detach_failed(&self.state, key(consumer), message)
+                    }
+                };
+                assert_eq!(detached, attached);
                 self.reference.detach(consumer);
                 self.held.remove(&consumer);
             }
@@ -146,9 +157,16 @@ impl World {
                     self.proposed.push_back((Command::Settle { settles }, false));
                 }
             }
-            Op::Wear { consumer, times } => {
+            Op::Wear { consumer, times, dies } => {
                 for _ in 0..times {
                     self.deliver();
+                    if dies {
+                        self.step(Op::Detach { consumer, failed: true });
+                        self.collect();
+                        self.commit(usize::MAX, 0);
+                        self.attach(consumer, SOURCES.len() - 1, 3);
+                        continue;
+                    }
                     self.step(Op::Settle { consumer, first: 0, how: Settlement::Reject });
                     self.commit(usize::MAX, 0);
                 }
