@@ -279,7 +279,7 @@ fn compare() -> CompareResult {
             name: name.into(),
             about: "Made-up figures under a real name.".into(),
             baseline: name == "random",
-            gives_up: None,
+            ..Default::default()
         });
     }
     for (name, keyed, ns) in

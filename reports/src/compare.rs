@@ -94,6 +94,10 @@ pub struct StrategyInfo {
     /// recommendation, but not recommended.
     #[serde(default)]
     pub gives_up: Option<String>,
+    /// Why the broker does not run it as it was measured, if it does not: then it is named beside a
+    /// recommendation, but not recommended.
+    #[serde(default)]
+    pub outside_broker: Option<String>,
 }
 
 /// One hash function.

@@ -91,11 +91,14 @@ fn opening(page: &mut Page, result: &CompareResult, found: Option<&Recommendatio
     let mut table = Table::new(["Strategy", "What it does"], 2);
     for strategy in &result.strategies {
         let gives_up = strategy.gives_up.as_ref().map(|it| format!("; it gives up {it}"));
+        let outside =
+            strategy.outside_broker.as_ref().map(|why| format!("; not in the broker: {why}"));
         let about = format!(
-            "{}{}{}",
+            "{}{}{}{}",
             strategy.about,
             if strategy.baseline { " (to compare against)" } else { "" },
-            gives_up.unwrap_or_default()
+            gives_up.unwrap_or_default(),
+            outside.unwrap_or_default()
         );
         table.row(vec![strategy.name.clone().into(), Cell::words(about)]);
     }

@@ -8,6 +8,9 @@
 //!
 //! Beside that, [`compare`] sets placements against each other without any world.
 
+// They panic where the reader has gone: `paceline_runtime::say!` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod check;
 pub mod compare;
 pub mod explore;

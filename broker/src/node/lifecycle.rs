@@ -15,7 +15,7 @@ use paceline_store::JournalError;
 use thiserror::Error;
 
 use crate::{
-    config::{NodeConfig, Wrong},
+    config::{Address, NodeConfig, Wrong},
     drain::Drain,
     identity::{Claim, ClaimError},
     listener::StompListener,
@@ -51,7 +51,7 @@ pub enum NodeError {
     #[error("cannot listen on {address} ({key}): {error}; {}", listen_advice(.error))]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: Address,
         /// The setting that names it.
         key: &'static str,
         /// What the system says.
@@ -63,6 +63,7 @@ fn listen_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has this port, or choose another one",
         io::ErrorKind::AddrNotAvailable => "use an address of this machine, or 0.0.0.0 for all",
+        io::ErrorKind::NotFound => "use a name that is known here, or an address of this machine",
         io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose another one",
         _ => "choose another address",
     }
@@ -97,9 +98,8 @@ pub async fn run_with(
     let began = Instant::now();
     config.check().map_err(NodeError::Config)?;
     let claim = Claim::take(&config).await?;
-    let listener = listen(config.listen.stomp, "listen.stomp").await?;
-    let links = listen(config.listen.link, "listen.link").await?;
-    let link = links.local_addr().unwrap_or(config.listen.link);
+    let (listener, stomp) = listen(&config.listen.stomp, "listen.stomp").await?;
+    let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
     let replicas = Replicas::start(&config, claim.incarnation, links).await?;
@@ -113,7 +113,6 @@ pub async fn run_with(
         drain: drain.clone(),
         listener,
     };
-    let stomp = clients.listener.local_addr().unwrap_or(config.listen.stomp);
     let clients = task::spawn(clients.run());
     trace::event!("node_ready");
     on_ready(&Ready { stomp, link, after: began.elapsed() });
@@ -150,7 +149,15 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, NodeError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| NodeError::Listen { address, key, error })
+/// The listener, and where it listens: port 0 has become a free one.
+async fn listen(
+    address: &Address,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let bind = async {
+        let listener = TcpListener::bind(address.resolve().await?).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind.await.map_err(|error| NodeError::Listen { address: address.clone(), key, error })
 }

@@ -147,6 +147,7 @@ impl Replicas {
                 shards: shards.clone(),
                 journal: journal.clone(),
                 replicas: replicas.clone(),
+                cluster: config.cluster.clone(),
                 votes_from,
             };
             let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));

@@ -25,6 +25,7 @@ use super::{
     shards::Shards,
 };
 use crate::{
+    config::ClusterConfig,
     costs,
     link::{self, PeerId, Reply, Stream},
     replication::{AppendAnswer, RaftRequest, SnapshotAnswer, VoteAnswer},
@@ -42,6 +43,8 @@ pub(super) struct Service {
     pub(super) shards: Arc<Shards>,
     pub(super) journal: Journal,
     pub(super) replicas: Weak<Replicas>,
+    /// As it is configured.
+    pub(super) cluster: ClusterConfig,
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
     /// it was started again.
     pub(super) votes_from: Instant,
@@ -94,6 +97,11 @@ impl Service {
             Request::Witness { group } => {
                 let shard = self.shards.get(group);
                 reply.send(&Witness::new(&self.part(group), shard.as_ref()));
+            }
+            Request::Cluster => {
+                // JSON, because settings left out are told by their absence.
+                let json = serde_json::to_string(&self.cluster).expect("settings can be written");
+                reply.send(&json);
             }
         }
     }

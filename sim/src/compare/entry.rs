@@ -61,6 +61,7 @@ impl Entry {
                  cannot be split"
                     .to_owned()
             }),
+            outside_broker: self.outside_broker().map(str::to_owned),
         }
     }
 

@@ -6,7 +6,9 @@
 //! [`CompareResult`](paceline_reports::compare::CompareResult), always with what theory expects beside what was measured. [`run`] puts it all
 //! together and writes the report.
 
+mod advice;
 mod balance;
+mod broker;
 mod cli;
 mod cost;
 mod course;
