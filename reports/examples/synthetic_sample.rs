@@ -10,6 +10,7 @@ use paceline_reports::compare::{
     HashInfo, LoadProfile, MovementCell, Population, Refusal, SaltedPValues, SimulatedNode,
     SimulatedRun, StrategyInfo,
 };
+use paceline_reports::exits::ExitCounts;
 use paceline_reports::result::{
     Counters, Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
     Percentiles, RunResult, Timing, Verdict, WorkloadShape,
@@ -218,6 +219,7 @@ fn sweep() -> SweepResult {
                                 .into()
                         }
                     },
+                    exits: ExitCounts::default(),
                     fingerprint: format!("{:016x}", (noise.uniform() * 1e18) as u64),
                     virtual_s: 60.0,
                     wall_s: 2.1,

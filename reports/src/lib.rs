@@ -11,6 +11,7 @@ mod compare_charts;
 mod compare_page;
 mod csv;
 mod differing;
+pub mod exits;
 mod html;
 mod plot;
 mod recommend;

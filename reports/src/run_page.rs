@@ -40,6 +40,7 @@ pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
     page.charts(charts)?;
     latencies(&mut page, result)?;
     faults(&mut page, result);
+    exits(&mut page, result);
     counters(&mut page, result);
     if let Some(scenario) = &result.expanded_scenario {
         page.section("Scenario");
@@ -75,7 +76,9 @@ fn lead(result: &RunResult, spread: &Spread) -> String {
                 1 => ", and the one expectation was met".to_owned(),
                 n => format!(", and all {n} expectations were met"),
             };
-            format!("Every check held over {} seconds{met}", number(result.timing.virtual_s))
+            let exits = result.exit_counts().in_words();
+            let exits = exits.map_or(String::new(), |exits| format!("; there were {exits}"));
+            format!("Every check held over {} seconds{met}{exits}", number(result.timing.virtual_s))
         }
         verdict => {
             let found = result.findings.first().map(|finding| finding.detail.clone());
@@ -312,6 +315,33 @@ fn faults(page: &mut Page, result: &RunResult) {
     page.table(&table);
 }
 
+fn exits(page: &mut Page, result: &RunResult) {
+    if result.exits.is_empty() {
+        return;
+    }
+    page.section("Exits of nodes");
+    page.paragraph(
+        "A node that cannot go on, because its disk is full or fails, says so and ends; it was \
+         then started again, as an operating system does.",
+    );
+    let mut table = Table::new(
+        ["Node", "Why", "What it said first", "Exits", "Restarts", "First (s)", "Last (s)"],
+        3,
+    );
+    for exits in result.exits.iter().take(LISTED) {
+        table.row(vec![
+            exits.node.clone().into(),
+            exits.cause.label().to_owned().into(),
+            Cell::words(exits.said.clone()),
+            count(exits.exits).into(),
+            count(exits.restarts).into(),
+            format!("{:.3}", exits.first_s).into(),
+            format!("{:.3}", exits.last_s).into(),
+        ]);
+    }
+    page.table(&table);
+}
+
 fn counters(page: &mut Page, result: &RunResult) {
     page.section("Messages");
     let mut table = Table::new(["What became of the messages", "Count"], 1);
@@ -326,6 +356,7 @@ fn counters(page: &mut Page, result: &RunResult) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exits::{ExitCause, tests::exits_of};
     use crate::result::{
         Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
         Percentiles, WorkloadShape,
@@ -462,6 +493,8 @@ mod tests {
         result.expectations[0] =
             Expectation { name: evil(), wanted: evil(), measured: evil(), met: false };
         result.counters.other.insert(evil(), 1);
+        result.exits.push(exits_of(&evil(), ExitCause::Other, 1));
+        result.exits[0].said = evil();
         result.expanded_scenario = Some(evil());
         result.verdict = Verdict::ExpectationMissed;
         let page = run_page(&result).unwrap();
@@ -475,6 +508,10 @@ mod tests {
         assert!(lead(&result).starts_with(
             "Every check held over 10 seconds, and the one expectation was met. The busiest of 2 nodes, "
         ));
+        result.exits.push(exits_of("n1", ExitCause::DiskFull, 3));
+        assert!(
+            lead(&result).contains("met; there were 3 exits of nodes (disk full), 3 restarts.")
+        );
         result.verdict = Verdict::ExpectationMissed;
         result.expectations[0].met = false;
         assert!(

@@ -10,6 +10,7 @@
 
 pub mod check;
 pub mod compare;
+pub mod exits;
 pub mod explore;
 pub mod meter;
 pub mod recorder;

@@ -16,6 +16,7 @@ use paceline_runtime::{time::Instant, trace};
 
 use crate::{
     check::{Checks, Severity, step::NodeId},
+    exits::Exits,
     meter::Meter,
     scenario::Scenario,
     workload::{
@@ -43,6 +44,8 @@ pub struct Recorder {
     pub meter: Meter,
     /// Who has lost records.
     pub wounds: Wounds,
+    /// Who has ended by itself.
+    pub exits: Exits,
     /// The last events, if they are wanted.
     pub tail: VecDeque<String>,
     /// When the workload began, by the trace's clock; times in the history count from here.
@@ -176,6 +179,7 @@ impl Recorder {
         SharedRecorder(Arc::new(Mutex::new(Self {
             meter,
             wounds: Wounds::default(),
+            exits: Exits::default(),
             history: History::new(destinations, producers),
             checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),

@@ -60,6 +60,7 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
         series("publish to delivery", delivery_latencies(outcome)),
     ];
     result.faults = outcome.faults.clone();
+    result.exits = outcome.exits.clone();
     result.expectations = expectations;
     result.counters = counters(outcome);
     result.expanded_scenario = Some(scenario.to_toml());

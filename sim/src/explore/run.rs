@@ -89,6 +89,7 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
         } else {
             finding.unwrap_or_default()
         },
+        exits: result.exit_counts(),
         fingerprint: result.fingerprint.clone(),
         virtual_s: result.timing.virtual_s,
         wall_s: result.timing.wall_s,

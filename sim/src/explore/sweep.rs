@@ -14,6 +14,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use paceline_reports::{
     SweepResult,
+    exits::ExitCounts,
     result::Verdict,
     sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
@@ -243,6 +244,7 @@ fn crashed(identity: &Identity, finding: String, wall_s: f64) -> SeedOutcome {
         seed: identity.seed,
         verdict: Verdict::Crashed,
         finding,
+        exits: ExitCounts::default(),
         fingerprint: String::new(),
         virtual_s: 0.0,
         wall_s,
@@ -301,6 +303,9 @@ fn print_table(result: &SweepResult) {
         );
     }
     for scenario in &result.scenarios {
+        if let Some(exits) = scenario.exit_counts().in_words() {
+            println!("{}: {exits}", scenario.scenario);
+        }
         for run in scenario.failures().into_iter().take(5) {
             let what = run.verdict.label();
             println!("{} seed {}: {what}: {}", scenario.scenario, run.seed, run.finding);

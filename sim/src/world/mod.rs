@@ -5,7 +5,10 @@ pub mod simulated;
 
 use std::{collections::BTreeMap, fs::File, time::Duration};
 
-use paceline_reports::result::{FaultMark, NodeLoad};
+use paceline_reports::{
+    exits::NodeExits,
+    result::{FaultMark, NodeLoad},
+};
 
 use crate::{
     check::{End, Violation},
@@ -43,6 +46,8 @@ pub struct Outcome {
     pub placed: [u64; 3],
     /// When faults began and ended.
     pub faults: Vec<FaultMark>,
+    /// Nodes that ended by themselves.
+    pub exits: Vec<NodeExits>,
     /// How long after the last fault all was drained, if it was.
     pub drained_after: Option<Duration>,
     /// What the nodes were like at the end.
@@ -62,6 +67,7 @@ impl Outcome {
         self.nodes = recorder.meter.node_loads();
         self.loads = recorder.meter.loads();
         self.placed = recorder.meter.placed();
+        self.exits = recorder.exits.for_report();
         self.history = std::mem::take(&mut recorder.history);
         self.tail = recorder.tail.drain(..).collect();
     }
