@@ -131,6 +131,12 @@ impl Meter {
         }
     }
 
+    /// Who leads each shard: the node that began to serve it last, until it says that it no longer
+    /// does or its process is gone.
+    pub fn leaders(&self) -> &[Option<NodeId>] {
+        &self.leaders
+    }
+
     /// Whether every shard has a leader that serves.
     pub fn all_led(&self) -> bool {
         self.leaders.iter().all(Option::is_some)

@@ -9,6 +9,7 @@ mod drain;
 mod faults;
 mod status;
 mod supervisor;
+mod targets;
 
 use std::{sync::Arc, time::Duration};
 

@@ -108,6 +108,11 @@ impl Supervisor {
         self.recorder.lock().wounds.wounded()
     }
 
+    /// Who serves each slot, as far as the nodes have said.
+    pub fn leaders(&self) -> Vec<Option<u32>> {
+        self.recorder.lock().meter.leaders().to_vec()
+    }
+
     /// Starts the node again.
     pub fn release(&mut self, node: usize) {
         self.hold(node, false);
