@@ -173,6 +173,7 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
                     "Message {message} was acknowledged to producer p12 but is in no queue, was never delivered and did not expire."
                 ),
                 at_s: Some(at_s),
+                shards: Vec::new(),
             });
         }
     }
@@ -193,7 +194,13 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
 }
 
 fn expectation(name: &str, wanted: &str, measured: &str, met: bool) -> Expectation {
-    Expectation { name: name.into(), wanted: wanted.into(), measured: measured.into(), met }
+    Expectation {
+        name: name.into(),
+        wanted: wanted.into(),
+        measured: measured.into(),
+        met,
+        shards: Vec::new(),
+    }
 }
 
 fn sweep() -> SweepResult {

@@ -171,6 +171,10 @@ pub struct Finding {
     /// When, if it happened at one moment.
     #[serde(default)]
     pub at_s: Option<f64>,
+    /// The shards it is about, one line each: who leads them, as the nodes see it, and what they
+    /// wait for.
+    #[serde(default)]
+    pub shards: Vec<String>,
 }
 
 /// How long a run took.
@@ -356,6 +360,9 @@ pub struct Expectation {
     pub measured: String,
     /// Whether that is met.
     pub met: bool,
+    /// If it is not met: the shards that had most to do with it, one line each.
+    #[serde(default)]
+    pub shards: Vec<String>,
 }
 
 /// What became of the messages of a run, seen from the clients.

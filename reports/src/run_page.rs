@@ -140,6 +140,19 @@ fn findings(page: &mut Page, result: &RunResult) {
         ]);
     }
     page.table(&table);
+    for finding in &result.findings {
+        shards(page, &finding.check, &finding.shards);
+    }
+}
+
+/// What each shard that a finding or an expectation is about has to do with it.
+fn shards(page: &mut Page, about: &str, shards: &[String]) {
+    if shards.is_empty() {
+        return;
+    }
+    let mut table = Table::new([format!("Shards, {about}")], 1);
+    shards.iter().for_each(|shard| table.row(vec![shard.clone().into()]));
+    page.table(&table);
 }
 
 fn expectations(page: &mut Page, result: &RunResult) {
@@ -157,6 +170,9 @@ fn expectations(page: &mut Page, result: &RunResult) {
         ]);
     }
     page.table(&table);
+    for expectation in &result.expectations {
+        shards(page, &expectation.name, &expectation.shards);
+    }
 }
 
 fn balance(page: &mut Page, result: &RunResult, spread: &Spread) -> Result<(), ReportError> {
@@ -399,6 +415,7 @@ mod tests {
             wanted: "<= 1.15".into(),
             measured: "1.02".into(),
             met: true,
+            shards: Vec::new(),
         });
         result
     }
@@ -465,6 +482,24 @@ mod tests {
     }
 
     #[test]
+    fn shards_are_told_with_what_they_are_about() {
+        let mut result = run(2, 3);
+        let shards = vec!["slot 7 on n1: no leader known at n1".to_owned()];
+        let (check, detail) = ("drain".to_owned(), "late".to_owned());
+        result.findings.push(Finding { check, detail, at_s: None, shards });
+        result.expectations[0].shards = vec!["slot 3 on n2: led by n2".to_owned()];
+        let page = run_page(&result).unwrap();
+        for text in [
+            "Shards, drain",
+            "slot 7 on n1: no leader known at n1",
+            "Shards, peak_to_average",
+            "slot 3 on n2: led by n2",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+    }
+
+    #[test]
     fn an_impossible_number_is_refused() {
         let mut result = run(2, 3);
         result.nodes[1].series.queue_depth[2] = f64::NAN;
@@ -489,9 +524,15 @@ mod tests {
         result.latencies[0].name = evil();
         result.faults[0].label = evil();
         result.faults[0].nodes = vec![evil()];
-        result.findings.push(Finding { check: evil(), detail: evil(), at_s: Some(1.0) });
+        let shards = vec![evil()];
+        result.findings.push(Finding {
+            check: evil(),
+            detail: evil(),
+            at_s: Some(1.0),
+            shards: shards.clone(),
+        });
         result.expectations[0] =
-            Expectation { name: evil(), wanted: evil(), measured: evil(), met: false };
+            Expectation { name: evil(), wanted: evil(), measured: evil(), met: false, shards };
         result.counters.other.insert(evil(), 1);
         result.exits.push(exits_of(&evil(), ExitCause::Other, 1));
         result.exits[0].said = evil();
@@ -520,7 +561,8 @@ mod tests {
         );
         result.verdict = Verdict::SafetyViolated;
         let detail = "Message 7 is nowhere.".to_owned();
-        result.findings.push(Finding { check: "lost".into(), detail, at_s: None });
+        let check = "lost".into();
+        result.findings.push(Finding { check, detail, at_s: None, shards: Vec::new() });
         assert!(lead(&result).starts_with("Safety violated: Message 7 is nowhere. The busiest"));
     }
 }

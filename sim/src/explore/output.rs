@@ -50,6 +50,7 @@ pub(super) fn verdict(
     for finding in result.findings.iter().take(SHOWN) {
         let at = finding.at_s.map_or(String::new(), |at| format!(" at {at:.6}s"));
         println!("  [{}]{at} {}", finding.check, finding.detail.replace('\n', "\n    "));
+        finding.shards.iter().for_each(|shard| println!("    {shard}"));
     }
     if result.findings.len() > SHOWN {
         println!("  and {} more in the report", result.findings.len() - SHOWN);
@@ -60,6 +61,7 @@ pub(super) fn verdict(
             "  {mark}: {} {} (measured {})",
             expectation.name, expectation.wanted, expectation.measured
         );
+        expectation.shards.iter().for_each(|shard| println!("    {shard}"));
     }
     let counters = &result.counters;
     println!(

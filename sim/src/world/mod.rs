@@ -11,7 +11,7 @@ use paceline_reports::{
 };
 
 use crate::{
-    check::{End, Violation},
+    check::{End, Violation, step::NodeId},
     recorder::Recorder,
     workload::history::History,
 };
@@ -42,8 +42,15 @@ pub struct Outcome {
     pub nodes: Vec<NodeLoad>,
     /// Messages that passed each node's shards.
     pub loads: Vec<f64>,
-    /// Dispatches by the first node of the row, by another of the row, and by any other.
-    pub placed: [u64; 3],
+    /// For each shard: dispatches by the first node of its row, by another of the row, and by any
+    /// other.
+    pub placed: Vec<[u64; 3]>,
+    /// The nodes of each shard, the preferred leader first.
+    pub rows: Vec<Vec<NodeId>>,
+    /// The shard of each destination.
+    pub shards: Vec<usize>,
+    /// Who served each shard at the end, as far as the nodes have said.
+    pub serving: Vec<Option<NodeId>>,
     /// When faults began and ended.
     pub faults: Vec<FaultMark>,
     /// Nodes that ended by themselves.
@@ -66,7 +73,10 @@ impl Outcome {
         self.applied = recorder.checks.applied().clone();
         self.nodes = recorder.meter.node_loads();
         self.loads = recorder.meter.loads();
-        self.placed = recorder.meter.placed();
+        self.placed = recorder.meter.placed().to_vec();
+        self.rows = recorder.meter.rows().to_vec();
+        self.shards = recorder.meter.shards().to_vec();
+        self.serving = recorder.meter.leaders().to_vec();
         self.exits = recorder.exits.for_report();
         self.history = std::mem::take(&mut recorder.history);
         self.tail = recorder.tail.drain(..).collect();
