@@ -11,6 +11,7 @@ use paceline_reports::compare::{
     SimulatedRun, StrategyInfo,
 };
 use paceline_reports::coverage::CoveragePoint;
+use paceline_reports::exits::ExitCounts;
 use paceline_reports::result::{
     Counters, Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
     Percentiles, RunResult, Timing, Verdict, WorkloadShape,
@@ -173,6 +174,7 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
                     "Message {message} was acknowledged to producer p12 but is in no queue, was never delivered and did not expire."
                 ),
                 at_s: Some(at_s),
+                shards: Vec::new(),
             });
         }
     }
@@ -193,7 +195,13 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
 }
 
 fn expectation(name: &str, wanted: &str, measured: &str, met: bool) -> Expectation {
-    Expectation { name: name.into(), wanted: wanted.into(), measured: measured.into(), met }
+    Expectation {
+        name: name.into(),
+        wanted: wanted.into(),
+        measured: measured.into(),
+        met,
+        shards: Vec::new(),
+    }
 }
 
 fn sweep() -> SweepResult {
@@ -219,6 +227,7 @@ fn sweep() -> SweepResult {
                                 .into()
                         }
                     },
+                    exits: ExitCounts::default(),
                     fingerprint: format!("{:016x}", (noise.uniform() * 1e18) as u64),
                     reached: format!("{:x}", 1 + 2 * u8::from(noise.uniform() < 0.05)),
                     virtual_s: 60.0,

@@ -12,6 +12,7 @@ mod compare_page;
 pub mod coverage;
 mod csv;
 mod differing;
+pub mod exits;
 mod html;
 mod plot;
 mod recommend;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::CoveragePoint;
+use crate::exits::ExitCounts;
 use crate::result::{ReportError, Verdict, check_version, quantity};
 
 /// The version of the [`SweepResult`] schema that this crate writes.
@@ -55,6 +56,9 @@ pub struct SeedOutcome {
     /// What the first failed check found; empty if it passed.
     #[serde(default)]
     pub finding: String,
+    /// Exits of its nodes.
+    #[serde(default)]
+    pub exits: ExitCounts,
     /// Hash of the run's event log, in hexadecimal; empty if it never got that far.
     #[serde(default)]
     pub fingerprint: String,
@@ -78,6 +82,13 @@ impl ScenarioSweep {
             *verdicts.entry(run.verdict).or_default() += 1;
         }
         verdicts
+    }
+
+    /// The exits of nodes in all runs.
+    pub fn exit_counts(&self) -> ExitCounts {
+        let mut counts = ExitCounts::default();
+        self.runs.iter().for_each(|run| counts += &run.exits);
+        counts
     }
 
     /// The runs that did not pass, in the order of their seeds.
@@ -120,6 +131,13 @@ impl SweepResult {
             }
         }
         Ok(())
+    }
+
+    /// The exits of nodes in all runs of all scenarios.
+    pub fn exit_counts(&self) -> ExitCounts {
+        let mut counts = ExitCounts::default();
+        self.scenarios.iter().for_each(|scenario| counts += &scenario.exit_counts());
+        counts
     }
 
     /// The sweep as pretty-printed JSON.
@@ -178,6 +196,7 @@ pub(crate) mod tests {
             seed,
             verdict,
             finding: if verdict == Verdict::Passed { String::new() } else { "lost m7".into() },
+            exits: ExitCounts::default(),
             fingerprint: format!("{seed:x}"),
             reached: String::new(),
             virtual_s: 60.0,

@@ -114,8 +114,10 @@ fn lead(sweep: &SweepResult) -> String {
     if runs == 0 {
         return "No run was made, so nothing is known.".to_owned();
     }
+    let exits = sweep.exit_counts().in_words();
+    let exits = exits.map_or(String::new(), |exits| format!(" There were {exits}."));
     if passed == runs {
-        return format!("All {} runs of {scenarios} passed.", count(runs as u64));
+        return format!("All {} runs of {scenarios} passed.{exits}", count(runs as u64));
     }
     let kinds: Vec<String> = verdicts
         .iter()
@@ -127,7 +129,7 @@ fn lead(sweep: &SweepResult) -> String {
     });
     let failed = count((runs - passed) as u64);
     format!(
-        "{failed} of {} runs of {scenarios} failed ({}){first}.",
+        "{failed} of {} runs of {scenarios} failed ({}){first}.{exits}",
         count(runs as u64),
         and(&kinds)
     )
@@ -141,7 +143,8 @@ fn overview(sweep: &SweepResult) -> Table {
     kinds.retain(|&verdict| verdict != Verdict::Passed);
     let heads = ["Scenario".to_owned(), "Runs".to_owned(), "passed".to_owned()];
     let columns = heads.into_iter().chain(kinds.iter().map(|v| v.label().to_owned()));
-    let mut table = Table::new(columns.chain(["First failing seed".to_owned()]), 1);
+    let last = ["First failing seed".to_owned(), "Exits of nodes".to_owned()];
+    let mut table = Table::new(columns.chain(last), 1);
     for scenario in &sweep.scenarios {
         let verdicts = scenario.verdicts();
         let of = |verdict: &Verdict| verdicts.get(verdict).copied().unwrap_or(0);
@@ -158,6 +161,7 @@ fn overview(sweep: &SweepResult) -> Table {
         }
         let first = scenario.failures().first().map(|run| run.seed.to_string());
         cells.push(first.unwrap_or_else(|| "–".into()).into());
+        cells.push(Cell::words(scenario.exit_counts().in_words().unwrap_or_else(|| "–".into())));
         table.row(cells);
     }
     table
@@ -166,6 +170,7 @@ fn overview(sweep: &SweepResult) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exits::{ExitCause, tests::exits_of};
     use crate::sweep::tests::sweep_of;
 
     #[test]
@@ -177,6 +182,18 @@ mod tests {
         ));
         assert!(page.contains("cargo sim replay smoke.toml --seed 7"));
         assert!(!page.contains("--seed 1<"));
+    }
+
+    #[test]
+    fn exits_of_nodes_are_shown_though_all_passed() {
+        let mut sweep = sweep_of(&[(1, Verdict::Passed), (2, Verdict::Passed)]);
+        for run in &mut sweep.scenarios[0].runs {
+            run.exits = [&exits_of("n1", ExitCause::DiskFull, 2)].into_iter().collect();
+        }
+        let page = sweep_page(&sweep).unwrap();
+        let words = "4 exits of nodes (disk full), 4 restarts";
+        assert!(page.contains(&format!("passed. There were {words}.")), "{page}");
+        assert!(page.contains(&format!(">{words}<")), "{page}");
     }
 
     #[test]

@@ -13,11 +13,14 @@
 
 pub mod check;
 pub mod compare;
+pub mod exits;
 pub mod explore;
 pub mod meter;
+pub mod missed;
 pub mod recorder;
 pub mod result;
 pub mod scenario;
+pub mod waiting;
 pub mod workload;
 pub mod world;
 pub mod wounds;

@@ -59,6 +59,17 @@ pub enum NodeError {
     },
 }
 
+impl NodeError {
+    /// What the disk said, if the node ended because its disk refused.
+    pub fn disk(&self) -> Option<&io::Error> {
+        match self {
+            NodeError::Claim(ClaimError::Io { error, .. }) => Some(error),
+            NodeError::Journal(error) => error.disk(),
+            _ => None,
+        }
+    }
+}
+
 fn listen_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has this port, or choose another one",

@@ -253,8 +253,11 @@ impl Context {
             cache_bytes: (cache as usize).max(1 << 20),
             ..StorageOptions::default()
         };
-        let failed =
-            |error: &dyn std::fmt::Display| NodeError::Replica { slot, reason: error.to_string() };
+        let failed = |error: &dyn std::fmt::Display| match self.journal.failure() {
+            // What the disk said helps more than what the replica made of it.
+            Some(error) => NodeError::Journal(error),
+            None => NodeError::Replica { slot, reason: error.to_string() },
+        };
         let repair_floor = storage::repair_floor(&group);
         let (log, state_machine) = storage::open(group.clone(), machine.clone(), options)
             .await

@@ -58,6 +58,9 @@ pub struct Violation {
     pub at: Option<Duration>,
     /// What was seen and why it must not be.
     pub detail: String,
+    /// For a liveness violation: the shards that wait, one line each, with who leads them as the
+    /// nodes see it.
+    pub shards: Vec<String>,
 }
 
 impl fmt::Display for Violation {
@@ -263,8 +266,20 @@ impl Checks {
     ) {
         let same = self.violations.iter().filter(|violation| violation.check == check).count();
         if same < KEPT {
-            self.violations.push(Violation { check, severity, at, detail });
+            self.violations.push(Violation { check, severity, at, detail, shards: Vec::new() });
         }
+    }
+
+    /// Records that something did not happen in time, and the shards that wait.
+    pub fn stuck(
+        &mut self,
+        check: &'static str,
+        at: Duration,
+        detail: String,
+        shards: Vec<String>,
+    ) {
+        let severity = Severity::Liveness;
+        self.violations.push(Violation { check, severity, at: Some(at), detail, shards });
     }
 
     /// What was found, in the order it was found.

@@ -47,11 +47,11 @@ pub(super) fn verdict(
     outcome: &Outcome,
     report: Option<&Path>,
 ) {
-    let label = result.verdict.label();
-    say!("verdict:     {}", label.to_uppercase());
+    say!("verdict:     {}", verdict_line(result));
     for finding in result.findings.iter().take(SHOWN) {
         let at = finding.at_s.map_or(String::new(), |at| format!(" at {at:.6}s"));
         say!("  [{}]{at} {}", finding.check, finding.detail.replace('\n', "\n    "));
+        finding.shards.iter().for_each(|shard| say!("    {shard}"));
     }
     if result.findings.len() > SHOWN {
         say!("  and {} more in the report", result.findings.len() - SHOWN);
@@ -64,6 +64,7 @@ pub(super) fn verdict(
             expectation.wanted,
             expectation.measured
         );
+        expectation.shards.iter().for_each(|shard| say!("    {shard}"));
     }
     let counters = &result.counters;
     say!(
@@ -96,6 +97,15 @@ pub(super) fn verdict(
     foot(identity, &result.fingerprint, report);
 }
 
+/// How a run ended, in one line; exits of nodes are part of it even if nothing is wrong with them.
+fn verdict_line(result: &RunResult) -> String {
+    let verdict = result.verdict.label().to_uppercase();
+    match result.exit_counts().in_words() {
+        Some(exits) => format!("{verdict}, {exits}"),
+        None => verdict,
+    }
+}
+
 /// Identity, fingerprint, the way to do it again, and where the report is.
 pub(super) fn foot(identity: &Identity, fingerprint: &str, report: Option<&Path>) {
     say!("run:         {identity}");
@@ -103,5 +113,29 @@ pub(super) fn foot(identity: &Identity, fingerprint: &str, report: Option<&Path>
     say!("reproduce:   {}", identity.reproduce());
     if let Some(report) = report {
         say!("report:      {}", report.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paceline_reports::exits::{ExitCause, NodeExits};
+
+    use super::*;
+
+    #[test]
+    fn a_passed_run_does_not_hide_that_nodes_ended() {
+        let identity = paceline_reports::result::Identity::default();
+        let mut result = RunResult::new(identity, Verdict::Passed);
+        assert_eq!(verdict_line(&result), "PASSED");
+        result.exits.push(NodeExits {
+            node: "n2".into(),
+            cause: ExitCause::DiskFull,
+            exits: 3,
+            restarts: 3,
+            first_s: 8.0,
+            last_s: 11.0,
+            said: "no space".into(),
+        });
+        assert_eq!(verdict_line(&result), "PASSED, 3 exits of nodes (disk full), 3 restarts");
     }
 }

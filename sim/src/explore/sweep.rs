@@ -16,6 +16,7 @@ use paceline_reached::Point;
 use paceline_reports::{
     SweepResult,
     coverage::CoveragePoint,
+    exits::ExitCounts,
     result::Verdict,
     sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
@@ -293,6 +294,7 @@ fn crashed(identity: &Identity, finding: String, wall_s: f64) -> SeedOutcome {
         seed: identity.seed,
         verdict: Verdict::Crashed,
         finding,
+        exits: ExitCounts::default(),
         fingerprint: String::new(),
         reached: String::new(),
         virtual_s: 0.0,
@@ -371,6 +373,9 @@ fn print_table(result: &SweepResult) {
         );
     }
     for scenario in &result.scenarios {
+        if let Some(exits) = scenario.exit_counts().in_words() {
+            say!("{}: {exits}", scenario.scenario);
+        }
         for run in scenario.failures().into_iter().take(5) {
             let what = run.verdict.label();
             say!("{} seed {}: {what}: {}", scenario.scenario, run.seed, run.finding);

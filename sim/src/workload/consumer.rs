@@ -130,6 +130,7 @@ impl Consumer {
         self.attempts += 1;
         let mut connection = Connection::open(id, &node).await?;
         back_off.reset();
+        self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&connection);
         let ended = self.work(&mut connection).await;
         if let Err(error) = &ended {
@@ -204,10 +205,9 @@ impl Consumer {
             Command::Message => self.take_message(connection, frame),
             Command::Receipt => {
                 let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
-                if receipt.starts_with("subscribe-") {
-                    self.confirmed();
-                } else {
-                    self.decided(receipt, Reply::Ok);
+                match receipt.strip_prefix("subscribe-") {
+                    Some(number) => self.confirmed(number),
+                    None => self.decided(receipt, Reply::Ok),
                 }
                 Ok(())
             }
@@ -223,7 +223,12 @@ impl Consumer {
         }
     }
 
-    fn confirmed(&mut self) {
+    fn confirmed(&mut self, number: &str) {
+        let number = number.parse().ok();
+        let source = number.and_then(|number: usize| self.sources.get(number));
+        if let Some((_, Some(destination))) = source {
+            self.shared.recorder.subscribed(self.plan.client, *destination);
+        }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
         if self.unconfirmed == 0 && !self.was_ready {
             self.was_ready = true;
