@@ -357,8 +357,8 @@ fn restarts(page: &mut Page, rows: &[&Candidate]) {
     page.section("Restart");
     page.paragraph(
         "A node has left and come back. Then a process starts again, remembers nothing, and makes \
-         its placement from the list of nodes, which has another order now. Whatever it places \
-         elsewhere than the others do is lost to them until it has read the table.",
+         its placement from the list of nodes alone. Whatever it places elsewhere than the others \
+         do is lost to them until it has read the table.",
     );
     let mut table = Table::new(["Strategy", "Elsewhere", "Must remember"], 1);
     for (row, cell) in rows.iter().filter_map(|row| Some((row, row.restart?))) {

@@ -6,11 +6,11 @@ use std::{
 };
 
 use paceline_placement::{HashFunction, theory};
-use paceline_placement::{NameHasher, Node, NodeIndex, Nodes, SlotCount};
+use paceline_placement::{NameHasher, NodeIndex, Nodes, SlotCount};
 use paceline_reports::compare::{Collisions, CostCell, HashInfo};
 
 use super::{
-    entry::{Entry, Items, Placed},
+    entry::{Entry, Items, Placed, newcomers},
     population::Population,
 };
 
@@ -103,7 +103,9 @@ pub(super) fn measure(
         }
     }
     let mut larger = nodes.clone();
-    larger.join(Node::new("new1")).expect("no node is called so");
+    for node in newcomers(nodes, 1) {
+        larger.join(node).expect("no node is called so");
+    }
     for Subject { placed, cell, .. } in &mut subjects {
         let begun = Instant::now();
         let update = placed.update(&larger).ok().map(|()| begun.elapsed());

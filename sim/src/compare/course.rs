@@ -24,7 +24,7 @@ impl CourseSpec {
                     100.0 * swap
                 )
             }
-            CourseSpec::Flapping { .. } => "flapping: n1 leaves and comes back".into(),
+            CourseSpec::Flapping { .. } => "flapping: a node leaves and comes back".into(),
             CourseSpec::RollingRestart { .. } => {
                 "rolling restart: each node leaves and comes back".into()
             }
@@ -68,8 +68,8 @@ pub(super) fn measure(
         }
         CourseSpec::Growth { from } => {
             let joins = |node: &Node| Some(Event { node: node.clone(), joins: true });
-            let all = numbered(&all);
-            let few = Nodes::new(all[..from].to_vec()).map_err(refused)?;
+            let all = in_order_of_growth(nodes, all);
+            let few = Nodes::in_order(all[..from].to_vec()).map_err(refused)?;
             (few, all[from..].iter().map(joins).collect())
         }
     };
@@ -128,11 +128,13 @@ pub(super) fn measure(
     })
 }
 
-/// Nodes in the order of the numbers in their names.
-fn numbered(nodes: &[Node]) -> Vec<Node> {
-    let mut nodes = nodes.to_vec();
-    nodes.sort_by(|a, b| a.name.len().cmp(&b.name.len()).then(a.name.cmp(&b.name)));
-    nodes
+/// Nodes in the order of the numbers in their names, or of the list of their names.
+fn in_order_of_growth(nodes: &Nodes, mut all: Vec<Node>) -> Vec<Node> {
+    let numbered = (1..=all.len()).all(|n| nodes.find(format!("n{n}").as_bytes()).is_some());
+    if numbered {
+        all.sort_by(|a, b| a.name.len().cmp(&b.name.len()).then(a.name.cmp(&b.name)));
+    }
+    all
 }
 
 fn step(

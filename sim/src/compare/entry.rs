@@ -10,6 +10,8 @@ use paceline_placement::{
 use paceline_reports::compare::StrategyInfo;
 use serde::{Deserialize, Deserializer, de};
 
+use super::format::NodeSets;
+
 /// One line of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Entry {
@@ -303,15 +305,24 @@ pub fn loads_and_even(
 }
 
 /// Nodes as a comparison has them, with weights and zones dealt out in turn.
-pub fn cluster(count: usize, weights: &[f64], zones: usize) -> Nodes {
-    let nodes = (0..count).map(|at| {
-        let mut node = Node::new(format!("n{}", at + 1));
+pub fn cluster(sets: &NodeSets, count: usize, weights: &[f64], zones: usize) -> Nodes {
+    let nodes = sets.names_of(count).into_iter().enumerate().map(|(at, name)| {
+        let mut node = Node::new(name);
         if !weights.is_empty() {
             node = node.with_weight(weights[at % weights.len()]);
         }
         if zones > 0 { node.in_zone(format!("z{}", at % zones + 1)) } else { node }
     });
-    Nodes::new(nodes).expect("numbers and weights have been checked")
+    // Names stay in the order that the user's own placement numbers them in.
+    let nodes = if sets.names.is_empty() { Nodes::new(nodes) } else { Nodes::in_order(nodes) };
+    nodes.expect("names, numbers and weights have been checked")
+}
+
+/// So many nodes that could join: under names that are free.
+pub fn newcomers(nodes: &Nodes, count: usize) -> Vec<Node> {
+    let names = (1..).map(|number| format!("new{number}"));
+    let free = names.filter(|name| nodes.find(name.as_bytes()).is_none());
+    free.take(count).map(Node::new).collect()
 }
 
 /// Weights of the nodes that are up, and 0 for the others.

@@ -5,6 +5,7 @@
 
 mod change;
 mod choice;
+mod nodes;
 mod population;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use self::{
     change::{Change, CourseSpec},
     choice::Choice,
+    nodes::NodeSets,
     population::{DEFAULT_DESTINATIONS, Names, Popularity, PopulationSpec, Preset},
 };
 use super::entry::Entry;
@@ -82,8 +84,8 @@ pub struct Compare {
     /// Which salts; default `["paceline"]`. The first one is used where one is enough.
     #[serde(default = "default_salts")]
     pub salts: Vec<String>,
-    /// How many nodes; several numbers are compared one after the other.
-    pub nodes: Vec<usize>,
+    /// How many nodes, or which.
+    pub nodes: NodeSets,
     /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^21, or those
     /// of the simulated cluster.
     pub slots: Option<u64>,
@@ -184,7 +186,7 @@ impl Comparison {
 
     /// The number of nodes of the focus.
     pub fn focus_nodes(&self) -> usize {
-        self.compare.focus.nodes.unwrap_or(self.compare.nodes[0])
+        self.compare.focus.nodes.unwrap_or(self.compare.nodes.numbers[0])
     }
 
     /// The population of the focus, by its place in the list.

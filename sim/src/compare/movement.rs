@@ -10,7 +10,7 @@ use paceline_reports::compare::{MovementCell, RestartCell};
 
 use super::{
     balance::{Labels, bound},
-    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, weights},
+    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, newcomers, weights},
     format::Change,
 };
 
@@ -35,9 +35,9 @@ impl Change {
     /// Makes the change, and tells which nodes it touches.
     fn apply(self, nodes: &mut Nodes, seed: u64) -> Result<BTreeSet<NodeIndex>, PlacementError> {
         match self {
-            Change::Add(count) => (1..=count)
-                .map(|number| nodes.join(paceline_placement::Node::new(format!("new{number}"))))
-                .collect(),
+            Change::Add(count) => {
+                newcomers(nodes, count).into_iter().map(|node| nodes.join(node)).collect()
+            }
             Change::Remove(count) => {
                 let drawn = draw(nodes, count, seed);
                 set_state(nodes, &drawn, NodeState::Gone)?;
@@ -264,9 +264,9 @@ pub(super) fn restart(
         set_state(&mut nodes, &away, state).map_err(refused)?;
         placed.update(&nodes).map_err(refused)?;
     }
-    // Nodes stand in another order in the list of the restarted one, and there is no other state.
-    let list: Vec<_> = nodes.iter().map(|(_, node)| node.clone()).collect();
-    let again = Nodes::new(list.into_iter().rev()).map_err(refused)?;
+    // There is no other state than the list of nodes, as it was at first.
+    let list = nodes.iter().map(|(_, node)| node.clone());
+    let again = Nodes::in_order(list).map_err(refused)?;
     let anew = Placed::new(labels.entry, &again, items, slots, replicas).map_err(refused)?;
     let pairs = placed.assign(items).into_iter().zip(anew.assign(items));
     let elsewhere = pairs

@@ -120,9 +120,9 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let cells = self.hashes.len() * c.salts.len() * self.populations.len();
         let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
-        let costs = if c.timing { c.nodes.len() * self.entries.len() } else { 0 };
+        let costs = if c.timing { c.nodes.numbers.len() * self.entries.len() } else { 0 };
         let simulated = if c.simulate { self.entries.len() } else { 0 };
-        (cells * c.nodes.len() * self.entries.len() + salted + costs + simulated) as u64
+        (cells * c.nodes.numbers.len() * self.entries.len() + salted + costs + simulated) as u64
     }
 
     fn slots(&self, nodes: usize) -> SlotCount {
@@ -132,7 +132,7 @@ impl Plan<'_> {
 
     fn cluster(&self, nodes: usize) -> Nodes {
         let c = &self.comparison.compare;
-        cluster(nodes, &c.weights, c.zones)
+        cluster(&c.nodes, nodes, &c.weights, c.zones)
     }
 
     /// Places one population by one hash function and salt, by all strategies on all numbers of
@@ -154,7 +154,7 @@ impl Plan<'_> {
             result.hashes.push(cost::hash_info(hash, salt, names.as_ref(), &keys));
         }
         let items = Items { keys: Cow::Owned(keys), shares: Cow::Borrowed(&population.shares) };
-        let jobs: Vec<(usize, Entry)> = (c.nodes.iter())
+        let jobs: Vec<(usize, Entry)> = (c.nodes.numbers.iter())
             .flat_map(|nodes| self.entries.iter().map(|entry| (*nodes, *entry)))
             .collect();
         let found = in_parallel(&jobs, |(nodes, entry)| {
@@ -307,7 +307,7 @@ impl Plan<'_> {
         let names = NameList::new(population, 100_000);
         let keys = population.keys(&hasher);
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
-        for count in c.nodes.iter().copied() {
+        for count in c.nodes.numbers.iter().copied() {
             let (nodes, slots) = (self.cluster(count), self.slots(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
             let measured =

@@ -60,10 +60,7 @@ mod tests {
     use paceline_placement::StrategyKind;
 
     use super::*;
-    use crate::compare::{
-        entry::cluster,
-        format::{Names, Popularity, PopulationSpec},
-    };
+    use crate::compare::format::{Names, Popularity, PopulationSpec};
 
     #[test]
     fn p_values_of_a_cryptographic_hash_are_uniform() {
@@ -75,7 +72,7 @@ mod tests {
             names: Names::Numbered,
         };
         let population = Population::new(&spec, std::path::Path::new(""), 1).unwrap();
-        let (nodes, slots) = (cluster(10, &[], 0), SlotCount::new(1 << 14, 10).unwrap());
+        let (nodes, slots) = (Nodes::numbered(10).unwrap(), SlotCount::new(1 << 14, 10).unwrap());
         let (entry, function) = (Entry::Kind(StrategyKind::Slots), HashFunction::Md5);
         let salted = measure(entry, function, 1000, &population, &nodes, slots).unwrap();
         let mut tenths = [0; 10];

@@ -4,7 +4,7 @@ use paceline_reports::result::Identity;
 
 use super::{Progress, format::Comparison, run};
 
-struct Silent;
+pub(super) struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _: u64) {}

@@ -4,6 +4,7 @@ use md5::{Digest, Md5};
 
 use crate::{
     error::PlacementError,
+    hash::crc32,
     node::{Node, NodeIndex, Nodes},
     row::{RowFiller, Zones},
     strategy::Strategy,
@@ -35,12 +36,16 @@ impl Ketama {
     /// The ring over the nodes that are up.
     pub fn new(nodes: &Nodes, continuum: Continuum) -> Self {
         let total: f64 = nodes.up().map(|(_, node)| node.weight).sum();
-        let average = total / nodes.count_up() as f64;
+        let count = nodes.count_up() as f64;
         let mut points = Vec::new();
         for (index, node) in nodes.up() {
             let wanted = match continuum {
-                // Whole digests of four points; the summand keeps 39.999… from becoming 39.
-                Continuum::Libketama => 4.0 * (POINTS / 4.0 * node.weight / average + 1e-9).floor(),
+                // Whole digests of four points, in single precision as ketama.c has it: of 61
+                // equal nodes each has one digest less than of 60.
+                Continuum::Libketama => {
+                    let part = node.weight as f32 / total as f32;
+                    4.0 * f64::from((f64::from(part) * (POINTS / 4.0) * count) as f32).floor()
+                }
                 Continuum::Nginx => (POINTS * node.weight).round(),
             };
             let wanted = (wanted as usize).clamp(1, 1 << 24);
@@ -67,10 +72,12 @@ fn libketama(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
 
 /// `ngx_http_upstream_hash_module.c`: CRC-32 of HOST, a zero byte, PORT and the previous point.
 fn nginx(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
-    let digits = node.name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (host, port) = match node.name.len().checked_sub(digits + 1) {
-        Some(colon) if node.name[colon] == b':' => (&node.name[..colon], &node.name[colon + 1..]),
-        _ => (&node.name[..], &[][..]),
+    let name = &node.name[..];
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (host, port) = match name.len().checked_sub(digits + 1) {
+        _ if name.len() >= 5 && name[..5].eq_ignore_ascii_case(b"unix:") => (&name[5..], &[][..]),
+        Some(colon) if name[colon] == b':' => (&name[..colon], &name[colon + 1..]),
+        _ => (name, &[][..]),
     };
     let base = crc32(crc32(crc32(!0, host), &[0]), port);
     let mut previous = 0u32;
@@ -78,15 +85,6 @@ fn nginx(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
         previous = !crc32(base, &previous.to_le_bytes());
         add(previous);
     }
-}
-
-/// CRC-32 as in IEEE 802.3, continued from `crc` and not yet inverted at the end.
-fn crc32(crc: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(crc, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
-        })
-    })
 }
 
 impl Strategy for Ketama {
@@ -135,6 +133,14 @@ mod tests {
             let expected = reference.node(name.as_bytes()).unwrap().to_string();
             assert_eq!(nodes.get(row[0]).display_name(), expected, "{name}");
         }
+    }
+
+    /// The float arithmetic of ketama.c gives 39 digests for 61 equal servers; the number of points
+    /// is that of a port of its loop to Python with `struct.pack("f", …)` for its floats.
+    #[test]
+    fn points_are_counted_in_single_precision() {
+        let nodes = Nodes::numbered(61).unwrap();
+        assert_eq!(Ketama::new(&nodes, Continuum::Libketama).points.len(), 61 * 156);
     }
 
     #[test]

@@ -31,6 +31,11 @@ fn mistakes_are_refused_with_their_place() {
     refused("[10]", "[10]\nreplicas = 11", 5, "between 1 and");
     refused("[10]", "[10]\nslots = 9", 5, "at least one slot per node");
     refused("[10]", "[10, 10]", 4, "twice");
+    refused("[10]", "{ names = [] }", 4, "or their names");
+    refused("[10]", "{ names = [\"a\", \"b\", \"a\"] }", 4, "`a` is listed twice");
+    refused("[10]", "{ names = [\"a\", \"\"] }", 4, "cannot be empty");
+    refused("[10]", "{ name = [\"a\"] }", 4, "`name`");
+    refused("[10]", "{ names = [\"a\"] }\nfocus = { nodes = 2 }", 5, "2 is not among");
     refused("[10]", "[10]\nweights = [1.0,\n0.0]", 6, "above 0");
     refused("[10]", "[10]\nweights = [inf]", 5, "not inf");
     refused("[10]", "[10]\nfocus = { nodes = 11 }", 5, "11");
@@ -63,6 +68,7 @@ fn mistakes_in_the_simulated_part_are_refused_with_their_place() {
     };
     refused("slots = 64", "slots = 9", 11, "at least one slot per node");
     refused("nodes = 5", "nodes = 7", 5, "has 7 nodes");
+    refused("[5, 10]", "{ names = [\"a\"] }", 5, "called n1, n2");
     refused("nodes = 5", "nodes = 0", 10, "nodes");
     refused("\"10/s\"", "\"0/s\"", 16, "rate");
 }

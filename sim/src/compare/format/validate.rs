@@ -18,14 +18,10 @@ impl Comparison {
         }
         let c = &self.compare;
         let refuse = |key: &str, reason: String| Err(Problem { path: at(key), reason });
-        if c.nodes.is_empty() || c.nodes.iter().any(|n| !(1..=MAX_NODES).contains(n)) {
-            return refuse("nodes", format!("list numbers of nodes from 1 to {MAX_NODES}"));
-        }
-        if let Some(twice) = twice(&c.nodes) {
-            return refuse("nodes", format!("{twice} is listed twice"));
-        }
-        let least = c.nodes.iter().copied().min().unwrap_or(1);
-        let most = c.nodes.iter().copied().max().unwrap_or(1);
+        self.validate_nodes()?;
+        let numbers = &c.nodes.numbers;
+        let least = numbers.iter().copied().min().unwrap_or(1);
+        let most = numbers.iter().copied().max().unwrap_or(1);
         if c.replicas == 0 || c.replicas > least.min(16) {
             return refuse(
                 "replicas",
@@ -86,6 +82,29 @@ impl Comparison {
         Ok(())
     }
 
+    fn validate_nodes(&self) -> Result<(), Problem> {
+        let nodes = &self.compare.nodes;
+        let refuse = |reason: String| Err(Problem { path: at("nodes"), reason });
+        if nodes.numbers.is_empty() || nodes.numbers.iter().any(|n| !(1..=MAX_NODES).contains(n)) {
+            return refuse(format!("list numbers of nodes from 1 to {MAX_NODES}, or their names"));
+        }
+        if let Some(twice) = twice(&nodes.numbers) {
+            return refuse(format!("{twice} is listed twice"));
+        }
+        let named = |index: usize, reason: String| {
+            let path = [at("nodes"), vec![Step::Key("names".into()), Step::Index(index)]].concat();
+            Err(Problem { path, reason })
+        };
+        if let Some(index) = nodes.names.iter().position(String::is_empty) {
+            return named(index, "a node's name cannot be empty".into());
+        }
+        let mut seen = BTreeSet::new();
+        match nodes.names.iter().position(|name| !seen.insert(name)) {
+            Some(index) => named(index, format!("`{}` is listed twice", nodes.names[index])),
+            None => Ok(()),
+        }
+    }
+
     fn validate_populations(&self) -> Result<(), Problem> {
         let c = &self.compare;
         let mut names = BTreeSet::new();
@@ -129,7 +148,7 @@ impl Comparison {
             Focus { population: Some(name), .. } if !names.contains(name) => {
                 refuse("population", format!("there is no population `{name}`"))
             }
-            Focus { nodes: Some(nodes), .. } if !c.nodes.contains(nodes) => {
+            Focus { nodes: Some(nodes), .. } if !c.nodes.numbers.contains(nodes) => {
                 refuse("nodes", format!("{nodes} is not among the numbers of nodes compared"))
             }
             _ => Ok(()),
@@ -157,8 +176,12 @@ impl Comparison {
             return Err(problem(simulate, needs));
         };
         scenario.validate()?;
+        if !self.compare.nodes.names.is_empty() {
+            let reason = "simulated nodes are called n1, n2 and so on; list their number";
+            return Err(problem(["compare", "nodes", "names"], reason));
+        }
         let nodes = scenario.cluster.nodes as usize;
-        if !self.compare.nodes.contains(&nodes) {
+        if !self.compare.nodes.numbers.contains(&nodes) {
             let reason = format!("the simulated cluster has {nodes} nodes; compare them too");
             return Err(problem(["compare", "nodes"], &reason));
         }
