@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 
 use paceline_placement::{
-    HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, strategies::Slots,
-    theory,
+    HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, strategies::Slots, theory,
 };
 use paceline_reports::compare::{Course, CourseStep};
 
 use super::{
     balance::Labels,
-    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, moved, weights},
+    entry::{Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, moved, weights},
     format::CourseSpec,
 };
 
@@ -46,11 +45,12 @@ pub(super) fn measure(
     course: CourseSpec,
     whole: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
     seed: u64,
 ) -> Result<Course, String> {
     let refused = |error: PlacementError| error.to_string();
     let entry = labels.entry;
+    let setting = Setting { replicas: 1, ..setting.clone() };
     let most = nodes.len();
     let all: Vec<Node> = nodes.iter().map(|(_, node)| node.clone()).collect();
     let (mut nodes, events) = match course {
@@ -76,7 +76,7 @@ pub(super) fn measure(
     // As many parts as the full number of nodes needs; those that are away come back.
     let items = entry.items(whole, most);
     let mut shares: Cow<[f64]> = Cow::Borrowed(&whole.shares);
-    let mut placed = Placed::new(entry, &nodes, &items, slots, 1).map_err(refused)?;
+    let mut placed = Placed::new(entry, &nodes, &items, &setting).map_err(refused)?;
     let mut before = placed.assign(&items);
     let mut steps = vec![step(&nodes, &before, &items.shares, 0.0, None, None)];
     for (number, event) in events.into_iter().enumerate() {

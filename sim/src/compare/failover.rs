@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use paceline_placement::{
-    NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind, theory,
-};
+use paceline_placement::{NodeIndex, NodeState, Nodes, PlacementError, StrategyKind, theory};
 use paceline_reports::compare::FailoverCell;
 
 use super::{
     balance::{Labels, bound},
-    entry::{Entry, Items, Placed, weights},
+    entry::{Entry, Items, Placed, Setting, weights},
 };
 
 /// The worst failure: that of the node whose loss gives some survivor the most. `Err` says why this
@@ -18,13 +16,12 @@ pub(super) fn measure(
     labels: Labels,
     items: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
 ) -> Result<FailoverCell, String> {
     let refused = |error: PlacementError| error.to_string();
-    let placed = Placed::new(labels.entry, nodes, items, slots, replicas).map_err(refused)?;
-    let theory = expected(labels, &placed, items, nodes, slots, replicas);
-    let peak = worst(&placed, items, nodes, replicas);
+    let placed = Placed::new(labels.entry, nodes, items, setting).map_err(refused)?;
+    let theory = expected(labels, &placed, items, nodes, setting);
+    let peak = worst(&placed, items, nodes, setting.replicas);
     let mut survivors = nodes.clone();
     let first = nodes.get(NodeIndex(0)).name.clone();
     survivors.set_state(&first, NodeState::Gone).map_err(refused)?;
@@ -71,10 +68,10 @@ fn expected(
     placed: &Placed,
     items: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
 ) -> Option<theory::Failover> {
     let Entry::Kind(kind) = labels.entry else { return None };
+    let Setting { slots, replicas, .. } = *setting;
     let (n, weights) = (nodes.len(), weights(nodes));
     if !labels.population.is_uniform() || weights.iter().any(|weight| *weight != weights[0]) {
         return None;

@@ -13,7 +13,7 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-use paceline_placement::{HashFunction, StrategyKind};
+use paceline_placement::{HashFunction, Parameters, StrategyKind};
 use serde::Deserialize;
 
 pub use self::{
@@ -35,6 +35,10 @@ use crate::scenario::{
 pub const MAX_DESTINATIONS: usize = 10_000_000;
 /// The most nodes.
 pub const MAX_NODES: usize = 100_000;
+/// The most points of one node on a circle.
+pub const MAX_POINTS: u32 = 1 << 16;
+/// The most points of all nodes on a circle, when the file says how many each has.
+pub const MAX_ALL_POINTS: u64 = 1 << 25;
 /// The most salts of the p-value histogram.
 pub const MAX_SALTED: usize = 10_000;
 
@@ -86,6 +90,9 @@ pub struct Compare {
     pub salts: Vec<String>,
     /// How many nodes, or which.
     pub nodes: NodeSets,
+    /// Points of a node of weight 1 on each circle that has several; default those that each of
+    /// them is known for.
+    pub points_per_node: Option<u32>,
     /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^21, or those
     /// of the simulated cluster.
     pub slots: Option<u64>,
@@ -123,6 +130,18 @@ pub struct Compare {
     /// Courses of changes whose loads are drawn.
     #[serde(default, rename = "course")]
     pub courses: Vec<CourseSpec>,
+}
+
+impl Compare {
+    /// What is set about strategies.
+    pub fn parameters(&self) -> Parameters {
+        let mut parameters = Parameters::default();
+        if let Some(points) = self.points_per_node {
+            parameters.points_per_node = points;
+            parameters.ketama_points = points;
+        }
+        parameters
+    }
 }
 
 /// The one workload, of all that are compared, that the user has.

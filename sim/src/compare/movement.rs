@@ -10,7 +10,9 @@ use paceline_reports::compare::{MovementCell, RestartCell};
 
 use super::{
     balance::{Labels, bound},
-    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, newcomers, weights},
+    entry::{
+        Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, newcomers, weights,
+    },
     format::Change,
 };
 
@@ -100,8 +102,7 @@ pub(super) fn measure(
     change: Change,
     items: &Items,
     mut nodes: Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
     seed: u64,
 ) -> Result<MovementCell, String> {
     let Labels { entry, hash, population, .. } = labels;
@@ -110,7 +111,7 @@ pub(super) fn measure(
         return Err("it does not know weights".into());
     }
     let refused = |error: PlacementError| error.to_string();
-    let mut placed = Placed::new(entry, &nodes, items, slots, replicas).map_err(refused)?;
+    let mut placed = Placed::new(entry, &nodes, items, setting).map_err(refused)?;
     if let Change::Restore(_) = change {
         let away = draw(&nodes, restored(change), seed);
         set_state(&mut nodes, &away, NodeState::Gone).map_err(refused)?;
@@ -119,9 +120,9 @@ pub(super) fn measure(
     let weights_before = weights(&nodes);
     let before = placed.assign(items);
     let touched = change.apply(&mut nodes, seed).map_err(refused)?;
-    let owners_before = slot_owners(entry, &placed, slots);
+    let owners_before = slot_owners(entry, &placed, setting.slots);
     placed.update(&nodes).map_err(refused)?;
-    let owners_after = slot_owners(entry, &placed, slots);
+    let owners_after = slot_owners(entry, &placed, setting.slots);
     let after = placed.assign(items);
     let weights_after = weights(&nodes);
 
@@ -144,9 +145,9 @@ pub(super) fn measure(
         // What they move is load, and popular destinations stay where they are as long as they can.
         Entry::SlotsByLoad | Entry::SlotsSplit => {
             let even = least_to_even(&before, &after, items, &weights_after);
-            let of_lost = match replicas {
+            let of_lost = match setting.replicas {
                 1 => {
-                    let loads = items.slot_loads(slots);
+                    let loads = items.slot_loads(setting.slots);
                     least_of_loss(&owners_before, &owners_after, &loads, &weights_after)
                 }
                 // With more, a slot may go to the nodes of its row only.
@@ -253,12 +254,11 @@ pub(super) fn restart(
     labels: Labels,
     items: &Items,
     mut nodes: Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
     seed: u64,
 ) -> Result<RestartCell, String> {
     let refused = |error: PlacementError| error.to_string();
-    let mut placed = Placed::new(labels.entry, &nodes, items, slots, replicas).map_err(refused)?;
+    let mut placed = Placed::new(labels.entry, &nodes, items, setting).map_err(refused)?;
     let away = draw(&nodes, 1, seed);
     for state in [NodeState::Gone, NodeState::Up] {
         set_state(&mut nodes, &away, state).map_err(refused)?;
@@ -267,7 +267,7 @@ pub(super) fn restart(
     // There is no other state than the list of nodes, as it was at first.
     let list = nodes.iter().map(|(_, node)| node.clone());
     let again = Nodes::in_order(list).map_err(refused)?;
-    let anew = Placed::new(labels.entry, &again, items, slots, replicas).map_err(refused)?;
+    let anew = Placed::new(labels.entry, &again, items, setting).map_err(refused)?;
     let pairs = placed.assign(items).into_iter().zip(anew.assign(items));
     let elsewhere = pairs
         .zip(items.shares.iter())

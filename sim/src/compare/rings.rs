@@ -5,7 +5,7 @@ use std::path::Path;
 use paceline_placement::{NameHasher, SlotCount};
 
 use super::{
-    entry::{Entry, Items, Placed, cluster},
+    entry::{Entry, Items, Placed, Setting, cluster},
     format::Comparison,
     tests::Silent,
 };
@@ -28,7 +28,8 @@ fn placed(strategy: &str, hash: &str, nodes: &str) -> (Comparison, Vec<usize>) {
     let items = Items { keys: keys.into(), shares: shares.into() };
     let slots = SlotCount::new(1 << 14, names.len()).unwrap();
     let entry: Entry = strategy.parse().unwrap();
-    let placed = Placed::new(entry, &nodes, &items, slots, 1).unwrap();
+    let setting = Setting { slots, replicas: 1, parameters: c.parameters() };
+    let placed = Placed::new(entry, &nodes, &items, &setting).unwrap();
     let number = |name: String| names.iter().position(|n| *n == name).unwrap() + 1;
     let assigned = placed.assign(&items);
     let on = assigned.iter().map(|node| number(nodes.get(*node).display_name())).collect();
@@ -72,6 +73,9 @@ fn a_users_nginx_ring_is_that_of_nginx() {
 weights = [1, 2, 1, 1]"#;
     let (_, on) = placed("ketama-nginx", "crc32", nodes);
     assert_eq!(on, [1, 3, 1, 2, 4, 4, 2, 2, 2, 2, 3, 2, 2, 3, 2, 2, 1, 2, 3, 4, 2, 2, 1, 3]);
+
+    let (_, on) = placed("ketama-nginx", "crc32", &format!("{nodes}\npoints_per_node = 12"));
+    assert_eq!(on, [2, 4, 1, 3, 2, 4, 3, 3, 1, 3, 2, 4, 2, 2, 4, 3, 2, 1, 2, 2, 1, 4, 3, 2]);
 }
 
 /// The numbers of a jump hash are places in the user's list, whatever the names sort to. Expected

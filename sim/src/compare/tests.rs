@@ -164,6 +164,36 @@ remove = 1
     }
 }
 
+#[test]
+fn theory_follows_the_points_that_a_file_asks_for() {
+    let compared = |points: u32| {
+        let text = format!(
+            "name = \"points\"\nabout = \"x\"\n[compare]\nnodes = [10]\ntiming = false\n\
+             strategies = [\"ring\", \"ketama\", \"ketama-nginx\"]\nhashes = [\"md5\"]\n\
+             points_per_node = {points}\n[[compare.population]]\nname = \"even\"\n"
+        );
+        let comparison = Comparison::load("points.toml", &text).unwrap();
+        run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent).unwrap()
+    };
+    for points in [8, 1600] {
+        let result = compared(points);
+        assert_eq!(result.balance.len(), 3);
+        for cell in &result.balance {
+            let expected = cell.expected.unwrap().cv;
+            let ring = (9.0 / (10.0 * f64::from(points) + 1.0)).sqrt();
+            assert!((expected / ring - 1.0).abs() < 0.1, "{expected} for {ring}: {cell:?}");
+            assert!(cell.p_value.unwrap() > 0.001, "{cell:?}");
+        }
+        for strategy in &result.strategies {
+            assert!(strategy.about.contains(&format!(" {points} points")), "{strategy:?}");
+        }
+    }
+    let odd = compared(10);
+    let refused: Vec<&str> = odd.refusals.iter().map(|it| it.strategy.as_str()).collect();
+    assert_eq!(refused, ["ketama"], "{:?}", odd.refusals);
+    assert!(odd.refusals[0].reason.contains("multiple of 4"), "{:?}", odd.refusals);
+}
+
 /// The tests' working directory is the crate's, so that a file found is found beside the comparison.
 #[test]
 fn a_file_of_names_is_sought_beside_the_comparison() {

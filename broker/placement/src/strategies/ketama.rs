@@ -26,15 +26,30 @@ pub enum Continuum {
 #[derive(Clone, Debug)]
 pub struct Ketama {
     continuum: Continuum,
+    points_per_node: u32,
     points: Vec<(u32, NodeIndex)>,
     zones: Zones,
 }
 
-const POINTS: f64 = 160.0;
-
 impl Ketama {
-    /// The ring over the nodes that are up.
-    pub fn new(nodes: &Nodes, continuum: Continuum) -> Self {
+    /// The points of libketama and of nginx.
+    pub const POINTS: u32 = 160;
+
+    /// The ring over the nodes that are up, with `points_per_node` points of a node of average
+    /// weight ([`Continuum::Libketama`]) or of weight 1.
+    pub fn new(
+        nodes: &Nodes,
+        continuum: Continuum,
+        points_per_node: u32,
+    ) -> Result<Self, PlacementError> {
+        if continuum == Continuum::Libketama && !points_per_node.is_multiple_of(4) {
+            return Err(PlacementError::InvalidParameter {
+                parameter: "points per node",
+                given: points_per_node.to_string(),
+                reason: "each MD5 gives four points, so it must be a multiple of 4",
+            });
+        }
+        let per_node = f64::from(points_per_node);
         let total: f64 = nodes.up().map(|(_, node)| node.weight).sum();
         let count = nodes.count_up() as f64;
         let mut points = Vec::new();
@@ -44,9 +59,9 @@ impl Ketama {
                 // equal nodes each has one digest less than of 60.
                 Continuum::Libketama => {
                     let part = node.weight as f32 / total as f32;
-                    4.0 * f64::from((f64::from(part) * (POINTS / 4.0) * count) as f32).floor()
+                    4.0 * f64::from((f64::from(part) * (per_node / 4.0) * count) as f32).floor()
                 }
-                Continuum::Nginx => (POINTS * node.weight).round(),
+                Continuum::Nginx => (per_node * node.weight).round(),
             };
             let wanted = (wanted as usize).clamp(1, 1 << 24);
             match continuum {
@@ -56,7 +71,7 @@ impl Ketama {
         }
         points.sort_unstable();
         points.dedup_by_key(|(position, _)| *position);
-        Self { continuum, points, zones: Zones::new(nodes) }
+        Ok(Self { continuum, points_per_node, points, zones: Zones::new(nodes) })
     }
 }
 
@@ -102,7 +117,7 @@ impl Strategy for Ketama {
     }
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
-        *self = Self::new(nodes, self.continuum);
+        *self = Self::new(nodes, self.continuum, self.points_per_node)?;
         Ok(())
     }
 
@@ -125,7 +140,8 @@ mod tests {
         let nodes = nodes.unwrap();
         let buckets: Vec<Bucket> =
             (1..40).map(|n| Bucket::new(address(n).parse().unwrap(), weight(n) as u32)).collect();
-        let (ours, reference) = (Ketama::new(&nodes, Continuum::Nginx), Reference::new(&buckets));
+        let (ours, reference) =
+            (Ketama::new(&nodes, Continuum::Nginx, 160).unwrap(), Reference::new(&buckets));
         for number in 0..20_000 {
             let name = format!("key-{number}");
             let mut row = [NodeIndex::default()];
@@ -140,12 +156,20 @@ mod tests {
     #[test]
     fn points_are_counted_in_single_precision() {
         let nodes = Nodes::numbered(61).unwrap();
-        assert_eq!(Ketama::new(&nodes, Continuum::Libketama).points.len(), 61 * 156);
+        let ring = Ketama::new(&nodes, Continuum::Libketama, Ketama::POINTS).unwrap();
+        assert_eq!(ring.points.len(), 61 * 156);
     }
 
     #[test]
-    fn a_node_of_average_weight_has_160_points() {
+    fn a_node_of_average_weight_has_the_points_asked_for() {
         let nodes = Nodes::numbered(7).unwrap();
-        assert_eq!(Ketama::new(&nodes, Continuum::Libketama).points.len(), 7 * 160);
+        for points in [4, 160, 1000] {
+            for continuum in [Continuum::Libketama, Continuum::Nginx] {
+                let ring = Ketama::new(&nodes, continuum, points).unwrap();
+                assert_eq!(ring.points.len(), 7 * points as usize, "{continuum:?}");
+            }
+        }
+        let refused = Ketama::new(&nodes, Continuum::Libketama, 6).unwrap_err().to_string();
+        assert!(refused.contains("multiple of 4"), "{refused}");
     }
 }

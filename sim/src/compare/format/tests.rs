@@ -29,6 +29,9 @@ fn mistakes_are_refused_with_their_place() {
     refused("[10]", "[10]\nsalts = [\"a\", \"b\", \"a\"]", 5, "twice");
     refused("[10]", "[10]\nhashes = [\"md4\"]", 5, "md4");
     refused("[10]", "[10]\nreplicas = 11", 5, "between 1 and");
+    refused("[10]", "[10]\npoints_per_node = 0", 5, "between 1 and 65536");
+    refused("[10]", "[100_000]\npoints_per_node = 400", 5, "at most 335 for 100000 nodes");
+    refused("[10]", "[10]\nsimulate = true\npoints_per_node = 8", 6, "leave it out");
     refused("[10]", "[10]\nslots = 9", 5, "at least one slot per node");
     refused("[10]", "[10, 10]", 4, "twice");
     refused("[10]", "{ names = [] }", 4, "or their names");

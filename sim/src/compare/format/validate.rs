@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use paceline_placement::{SlotCount, StrategyKind};
 
 use super::{
-    Choice, Comparison, DEFAULT_DESTINATIONS, Focus, MAX_DESTINATIONS, MAX_NODES, MAX_SALTED,
-    Popularity, choice::twice,
+    Choice, Comparison, DEFAULT_DESTINATIONS, Focus, MAX_ALL_POINTS, MAX_DESTINATIONS, MAX_NODES,
+    MAX_POINTS, MAX_SALTED, Popularity, choice::twice,
 };
 use crate::scenario::{Problem, Step};
 
@@ -36,6 +36,19 @@ impl Comparison {
             let path = [at("weights"), vec![Step::Index(index)]].concat();
             let reason = format!("a weight must be finite and above 0, not {}", c.weights[index]);
             return Err(Problem { path, reason });
+        }
+        if let Some(points) = c.points_per_node {
+            if !(1..=MAX_POINTS).contains(&points) {
+                return refuse("points_per_node", format!("between 1 and {MAX_POINTS}"));
+            }
+            if u64::from(points) * most as u64 > MAX_ALL_POINTS {
+                let limit = MAX_ALL_POINTS / most as u64;
+                return refuse("points_per_node", format!("at most {limit} for {most} nodes"));
+            }
+            if c.simulate {
+                let reason = "the rings of simulated brokers have the usual points; leave it out";
+                return refuse("points_per_node", reason.into());
+            }
         }
         if c.zones > least {
             return refuse(
