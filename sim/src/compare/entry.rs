@@ -352,11 +352,21 @@ pub fn cluster(sets: &NodeSets, count: usize, weights: &[f64], zones: usize) -> 
     nodes.expect("names, numbers and weights have been checked")
 }
 
-/// So many nodes that could join: under names that are free.
+/// So many nodes that could join: under names that are free, and as heavy as the others on average.
 pub fn newcomers(nodes: &Nodes, count: usize) -> Vec<Node> {
     let names = (1..).map(|number| format!("new{number}"));
     let free = names.filter(|name| nodes.find(name.as_bytes()).is_none());
-    free.take(count).map(Node::new).collect()
+    let weight = mean_weight(nodes);
+    free.take(count).map(|name| Node::new(name).with_weight(weight)).collect()
+}
+
+/// The mean weight of the nodes that are up; of equal ones exactly theirs.
+pub fn mean_weight(nodes: &Nodes) -> f64 {
+    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    if weights.iter().all(|weight| *weight == weights[0]) {
+        return weights[0];
+    }
+    weights.iter().sum::<f64>() / weights.len() as f64
 }
 
 /// Weights of the nodes that are up, and 0 for the others.

@@ -21,7 +21,7 @@ pub(super) fn measure(
     let refused = |error: PlacementError| error.to_string();
     let placed = Placed::new(labels.entry, nodes, items, setting).map_err(refused)?;
     let theory = expected(labels, &placed, items, nodes, setting);
-    let peak = worst(&placed, items, nodes, setting.replicas);
+    let (peak, dead) = worst(&placed, items, nodes, setting.replicas);
     let mut survivors = nodes.clone();
     let first = nodes.get(NodeIndex(0)).name.clone();
     survivors.set_state(&first, NodeState::Gone).map_err(refused)?;
@@ -31,6 +31,7 @@ pub(super) fn measure(
         nodes: nodes.len() as u64,
         population: labels.population.name.clone(),
         peak,
+        left: Some(nodes.get(dead).display_name()),
         structural: theory.as_ref().map(theory::Failover::structural),
         expected: theory.as_ref().map(theory::Failover::expected),
         p_value: theory.as_ref().map(|theory| theory.p_value(peak)),
@@ -38,7 +39,8 @@ pub(super) fn measure(
     })
 }
 
-fn worst(placed: &Placed, items: &Items, nodes: &Nodes, replicas: usize) -> f64 {
+/// The largest load of a survivor over all failures, and the node whose failure gives it.
+fn worst(placed: &Placed, items: &Items, nodes: &Nodes, replicas: usize) -> (f64, NodeIndex) {
     let weights = weights(nodes);
     let mut primary = vec![0.0; nodes.len()];
     let mut takes_over = BTreeMap::<(NodeIndex, NodeIndex), f64>::new();
@@ -55,10 +57,11 @@ fn worst(placed: &Placed, items: &Items, nodes: &Nodes, replicas: usize) -> f64 
         (0..nodes.len()).filter(move |at| *at != dead).map(move |at| {
             let pair = (NodeIndex(dead as u32), NodeIndex(at as u32));
             let more = takes_over.get(&pair).copied().unwrap_or(0.0);
-            (primary[at] + more) * (total - weights[dead]) / weights[at]
+            ((primary[at] + more) * (total - weights[dead]) / weights[at], pair.0)
         })
     };
-    (0..nodes.len()).flat_map(after).fold(0.0, f64::max)
+    let worst = (0..nodes.len()).flat_map(after).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    worst.unwrap_or_default()
 }
 
 /// What chance gives equal destinations on equal nodes: by the table where there is one, and else

@@ -17,7 +17,7 @@ use paceline_placement::{HashFunction, Parameters, StrategyKind};
 use serde::Deserialize;
 
 pub use self::{
-    change::{Change, CourseSpec},
+    change::{Change, CourseSpec, Joining, Reweighted, Which},
     choice::Choice,
     nodes::NodeSets,
     population::{DEFAULT_DESTINATIONS, Names, Popularity, PopulationSpec, Preset},

@@ -237,7 +237,7 @@ impl Plan<'_> {
                     .map(|cell| found.failovers.push(cell)),
                 Change::Restart(_) => movement::restart(labels, &items, nodes, setting, seed)
                     .map(|cell| found.restarts.push(cell)),
-                _ => movement::measure(labels, *change, &items, nodes, setting, seed)
+                _ => movement::measure(labels, change, &items, nodes, setting, seed)
                     .map(|cell| found.movement.push(cell)),
             };
             if let Err(reason) = done {

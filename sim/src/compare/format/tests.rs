@@ -48,6 +48,25 @@ fn mistakes_are_refused_with_their_place() {
     refused("\"u\"\n", "\"u\"\npopularity = { zipf = 1.0, hot = 3 }\n", 7, "write \"uniform\"");
     refused("\"u\"\n", "\"u\"\nnames = \"guid\"\n", 7, "guid");
     refused("\"u\"\n", "\"u\"\n[[compare.change]]\nremove = 10\n", 7, "must stay");
+    let change = |change: &str, line: usize, reason: &str| {
+        refused("\"u\"\n", &format!("\"u\"\n[[compare.change]]\n{change}\n"), line, reason);
+    };
+    change("remove = -1", 8, "-1 is no number");
+    change("remove = { names = [\"n11\"] }", 7, "no node is called `n11`; they are `n1`, `n2`");
+    change("remove = { names = [\"n1\", \"n1\"] }", 7, "`n1` is listed twice");
+    change("remove = { last = 10 }", 7, "must stay");
+    change("remove = { last = 1, names = [\"n1\"] }", 8, "say which nodes: 1");
+    change("remove = { nodes = 1, weights = [2.0] }", 8, "say which nodes: 1");
+    change("restore = { names = [] }", 7, "at least one");
+    change("add = { nodes = 1, weights = [0.0] }", 7, "`weights` are finite and above 0, not 0");
+    change("add = { nodes = 1, weights = [] }", 8, "say who joins");
+    change("add = { nodes = 1, names = [\"a\"] }", 8, "say who joins");
+    change("add = { names = [\"n3\"] }", 7, "called `n3` already");
+    change("add = { last = 1 }", 8, "say who joins");
+    change("add = { number = 1 }", 8, "`number`");
+    change("weight = { nodes = 1 }", 8, "say by how much");
+    change("weight = { last = 1, factor = -1.0 }", 7, "`factor`");
+    change("weight = { names = [\"x\"], factor = 2.0 }", 7, "`x`");
     refused("\"u\"\n", "\"u\"\n[[compare.change]]\nzone_loss = true\n", 7, "`zones`");
     refused("\"u\"\n", "\"u\"\n[[compare.change]]\nmove = 1\n", 8, "move");
     refused("\"u\"\n", "\"u\"\n[[compare.course]]\nflapping = { steps = 0 }\n", 7, "steps");
