@@ -23,8 +23,8 @@ pub struct PopulationSpec {
     pub names: Names,
 }
 
-/// How the load spreads: `"uniform"`, `{ zipf = 0.9 }`, `{ hot = 8, share = 0.8 }` or
-/// `{ preset = "wikipedia" }`.
+/// How the load spreads: `"uniform"`, `{ zipf = 0.9 }`, `{ hot = 8, share = 0.8 }`,
+/// `{ preset = "wikipedia" }` or `"measured"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Popularity {
     /// Each is as popular.
@@ -41,6 +41,8 @@ pub enum Popularity {
     },
     /// A Zipf law fitted to a published trace.
     Preset(Preset),
+    /// As the file of names says behind each of them.
+    Measured,
 }
 
 /// Published traces.
@@ -75,8 +77,8 @@ pub enum Names {
     Paths,
     /// The prefix and a number, as a simulated workload calls its destinations.
     Prefix(String),
-    /// The lines of a file, the most popular first; its path starts where the comparison's file
-    /// lies.
+    /// The lines of a file, the most popular first, or in any order each with a tab and its load,
+    /// of which popularity is measured. Its path starts where the comparison's file lies.
     File(String),
 }
 
@@ -91,8 +93,7 @@ impl<'de> Deserialize<'de> for Popularity {
             preset: Option<Preset>,
         }
         struct Visitor;
-        const WANTED: &str =
-            "\"uniform\", { zipf = 0.9 }, { hot = 8, share = 0.8 } or { preset = \"wikipedia\" }";
+        const WANTED: &str = "\"uniform\", { zipf = 0.9 }, { hot = 8, share = 0.8 }, { preset = \"wikipedia\" } or \"measured\"";
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = Popularity;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +102,7 @@ impl<'de> Deserialize<'de> for Popularity {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Popularity, E> {
                 match text {
                     "uniform" => Ok(Popularity::Uniform),
+                    "measured" => Ok(Popularity::Measured),
                     other => Err(E::custom(format!("`{other}` is no popularity; write {WANTED}"))),
                 }
             }

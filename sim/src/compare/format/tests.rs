@@ -46,6 +46,7 @@ fn mistakes_are_refused_with_their_place() {
     refused("\"u\"\n", "\"u\"\ndestinations = 0\n", 7, "between 1");
     refused("\"u\"\n", "\"u\"\npopularity = { zipf = -1.0 }\n", 7, "exponent");
     refused("\"u\"\n", "\"u\"\npopularity = { zipf = 1.0, hot = 3 }\n", 7, "write \"uniform\"");
+    refused("\"u\"\n", "\"u\"\npopularity = \"measured\"\n", 7, "names of a file");
     refused("\"u\"\n", "\"u\"\nnames = \"guid\"\n", 7, "guid");
     refused("\"u\"\n", "\"u\"\n[[compare.change]]\nremove = 10\n", 7, "must stay");
     let change = |change: &str, line: usize, reason: &str| {

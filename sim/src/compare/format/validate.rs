@@ -6,7 +6,7 @@ use paceline_placement::{SlotCount, StrategyKind};
 
 use super::{
     Choice, Comparison, DEFAULT_DESTINATIONS, Focus, MAX_ALL_POINTS, MAX_DESTINATIONS, MAX_NODES,
-    MAX_POINTS, MAX_SALTED, Popularity, choice::twice,
+    MAX_POINTS, MAX_SALTED, Names, Popularity, choice::twice,
 };
 use crate::scenario::{Problem, Step};
 
@@ -139,6 +139,11 @@ impl Comparison {
             match population.popularity {
                 Popularity::Zipf(s) if !(s.is_finite() && (0.0..=10.0).contains(&s)) => {
                     return refuse("popularity", "an exponent is between 0 and 10".into());
+                }
+                Popularity::Measured if !matches!(population.names, Names::File(_)) => {
+                    let reason = "measured loads stand behind the names of a file: write names = \
+                                  { file = \"loads.tsv\" }";
+                    return refuse("popularity", reason.into());
                 }
                 Popularity::Hot { hot, share }
                     if hot == 0
