@@ -199,6 +199,12 @@ impl Plan<'_> {
             asked,
             reason,
         };
+        if labels.population.tagged && entry == Entry::SlotsSplit {
+            let asked = format!("split {}", labels.population.name);
+            let reason = "names with one hash tag must stay together".to_owned();
+            found.refusals.push(refusal(asked, reason));
+            return found;
+        }
         let seconds = entry.rough_ns(count) * 1e-9 * whole.keys.len() as f64;
         if seconds > c.cell_limit_s {
             let asked = format!("{} on {count} nodes", labels.population.name);
@@ -309,11 +315,12 @@ impl Plan<'_> {
         let names = NameList::new(population, 100_000);
         let keys = population.keys(&hasher);
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
+        let mut entries = self.entries.clone();
+        entries.retain(|entry| !(population.tagged && *entry == Entry::SlotsSplit));
         for count in c.nodes.numbers.iter().copied() {
             let (nodes, setting) = (self.cluster(count), self.setting(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
-            let measured =
-                cost::measure(&self.entries, &hasher, &names, &whole, &nodes, &setting, done);
+            let measured = cost::measure(&entries, &hasher, &names, &whole, &nodes, &setting, done);
             result.cost.extend(measured);
         }
     }

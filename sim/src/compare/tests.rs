@@ -269,6 +269,32 @@ fn theory_follows_the_points_that_a_file_asks_for() {
     assert!(odd.refusals[0].reason.contains("multiple of 4"), "{:?}", odd.refusals);
 }
 
+#[test]
+fn names_with_one_hash_tag_are_placed_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: String =
+        (0..60).map(|n| format!("cart:{{user{}}}:{n}\n", if n % 2 == 0 { 0 } else { n })).collect();
+    std::fs::write(folder.path().join("names.txt"), names).unwrap();
+    let file = folder.path().join("tags.toml").display().to_string();
+    let peak = |hash_tags: bool| {
+        let text = format!(
+            "name = \"tags\"\nabout = \"x\"\n[compare]\nnodes = [6]\ntiming = false\n\
+             strategies = [\"slots\", \"slots-split\"]\n[[compare.population]]\nname = \"carts\"\n\
+             names = {{ file = 'names.txt', hash_tags = {hash_tags} }}\n"
+        );
+        let comparison = Comparison::load(&file, &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        let reasons: Vec<String> = result.refusals.iter().map(|r| r.reason.clone()).collect();
+        (result.balance[0].clone(), reasons)
+    };
+    let (together, refused) = peak(true);
+    assert!((together.bound - 3.0).abs() < 1e-9 && together.peak >= 3.0, "{together:?}");
+    assert_eq!(refused, ["names with one hash tag must stay together"]);
+    let (apart, refused) = peak(false);
+    assert!(apart.bound == 1.0 && apart.peak < 2.0 && refused.is_empty(), "{apart:?}");
+}
+
 /// The tests' working directory is the crate's, so that a file found is found beside the comparison.
 #[test]
 fn a_file_of_names_is_sought_beside_the_comparison() {

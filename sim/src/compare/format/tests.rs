@@ -48,6 +48,8 @@ fn mistakes_are_refused_with_their_place() {
     refused("\"u\"\n", "\"u\"\npopularity = { zipf = 1.0, hot = 3 }\n", 7, "write \"uniform\"");
     refused("\"u\"\n", "\"u\"\npopularity = \"measured\"\n", 7, "names of a file");
     refused("\"u\"\n", "\"u\"\nnames = \"guid\"\n", 7, "guid");
+    let tags = "\"u\"\nnames = { prefix = \"a\", hash_tags = true }\n";
+    refused("\"u\"\n", tags, 7, "`hash_tags` are those of a file");
     refused("\"u\"\n", "\"u\"\n[[compare.change]]\nremove = 10\n", 7, "must stay");
     let change = |change: &str, line: usize, reason: &str| {
         refused("\"u\"\n", &format!("\"u\"\n[[compare.change]]\n{change}\n"), line, reason);

@@ -140,7 +140,7 @@ impl Comparison {
                 Popularity::Zipf(s) if !(s.is_finite() && (0.0..=10.0).contains(&s)) => {
                     return refuse("popularity", "an exponent is between 0 and 10".into());
                 }
-                Popularity::Measured if !matches!(population.names, Names::File(_)) => {
+                Popularity::Measured if !matches!(population.names, Names::File { .. }) => {
                     let reason = "measured loads stand behind the names of a file: write names = \
                                   { file = \"loads.tsv\" }";
                     return refuse("popularity", reason.into());
