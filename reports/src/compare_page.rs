@@ -1,10 +1,14 @@
 //! The page of a comparison of placements.
 
 mod changes;
+mod spill;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::changes::{failures, moves, restarts};
+use self::{
+    changes::{failures, moves, restarts},
+    spill::spilling,
+};
 use crate::compare::{BalanceCell, CompareResult, Course, CourseStep, LoadProfile};
 use crate::compare_charts::{
     Curve, CurveStyle, cdf, course, curves, latency_against_load, lorenz, p_values, peak_curves,
@@ -36,6 +40,7 @@ pub fn compare_page(result: &CompareResult) -> Result<String, ReportError> {
     moves(&mut page, &all, &rows, found.as_ref())?;
     failures(&mut page, result, &rows)?;
     restarts(&mut page, &rows);
+    spilling(&mut page, result);
     sizes(&mut page, result, &rows, found.as_ref())?;
     cost(&mut page, result, &rows, found.as_ref())?;
     hashes(&mut page, result)?;
@@ -566,6 +571,7 @@ mod tests {
                 "What it does not solve",
                 "Balance",
                 "Movement",
+                "Spilling",
                 "Cost",
                 "Hash functions",
                 "A course of changes",

@@ -8,6 +8,7 @@
 
 mod balance;
 mod cli;
+mod cluster;
 mod cost;
 mod course;
 mod entry;
@@ -18,6 +19,7 @@ mod plan;
 mod population;
 mod salts;
 mod simulate;
+mod spill;
 mod summary;
 
 #[cfg(test)]

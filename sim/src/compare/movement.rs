@@ -10,9 +10,8 @@ use paceline_reports::compare::{ChangedNode, MovementCell, RestartCell};
 
 use super::{
     balance::{Labels, bound},
-    entry::{
-        Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, newcomers, weights,
-    },
+    cluster::newcomers,
+    entry::{Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, weights},
     format::{Change, Joining, Reweighted, Which},
 };
 

@@ -7,21 +7,22 @@ use paceline_reports::{
     CompareResult,
     compare::{
         BalanceCell, Course, FailoverCell, Focus, HashInfo, LoadProfile, MovementCell,
-        Population as PopulationInfo, Refusal, RestartCell,
+        Population as PopulationInfo, Refusal, RestartCell, SpillCell,
     },
     result::Identity,
 };
 
 use super::{
     balance::{self, Chances, Labels},
+    cluster::cluster,
     cost::{self, NameList},
     course,
-    entry::{Entry, Items, Placed, Setting, cluster, default_slots},
+    entry::{Entry, Items, Placed, Setting, default_slots},
     failover,
     format::{Change, Comparison},
     movement,
     population::Population,
-    salts, simulate,
+    salts, simulate, spill,
 };
 
 /// Told what is done and how much is left.
@@ -41,6 +42,7 @@ struct Found {
     failovers: Vec<FailoverCell>,
     restarts: Vec<RestartCell>,
     courses: Vec<Course>,
+    spilling: Option<SpillCell>,
     refusals: Vec<Refusal>,
 }
 
@@ -175,6 +177,7 @@ impl Plan<'_> {
             result.failovers.extend(found.failovers);
             result.restarts.extend(found.restarts);
             result.courses.extend(found.courses);
+            result.spilling.extend(found.spilling);
             for refusal in found.refusals {
                 if !result.refusals.contains(&refusal) {
                     result.refusals.push(refusal);
@@ -231,6 +234,15 @@ impl Plan<'_> {
                 return found;
             }
         }
+        if main && entry == Entry::Kind(StrategyKind::BoundedLoad) {
+            match self.spilling(labels, &items, &nodes, setting) {
+                Ok(cell) => found.spilling = Some(cell),
+                Err(reason) => {
+                    let asked = format!("spill messages on {count} nodes");
+                    found.refusals.push(refusal(asked, reason));
+                }
+            }
+        }
         // Of populations that nobody asked for, the even one shows movement with the least noise.
         if !main || !(in_focus || labels.population.is_uniform()) {
             return found;
@@ -259,6 +271,24 @@ impl Plan<'_> {
             }
         }
         found
+    }
+
+    /// What a bound on the messages in flight does. `Err` says why it cannot be measured.
+    fn spilling(
+        &self,
+        labels: Labels,
+        items: &Items,
+        nodes: &Nodes,
+        setting: &Setting,
+    ) -> Result<SpillCell, String> {
+        let c = &self.comparison.compare;
+        let in_flight = c.in_flight(nodes.count_up());
+        let seconds = spill::messages(in_flight) as f64 * spill::ROUGH_NS * 1e-9;
+        if seconds > c.cell_limit_s {
+            let limit = c.cell_limit_s;
+            return Err(format!("takes about {seconds:.0} s, above the limit of {limit} s"));
+        }
+        spill::measure(labels, items, nodes, setting, in_flight, self.comparison.seed)
     }
 
     /// The p-value histograms, for one strategy that the test applies to.

@@ -269,6 +269,47 @@ fn theory_follows_the_points_that_a_file_asks_for() {
     assert!(odd.refusals[0].reason.contains("multiple of 4"), "{:?}", odd.refusals);
 }
 
+/// One destination has half of the messages, so each placement of whole ones has a peak of 2 on four
+/// nodes. Message by message no node is above its bound, and what the ring places above the bounds
+/// is what must spill.
+#[test]
+fn no_node_is_above_its_bound_when_messages_spill() {
+    let compared = |settings: &str| {
+        let text = format!(
+            "name = \"spill\"\nabout = \"x\"\n[compare]\nnodes = [4]\ntiming = false\n\
+             strategies = [\"bounded-load\", \"ring\"]\n{settings}\n[[compare.population]]\n\
+             name = \"urls\"\ndestinations = 10_000\npopularity = {{ hot = 1, share = 0.5 }}\n"
+        );
+        let comparison = Comparison::load("spill.toml", &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        result.to_json().expect("a result that can be written");
+        result
+    };
+    let result = compared("");
+    let peak = |name: &str| result.balance.iter().find(|c| c.strategy == name).unwrap().peak;
+    assert!(peak("bounded-load") >= 2.0, "a whole destination: {}", peak("bounded-load"));
+    let [cell] = &result.spilling[..] else { panic!("{:?}", result.spilling) };
+    assert_eq!((cell.factor, cell.in_flight, cell.peak), (1.25, 400, 1.25), "{cell:?}");
+    assert!(cell.share_peak <= 1.25 + 1e-3 && cell.share_peak > 1.2, "{cell:?}");
+    assert!((cell.unbounded_peak - peak("ring")).abs() < 1e-9, "{cell:?}");
+    assert!(cell.least_spilled >= 0.5 - 1.25 / 4.0 - 1e-9, "{cell:?}");
+    assert!((cell.least_spilled - 0.01..0.6).contains(&cell.spilled), "{cell:?}");
+    assert!(cell.hottest_on >= 2, "{cell:?}");
+    let told = summary::table(&result);
+    assert!(told.contains("bounded-load by messages, 400 in flight: peak 1.2500"), "{told}");
+
+    let loose = compared("load_factor = 3.0\nin_flight = 4000");
+    let [cell] = &loose.spilling[..] else { panic!("{:?}", loose.spilling) };
+    assert_eq!((cell.spilled, cell.least_spilled, cell.hottest_on), (0.0, 0.0, 1), "{cell:?}");
+    assert!((cell.share_peak / cell.unbounded_peak - 1.0).abs() < 0.02, "{cell:?}");
+    assert!(loose.strategies[0].about.contains("3 times"), "{:?}", loose.strategies[0]);
+
+    let heavy = compared("weights = [3.0, 1.0, 1.0, 1.0]\nin_flight = 600");
+    let [cell] = &heavy.spilling[..] else { panic!("{:?}", heavy.spilling) };
+    assert!(cell.peak <= 1.25 + 1e-9 && cell.spilled >= cell.least_spilled - 0.01, "{cell:?}");
+}
+
 #[test]
 fn names_with_one_hash_tag_are_placed_as_one() {
     let folder = tempfile::tempdir().unwrap();
