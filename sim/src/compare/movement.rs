@@ -366,6 +366,7 @@ pub(super) fn restart(
         hash: labels.hash.to_owned(),
         nodes: nodes.len() as u64,
         population: labels.population.name.clone(),
+        left: away.first().map(|index| nodes.get(*index).display_name()),
         elsewhere: elsewhere.sum::<f64>().min(1.0),
     })
 }

@@ -122,9 +122,17 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let cells = self.hashes.len() * c.salts.len() * self.populations.len();
         let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
-        let costs = if c.timing { c.nodes.numbers.len() * self.entries.len() } else { 0 };
+        let costs = if c.timing { c.nodes.numbers.len() * self.timed().len() } else { 0 };
         let simulated = if c.simulate { self.entries.len() } else { 0 };
         (cells * c.nodes.numbers.len() * self.entries.len() + salted + costs + simulated) as u64
+    }
+
+    /// The entries whose look-ups are timed: those that place the population of the focus.
+    fn timed(&self) -> Vec<Entry> {
+        let tagged = self.populations[self.comparison.focus_population()].tagged;
+        let mut entries = self.entries.clone();
+        entries.retain(|entry| !(tagged && *entry == Entry::SlotsSplit));
+        entries
     }
 
     fn setting(&self, nodes: usize) -> Setting {
@@ -345,8 +353,7 @@ impl Plan<'_> {
         let names = NameList::new(population, 100_000);
         let keys = population.keys(&hasher);
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
-        let mut entries = self.entries.clone();
-        entries.retain(|entry| !(population.tagged && *entry == Entry::SlotsSplit));
+        let entries = self.timed();
         for count in c.nodes.numbers.iter().copied() {
             let (nodes, setting) = (self.cluster(count), self.setting(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));

@@ -93,6 +93,8 @@ fn everything_is_measured_once_and_is_the_same_again() {
         |strategy: &str| result.failovers.iter().find(|c| c.strategy == strategy).unwrap().peak;
     let elsewhere =
         |strategy: &str| result.restarts.iter().find(|c| c.strategy == strategy).unwrap().elsewhere;
+    let away: Vec<_> = result.restarts.iter().map(|cell| cell.left.clone()).collect();
+    assert!(away.iter().all(|left| left.is_some() && *left == away[0]), "{away:?}");
     assert!(elsewhere("slots") > 0.05, "a table remembers: {}", elsewhere("slots"));
     for stateless in ["modulo", "ring", "ketama", "rendezvous", "straw2", "maglev"] {
         assert_eq!(elsewhere(stateless), 0.0, "{stateless}");
