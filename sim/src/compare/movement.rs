@@ -367,6 +367,7 @@ pub(super) fn restart(
         nodes: nodes.len() as u64,
         population: labels.population.name.clone(),
         left: away.first().map(|index| nodes.get(*index).display_name()),
-        elsewhere: elsewhere.sum::<f64>().min(1.0),
+        // The sum of nothing would be -0.
+        elsewhere: elsewhere.fold(0.0, |sum, share| sum + share).min(1.0),
     })
 }
