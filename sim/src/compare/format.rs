@@ -100,8 +100,8 @@ pub struct Compare {
     /// How far above its share a node goes under `bounded-load`, by slots and by messages; default
     /// 1.25.
     pub load_factor: Option<f64>,
-    /// Messages in flight where `bounded-load` bounds them; default 100 per node, at most
-    /// [`MAX_IN_FLIGHT`].
+    /// Messages in flight where `bounded-load` bounds them; default 100 per node, or, on more than
+    /// 1000 nodes, 100,000 but at least 10 per node.
     pub in_flight: Option<usize>,
     /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^21, or those
     /// of the simulated cluster.
@@ -156,7 +156,7 @@ impl Compare {
 
     /// How many messages are in flight on so many nodes.
     pub fn in_flight(&self, nodes: usize) -> usize {
-        self.in_flight.unwrap_or_else(|| (100 * nodes).min(MAX_IN_FLIGHT))
+        self.in_flight.unwrap_or_else(|| (100 * nodes).min(100_000.max(10 * nodes)))
     }
 }
 

@@ -291,7 +291,7 @@ impl Plan<'_> {
     ) -> Result<SpillCell, String> {
         let c = &self.comparison.compare;
         let in_flight = c.in_flight(nodes.count_up());
-        let seconds = spill::messages(in_flight) as f64 * spill::ROUGH_NS * 1e-9;
+        let seconds = spill::rough_seconds(in_flight);
         if seconds > c.cell_limit_s {
             let limit = c.cell_limit_s;
             return Err(format!("takes about {seconds:.0} s, above the limit of {limit} s"));

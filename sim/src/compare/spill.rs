@@ -15,12 +15,15 @@ use super::{
     entry::{Entry, Items, Placed, Setting, loads, weights},
 };
 
-/// Nanoseconds that one message takes on a usual machine, roughly.
-pub(super) const ROUGH_NS: f64 = 300.0;
+/// Seconds that this takes on a usual machine, roughly: each message waits for the memory a few
+/// times.
+pub(super) fn rough_seconds(in_flight: usize) -> f64 {
+    (in_flight + messages(in_flight)) as f64 * 1e-6
+}
 
 /// How many messages are followed.
-pub(super) fn messages(in_flight: usize) -> usize {
-    (20 * in_flight).max(100_000)
+fn messages(in_flight: usize) -> usize {
+    (4 * in_flight).max(100_000)
 }
 
 /// Sends messages, drawn by the popularity of their destinations, until each of the first ones has

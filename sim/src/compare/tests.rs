@@ -307,6 +307,10 @@ fn no_node_is_above_its_bound_when_messages_spill() {
     assert!((cell.share_peak / cell.unbounded_peak - 1.0).abs() < 0.02, "{cell:?}");
     assert!(loose.strategies[0].about.contains("3 times"), "{:?}", loose.strategies[0]);
 
+    let limited = compared("cell_limit_s = 0.09");
+    let asked: Vec<&str> = limited.refusals.iter().map(|it| it.asked.as_str()).collect();
+    assert!(limited.spilling.is_empty() && asked == ["spill messages on 4 nodes"], "{asked:?}");
+
     let heavy = compared("weights = [3.0, 1.0, 1.0, 1.0]\nin_flight = 600");
     let [cell] = &heavy.spilling[..] else { panic!("{:?}", heavy.spilling) };
     assert!(cell.peak <= 1.25 + 1e-9 && cell.spilled >= cell.least_spilled - 0.01, "{cell:?}");
