@@ -10,6 +10,7 @@ mod advice;
 mod balance;
 mod broker;
 mod cli;
+mod cluster;
 mod cost;
 mod course;
 mod entry;
@@ -20,8 +21,11 @@ mod plan;
 mod population;
 mod salts;
 mod simulate;
+mod spill;
 mod summary;
 
+#[cfg(test)]
+mod rings;
 #[cfg(test)]
 mod tests;
 

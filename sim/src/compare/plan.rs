@@ -7,21 +7,22 @@ use paceline_reports::{
     CompareResult,
     compare::{
         BalanceCell, Course, FailoverCell, Focus, HashInfo, LoadProfile, MovementCell,
-        Population as PopulationInfo, Refusal, RestartCell,
+        Population as PopulationInfo, Refusal, RestartCell, SpillCell,
     },
     result::Identity,
 };
 
 use super::{
     balance::{self, Chances, Labels},
+    cluster::cluster,
     cost::{self, NameList},
     course,
-    entry::{Entry, Items, Placed, cluster, default_slots},
+    entry::{Entry, Items, Placed, Setting, default_slots},
     failover,
     format::{Change, Comparison},
     movement,
     population::Population,
-    salts, simulate,
+    salts, simulate, spill,
 };
 
 /// Told what is done and how much is left.
@@ -41,6 +42,7 @@ struct Found {
     failovers: Vec<FailoverCell>,
     restarts: Vec<RestartCell>,
     courses: Vec<Course>,
+    spilling: Option<SpillCell>,
     refusals: Vec<Refusal>,
 }
 
@@ -84,7 +86,7 @@ pub fn run(
         nodes: comparison.focus_nodes() as u64,
     };
     let mut result = CompareResult::new(identity, focus);
-    result.strategies = plan.entries.iter().map(|entry| entry.info()).collect();
+    result.strategies = plan.entries.iter().map(|entry| entry.info(&c.parameters())).collect();
     result.populations = plan.populations.iter().map(info).collect();
     if let Some(cluster) = comparison.cluster.as_ref().filter(|c| !plan.hashes.contains(&c.hash)) {
         result.hashes.push(HashInfo { name: cluster.hash.name().to_owned(), ..Default::default() });
@@ -120,19 +122,31 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let cells = self.hashes.len() * c.salts.len() * self.populations.len();
         let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
-        let costs = if c.timing { c.nodes.len() * self.entries.len() } else { 0 };
+        let costs = if c.timing { c.nodes.numbers.len() * self.timed().len() } else { 0 };
         let simulated = if c.simulate { self.entries.len() } else { 0 };
-        (cells * c.nodes.len() * self.entries.len() + salted + costs + simulated) as u64
+        (cells * c.nodes.numbers.len() * self.entries.len() + salted + costs + simulated) as u64
     }
 
-    fn slots(&self, nodes: usize) -> SlotCount {
+    /// The entries whose look-ups are timed: those that place the population of the focus.
+    fn timed(&self) -> Vec<Entry> {
+        let tagged = self.populations[self.comparison.focus_population()].tagged;
+        let mut entries = self.entries.clone();
+        entries.retain(|entry| !(tagged && *entry == Entry::SlotsSplit));
+        entries
+    }
+
+    fn setting(&self, nodes: usize) -> Setting {
         let slots = self.comparison.slots().unwrap_or_else(|| default_slots(nodes));
-        SlotCount::new(slots, nodes).expect("the number of slots has been checked")
+        Setting {
+            slots: SlotCount::new(slots, nodes).expect("the number of slots has been checked"),
+            replicas: self.comparison.compare.replicas,
+            parameters: self.comparison.compare.parameters(),
+        }
     }
 
     fn cluster(&self, nodes: usize) -> Nodes {
         let c = &self.comparison.compare;
-        cluster(nodes, &c.weights, c.zones)
+        cluster(&c.nodes, nodes, &c.weights, c.zones)
     }
 
     /// Places one population by one hash function and salt, by all strategies on all numbers of
@@ -154,7 +168,7 @@ impl Plan<'_> {
             result.hashes.push(cost::hash_info(hash, salt, names.as_ref(), &keys));
         }
         let items = Items { keys: Cow::Owned(keys), shares: Cow::Borrowed(&population.shares) };
-        let jobs: Vec<(usize, Entry)> = (c.nodes.iter())
+        let jobs: Vec<(usize, Entry)> = (c.nodes.numbers.iter())
             .flat_map(|nodes| self.entries.iter().map(|entry| (*nodes, *entry)))
             .collect();
         let found = in_parallel(&jobs, |(nodes, entry)| {
@@ -171,6 +185,7 @@ impl Plan<'_> {
             result.failovers.extend(found.failovers);
             result.restarts.extend(found.restarts);
             result.courses.extend(found.courses);
+            result.spilling.extend(found.spilling);
             for refusal in found.refusals {
                 if !result.refusals.contains(&refusal) {
                     result.refusals.push(refusal);
@@ -195,6 +210,12 @@ impl Plan<'_> {
             asked,
             reason,
         };
+        if labels.population.tagged && entry == Entry::SlotsSplit {
+            let asked = format!("split {}", labels.population.name);
+            let reason = "names with one hash tag must stay together".to_owned();
+            found.refusals.push(refusal(asked, reason));
+            return found;
+        }
         let seconds = entry.rough_ns(count) * 1e-9 * whole.keys.len() as f64;
         if seconds > c.cell_limit_s {
             let asked = format!("{} on {count} nodes", labels.population.name);
@@ -204,12 +225,12 @@ impl Plan<'_> {
             return found;
         }
         let nodes = self.cluster(count);
-        let slots = self.slots(count);
+        let setting = &self.setting(count);
         let items = entry.items(whole, count);
-        match Placed::new(entry, &nodes, &items, slots, c.replicas) {
+        match Placed::new(entry, &nodes, &items, setting) {
             Ok(placed) => {
                 let (cell, profile) =
-                    balance::measure(labels, &placed, &items, &nodes, slots, &self.chances);
+                    balance::measure(labels, &placed, &items, &nodes, setting, &self.chances);
                 found.balance = Some(cell);
                 // By every hash function, since which one is recommended is not known yet.
                 let drawn =
@@ -221,6 +242,15 @@ impl Plan<'_> {
                 return found;
             }
         }
+        if main && entry == Entry::Kind(StrategyKind::BoundedLoad) {
+            match self.spilling(labels, &items, &nodes, setting) {
+                Ok(cell) => found.spilling = Some(cell),
+                Err(reason) => {
+                    let asked = format!("spill messages on {count} nodes");
+                    found.refusals.push(refusal(asked, reason));
+                }
+            }
+        }
         // Of populations that nobody asked for, the even one shows movement with the least noise.
         if !main || !(in_focus || labels.population.is_uniform()) {
             return found;
@@ -229,13 +259,11 @@ impl Plan<'_> {
         for change in &c.changes {
             let nodes = nodes.clone();
             let done = match change {
-                Change::Failover(_) => failover::measure(labels, &items, &nodes, slots, c.replicas)
+                Change::Failover(_) => failover::measure(labels, &items, &nodes, setting)
                     .map(|cell| found.failovers.push(cell)),
-                Change::Restart(_) => {
-                    movement::restart(labels, &items, nodes, slots, c.replicas, seed)
-                        .map(|cell| found.restarts.push(cell))
-                }
-                _ => movement::measure(labels, *change, &items, nodes, slots, c.replicas, seed)
+                Change::Restart(_) => movement::restart(labels, &items, nodes, setting, seed)
+                    .map(|cell| found.restarts.push(cell)),
+                _ => movement::measure(labels, change, &items, nodes, setting, seed)
                     .map(|cell| found.movement.push(cell)),
             };
             if let Err(reason) = done {
@@ -244,13 +272,31 @@ impl Plan<'_> {
         }
         if in_focus && count == self.comparison.focus_nodes() {
             for course in &c.courses {
-                match course::measure(labels, *course, whole, &nodes, slots, seed) {
+                match course::measure(labels, *course, whole, &nodes, setting, seed) {
                     Ok(course) => found.courses.push(course),
                     Err(reason) => found.refusals.push(refusal(course.describe(), reason)),
                 }
             }
         }
         found
+    }
+
+    /// What a bound on the messages in flight does. `Err` says why it cannot be measured.
+    fn spilling(
+        &self,
+        labels: Labels,
+        items: &Items,
+        nodes: &Nodes,
+        setting: &Setting,
+    ) -> Result<SpillCell, String> {
+        let c = &self.comparison.compare;
+        let in_flight = c.in_flight(nodes.count_up());
+        let seconds = spill::rough_seconds(in_flight);
+        if seconds > c.cell_limit_s {
+            let limit = c.cell_limit_s;
+            return Err(format!("takes about {seconds:.0} s, above the limit of {limit} s"));
+        }
+        spill::measure(labels, items, nodes, setting, in_flight, self.comparison.seed)
     }
 
     /// The p-value histograms, for one strategy that the test applies to.
@@ -263,10 +309,10 @@ impl Plan<'_> {
         if c.salted_p_values == 0 || count < 2 {
             return;
         }
-        let (nodes, slots) = (self.cluster(count), self.slots(count));
+        let (nodes, setting) = (self.cluster(count), self.setting(count));
         let found = in_parallel(&self.hashes, |hash| {
             let measured =
-                salts::measure(entry, *hash, c.salted_p_values, population, &nodes, slots);
+                salts::measure(entry, *hash, c.salted_p_values, population, &nodes, &setting);
             self.progress.step(&format!("{} salts of {hash}", c.salted_p_values));
             measured
         });
@@ -307,11 +353,11 @@ impl Plan<'_> {
         let names = NameList::new(population, 100_000);
         let keys = population.keys(&hasher);
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
-        for count in c.nodes.iter().copied() {
-            let (nodes, slots) = (self.cluster(count), self.slots(count));
+        let entries = self.timed();
+        for count in c.nodes.numbers.iter().copied() {
+            let (nodes, setting) = (self.cluster(count), self.setting(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
-            let measured =
-                cost::measure(&self.entries, &hasher, &names, &whole, &nodes, slots, done);
+            let measured = cost::measure(&entries, &hasher, &names, &whole, &nodes, &setting, done);
             result.cost.extend(measured);
         }
     }

@@ -2,9 +2,9 @@
 
 use paceline_reports::result::Identity;
 
-use super::{Progress, format::Comparison, run};
+use super::{Progress, format::Comparison, run, summary};
 
-struct Silent;
+pub(super) struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _: u64) {}
@@ -93,9 +93,11 @@ fn everything_is_measured_once_and_is_the_same_again() {
         |strategy: &str| result.failovers.iter().find(|c| c.strategy == strategy).unwrap().peak;
     let elsewhere =
         |strategy: &str| result.restarts.iter().find(|c| c.strategy == strategy).unwrap().elsewhere;
+    let away: Vec<_> = result.restarts.iter().map(|cell| cell.left.clone()).collect();
+    assert!(away.iter().all(|left| left.is_some() && *left == away[0]), "{away:?}");
     assert!(elsewhere("slots") > 0.05, "a table remembers: {}", elsewhere("slots"));
     for stateless in ["modulo", "ring", "ketama", "rendezvous", "straw2", "maglev"] {
-        assert_eq!(elsewhere(stateless), 0.0, "{stateless}");
+        assert_eq!(elsewhere(stateless).to_string(), "0", "{stateless}");
     }
     assert!(failover("slots") < 1.25 && failover("modulo") > 1.5, "{}", failover("slots"));
 
@@ -162,6 +164,182 @@ remove = 1
         let ratio = cell.ratio().unwrap();
         assert!((0.995..1.5).contains(&ratio), "{ratio}: {cell:?}");
     }
+}
+
+/// The cells of one strategy on four nodes, one for each change.
+fn changed(strategy: &str, nodes: &str, changes: &[&str]) -> paceline_reports::CompareResult {
+    let changes: String =
+        changes.iter().map(|change| format!("[[compare.change]]\n{change}\n")).collect();
+    let text = format!(
+        "name = \"changed\"\nabout = \"x\"\nseed = 3\n[compare]\nstrategies = [\"{strategy}\"]\n\
+         {nodes}\ntiming = false\n[[compare.population]]\nname = \"even\"\n{changes}"
+    );
+    let comparison = Comparison::load("changed.toml", &text).unwrap();
+    let result = run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent);
+    let result = result.unwrap();
+    result.to_json().expect("a result that can be written");
+    result
+}
+
+#[test]
+fn nodes_join_as_heavy_as_the_others_or_as_they_are_told() {
+    let optimal = |weights: &str, add: &str| {
+        let nodes = format!("nodes = [4]\nweights = {weights}");
+        let result = changed("rendezvous", &nodes, &[add]);
+        let cell = result.movement[0].clone();
+        assert!((cell.moved_count.unwrap() - cell.optimal).abs() < 0.01, "{cell:?}");
+        (cell.optimal, cell.who())
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a}, not {b}");
+    let (of_equal, who) = optimal("[64.0]", "add = 1");
+    close(of_equal, 1.0 / 5.0);
+    assert_eq!(who, "new1 (weight 64) joined");
+    close(optimal("[1.0, 3.0]", "add = 2").0, 4.0 / 12.0);
+    close(optimal("[64.0]", "add = { nodes = 1, weights = [1.0] }").0, 1.0 / 257.0);
+    let (optimal, who) = optimal("[2.0]", "add = { names = [\"a\", \"b\"], weights = [4.0, 8.0] }");
+    close(optimal, 12.0 / 20.0);
+    assert_eq!(who, "a (weight 4), b (weight 8) joined");
+}
+
+/// Expected parts: jump hash over four and three buckets in Python, the last node taking the number
+/// of the one that left.
+#[test]
+fn only_the_last_node_leaves_a_numbered_strategy_at_the_least_cost() {
+    let nodes = "nodes = [4]\nhashes = [\"md5\"]\nsalts = [\"\"]";
+    let leave = ["remove = { last = 1 }", "remove = { names = [\"n2\"] }", "remove = 1"];
+    let result = changed("jump", nodes, &leave);
+    let [last, second, drawn] = &result.movement[..] else { panic!("{:?}", result.movement) };
+    assert_eq!((last.who().as_str(), &last.note), ("n4 left", &None));
+    assert_eq!(last.moved_count, Some(0.24756));
+    assert_eq!(last.collateral, 0.0);
+    assert_eq!((second.change.as_str(), second.who().as_str()), ("remove n2", "n2 left"));
+    assert_eq!(second.moved_count, Some(0.41609));
+    let note = second.note.as_deref().unwrap();
+    assert!(note.contains("only the last node") && note.contains("n4 takes the number"), "{note}");
+    assert!(["n1 left", "n2 left", "n3 left", "n4 left"].contains(&&*drawn.who()), "{drawn:?}");
+
+    let told = summary::table(&result);
+    for line in ["remove the last node: n4 left", "remove n2: n2 left", "jump, remove n2: only the"]
+    {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let others = changed("rendezvous", nodes, &leave);
+    assert!(others.movement.iter().all(|cell| cell.note.is_none()));
+}
+
+#[test]
+fn the_nodes_that_come_back_or_weigh_more_are_those_that_are_named() {
+    let changes = [
+        "restore = { names = [\"n2\", \"n3\"] }",
+        "weight = { last = 1, factor = 3.0 }",
+        "zone_loss = true",
+    ];
+    let result = changed("slots", "nodes = [4]\nzones = 2", &changes);
+    let who: Vec<String> = result.movement.iter().map(|cell| cell.who()).collect();
+    assert_eq!(who, ["n2 (weight 1), n3 (weight 1) joined", "n4 (weight 3) stayed", "n1, n3 left"]);
+    assert!((result.movement[0].optimal - 0.5).abs() < 1e-12, "{:?}", result.movement[0]);
+    assert!((result.movement[1].optimal - (0.5 - 0.25)).abs() < 1e-12, "{:?}", result.movement[1]);
+}
+
+#[test]
+fn theory_follows_the_points_that_a_file_asks_for() {
+    let compared = |points: u32| {
+        let text = format!(
+            "name = \"points\"\nabout = \"x\"\n[compare]\nnodes = [10]\ntiming = false\n\
+             strategies = [\"ring\", \"ketama\", \"ketama-nginx\"]\nhashes = [\"md5\"]\n\
+             points_per_node = {points}\n[[compare.population]]\nname = \"even\"\n"
+        );
+        let comparison = Comparison::load("points.toml", &text).unwrap();
+        run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent).unwrap()
+    };
+    for points in [8, 1600] {
+        let result = compared(points);
+        assert_eq!(result.balance.len(), 3);
+        for cell in &result.balance {
+            let expected = cell.expected.unwrap().cv;
+            let ring = (9.0 / (10.0 * f64::from(points) + 1.0)).sqrt();
+            assert!((expected / ring - 1.0).abs() < 0.1, "{expected} for {ring}: {cell:?}");
+            assert!(cell.p_value.unwrap() > 0.001, "{cell:?}");
+        }
+        for strategy in &result.strategies {
+            assert!(strategy.about.contains(&format!(" {points} points")), "{strategy:?}");
+        }
+    }
+    let odd = compared(10);
+    let refused: Vec<&str> = odd.refusals.iter().map(|it| it.strategy.as_str()).collect();
+    assert_eq!(refused, ["ketama"], "{:?}", odd.refusals);
+    assert!(odd.refusals[0].reason.contains("multiple of 4"), "{:?}", odd.refusals);
+}
+
+/// One destination has half of the messages, so each placement of whole ones has a peak of 2 on four
+/// nodes. Message by message no node is above its bound, and what the ring places above the bounds
+/// is what must spill.
+#[test]
+fn no_node_is_above_its_bound_when_messages_spill() {
+    let compared = |settings: &str| {
+        let text = format!(
+            "name = \"spill\"\nabout = \"x\"\n[compare]\nnodes = [4]\ntiming = false\n\
+             strategies = [\"bounded-load\", \"ring\"]\n{settings}\n[[compare.population]]\n\
+             name = \"urls\"\ndestinations = 10_000\npopularity = {{ hot = 1, share = 0.5 }}\n"
+        );
+        let comparison = Comparison::load("spill.toml", &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        result.to_json().expect("a result that can be written");
+        result
+    };
+    let result = compared("");
+    let peak = |name: &str| result.balance.iter().find(|c| c.strategy == name).unwrap().peak;
+    assert!(peak("bounded-load") >= 2.0, "a whole destination: {}", peak("bounded-load"));
+    let [cell] = &result.spilling[..] else { panic!("{:?}", result.spilling) };
+    assert_eq!((cell.factor, cell.in_flight, cell.peak), (1.25, 400, 1.25), "{cell:?}");
+    assert!(cell.share_peak <= 1.25 + 1e-3 && cell.share_peak > 1.2, "{cell:?}");
+    assert!((cell.unbounded_peak - peak("ring")).abs() < 1e-9, "{cell:?}");
+    assert!(cell.least_spilled >= 0.5 - 1.25 / 4.0 - 1e-9, "{cell:?}");
+    assert!((cell.least_spilled - 0.01..0.6).contains(&cell.spilled), "{cell:?}");
+    assert!(cell.hottest_on >= 2, "{cell:?}");
+    let told = summary::table(&result);
+    assert!(told.contains("bounded-load by messages, 400 in flight: peak 1.2500"), "{told}");
+
+    let loose = compared("load_factor = 3.0\nin_flight = 4000");
+    let [cell] = &loose.spilling[..] else { panic!("{:?}", loose.spilling) };
+    assert_eq!((cell.spilled, cell.least_spilled, cell.hottest_on), (0.0, 0.0, 1), "{cell:?}");
+    assert!((cell.share_peak / cell.unbounded_peak - 1.0).abs() < 0.02, "{cell:?}");
+    assert!(loose.strategies[0].about.contains("3 times"), "{:?}", loose.strategies[0]);
+
+    let limited = compared("cell_limit_s = 0.09");
+    let asked: Vec<&str> = limited.refusals.iter().map(|it| it.asked.as_str()).collect();
+    assert!(limited.spilling.is_empty() && asked == ["spill messages on 4 nodes"], "{asked:?}");
+
+    let heavy = compared("weights = [3.0, 1.0, 1.0, 1.0]\nin_flight = 600");
+    let [cell] = &heavy.spilling[..] else { panic!("{:?}", heavy.spilling) };
+    assert!(cell.peak <= 1.25 + 1e-9 && cell.spilled >= cell.least_spilled - 0.01, "{cell:?}");
+}
+
+#[test]
+fn names_with_one_hash_tag_are_placed_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: String =
+        (0..60).map(|n| format!("cart:{{user{}}}:{n}\n", if n % 2 == 0 { 0 } else { n })).collect();
+    std::fs::write(folder.path().join("names.txt"), names).unwrap();
+    let file = folder.path().join("tags.toml").display().to_string();
+    let peak = |hash_tags: bool| {
+        let text = format!(
+            "name = \"tags\"\nabout = \"x\"\n[compare]\nnodes = [6]\ntiming = false\n\
+             strategies = [\"slots\", \"slots-split\"]\n[[compare.population]]\nname = \"carts\"\n\
+             names = {{ file = 'names.txt', hash_tags = {hash_tags} }}\n"
+        );
+        let comparison = Comparison::load(&file, &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        let reasons: Vec<String> = result.refusals.iter().map(|r| r.reason.clone()).collect();
+        (result.balance[0].clone(), reasons)
+    };
+    let (together, refused) = peak(true);
+    assert!((together.bound - 3.0).abs() < 1e-9 && together.peak >= 3.0, "{together:?}");
+    assert_eq!(refused, ["names with one hash tag must stay together"]);
+    let (apart, refused) = peak(false);
+    assert!(apart.bound == 1.0 && apart.peak < 2.0 && refused.is_empty(), "{apart:?}");
 }
 
 /// The tests' working directory is the crate's, so that a file found is found beside the comparison.
