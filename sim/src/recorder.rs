@@ -276,7 +276,9 @@ impl Recorder {
             self.meter.died(node);
             self.wounds.died(node);
         }
-        self.wounds.event(node, &event);
+        if let Err(detail) = self.wounds.event(node, &event) {
+            self.checks.report("repair", Severity::Safety, Some(event.at), detail);
+        }
         if let Some(step) = self.checks.event(node, &event) {
             self.meter.step(&step);
         }

@@ -1,6 +1,7 @@
 //! Which nodes have lost records of their journal and not got them back yet, as far as faults did
 //! that and the nodes' events tell. Faults ask, so that no more nodes lose records at once than the
-//! others can repair.
+//! others can repair. And a replica that is repaired though nothing damaged it has been damaged by the
+//! broker itself, which its peers would hide.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,8 @@ use crate::check::step::NodeId;
 pub struct Wounds {
     /// Nodes that have not said since what they have lost.
     unknown: BTreeSet<NodeId>,
+    /// Nodes whose records were ever damaged.
+    ever: BTreeSet<NodeId>,
     /// Replicas that are being repaired: node and shard.
     repairs: BTreeSet<(NodeId, u64)>,
 }
@@ -21,6 +24,7 @@ impl Wounds {
     /// Records of the node were damaged while it was down.
     pub fn rotted(&mut self, node: NodeId) {
         self.unknown.insert(node);
+        self.ever.insert(node);
     }
 
     /// The node's process has ended. What was being repaired it says again when it is back.
@@ -32,12 +36,19 @@ impl Wounds {
         }
     }
 
-    /// Takes in what a node says.
-    pub fn event(&mut self, node: NodeId, event: &Event<'_>) {
+    /// Takes in what a node says. An error says why it must never happen.
+    pub fn event(&mut self, node: NodeId, event: &Event<'_>) -> Result<(), String> {
         let repair = event.field("shard").and_then(|shard| shard.as_u64()).map(|it| (node, it));
         match (event.kind, repair) {
             ("repair_begin", Some(repair)) => {
                 self.repairs.insert(repair);
+                if !self.ever.contains(&node) {
+                    return Err(format!(
+                        "n{} began to repair its replica of shard {}, and no fault has damaged it",
+                        node + 1,
+                        repair.1
+                    ));
+                }
             }
             ("repair_end", Some(repair)) => {
                 self.repairs.remove(&repair);
@@ -48,6 +59,7 @@ impl Wounds {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// The nodes that lack records.
@@ -65,10 +77,21 @@ mod tests {
 
     use super::*;
 
-    fn says(wounds: &mut Wounds, kind: &'static str, shard: u64) {
+    fn says(wounds: &mut Wounds, kind: &'static str, shard: u64) -> bool {
         let fields = [("shard", Value::U64(shard))];
         let event = Event { at: Duration::ZERO, node: "n3", incarnation: 1, kind, fields: &fields };
-        wounds.event(2, &event);
+        wounds.event(2, &event).is_ok()
+    }
+
+    #[test]
+    fn a_repair_needs_a_reason() {
+        let mut wounds = Wounds::default();
+        wounds.rotted(1);
+        assert!(!says(&mut wounds, "repair_begin", 4));
+        wounds.rotted(2);
+        assert!(says(&mut wounds, "repair_begin", 4));
+        wounds.died(2);
+        assert!(says(&mut wounds, "repair_begin", 4), "it goes on with what it had begun");
     }
 
     #[test]
