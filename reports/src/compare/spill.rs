@@ -32,7 +32,7 @@ pub struct SpillCell {
     pub spilled: f64,
     /// The least part that must: what is placed on nodes above their bounds.
     pub least_spilled: f64,
-    /// On how many nodes messages of the most popular destination were.
+    /// On how many nodes messages of the most popular destination were; 0 where none was followed.
     pub hottest_on: u64,
 }
 

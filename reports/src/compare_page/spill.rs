@@ -45,6 +45,7 @@ pub(super) fn spilling(page: &mut Page, result: &CompareResult) {
             percent(cell.spilled).into(),
             percent(cell.least_spilled).into(),
             match cell.hottest_on {
+                0 => "–".into(),
                 1 => "1 node".into(),
                 many => format!("{} nodes", count(many)).into(),
             },

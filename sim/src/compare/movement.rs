@@ -237,8 +237,9 @@ pub(super) fn measure(
 fn who(before: &Nodes, after: &Nodes) -> [Vec<ChangedNode>; 3] {
     let [mut left, mut joined, mut reweighted] = [const { Vec::new() }; 3];
     let up = |node: &&Node| node.state == NodeState::Up;
-    for (_, now) in after.iter() {
-        let was = before.find(&now.name).map(|index| before.get(index)).filter(up);
+    for (index, now) in after.iter() {
+        // Places stay the same, and those that joined are behind the others.
+        let was = (index.get() < before.len()).then(|| before.get(index)).filter(up);
         let changed = || ChangedNode { name: now.display_name(), weight: now.weight };
         match (was, now.state == NodeState::Up) {
             (Some(_), false) => left.push(changed()),

@@ -126,9 +126,11 @@ impl Bounded {
         let total = self.total + 1;
         let has_room =
             |node: &NodeIndex| self.in_flight[node.get()] < self.bound(node.get(), total);
-        // Rows are long only where they must be.
-        let lengths = [1, row.len().min(8), row.len()];
-        let found = lengths.into_iter().find_map(|length| {
+        // Rows are long only where they must be: their cost grows with the square of their length.
+        let all = row.len();
+        let mut lengths =
+            std::iter::successors(Some(1), |length| (*length < all).then(|| all.min(8 * length)));
+        let found = lengths.find_map(|length| {
             ring.strategy().place(key, &mut row[..length]);
             row[..length].iter().copied().find(has_room).map(|node| (node, node == row[0]))
         });

@@ -53,20 +53,20 @@ pub(super) fn table(result: &CompareResult) -> String {
     }
     for cell in &result.spilling {
         if cell.nodes == focus.nodes && cell.population == focus.population {
+            let hottest = match cell.hottest_on {
+                0 => String::new(),
+                1 => ", the hottest destination is on 1 node".to_owned(),
+                many => format!(", the hottest destination is on {many} nodes"),
+            };
             lines.push(format!(
                 "{} by messages, {} in flight: peak {:.4} (without a bound {:.4}), {:.1} % spill \
-                 (at least {:.1} %), the hottest destination is on {}",
+                 (at least {:.1} %){hottest}",
                 cell.strategy,
                 cell.in_flight,
                 cell.peak,
                 cell.unbounded_peak,
                 100.0 * cell.spilled,
                 100.0 * cell.least_spilled,
-                if cell.hottest_on == 1 {
-                    "1 node".to_owned()
-                } else {
-                    format!("{} nodes", cell.hottest_on)
-                },
             ));
         }
     }

@@ -300,6 +300,7 @@ fn no_node_is_above_its_bound_when_messages_spill() {
     assert!(cell.hottest_on >= 2, "{cell:?}");
     let told = summary::table(&result);
     assert!(told.contains("bounded-load by messages, 400 in flight: peak 1.2500"), "{told}");
+    assert!(told.contains("the hottest destination is on "), "{told}");
 
     let loose = compared("load_factor = 3.0\nin_flight = 4000");
     let [cell] = &loose.spilling[..] else { panic!("{:?}", loose.spilling) };
