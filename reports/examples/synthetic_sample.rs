@@ -140,18 +140,21 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
             at_s: crash.0 as f64,
             until_s: Some(crash.1 as f64),
             label: "power cut of one node, back after 8 s".into(),
+            note: String::new(),
             nodes: vec!["n3".into()],
         },
         FaultMark {
             at_s: cut.0 as f64,
             until_s: Some(cut.1 as f64),
             label: "partition {n1, n2} | rest".into(),
+            note: String::new(),
             nodes: vec!["n1".into(), "n2".into()],
         },
         FaultMark {
             at_s: cut.1 as f64 + 4.0,
             until_s: None,
             label: "clock of n1 jumps by 30 s".into(),
+            note: String::new(),
             nodes: vec!["n1".into()],
         },
     ];

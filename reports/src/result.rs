@@ -344,9 +344,21 @@ pub struct FaultMark {
     pub until_s: Option<f64>,
     /// What happened, in a few words: `power cut n3`.
     pub label: String,
+    /// What was known only when it began: `the leader of slot 7`, or why it was left out. Empty if
+    /// it happened as it was planned.
+    #[serde(default)]
+    pub note: String,
     /// The nodes it struck; empty if it struck none in particular.
     #[serde(default)]
     pub nodes: Vec<String>,
+}
+
+impl FaultMark {
+    /// The label, and the note if there is one: `crash n2 (the leader of slot 7)`.
+    pub fn in_words(&self) -> String {
+        let Self { label, note, .. } = self;
+        if note.is_empty() { label.clone() } else { format!("{label} ({note})") }
+    }
 }
 
 /// One expectation of the scenario.
@@ -726,6 +738,7 @@ mod tests {
             at_s: 1.0,
             until_s: Some(2.0),
             label: "crash n1".into(),
+            note: String::new(),
             nodes: vec!["n1".into()],
         });
         result.counters.other.insert("gaps".into(), 3);

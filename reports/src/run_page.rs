@@ -322,7 +322,7 @@ fn faults(page: &mut Page, result: &RunResult) {
     for (i, fault) in result.faults.iter().enumerate() {
         table.row(vec![
             (i + 1).to_string().into(),
-            Cell::words(fault.label.clone()),
+            Cell::words(fault.in_words()),
             and(&fault.nodes).into(),
             format!("{:.3}", fault.at_s).into(),
             fault.until_s.map_or("–".to_owned(), |until| format!("{until:.3}")).into(),
@@ -408,6 +408,7 @@ mod tests {
             at_s: 1.0,
             until_s: None,
             label: "clock jump".into(),
+            note: String::new(),
             nodes: vec!["n0".into()],
         });
         result.expectations.push(Expectation {
@@ -523,6 +524,7 @@ mod tests {
         result.nodes[0].name = evil();
         result.latencies[0].name = evil();
         result.faults[0].label = evil();
+        result.faults[0].note = evil();
         result.faults[0].nodes = vec![evil()];
         let shards = vec![evil()];
         result.findings.push(Finding {

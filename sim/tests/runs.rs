@@ -4,7 +4,11 @@
 
 use std::path::Path;
 
-use paceline_reports::{RunResult, exits::ExitCause, result::Verdict};
+use paceline_reports::{
+    RunResult,
+    exits::ExitCause,
+    result::{FaultMark, Verdict},
+};
 use paceline_sim::{
     explore::Identity,
     recorder::Recorder,
@@ -66,19 +70,14 @@ lasts = "1s"
 pause = { all = true }
 "#);
     assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.findings);
-    let labels: Vec<&str> = result.faults.iter().map(|fault| fault.label.as_str()).collect();
-    let [cut, died, paused] = labels.as_slice() else { panic!("{labels:?}") };
-    assert!(
-        cut.starts_with("partition n") && cut.ends_with(" (the node that leads most)"),
-        "{cut}"
-    );
-    assert!(died.ends_with(" (the leader of slot 2)"), "{died}");
-    let [dead] = result.faults[1].nodes.as_slice() else { panic!("{labels:?}") };
-    assert_eq!(
-        died.strip_prefix("crash "),
-        Some(format!("{dead} (the leader of slot 2)").as_str())
-    );
-    assert!(!paused.contains(dead.as_str()), "{paused}: {dead} was dead");
+    let told: Vec<String> = result.faults.iter().map(FaultMark::in_words).collect();
+    let [cut, died, paused] = result.faults.as_slice() else { panic!("{told:?}") };
+    assert!(cut.label.starts_with("partition n"), "{cut:?}");
+    assert_eq!(cut.note, "the node that leads most");
+    let [dead] = died.nodes.as_slice() else { panic!("{told:?}") };
+    assert_eq!(told[1], format!("crash {dead} (the leader of slot 2)"));
+    assert_eq!(paused.note, format!("another fault had stopped {dead}"));
+    assert!(paused.nodes.len() == 2 && !paused.nodes.contains(dead), "{paused:?}");
 }
 
 /// The first violation's sentence and its shards.

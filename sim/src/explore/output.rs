@@ -66,6 +66,9 @@ pub(super) fn verdict(
         );
         expectation.shards.iter().for_each(|shard| say!("    {shard}"));
     }
+    for fault in result.faults.iter().filter(|fault| !fault.note.is_empty()) {
+        println!("fault:       at {:.3}s {}", fault.at_s, fault.in_words());
+    }
     let counters = &result.counters;
     say!(
         "messages:    {} acknowledged, {} failed, {} unknown; {} delivered ({} again), {} settled",

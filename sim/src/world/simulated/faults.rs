@@ -50,8 +50,8 @@ pub struct Injector<'a> {
     /// The fault that has stopped each node that is stopped.
     stopped: BTreeMap<usize, usize>,
     /// What the label of a fault does not tell: whom it was to strike, for one that asked for
-    /// leaders.
-    asked_for: BTreeMap<usize, String>,
+    /// leaders, or who was stopped already.
+    notes: BTreeMap<usize, String>,
     /// Faults that did not happen, and why.
     left_out: BTreeMap<usize, String>,
 }
@@ -83,7 +83,7 @@ impl<'a> Injector<'a> {
             partitions: BTreeMap::new(),
             spans: BTreeMap::new(),
             stopped: BTreeMap::new(),
-            asked_for: BTreeMap::new(),
+            notes: BTreeMap::new(),
             left_out: BTreeMap::new(),
         }
     }
@@ -126,23 +126,26 @@ impl<'a> Injector<'a> {
                 FaultMark {
                     at_s,
                     until_s: lasts.then(|| ended.unwrap_or(end).as_secs_f64().max(at_s)),
-                    label: self.label(number),
-                    nodes: fault::nodes(fault),
+                    label: fault::label(fault),
+                    note: self.note(number),
+                    nodes: if left_out { Vec::new() } else { fault::nodes(fault) },
                 }
             })
             .collect()
     }
 
-    /// What happened, and how it came to that: `crash n2 (the leader of slot 7)`.
-    fn label(&self, number: usize) -> String {
-        let label = fault::label(&self.faults[number]);
-        if let Some(why) = self.left_out.get(&number) {
-            return format!("{label} (left out: {why})");
+    /// What became known when a fault began, or why it struck nobody.
+    fn note(&self, number: usize) -> String {
+        match self.left_out.get(&number) {
+            Some(why) => format!("left out: {why}"),
+            None => self.notes.get(&number).cloned().unwrap_or_default(),
         }
-        match self.asked_for.get(&number) {
-            Some(asked_for) => format!("{label} ({asked_for})"),
-            None => label,
-        }
+    }
+
+    /// Writes into the event log that a fault begins or ends.
+    fn log(&self, kind: &'static str, number: usize) {
+        let fault = fault::label(&self.faults[number]);
+        trace::event!(kind, fault = fault.as_str(), note = self.note(number).as_str());
     }
 
     fn targets(&self, number: usize) -> Vec<usize> {
@@ -161,7 +164,7 @@ impl<'a> Injector<'a> {
         if let Err(why) = decided.and_then(|()| self.strike(number, supervisor)) {
             self.left_out.insert(number, why);
         }
-        trace::event!("fault_begin", fault = self.label(number).as_str());
+        self.log("fault_begin", number);
     }
 
     /// Finds out which nodes a fault strikes. Those that another has stopped are not stopped again.
@@ -178,13 +181,18 @@ impl<'a> Injector<'a> {
             let leaders = supervisor.leaders();
             let mut random = stream(self.scenario.seed, &format!("leaders of fault {number}"));
             let nodes = targets::leading(&target, &leaders, free, &mut random)?;
-            self.asked_for.insert(number, target.to_string());
+            self.notes.insert(number, target.to_string());
             nodes
         } else {
-            let mut nodes = self.targets(number);
-            nodes.retain(|&node| free(node));
+            let (nodes, stopped): (Vec<_>, Vec<_>) =
+                self.targets(number).into_iter().partition(|&node| free(node));
             if nodes.is_empty() {
                 return Err("another fault had stopped all of them".to_owned());
+            }
+            if !stopped.is_empty() {
+                let names: Vec<String> = stopped.iter().map(|it| format!("n{}", it + 1)).collect();
+                let note = format!("another fault had stopped {}", names.join(" "));
+                self.notes.insert(number, note);
             }
             nodes
         };
@@ -235,7 +243,7 @@ impl<'a> Injector<'a> {
         if let Some((_, ended)) = self.spans.get_mut(&number) {
             *ended = Some(at);
         }
-        trace::event!("fault_end", fault = self.label(number).as_str());
+        self.log("fault_end", number);
         self.stopped.retain(|_, by| *by != number);
         let targets = self.targets(number);
         match kind(&self.faults[number]) {
