@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use paceline_runtime::time::Instant;
+use paceline_runtime::{memory, task, time::Instant};
 
 use crate::{
     config::{DEFAULT_LINK_PORT, NodeConfig},
@@ -46,6 +46,7 @@ impl Serve {
             Some(file) => super::load(file).await?,
             None => self.dev_config(),
         };
+        task::spawn(memory::give_back());
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {
             println!(
