@@ -1,13 +1,9 @@
 //! A node as a process.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "the process is outside of this one, on the real system"
-)]
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -15,6 +11,9 @@ use std::{
 };
 
 pub const MIB: u64 = 1 << 20;
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_paceline");
 
@@ -67,8 +66,50 @@ impl Node {
         while self.resident() >= limit {
             let (resident, limit) = (self.resident() / MIB, limit / MIB);
             assert!(begun.elapsed() < within, "{resident} MiB are resident, not {limit}");
-            thread::sleep(Duration::from_millis(100));
+            pause();
         }
+    }
+}
+
+/// Between two looks at something.
+pub fn pause() {
+    thread::sleep(Duration::from_millis(20));
+}
+
+/// A STOMP client that sends what it likes.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// One with an open session.
+    pub fn connect(node: &Node) -> Self {
+        let stream = TcpStream::connect(&node.stomp).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self { stream: BufReader::new(stream) };
+        client.send(b"CONNECT\naccept-version:1.2\nhost:h\n\n\0").unwrap();
+        assert!(client.frame().starts_with("CONNECTED"));
+        client
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// The next frame.
+    pub fn frame(&mut self) -> String {
+        let mut frame = Vec::new();
+        self.stream.read_until(0, &mut frame).unwrap();
+        String::from_utf8(frame).unwrap().trim_start().into()
+    }
+
+    /// Whether the session is still open after a moment in which nothing should come.
+    pub fn is_open(&mut self) -> bool {
+        self.stream.get_ref().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let nothing = self.stream.fill_buf().map(drop);
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
