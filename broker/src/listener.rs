@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use paceline_core::session::stomp::StompConfig;
 use paceline_runtime::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
@@ -12,7 +11,11 @@ use paceline_runtime::{
 use paceline_wire::stomp::{Command, Frame, Version, header};
 use tokio::{io::AsyncWriteExt, sync::oneshot};
 
-use crate::{connection, drain::Drain, policy::Policies, router::Router};
+use crate::{
+    connection::{self, Common},
+    drain::Drain,
+    router::Router,
+};
 
 /// How long a drained node waits for its connections to end what they have begun.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,8 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct StompListener {
     pub listener: TcpListener,
     pub router: Router,
-    pub config: Arc<StompConfig>,
-    pub policies: Arc<Policies>,
+    pub common: Common,
     /// Connections at a time.
     pub max_connections: usize,
     /// Unique over the cluster and over restarts; sessions are named after it.
@@ -94,9 +96,9 @@ impl StompListener {
         let name: Arc<str> = format!("{}-{number}", self.name).into();
         tracing::debug!(%peer, session = &*name, "accepted");
         let (cluster, events) = self.router.connect();
-        let (config, policies) = (self.config.clone(), self.policies.clone());
+        let common = self.common.clone();
         async move {
-            connection::serve_stomp(stream, name, config, policies, cluster, events, drained).await;
+            connection::serve_stomp(stream, name, common, cluster, events, drained).await;
             number
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use paceline_runtime::{output, time::Instant};
+use paceline_runtime::{memory, output, task, time::Instant};
 
 use crate::{
     config::{Address, ListenSection, NodeConfig},
@@ -73,6 +73,7 @@ impl Serve {
             Some(file) => super::load(file).await?,
             None => self.dev_config(),
         };
+        task::spawn(memory::give_back());
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {
             announce(format_args!(

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cluster::{ClusterArgs, ask};
 use crate::{
     cluster::Cluster,
-    config::ClusterConfig,
+    config::{ClusterConfig, units},
     node::{
         protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
@@ -181,8 +181,9 @@ impl Status {
             cluster.replicas()
         );
         let slots = answers.slots();
-        let mut nodes =
-            vec![row(["NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS"])];
+        let mut nodes = vec![row([
+            "NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS", "RECEIVES",
+        ])];
         for (node, answer) in &answers.nodes {
             let leads = slots.iter().filter(|slot| slot.leader == Some(*node)).count();
             nodes.push(match answer {
@@ -194,8 +195,9 @@ impl Status {
                     &status.version,
                     &leads.to_string(),
                     &status.shards.len().to_string(),
+                    &receiving(status),
                 ]),
-                Err(reason) => row([answers.name(*node), reason, "", "", "", "", ""]),
+                Err(reason) => row([answers.name(*node), reason, "", "", "", "", "", ""]),
             });
         }
         print_table(&nodes);
@@ -298,6 +300,12 @@ fn uptime(millis: u64) -> String {
         (0, hours, minutes, _) => format!("{hours}h {minutes}m"),
         (days, hours, ..) => format!("{days}d {hours}h"),
     }
+}
+
+/// How much of the memory for frames that are being received is reserved.
+fn receiving(status: &NodeStatus) -> String {
+    let reserved = units::show_size(status.receiving_bytes.next_multiple_of(1 << 20));
+    format!("{reserved} of {}", units::show_size(status.receiving_limit))
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

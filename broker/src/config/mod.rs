@@ -145,6 +145,9 @@ pub struct LimitsSection {
     /// Their bytes.
     #[serde(with = "units::size")]
     pub unanswered_bytes: u64,
+    /// Bytes of unfinished large frames, over all connections.
+    #[serde(with = "units::size")]
+    pub receiving: u64,
     /// Message bodies that a node keeps in memory; those of stored messages beyond it are read
     /// from the journal when they are delivered.
     #[serde(with = "units::size")]
@@ -165,6 +168,7 @@ impl Default for LimitsSection {
             transaction_bytes: session.max_transaction_bytes as u64,
             unanswered: session.max_outstanding_operations,
             unanswered_bytes: session.max_outstanding_bytes as u64,
+            receiving: 256 << 20,
             memory: 1 << 30,
         }
     }
@@ -314,6 +318,7 @@ impl NodeConfig {
             ("limits.body", limits.body),
             ("limits.unanswered", limits.unanswered as u64),
             ("limits.unanswered_bytes", limits.unanswered_bytes),
+            ("limits.receiving", limits.receiving),
             ("limits.memory", limits.memory),
             ("stomp.prefetch", self.stomp.prefetch.into()),
             ("stomp.max_prefetch", self.stomp.max_prefetch.into()),
@@ -325,6 +330,11 @@ impl NodeConfig {
         if limits.body > MAX_BODY_BYTES {
             let max = units::show_size(MAX_BODY_BYTES);
             return Err(wrong("limits.body", format!("at most {max} are possible")));
+        }
+        if limits.receiving < limits.body {
+            let body = units::show_size(limits.body);
+            let reason = format!("one frame of `limits.body`, {body}, does not fit in");
+            return Err(wrong("limits.receiving", reason));
         }
         if limits.transaction_bytes > MAX_BODY_BYTES {
             let max = units::show_size(MAX_BODY_BYTES);

@@ -146,3 +146,16 @@ fn values_that_do_not_fit_together_are_refused() {
         assert!(error.starts_with(expected), "expected {expected}\ngot {error}");
     }
 }
+
+#[test]
+fn the_largest_body_must_fit_in_what_is_received() {
+    let limits = |receiving| {
+        SMALL.replace(
+            "[cluster]",
+            &format!("[limits]\nbody = \"1MiB\"\nreceiving = \"{receiving}\"\n[cluster]"),
+        )
+    };
+    NodeConfig::parse("node.toml", &limits("1MiB")).unwrap();
+    let small = refused(&limits("1023KiB"));
+    assert!(small.contains("one frame of `limits.body`, 1MiB, does not fit in"), "{small}");
+}

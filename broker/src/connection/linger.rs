@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// How long the client may take to close its side.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much it may still send.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How much it may still send: the rest of the largest frame, if that was refused.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) async fn close(mut reader: OwnedReadHalf, mut writer: OwnedWriteHalf) -> io::Result<()> {
     writer.shutdown().await?;

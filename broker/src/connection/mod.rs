@@ -7,6 +7,7 @@
 
 mod alarm;
 mod linger;
+mod receiving;
 
 #[cfg(test)]
 mod tests;
@@ -27,12 +28,17 @@ use paceline_runtime::{
     net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
     time::{self, Instant},
 };
+use paceline_wire::stomp::Expected;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{mpsc, oneshot},
 };
 
-use self::alarm::Alarm;
+pub(crate) use self::receiving::Receiving;
+use self::{
+    alarm::Alarm,
+    receiving::{Plan, Share},
+};
 use crate::{
     policy::Policies,
     router::{ConnectionEvent, ConnectionHandle},
@@ -42,6 +48,9 @@ use crate::{
 const MIN_READ_BYTES: usize = 4 * 1024;
 /// See [`MIN_READ_BYTES`].
 const MAX_READ_BYTES: usize = 64 * 1024;
+
+/// A larger buffer of bytes to write goes when all is written.
+const KEPT_BYTES: usize = 256 * 1024;
 
 /// Events taken in before bytes are written: their answers travel in one write.
 const EVENTS_AT_ONCE: usize = 256;
@@ -73,6 +82,17 @@ impl Cluster for ConnectionHandle {
     }
 }
 
+/// What all clients' connections of a node have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    /// What a session is told.
+    pub config: Arc<StompConfig>,
+    /// What holds for some destinations only.
+    pub policies: Arc<Policies>,
+    /// Memory for frames that are being received.
+    pub receiving: Arc<Receiving>,
+}
+
 /// Serves one STOMP client until its session or its connection ends.
 ///
 /// `name` is the session's, unique over the cluster and over restarts. The session is shut down when
@@ -81,19 +101,21 @@ impl Cluster for ConnectionHandle {
 pub(crate) async fn serve_stomp<C: Cluster>(
     stream: TcpStream,
     name: Arc<str>,
-    config: Arc<StompConfig>,
-    policies: Arc<Policies>,
+    common: Common,
     cluster: C,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
     drained: oneshot::Receiver<()>,
 ) {
+    let Common { config, policies, receiving } = common;
     let mut connection = Connection {
         session: StompSession::new(config, name.clone()),
+        share: Share::new(receiving),
         policies,
         began: Instant::now(),
         cluster,
         events,
         out: BytesMut::new(),
+        out_bytes: 0,
         read_bytes: MIN_READ_BYTES,
         frames: 0,
     };
@@ -116,12 +138,15 @@ pub(crate) async fn serve_stomp<C: Cluster>(
 
 struct Connection<C> {
     session: StompSession,
+    share: Share,
     policies: Arc<Policies>,
     began: Instant,
     cluster: C,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
     /// Bytes being written.
     out: BytesMut,
+    /// How many there were when they were handed out.
+    out_bytes: usize,
     read_bytes: usize,
     /// Operations and deliveries since the processor was last charged.
     frames: u32,
@@ -151,11 +176,15 @@ impl<C: Cluster> Connection<C> {
                 }
                 flush_until.get_or_insert_with(|| Instant::now() + FLUSH_TIMEOUT);
             }
+            let may_read = self.session.wants_input();
+            let room = self.make_room(may_read);
+            let reads = may_read && is_cleared && !self.share.is_waiting();
+            self.share.reads(reads);
             let deadline = match self.session.poll_timeout() {
                 Some(after) => Some(self.began + after),
                 None => flush_until,
             };
-            let may_read = self.session.wants_input();
+            let deadline = deadline.into_iter().chain(self.share.deadline()).min();
             let is_due = deadline.is_some_and(|at| at <= Instant::now());
             alarm.arm(deadline);
             // Biased, so that a run can be repeated. Nothing starves all the same: writing ends when
@@ -171,22 +200,27 @@ impl<C: Cluster> Connection<C> {
                     if written? == 0 {
                         return Err(io::ErrorKind::WriteZero.into());
                     }
+                    if self.out.is_empty() && self.out_bytes > KEPT_BYTES {
+                        self.out = BytesMut::new();
+                    }
                 }
                 () = self.cluster.ready(), if may_read && !is_cleared => {
                     is_cleared = true;
                     self.session.handle_held_back(self.now());
                 }
-                read = read(&mut reader, self.session.input(), self.read_bytes),
-                    if may_read && is_cleared =>
-                {
+                () = self.share.granted(), if self.share.is_waiting() => {
+                    self.session.handle_held_back(self.now());
+                }
+                read = read(&mut reader, self.session.input(), room), if reads => {
                     is_cleared = false;
+                    self.share.received();
                     self.handle_read(read?);
                     if is_due {
                         self.handle_timeout(true, flush_until)?;
                     }
                 }
                 () = std::future::ready(()), if is_due => {
-                    self.handle_timeout(may_read && is_cleared, flush_until)?;
+                    self.handle_timeout(reads, flush_until)?;
                 }
                 event = self.events.recv() => match event {
                     Some(event) => self.handle_events(event),
@@ -214,6 +248,7 @@ impl<C: Cluster> Connection<C> {
             if !self.session.poll_transmit(now, &mut self.out) {
                 break;
             }
+            self.out_bytes = self.out.len();
         }
     }
 
@@ -223,6 +258,22 @@ impl<C: Cluster> Connection<C> {
             self.policies.apply(&mut operation);
             self.cluster.submit(operation);
         }
+    }
+
+    /// How many bytes to make room for before the next read. Reserves them where that is necessary,
+    /// and lets go of what a frame that has ended came in.
+    fn make_room(&mut self, may_read: bool) -> usize {
+        let have = self.session.input().len();
+        let plan = match self.session.expected() {
+            Some(expected) if may_read => Plan::new(have, expected, self.read_bytes),
+            // In the middle of a frame, which keeps what it has.
+            Some(Expected::Exactly(_) | Expected::UpTo(_)) => return 0,
+            Some(Expected::Head(_)) | None => Plan::NOTHING,
+        };
+        if self.share.ask(plan) {
+            self.session.shrink_input();
+        }
+        plan.room
     }
 
     fn handle_read(&mut self, read: usize) {
@@ -260,6 +311,9 @@ impl<C: Cluster> Connection<C> {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"));
         }
         let now = self.now();
+        if let Some(why) = self.share.overdue() {
+            self.session.shut_down(now, &why);
+        }
         if !is_reading {
             self.session.handle_held_back(now);
         }

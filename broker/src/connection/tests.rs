@@ -30,21 +30,19 @@ struct Client {
 impl Client {
     /// A connection on which nothing was sent yet.
     async fn open(memory: &Memory, config: StompConfig) -> Self {
+        Self::open_within(memory, config, &Arc::new(Receiving::new(1 << 30))).await
+    }
+
+    async fn open_within(memory: &Memory, config: StompConfig, receiving: &Arc<Receiving>) -> Self {
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (served, _) = listener.accept().await.unwrap();
         let (cluster, events) = memory.connect();
         let (drain, drained) = oneshot::channel();
         let name = format!("s{}", memory.connections()).into();
-        task::spawn(serve_stomp(
-            served,
-            name,
-            config.into(),
-            Arc::default(),
-            cluster,
-            events,
-            drained,
-        ));
+        let receiving = receiving.clone();
+        let common = Common { config: config.into(), policies: Arc::default(), receiving };
+        task::spawn(serve_stomp(served, name, common, cluster, events, drained));
         let mut decoder = Decoder::new(Default::default());
         decoder.set_version(Version::V1_2);
         Self { stream, decoder, input: BytesMut::new(), drain: Some(drain) }
@@ -248,4 +246,93 @@ async fn a_dead_client_is_noticed_by_its_silence() {
     let nul = heard.iter().position(|octet| *octet == 0).unwrap();
     assert!(heard[nul + 1..].iter().all(|octet| *octet == b'\n') && heard.len() > nul + 1);
     memory.until(|state| state.consumers.is_empty()).await;
+}
+
+/// A SEND of `bytes`, without its last `missing` bytes.
+fn unfinished(bytes: usize, missing: usize) -> String {
+    let head = format!("SEND\ndestination:/queue/a\nreceipt:r\ncontent-length:{bytes}\n\n");
+    let end = head.len() + bytes + 1 - missing;
+    let mut frame = format!("{head}{}\0", "x".repeat(bytes));
+    frame.truncate(end);
+    frame
+}
+
+async fn until_some_is_reserved(receiving: &Receiving) {
+    let reserved = async {
+        while receiving.reserved() == 0 {
+            time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    time::timeout(TIMEOUT, reserved).await.expect("something is reserved");
+}
+
+/// A budget, and two clients that share it; the first has sent half of a frame that takes it all.
+async fn a_spent_budget(memory: &Memory) -> (Arc<Receiving>, Client, Client) {
+    const BYTES: usize = 1 << 20;
+    let receiving = Arc::new(Receiving::new(BYTES as u64 + 1));
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::open_within(memory, StompConfig::default(), &receiving).await;
+        client.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
+        client.frame().await;
+        clients.push(client);
+    }
+    clients[0].send(&unfinished(BYTES, BYTES / 2)).await;
+    until_some_is_reserved(&receiving).await;
+    let second = clients.pop().unwrap();
+    (receiving, clients.pop().unwrap(), second)
+}
+
+#[tokio::test]
+async fn a_large_frame_waits_for_another_one_and_small_ones_do_not() {
+    let memory = Memory::default();
+    let (receiving, mut first, mut second) = a_spent_budget(&memory).await;
+    let mut third = Client::open_within(&memory, StompConfig::default(), &receiving).await;
+    third.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
+    third.frame().await;
+    let frame = unfinished(500_000, 0);
+    let sending = task::spawn(async move {
+        second.send(&frame).await;
+        second.receipt("r").await;
+        second
+    });
+    third.send(&unfinished(60_000, 0)).await;
+    third.receipt("r").await;
+    assert_eq!(memory.state().published, 1, "the large one waits");
+    let rest = format!("{}\0", "x".repeat((1 << 19) - 1));
+    first.send(&rest).await;
+    first.receipt("r").await;
+    let _second = time::timeout(TIMEOUT, sending).await.expect("it is its turn").unwrap();
+    assert_eq!(memory.state().published, 3);
+    assert_eq!(receiving.reserved(), 0);
+}
+
+#[tokio::test]
+async fn what_a_broken_connection_had_reserved_is_free_again() {
+    let memory = Memory::default();
+    let (receiving, first, mut second) = a_spent_budget(&memory).await;
+    let frame = unfinished(500_000, 0);
+    let sending = task::spawn(async move {
+        second.send(&frame).await;
+        second.receipt("r").await;
+    });
+    time::sleep(Duration::from_millis(20)).await;
+    drop(first);
+    time::timeout(TIMEOUT, sending).await.expect("it is its turn").unwrap();
+    assert_eq!(receiving.reserved(), 0);
+}
+
+#[tokio::test]
+async fn a_large_body_of_unknown_length_reserves_the_most_it_may_have() {
+    let memory = Memory::default();
+    let receiving = Arc::new(Receiving::new(1 << 30));
+    let mut client = Client::open_within(&memory, StompConfig::default(), &receiving).await;
+    client.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
+    client.frame().await;
+    client.send(&format!("SEND\ndestination:/queue/a\nreceipt:r\n\n{}", "x".repeat(200_000))).await;
+    until_some_is_reserved(&receiving).await;
+    assert_eq!(receiving.reserved(), (16 << 20) + 1);
+    client.send("\0").await;
+    client.receipt("r").await;
+    assert_eq!(receiving.reserved(), 0);
 }

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::{
     config::{Address, NodeConfig, Wrong},
+    connection::Common,
     drain::Drain,
     identity::{Claim, ClaimError},
     listener::StompListener,
@@ -117,8 +118,11 @@ pub async fn run_with(
     let router = replicas.router().clone();
     let clients = StompListener {
         router,
-        config: Arc::new(config.stomp_session()),
-        policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
+        common: Common {
+            config: Arc::new(config.stomp_session()),
+            policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
+            receiving: replicas.receiving.clone(),
+        },
         max_connections: config.limits.connections,
         name: format!("{}-{}", config.node.name, claim.incarnation),
         drain: drain.clone(),

@@ -21,6 +21,7 @@ use super::{NodeError, repair, service::Service, shards::Shards};
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
+    connection::Receiving,
     link::{self, Peer},
     replication::{
         Lease, Machine, NetworkFactory,
@@ -45,6 +46,8 @@ pub struct Replicas {
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
     pub(super) shards: Arc<Shards>,
     pub(super) journal: Journal,
+    /// Clients' connections draw on it.
+    pub(super) receiving: Arc<Receiving>,
     router: Router,
     serving: task::JoinHandle<()>,
     repairs: Mutex<Vec<task::JoinHandle<()>>>,
@@ -159,6 +162,7 @@ impl Replicas {
                 peers,
                 shards,
                 journal,
+                receiving: Arc::new(Receiving::new(config.limits.receiving)),
                 router,
                 serving,
                 repairs: Mutex::new(repairs),

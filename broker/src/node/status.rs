@@ -25,6 +25,10 @@ pub struct Status {
     pub peers: Vec<(u64, bool)>,
     /// The shards it holds, by slot.
     pub shards: Vec<ShardStatus>,
+    /// Bytes reserved for frames that are being received from clients.
+    pub receiving_bytes: u64,
+    /// The most that can be reserved.
+    pub receiving_limit: u64,
 }
 
 /// A shard on one node.
@@ -106,6 +110,8 @@ impl Replicas {
                     }
                 })
                 .collect(),
+            receiving_bytes: self.receiving.reserved(),
+            receiving_limit: self.receiving.limit(),
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | [`task`] | tokio tasks | madsim tasks, scheduled by the seed |
 //! | [`random`] | ChaCha8 seeded by the system | ChaCha8 derived from seed, node, incarnation and label |
 //! | [`cpu`] | nothing | a queue in front of the node's cores |
+//! | [`memory`] | freed memory goes back to the system | nothing |
 //! | [`shutdown`] | SIGTERM and SIGINT | told by the world |
 //! | [`output`] | standard output | the same |
 //! | [`trace`] | one atomic load when nobody listens | the run's event log and fingerprint |
@@ -30,11 +31,11 @@ pub mod trace;
 #[cfg(not(madsim))]
 mod native;
 #[cfg(not(madsim))]
-pub use native::{cpu, disk, net, random, shutdown, task, time};
+pub use native::{cpu, disk, memory, net, random, shutdown, task, time};
 
 #[cfg(madsim)]
 mod simulated;
 #[cfg(madsim)]
-pub use simulated::{cpu, disk, net, random, shutdown, task, time, world};
+pub use simulated::{cpu, disk, memory, net, random, shutdown, task, time, world};
 
 pub use entry::block_on;

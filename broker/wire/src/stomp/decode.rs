@@ -97,6 +97,17 @@ pub enum DecodeError {
     UnexpectedBody(&'static str),
 }
 
+/// How many bytes the unfinished frame at the end of a [`Decoder`]'s input may come to need there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// No head is complete; one has no more than so many bytes.
+    Head(usize),
+    /// The body, its NUL included, as its `content-length` says.
+    Exactly(usize),
+    /// The body, its NUL included, has no more than so many.
+    UpTo(usize),
+}
+
 /// Reads frames out of a buffer that grows as bytes arrive.
 ///
 /// The buffer stays the caller's: `decode` takes from its front what belongs to whole frames. No
@@ -176,6 +187,22 @@ impl Decoder {
     /// Whether the bytes seen so far end between two frames.
     pub fn is_between_frames(&self) -> bool {
         matches!(&self.state, State::Head { searched: 0, .. })
+    }
+
+    /// What the frame that `decode` asked more bytes for may come to need of its input.
+    pub fn expected(&self) -> Expected {
+        let Limits { max_line_bytes, max_head_bytes, max_body_bytes, .. } = self.limits;
+        match &self.state {
+            // The head is measured at its lines' ends.
+            State::Head { .. } => Expected::Head(max_head_bytes + max_line_bytes + 2),
+            State::Body { length: BodyLength::Nothing, .. } => Expected::Exactly(1),
+            State::Body { length: BodyLength::Announced(length), .. } => {
+                Expected::Exactly(length + 1)
+            }
+            State::Body { length: BodyLength::UntilNul { .. }, .. } => {
+                Expected::UpTo(max_body_bytes + 1)
+            }
+        }
     }
 
     /// Looks for the end of the head; true once the state is [`State::Body`].

@@ -352,3 +352,20 @@ fn limits_hold_to_the_byte() {
         DecodeError::HeadTooLong { max: 20 }
     );
 }
+
+#[test]
+fn a_frame_says_what_it_may_come_to_need() {
+    let mut decoder = decoder(Some(Version::V1_2));
+    let Limits { max_line_bytes, max_head_bytes, max_body_bytes, .. } = Limits::default();
+    let mut expected = |bytes: &str| {
+        let mut input = BytesMut::from(bytes.as_bytes());
+        while decoder.decode(&mut input).unwrap().is_some() {}
+        decoder.expected()
+    };
+    let head = Expected::Head(max_head_bytes + max_line_bytes + 2);
+    assert_eq!(expected(""), head);
+    assert_eq!(expected("SEND\ncontent-length:5\n\n"), Expected::Exactly(6));
+    assert_eq!(expected("hello\0"), head);
+    assert_eq!(expected("SEND\n\n"), Expected::UpTo(max_body_bytes + 1));
+    assert_eq!(expected("hello\0BEGIN\n\n"), Expected::Exactly(1));
+}

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod disk;
+pub mod memory;
 pub mod net;
 pub mod random;
 pub mod shutdown;

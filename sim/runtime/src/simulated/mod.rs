@@ -10,6 +10,7 @@ pub(crate) mod context;
 pub mod cpu;
 pub mod disk;
 pub(crate) mod latency;
+pub mod memory;
 pub mod net;
 mod nodes;
 pub mod random;

@@ -32,7 +32,7 @@ use std::{
 use bytes::{BufMut, BytesMut};
 use paceline_reached::{Point, reached};
 use paceline_wire::stomp::{
-    Command, Decoder, Frame, FrameWriter, HEART_BEAT, Text, Version, header,
+    Command, Decoder, Expected, Frame, FrameWriter, HEART_BEAT, Text, Version, header,
 };
 
 pub use self::config::StompConfig;
@@ -154,6 +154,17 @@ impl StompSession {
         &mut self.input
     }
 
+    /// What the unfinished frame in [`Self::input`] may come to need there; `None` once the session
+    /// takes no more.
+    pub fn expected(&self) -> Option<Expected> {
+        matches!(self.phase, Phase::Connecting | Phase::Open).then(|| self.decoder.expected())
+    }
+
+    /// Lets go of the memory that a large frame came in, but for what follows it.
+    pub fn shrink_input(&mut self) {
+        self.input = BytesMut::from(&self.input[..]);
+    }
+
     /// Bytes were appended to [`Self::input`].
     pub fn handle_input(&mut self, now: Now) {
         self.heart_beat.received(now.elapsed);
@@ -239,13 +250,14 @@ impl StompSession {
         }
     }
 
-    /// The server is going away: no more input is taken, what is outstanding ends, and the client
-    /// is told why.
+    /// The server ends the session, because it is going away or has no room: no more input is taken,
+    /// what is outstanding ends, and the client is told why.
     pub fn shut_down(&mut self, now: Now, why: &str) {
         match self.phase {
             Phase::Connecting | Phase::Open => {
                 self.phase = Phase::Ending { receipt: None, error: Some(why.into()) };
                 self.end_consumers();
+                self.input = BytesMut::new();
             }
             Phase::Ending { .. } | Phase::Closed => {}
         }
@@ -347,6 +359,7 @@ impl StompSession {
                         self.give_up_work();
                         self.phase = Phase::Ending { receipt: None, error: None };
                         self.end_consumers();
+                        self.input = BytesMut::new();
                     }
                     break;
                 }
@@ -762,7 +775,7 @@ impl StompSession {
     fn close(&mut self) {
         self.phase = Phase::Closed;
         self.end_consumers();
-        self.input.clear();
+        self.input = BytesMut::new();
     }
 }
 
