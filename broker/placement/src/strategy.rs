@@ -48,7 +48,7 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 /// What can be set about strategies. Each uses what concerns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Points on the circle of a node of weight 1, for `ring` and `bounded-load`.
+    /// Points on the circle of a node of median weight, for `ring` and `bounded-load`.
     pub points_per_node: u32,
     /// Positions that a key looks from, for `multi-probe`.
     pub probes: u32,
@@ -217,16 +217,16 @@ impl StrategyKind {
         Ok(match self {
             Self::Slots => Box::new(Slots::new(nodes, slots, replicas)?),
             Self::Modulo => Box::new(Modulo::new(nodes, slots)?),
-            Self::Ring => Box::new(Ring::new(nodes, points)),
-            Self::Ketama => Box::new(Ketama::new(nodes, Continuum::Libketama)),
-            Self::KetamaNginx => Box::new(Ketama::new(nodes, Continuum::Nginx)),
+            Self::Ring => Box::new(Ring::new(nodes, points)?),
+            Self::Ketama => Box::new(Ketama::new(nodes, Continuum::Libketama)?),
+            Self::KetamaNginx => Box::new(Ketama::new(nodes, Continuum::Nginx)?),
             Self::Rendezvous => Box::new(Rendezvous::new(nodes)),
-            Self::Straw2 => Box::new(Straw2::new(nodes)),
+            Self::Straw2 => Box::new(Straw2::new(nodes)?),
             Self::Jump => Box::new(Jump::new(nodes)),
             Self::JumpBack => Box::new(JumpBack::new(nodes)),
             Self::Flip => Box::new(Flip::new(nodes)),
-            Self::Maglev => Box::new(Maglev::new(nodes, with.table)),
-            Self::MultiProbe => Box::new(MultiProbe::new(nodes, with.probes)),
+            Self::Maglev => Box::new(Maglev::new(nodes, with.table)?),
+            Self::MultiProbe => Box::new(MultiProbe::new(nodes, with.probes)?),
             Self::Anchor => Box::new(Anchor::new(nodes, capacity)),
             Self::Dx => Box::new(Dx::new(nodes)),
             Self::Memento => Box::new(Memento::new(nodes)),

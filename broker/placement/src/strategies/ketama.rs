@@ -2,6 +2,7 @@
 
 use md5::{Digest, Md5};
 
+use super::points::{check_total, negligible};
 use crate::{
     error::PlacementError,
     node::{Node, NodeIndex, Nodes},
@@ -33,17 +34,13 @@ const POINTS: f64 = 160.0;
 
 impl Ketama {
     /// The ring over the nodes that are up.
-    pub fn new(nodes: &Nodes, continuum: Continuum) -> Self {
-        let total: f64 = nodes.up().map(|(_, node)| node.weight).sum();
-        let average = total / nodes.count_up() as f64;
-        let mut points = Vec::new();
-        for (index, node) in nodes.up() {
-            let wanted = match continuum {
-                // Whole digests of four points; the summand keeps 39.999… from becoming 39.
-                Continuum::Libketama => 4.0 * (POINTS / 4.0 * node.weight / average + 1e-9).floor(),
-                Continuum::Nginx => (POINTS * node.weight).round(),
-            };
-            let wanted = (wanted as usize).clamp(1, 1 << 24);
+    ///
+    /// # Errors
+    /// When a node is too light for a point, or there are too many points.
+    pub fn new(nodes: &Nodes, continuum: Continuum) -> Result<Self, PlacementError> {
+        let wanted = Self::points(nodes, continuum)?;
+        let mut points = Vec::with_capacity(wanted.iter().sum::<u64>() as usize);
+        for ((index, node), wanted) in nodes.up().zip(wanted) {
             match continuum {
                 Continuum::Libketama => libketama(node, wanted, |at| points.push((at, index))),
                 Continuum::Nginx => nginx(node, wanted, |at| points.push((at, index))),
@@ -51,12 +48,43 @@ impl Ketama {
         }
         points.sort_unstable();
         points.dedup_by_key(|(position, _)| *position);
-        Self { continuum, points, zones: Zones::new(nodes) }
+        Ok(Self { continuum, points, zones: Zones::new(nodes) })
+    }
+
+    /// How many points each node that is up has.
+    pub(crate) fn points(nodes: &Nodes, continuum: Continuum) -> Result<Vec<u64>, PlacementError> {
+        let weights = nodes.scaled_weights();
+        let average = weights.iter().sum::<f64>() / nodes.count_up() as f64;
+        let exact = |(index, node): (NodeIndex, &Node)| match continuum {
+            // The summand keeps 39.999… from becoming 39.
+            Continuum::Libketama => 40.0 * weights[index.get()] / average + 1e-9,
+            Continuum::Nginx => POINTS * node.weight,
+        };
+        let mut points = Vec::with_capacity(nodes.count_up());
+        for (index, node) in nodes.up() {
+            let exact = exact((index, node));
+            let (name, wanted) = match continuum {
+                // Whole digests of four points.
+                Continuum::Libketama => ("ketama", 4.0 * exact.floor()),
+                Continuum::Nginx => ("ketama-nginx", exact.round()),
+            };
+            if wanted < 1.0 {
+                let what = match continuum {
+                    Continuum::Libketama => "of the 40 digests for an average weight",
+                    Continuum::Nginx => "points, 160 for each unit of weight",
+                };
+                return Err(negligible(name, node, format!("{exact:.2e} {what}")));
+            }
+            points.push(wanted);
+        }
+        let remedy = "nginx sets 160 for each unit of weight, so divide all weights by one number";
+        check_total("ketama-nginx", points.iter().sum(), remedy)?;
+        Ok(points.into_iter().map(|wanted| wanted as u64).collect())
     }
 }
 
-fn libketama(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
-    for number in 0..wanted.div_ceil(4) {
+fn libketama(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
+    for number in 0..wanted / 4 {
         let mut name = node.name.clone();
         name.extend_from_slice(format!("-{number}").as_bytes());
         for point in Md5::digest(&name).chunks_exact(4) {
@@ -66,7 +94,7 @@ fn libketama(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
 }
 
 /// `ngx_http_upstream_hash_module.c`: CRC-32 of HOST, a zero byte, PORT and the previous point.
-fn nginx(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
+fn nginx(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
     let digits = node.name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (host, port) = match node.name.len().checked_sub(digits + 1) {
         Some(colon) if node.name[colon] == b':' => (&node.name[..colon], &node.name[colon + 1..]),
@@ -104,7 +132,7 @@ impl Strategy for Ketama {
     }
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
-        *self = Self::new(nodes, self.continuum);
+        *self = Self::new(nodes, self.continuum)?;
         Ok(())
     }
 
@@ -127,7 +155,8 @@ mod tests {
         let nodes = nodes.unwrap();
         let buckets: Vec<Bucket> =
             (1..40).map(|n| Bucket::new(address(n).parse().unwrap(), weight(n) as u32)).collect();
-        let (ours, reference) = (Ketama::new(&nodes, Continuum::Nginx), Reference::new(&buckets));
+        let (ours, reference) =
+            (Ketama::new(&nodes, Continuum::Nginx).unwrap(), Reference::new(&buckets));
         for number in 0..20_000 {
             let name = format!("key-{number}");
             let mut row = [NodeIndex::default()];
@@ -140,6 +169,7 @@ mod tests {
     #[test]
     fn a_node_of_average_weight_has_160_points() {
         let nodes = Nodes::numbered(7).unwrap();
-        assert_eq!(Ketama::new(&nodes, Continuum::Libketama).points.len(), 7 * 160);
+        let ketama = Ketama::new(&nodes, Continuum::Libketama).unwrap();
+        assert_eq!(ketama.points.len(), 7 * 160);
     }
 }

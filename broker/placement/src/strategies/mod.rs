@@ -14,6 +14,7 @@ mod memento;
 mod modulo;
 mod multi_probe;
 mod numbered;
+mod points;
 mod random;
 mod rendezvous;
 mod ring;

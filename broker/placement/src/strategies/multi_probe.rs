@@ -1,6 +1,6 @@
 //! Multi-probe consistent hashing: Appleton and O'Reilly, 2015, <https://arxiv.org/abs/1505.00062>.
 
-use super::{circle::Circle, ring};
+use super::{circle::Circle, points::Points, ring};
 use crate::{
     error::PlacementError,
     mix::nth,
@@ -12,18 +12,27 @@ use crate::{
 /// Each node stands at one point of a circle; a key looks from several positions, and belongs to
 /// the node that is nearest behind one of them. Copies go to the next distinct nodes from there.
 ///
-/// Weights are honoured roughly: a node has as many points as its rounded weight says.
+/// Weights are honoured by more points: as many as it takes to have whole numbers of them in the
+/// ratio of the weights, within a twentieth or so.
 #[derive(Clone, Debug)]
 pub struct MultiProbe {
     probes: u64,
+    points: Points,
     circle: Circle,
     zones: Zones,
 }
 
 impl MultiProbe {
     /// A circle on which a key looks from `probes` positions; the paper takes 21.
-    pub fn new(nodes: &Nodes, probes: u32) -> Self {
-        Self { probes: u64::from(probes), circle: ring::circle(nodes, 1), zones: Zones::new(nodes) }
+    ///
+    /// # Errors
+    /// When a node is too light for a point.
+    pub fn new(nodes: &Nodes, probes: u32) -> Result<Self, PlacementError> {
+        Ok(Self::of(nodes, u64::from(probes), Points::new("multi-probe", nodes, 1)?))
+    }
+
+    fn of(nodes: &Nodes, probes: u64, points: Points) -> Self {
+        Self { probes, points, circle: ring::circle(nodes, &points), zones: Zones::new(nodes) }
     }
 }
 
@@ -47,7 +56,7 @@ impl Strategy for MultiProbe {
     }
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
-        *self = Self::new(nodes, self.probes as u32);
+        *self = Self::of(nodes, self.probes, self.points.follow(nodes)?);
         Ok(())
     }
 

@@ -25,7 +25,8 @@ impl Rendezvous {
     /// The strategy over the nodes that are up.
     pub fn new(nodes: &Nodes) -> Self {
         let seeds = nodes.up().map(|(index, node)| (node_seed(&node.name), index)).collect();
-        let mut weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+        let scaled = nodes.scaled_weights();
+        let mut weights: Vec<f64> = nodes.up().map(|(index, _)| scaled[index.get()]).collect();
         if weights.windows(2).all(|pair| pair[0] == pair[1]) {
             weights.clear();
         }
