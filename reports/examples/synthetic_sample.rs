@@ -346,6 +346,7 @@ fn compare() -> CompareResult {
                     collateral: if ratio > 1.1 { moved - optimal } else { 0.0 },
                     peak_after: Some(1.3),
                     bound_after: Some(1.0),
+                    ..Default::default()
                 });
             }
         }

@@ -7,12 +7,15 @@
 //! everywhere: `strategy`, `hash` and `population` are keys. Shares and moved parts are fractions
 //! of 1; loads are relative to the node's fair share.
 
+mod change;
+
 use std::collections::BTreeSet;
 
+pub use change::{ChangedNode, FailoverCell, MovementCell, RestartCell};
 use serde::{Deserialize, Serialize};
 
 use crate::result::{
-    Identity, Percentiles, ReportError, check_version, fraction, invalid, quantity,
+    Identity, Percentiles, ReportError, check_version, fraction, invalid, optional, quantity,
 };
 
 /// The version of the [`CompareResult`] schema that this crate writes.
@@ -190,41 +193,6 @@ pub struct ExpectedBalance {
     pub peak: f64,
     /// Coefficient of variation of the relative loads.
     pub cv: f64,
-}
-
-/// What one combination moves under one change.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct MovementCell {
-    /// Key of the strategy.
-    pub strategy: String,
-    /// Key of the hash function.
-    pub hash: String,
-    /// Number of nodes before the change.
-    pub nodes: u64,
-    /// Key of the population.
-    pub population: String,
-    /// The change in words, the same for every strategy: `add 1 node`.
-    pub change: String,
-    /// Part of the load that moved.
-    pub moved: f64,
-    /// Part of the destinations that moved, whatever their popularity: what a strategy that does
-    /// not know loads is judged by. `None` for one that moves load.
-    #[serde(default)]
-    pub moved_count: Option<f64>,
-    /// The least part that must move for the new shares to be fair.
-    pub optimal: f64,
-    /// What theory expects this strategy to move; `None` where there is no formula.
-    #[serde(default)]
-    pub expected: Option<f64>,
-    /// Part of the load that moved between two nodes that the change did not touch.
-    #[serde(default)]
-    pub collateral: f64,
-    /// Peak after the change.
-    #[serde(default)]
-    pub peak_after: Option<f64>,
-    /// The least peak that any placement can reach after the change.
-    #[serde(default)]
-    pub bound_after: Option<f64>,
 }
 
 /// What a lookup costs.
@@ -521,66 +489,6 @@ impl BalanceCell {
     }
 }
 
-/// The worst failure of one node, when the second nodes of its rows serve in its place.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct FailoverCell {
-    /// Key of the strategy.
-    pub strategy: String,
-    /// Key of the hash function.
-    pub hash: String,
-    /// Number of nodes before the failure.
-    pub nodes: u64,
-    /// Key of the population.
-    pub population: String,
-    /// The largest load of a survivor, over all failures, relative to its fair share.
-    pub peak: f64,
-    /// The peak that the strategy's spread of second nodes gives without chance.
-    #[serde(default)]
-    pub structural: Option<f64>,
-    /// The peak that theory expects, with chance; `None` where it is not known.
-    #[serde(default)]
-    pub expected: Option<f64>,
-    /// Probability that chance gives a peak at least as far from the expected one.
-    #[serde(default)]
-    pub p_value: Option<f64>,
-    /// The least peak that any placement of whole destinations reaches on the survivors.
-    pub bound: f64,
-}
-
-/// A process that starts again after a node had left and come back, and makes its placement from
-/// the list of nodes alone.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct RestartCell {
-    /// Key of the strategy.
-    pub strategy: String,
-    /// Key of the hash function.
-    pub hash: String,
-    /// Number of nodes.
-    pub nodes: u64,
-    /// Key of the population.
-    pub population: String,
-    /// Part of the load that it places elsewhere than those that were not restarted.
-    pub elsewhere: f64,
-}
-
-impl MovementCell {
-    /// Moved against the least that must move, by destinations where they are counted and else by
-    /// load; `None` if nothing must move.
-    pub fn ratio(&self) -> Option<f64> {
-        (self.optimal > 0.0).then(|| self.moved_count.unwrap_or(self.moved) / self.optimal)
-    }
-
-    fn validate(&self, path: &str) -> Result<(), ReportError> {
-        fraction(&format!("{path}.moved"), self.moved)?;
-        fraction(&format!("{path}.moved_count"), self.moved_count.unwrap_or_default())?;
-        fraction(&format!("{path}.optimal"), self.optimal)?;
-        fraction(&format!("{path}.collateral"), self.collateral)?;
-        optional(&format!("{path}.expected"), self.expected)?;
-        optional(&format!("{path}.peak_after"), self.peak_after)?;
-        optional(&format!("{path}.bound_after"), self.bound_after)
-    }
-}
-
 impl Course {
     fn validate(&self, path: &str) -> Result<(), ReportError> {
         for (i, step) in self.steps.iter().enumerate() {
@@ -660,10 +568,6 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn optional(field: &str, value: Option<f64>) -> Result<(), ReportError> {
-    value.map_or(Ok(()), |value| quantity(field, value))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -704,6 +608,8 @@ pub(crate) mod tests {
             population: population.clone(),
             nodes: 2,
             change: "add 1 node".into(),
+            joined: vec![ChangedNode { name: "n3".into(), weight: 2.0 }],
+            note: Some("n3 is new".into()),
             moved: 0.34,
             optimal: 1.0 / 3.0,
             ..Default::default()
@@ -776,6 +682,7 @@ pub(crate) mod tests {
         refused(|r| r.balance[0].p_value = Some(2.0), "balance[0].p_value");
         refused(|r| r.movement[0].moved = -0.1, "movement[0].moved");
         refused(|r| r.movement[0].population = "?".into(), "movement[0].population");
+        refused(|r| r.movement[0].joined[0].weight = -1.0, "movement[0].joined[0].weight");
         refused(|r| r.cost[0].lookup_ns = f64::INFINITY, "cost[0].lookup_ns");
         refused(|r| r.profiles[0].relative_loads[1] = f64::NAN, "profiles[0].relative_loads[1]");
         refused(|r| r.courses[0].steps[0].relative_loads.clear(), "courses[0].steps[0]");

@@ -1,14 +1,17 @@
 //! The page of a comparison of placements.
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::changes::{failures, moves, restarts};
 use crate::compare::{BalanceCell, CompareResult, Course, CourseStep, LoadProfile};
 use crate::compare_charts::{
-    Curve, CurveStyle, cdf, course, curves, failover_peaks, latency_against_load, lorenz, movement,
-    p_values, pareto, peak_curves, peaks, simulated, sorted_loads,
+    Curve, CurveStyle, cdf, course, curves, latency_against_load, lorenz, p_values, peak_curves,
+    peaks, simulated, sorted_loads,
 };
 use crate::differing::differing;
-use crate::html::{Cell, Page, Table, and, bytes, count, number, percent};
+use crate::html::{Cell, Page, Table, and, bytes, count, number, p_text, percent};
 use crate::recommend::{
     Candidate, Recommendation, SIGNIFICANT, SUSPICIOUS, candidates, recommend, suspicious_hashes,
 };
@@ -250,123 +253,6 @@ fn reading(p: Option<f64>, cv: f64, expected: Option<f64>) -> Cell {
         (Some(_), Some(expected)) if cv < expected => Cell::bad("too even"),
         (Some(_), _) => Cell::bad("too uneven"),
     }
-}
-
-fn p_text(p: f64) -> String {
-    if p < 1e-4 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
-}
-
-fn moves(
-    page: &mut Page,
-    all: &[Candidate],
-    rows: &[&Candidate],
-    found: Option<&Recommendation>,
-) -> Result<(), ReportError> {
-    let Some(chart) = movement(rows) else { return Ok(()) };
-    page.section("Movement");
-    page.paragraph(
-        "What a change of the cluster moves, against the least that must move for the new shares to \
-         be fair: a part of the destinations for strategies that do not know their load, and a part \
-         of the load for those that do, with what slots of a lost node displace that are larger than \
-         the room of any other. Collateral is load that moves between two nodes which the \
-         change did not touch.",
-    );
-    page.charts(
-        [Some(chart), pareto(rows, found.map(|f| f.strategy.as_str()))].into_iter().flatten(),
-    )?;
-    let mut table = Table::new(
-        [
-            "Strategy",
-            "Hash",
-            "Change",
-            "Load moved",
-            "Destinations",
-            "Least possible",
-            "Ratio",
-            "Expected",
-            "Collateral",
-            "Peak after",
-            "Bound after",
-        ],
-        3,
-    );
-    let mut told = BTreeSet::new();
-    let cells = all.iter().flat_map(|candidate| &candidate.moves);
-    for cell in cells.filter(|c| told.insert((&c.strategy, &c.hash, &c.change))) {
-        let collateral = percent(cell.collateral);
-        table.row(vec![
-            cell.strategy.clone().into(),
-            cell.hash.clone().into(),
-            cell.change.clone().into(),
-            percent(cell.moved).into(),
-            cell.moved_count.map_or("–".to_owned(), percent).into(),
-            percent(cell.optimal).into(),
-            cell.ratio().map_or("–".to_owned(), |ratio| format!("{ratio:.3}")).into(),
-            cell.expected.map_or("–".to_owned(), percent).into(),
-            if cell.collateral > 0.0 { Cell::bad(collateral) } else { collateral.into() },
-            cell.peak_after.map_or("–".to_owned(), number).into(),
-            cell.bound_after.map_or("–".to_owned(), number).into(),
-        ]);
-    }
-    page.folded_table("Every change in numbers", &table);
-    Ok(())
-}
-
-fn failures(
-    page: &mut Page,
-    result: &CompareResult,
-    rows: &[&Candidate],
-) -> Result<(), ReportError> {
-    let Some(chart) = failover_peaks(rows, result.focus.nodes) else { return Ok(()) };
-    page.section("Failover");
-    page.paragraph(
-        "One node fails and, before anything is moved, the second nodes of its rows serve. The peak \
-         is that of the busiest survivor after the worst failure of all. It has two causes: how the \
-         strategy spreads the second nodes, and chance, which throws the destinations onto pairs of \
-         nodes.",
-    );
-    page.charts([chart])?;
-    let mut table =
-        Table::new(["Strategy", "Peak", "Without chance", "Expected", "Bound", "Reading", "p"], 1);
-    for (row, cell) in rows.iter().filter_map(|row| Some((row, row.failover?))) {
-        let optional = |value: Option<f64>| value.map_or("–".to_owned(), number);
-        let reading = match (cell.p_value, cell.expected) {
-            (Some(p), _) if p >= SIGNIFICANT => Cell::good("as theory"),
-            (Some(_), Some(expected)) if cell.peak < expected => Cell::bad("lower"),
-            (Some(_), _) => Cell::bad("higher"),
-            (None, _) => "–".into(),
-        };
-        table.row(vec![
-            row.strategy.into(),
-            number(cell.peak).into(),
-            optional(cell.structural).into(),
-            optional(cell.expected).into(),
-            number(cell.bound).into(),
-            reading,
-            cell.p_value.map_or("–".to_owned(), p_text).into(),
-        ]);
-    }
-    page.table(&table);
-    Ok(())
-}
-
-fn restarts(page: &mut Page, rows: &[&Candidate]) {
-    if rows.iter().all(|row| row.restart.is_none()) {
-        return;
-    }
-    page.section("Restart");
-    page.paragraph(
-        "A node has left and come back. Then a process starts again, remembers nothing, and makes \
-         its placement from the list of nodes, which has another order now. Whatever it places \
-         elsewhere than the others do is lost to them until it has read the table.",
-    );
-    let mut table = Table::new(["Strategy", "Elsewhere", "Must remember"], 1);
-    for (row, cell) in rows.iter().filter_map(|row| Some((row, row.restart?))) {
-        let remembers =
-            if cell.elsewhere > 0.0 { "its table".into() } else { Cell::good("nothing") };
-        table.row(vec![row.strategy.into(), percent(cell.elsewhere).into(), remembers]);
-    }
-    page.table(&table);
 }
 
 fn sizes(
@@ -659,7 +545,7 @@ fn simulation(page: &mut Page, result: &CompareResult) -> Result<(), ReportError
 mod tests {
     use super::*;
     use crate::compare::tests::sample;
-    use crate::compare::{Focus, Refusal};
+    use crate::compare::{ChangedNode, Focus, Refusal};
     use crate::result::Identity;
 
     #[test]
@@ -689,6 +575,20 @@ mod tests {
         );
         let lead = page.find("Use slots with xxh3").unwrap();
         assert!(lead < page.find("<h2>").unwrap());
+    }
+
+    #[test]
+    fn a_page_says_who_left_and_who_joined() {
+        let mut result = sample();
+        result.movement[0].left = vec![ChangedNode { name: "n1".into(), weight: 1.0 }];
+        let page = compare_page(&result).unwrap();
+        for told in ["n1 left; n3 (weight 2) joined", "slots, add 1 node: n3 is new"] {
+            assert!(page.contains(told), "{told}");
+        }
+        let many = (0..20).map(|n| ChangedNode { name: format!("m{n}"), weight: 1.0 });
+        result.movement[0].left = many.collect();
+        let page = compare_page(&result).unwrap();
+        assert!(page.contains("m6, m7, 12 more left") && !page.contains("m8"));
     }
 
     #[test]

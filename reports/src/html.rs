@@ -356,6 +356,11 @@ pub(crate) fn bytes(value: f64) -> String {
     if unit == 0 { format!("{scaled:.0} B") } else { format!("{scaled:.1} {}", UNITS[unit]) }
 }
 
+/// A p-value.
+pub(crate) fn p_text(p: f64) -> String {
+    if p < 1e-4 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
+}
+
 /// Joins words as a sentence does: `a, b and c`.
 pub(crate) fn and(words: &[String]) -> String {
     match words {

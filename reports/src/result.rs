@@ -660,6 +660,11 @@ pub(crate) fn quantity(field: &str, value: f64) -> Result<(), ReportError> {
     }
 }
 
+/// Refuses what [`quantity`] refuses, if there is a value.
+pub(crate) fn optional(field: &str, value: Option<f64>) -> Result<(), ReportError> {
+    value.map_or(Ok(()), |value| quantity(field, value))
+}
+
 /// A part of a whole. Sums of rounded parts may exceed 1 by a little.
 pub(crate) fn fraction(field: &str, value: f64) -> Result<(), ReportError> {
     quantity(field, value)?;

@@ -216,6 +216,7 @@ fn movement_csv(result: &CompareResult) -> String {
         "collateral",
         "peak_after",
         "bound_after",
+        "who",
     ]);
     for cell in &result.movement {
         csv.row([
@@ -231,6 +232,7 @@ fn movement_csv(result: &CompareResult) -> String {
             cell.collateral.to_string(),
             optional(cell.peak_after),
             optional(cell.bound_after),
+            cell.who(),
         ]);
     }
     csv.finish()
@@ -314,6 +316,7 @@ mod tests {
         );
         let movement = fs::read_to_string(dir.join("movement.csv")).unwrap();
         assert!(movement.contains("\r\nslots,xxh3,2,uniform,add 1 node,0.34,,0.333"), "{movement}");
+        assert!(movement.ends_with(",n3 (weight 2) joined\r\n"), "{movement}");
         let sweep = crate::sweep::tests::sweep_of(&[(1, Verdict::Passed)]);
         let page = write_sweep(&root.path().join("sweep"), &sweep).unwrap();
         let runs = fs::read_to_string(page.with_file_name("runs.csv")).unwrap();

@@ -69,7 +69,7 @@ pub enum PlacementError {
     /// nothing, or far more than its share.
     #[error(
         "{strategy} cannot place on node `{node}`: its weight of {weight} comes to {comes_to} \
-         beside the others' weights; raise it or leave the node out"
+         beside the others; raise it or leave the node out"
     )]
     NegligibleWeight {
         /// The strategy's name.

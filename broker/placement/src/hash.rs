@@ -18,8 +18,8 @@ use crate::hash_salted;
 /// The function H of `H(x ⊕ s)`.
 ///
 /// Its value is a 64-bit number: the first 8 bytes of the digest read as little-endian, or, where
-/// the function is defined as giving a number, that number. CRC-32C gives only 32 bits; the upper
-/// half of its value is 0.
+/// the function is defined as giving a number, that number. CRCs give only 32 bits; the upper half
+/// of their value is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HashFunction {
@@ -44,6 +44,9 @@ pub enum HashFunction {
     Fnv1a,
     /// CRC-32C. Shown for comparison: it is affine, so the salt has no effect on the balance.
     Crc32c,
+    /// CRC-32 as in IEEE 802.3, which nginx hashes keys by. Affine as well, and slow here: for
+    /// rings that are to be reproduced.
+    Crc32,
 }
 
 /// The name of a hash function that does not exist here.
@@ -56,7 +59,7 @@ pub struct UnknownHashFunction {
 
 impl HashFunction {
     /// Every function, good ones first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Md5,
         Self::Sha1,
         Self::Sha256,
@@ -67,6 +70,7 @@ impl HashFunction {
         Self::Murmur3,
         Self::Fnv1a,
         Self::Crc32c,
+        Self::Crc32,
     ];
 
     /// The name used in scenarios, configurations and reports.
@@ -82,6 +86,7 @@ impl HashFunction {
             Self::Murmur3 => "murmur3",
             Self::Fnv1a => "fnv1a",
             Self::Crc32c => "crc32c",
+            Self::Crc32 => "crc32",
         }
     }
 
@@ -118,6 +123,7 @@ impl HashFunction {
             Self::Murmur3 => murmur3(bytes),
             Self::Fnv1a => fnv1a(bytes),
             Self::Crc32c => u64::from(crc32c::crc32c(bytes)),
+            Self::Crc32 => u64::from(!crc32(!0, bytes)),
             Self::Xxh3 | Self::Rapidhash => unreachable!("these are inline"),
         }
     }
@@ -207,6 +213,15 @@ fn head(digest: &[u8]) -> u64 {
     u64::from_le_bytes(digest[..8].try_into().expect("every digest here has at least 16 bytes"))
 }
 
+/// CRC-32 as in IEEE 802.3, continued from `crc` and not yet inverted at the end.
+pub(crate) fn crc32(crc: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(crc, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
 /// FNV-1a, 64 bits: <http://www.isthe.com/chongo/tech/comp/fnv/>.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -268,6 +283,8 @@ mod tests {
         assert_eq!(HashFunction::Fnv1a.hash(b"foobar"), 0x8594_4171_f739_67e8);
         // RFC 3720 B.4: 32 bytes of zeros.
         assert_eq!(HashFunction::Crc32c.hash(&[0; 32]), 0x8a91_36aa);
+        // The check value of CRC-32/ISO-HDLC.
+        assert_eq!(HashFunction::Crc32.hash(b"123456789"), 0xcbf4_3926);
         // Known values of MurmurHash3 x64 128, seed 0.
         assert_eq!(HashFunction::Murmur3.hash(b""), 0);
         assert_eq!(HashFunction::Murmur3.hash(b"hello"), 0xcbd8_a7b3_41bd_9b02);

@@ -99,8 +99,15 @@ impl Nodes {
     pub fn new(nodes: impl IntoIterator<Item = Node>) -> Result<Self, PlacementError> {
         let mut nodes: Vec<Node> = nodes.into_iter().collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(pair) = nodes.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(PlacementError::DuplicateNode(pair[0].display_name()));
+        Self::in_order(nodes)
+    }
+
+    /// As [`Self::new`], in the order given: to reproduce a placement whose nodes are numbered.
+    pub fn in_order(nodes: impl IntoIterator<Item = Node>) -> Result<Self, PlacementError> {
+        let nodes: Vec<Node> = nodes.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = nodes.iter().find(|node| !seen.insert(&node.name)) {
+            return Err(PlacementError::DuplicateNode(twice.display_name()));
         }
         nodes.iter().try_for_each(Node::check)?;
         if !nodes.iter().any(|node| node.state == NodeState::Up) {
@@ -234,6 +241,12 @@ mod tests {
     fn a_list_does_not_depend_on_the_order_it_is_written_in() {
         let listed = |names: [&str; 3]| Nodes::new(names.map(Node::new)).unwrap();
         assert_eq!(listed(["a", "b", "c"]), listed(["c", "a", "b"]));
+        let ordered = Nodes::in_order(["c", "a", "b"].map(Node::new)).unwrap();
+        assert_eq!(ordered.find(b"c"), Some(NodeIndex(0)), "unless it is to");
+        assert_eq!(
+            Nodes::in_order(["b", "a", "b"].map(Node::new)),
+            Err(PlacementError::DuplicateNode("b".into()))
+        );
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 pub struct Parameters {
     /// Points on the circle of a node of median weight, for `ring` and `bounded-load`.
     pub points_per_node: u32,
+    /// The same for `ketama` and `ketama-nginx`; for `ketama` whole digests of four points.
+    pub ketama_points: u32,
     /// Positions that a key looks from, for `multi-probe`.
     pub probes: u32,
     /// The least number of table entries, for `maglev`.
@@ -64,6 +66,7 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             points_per_node: 100,
+            ketama_points: Ketama::POINTS,
             probes: 21,
             table: Maglev::TABLE,
             load_factor: 1.25,
@@ -76,6 +79,7 @@ impl Parameters {
     fn check(&self) -> Result<(), PlacementError> {
         let counts = [
             ("points_per_node", self.points_per_node, 1 << 16),
+            ("ketama_points", self.ketama_points, 1 << 16),
             ("probes", self.probes, 1 << 10),
             ("table", self.table, 1 << 26),
         ];
@@ -218,8 +222,10 @@ impl StrategyKind {
             Self::Slots => Box::new(Slots::new(nodes, slots, replicas)?),
             Self::Modulo => Box::new(Modulo::new(nodes, slots)?),
             Self::Ring => Box::new(Ring::new(nodes, points)?),
-            Self::Ketama => Box::new(Ketama::new(nodes, Continuum::Libketama)?),
-            Self::KetamaNginx => Box::new(Ketama::new(nodes, Continuum::Nginx)?),
+            Self::Ketama => Box::new(Ketama::new(nodes, Continuum::Libketama, with.ketama_points)?),
+            Self::KetamaNginx => {
+                Box::new(Ketama::new(nodes, Continuum::Nginx, with.ketama_points)?)
+            }
             Self::Rendezvous => Box::new(Rendezvous::new(nodes)),
             Self::Straw2 => Box::new(Straw2::new(nodes)?),
             Self::Jump => Box::new(Jump::new(nodes)),

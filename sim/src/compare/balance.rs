@@ -6,14 +6,14 @@ use std::{
 };
 
 use paceline_placement::{
-    NodeIndex, Nodes, SlotCount, StrategyKind,
+    NodeIndex, Nodes, StrategyKind,
     strategies::Maglev,
     theory::{self, Balance, Hashed, Spread},
 };
 use paceline_reports::compare::{BalanceCell, ExpectedBalance, LoadProfile};
 
 use super::{
-    entry::{Entry, Items, Placed, loads, weights},
+    entry::{Entry, Items, Placed, Setting, loads, weights},
     population::Population,
 };
 
@@ -61,7 +61,7 @@ pub(super) fn measure(
     placed: &Placed,
     items: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
     chances: &Chances,
 ) -> (BalanceCell, LoadProfile) {
     let Labels { entry, hash, salt, population } = labels;
@@ -69,13 +69,13 @@ pub(super) fn measure(
     let weights = weights(nodes);
     let loads = loads(&assigned, &items.shares, nodes.len());
     let balance = Balance::of(&loads, &weights).expect("there are nodes and load");
-    let chance = chance(entry, population, nodes, slots, chances);
+    let chance = chance(entry, population, nodes, setting, chances);
     let expected = match &chance {
         Some(chance) => Some(ExpectedBalance { peak: chance.peak, cv: chance.cv }),
         None => computed(entry, population, nodes),
     };
     let p_value = if population.is_uniform() {
-        p_value(entry, placed, &assigned, nodes, slots)
+        p_value(entry, placed, &assigned, nodes, setting)
     } else {
         let spread = chance.as_ref().and_then(|chance| chance.spread.as_ref());
         spread.map(|spread| spread.p_value(balance.cv))
@@ -128,12 +128,12 @@ fn chance(
     entry: Entry,
     population: &Population,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
     chances: &Chances,
 ) -> Option<Arc<Chance>> {
     let Entry::Kind(kind) = entry else { return None };
     let n = equal_nodes(nodes)?;
-    Some(chances.of(population, n, structural_cv(kind, n, slots)?))
+    Some(chances.of(population, n, structural_cv(kind, n, setting)?))
 }
 
 /// What a table that follows load is expected to reach.
@@ -166,17 +166,18 @@ fn ideal_cv(shares: &[f64], nodes: usize) -> f64 {
 }
 
 /// Variation that a strategy adds by its own construction.
-fn structural_cv(kind: StrategyKind, nodes: usize, slots: SlotCount) -> Option<f64> {
+fn structural_cv(kind: StrategyKind, nodes: usize, setting: &Setting) -> Option<f64> {
     // Of entries dealt out evenly, some nodes have one more than others.
     let dealt = |entries: f64| {
         let n = nodes as f64;
         let more = entries % n;
         (more * (n - more)).sqrt() / entries
     };
-    let slots = f64::from(slots.get());
+    let slots = f64::from(setting.slots.get());
+    let ring = |points: u32| Some(theory::ring_cv(nodes, f64::from(points)));
     match kind {
-        StrategyKind::Ring => Some(theory::ring_cv(nodes, 100.0)),
-        StrategyKind::Ketama | StrategyKind::KetamaNginx => Some(theory::ring_cv(nodes, 160.0)),
+        StrategyKind::Ring => ring(setting.parameters.points_per_node),
+        StrategyKind::Ketama | StrategyKind::KetamaNginx => ring(setting.parameters.ketama_points),
         StrategyKind::Random => Some(((nodes as f64 - 1.0) / slots).sqrt()),
         StrategyKind::Slots
         | StrategyKind::Modulo
@@ -201,7 +202,7 @@ pub(super) fn p_value(
     placed: &Placed,
     assigned: &[NodeIndex],
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
 ) -> Option<f64> {
     let Entry::Kind(kind) = entry else { return None };
     let mut counts = vec![0u64; nodes.len()];
@@ -219,7 +220,7 @@ pub(super) fn p_value(
     }
     let expected: Vec<f64> = if kind.works_on_slots() {
         // The table is known, so the test is of the hash function over its slots.
-        let keys: Vec<u64> = slots.iter().map(|slot| u64::from(slot.0)).collect();
+        let keys: Vec<u64> = setting.slots.iter().map(|slot| u64::from(slot.0)).collect();
         let mut owners = vec![NodeIndex::default(); keys.len()];
         placed.strategy().place_all(&keys, &mut owners);
         let mut held = vec![0.0; nodes.len()];
@@ -232,7 +233,7 @@ pub(super) fn p_value(
     let structural = match kind {
         StrategyKind::MultiProbe => return None,
         StrategyKind::Ring | StrategyKind::Ketama | StrategyKind::KetamaNginx => {
-            structural_cv(kind, n, slots)?
+            structural_cv(kind, n, setting)?
         }
         _ => 0.0,
     };

@@ -6,11 +6,11 @@ use std::{
 };
 
 use paceline_placement::{HashFunction, theory};
-use paceline_placement::{NameHasher, Node, NodeIndex, Nodes, SlotCount};
+use paceline_placement::{NameHasher, NodeIndex, Nodes};
 use paceline_reports::compare::{Collisions, CostCell, HashInfo};
 
 use super::{
-    entry::{Entry, Items, Placed},
+    entry::{Entry, Items, Placed, Setting, newcomers},
     population::Population,
 };
 
@@ -83,13 +83,14 @@ pub(super) fn measure(
     names: &NameList,
     whole: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
     done: impl Fn(Entry),
 ) -> Vec<CostCell> {
+    let setting = Setting { replicas: 1, ..setting.clone() };
     let mut subjects: Vec<Subject> = entries
         .iter()
         .filter_map(|entry| {
-            let subject = build(*entry, hasher, names, whole, nodes, slots);
+            let subject = build(*entry, hasher, names, whole, nodes, &setting);
             done(*entry);
             subject
         })
@@ -103,7 +104,9 @@ pub(super) fn measure(
         }
     }
     let mut larger = nodes.clone();
-    larger.join(Node::new("new1")).expect("no node is called so");
+    for node in newcomers(nodes, 1) {
+        larger.join(node).expect("no node is called so");
+    }
     for Subject { placed, cell, .. } in &mut subjects {
         let begun = Instant::now();
         let update = placed.update(&larger).ok().map(|()| begun.elapsed());
@@ -118,15 +121,15 @@ fn build(
     names: &NameList,
     whole: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
 ) -> Option<Subject> {
     let items = entry.items(whole, nodes.len());
     let begun = Instant::now();
-    let placed = Placed::new(entry, nodes, &items, slots, 1).ok()?;
+    let placed = Placed::new(entry, nodes, &items, setting).ok()?;
     let mut build = begun.elapsed();
     if build < Duration::from_millis(15) {
         let begun = Instant::now();
-        black_box(Placed::new(entry, nodes, &items, slots, 1).ok()?);
+        black_box(Placed::new(entry, nodes, &items, setting).ok()?);
         build = build.min(begun.elapsed());
     }
     let count = (RUN_NS / entry.rough_ns(nodes.len())) as usize;

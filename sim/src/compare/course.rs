@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 
 use paceline_placement::{
-    HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, strategies::Slots,
-    theory,
+    HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, strategies::Slots, theory,
 };
 use paceline_reports::compare::{Course, CourseStep};
 
 use super::{
     balance::Labels,
-    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, moved, weights},
+    entry::{Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, moved, weights},
     format::CourseSpec,
 };
 
@@ -24,7 +23,7 @@ impl CourseSpec {
                     100.0 * swap
                 )
             }
-            CourseSpec::Flapping { .. } => "flapping: n1 leaves and comes back".into(),
+            CourseSpec::Flapping { .. } => "flapping: a node leaves and comes back".into(),
             CourseSpec::RollingRestart { .. } => {
                 "rolling restart: each node leaves and comes back".into()
             }
@@ -46,11 +45,12 @@ pub(super) fn measure(
     course: CourseSpec,
     whole: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
     seed: u64,
 ) -> Result<Course, String> {
     let refused = |error: PlacementError| error.to_string();
     let entry = labels.entry;
+    let setting = Setting { replicas: 1, ..setting.clone() };
     let most = nodes.len();
     let all: Vec<Node> = nodes.iter().map(|(_, node)| node.clone()).collect();
     let (mut nodes, events) = match course {
@@ -68,15 +68,15 @@ pub(super) fn measure(
         }
         CourseSpec::Growth { from } => {
             let joins = |node: &Node| Some(Event { node: node.clone(), joins: true });
-            let all = numbered(&all);
-            let few = Nodes::new(all[..from].to_vec()).map_err(refused)?;
+            let all = in_order_of_growth(nodes, all);
+            let few = Nodes::in_order(all[..from].to_vec()).map_err(refused)?;
             (few, all[from..].iter().map(joins).collect())
         }
     };
     // As many parts as the full number of nodes needs; those that are away come back.
     let items = entry.items(whole, most);
     let mut shares: Cow<[f64]> = Cow::Borrowed(&whole.shares);
-    let mut placed = Placed::new(entry, &nodes, &items, slots, 1).map_err(refused)?;
+    let mut placed = Placed::new(entry, &nodes, &items, &setting).map_err(refused)?;
     let mut before = placed.assign(&items);
     let mut steps = vec![step(&nodes, &before, &items.shares, 0.0, None, None)];
     for (number, event) in events.into_iter().enumerate() {
@@ -128,11 +128,13 @@ pub(super) fn measure(
     })
 }
 
-/// Nodes in the order of the numbers in their names.
-fn numbered(nodes: &[Node]) -> Vec<Node> {
-    let mut nodes = nodes.to_vec();
-    nodes.sort_by(|a, b| a.name.len().cmp(&b.name.len()).then(a.name.cmp(&b.name)));
-    nodes
+/// Nodes in the order of the numbers in their names, or of the list of their names.
+fn in_order_of_growth(nodes: &Nodes, mut all: Vec<Node>) -> Vec<Node> {
+    let numbered = (1..=all.len()).all(|n| nodes.find(format!("n{n}").as_bytes()).is_some());
+    if numbered {
+        all.sort_by(|a, b| a.name.len().cmp(&b.name.len()).then(a.name.cmp(&b.name)));
+    }
+    all
 }
 
 fn step(

@@ -3,12 +3,14 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use paceline_placement::{
-    Node, NodeIndex, Nodes, PlacementError, SlotCount, Split, Strategy, StrategyKind,
+    Node, NodeIndex, Nodes, Parameters, PlacementError, SlotCount, Split, Strategy, StrategyKind,
     strategies::Slots,
     theory::{self, Balance},
 };
 use paceline_reports::compare::StrategyInfo;
 use serde::{Deserialize, Deserializer, de};
+
+use super::format::NodeSets;
 
 /// One line of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,10 +50,10 @@ impl Entry {
     }
 
     /// What a report says about it.
-    pub fn info(self) -> StrategyInfo {
+    pub fn info(self, parameters: &Parameters) -> StrategyInfo {
         StrategyInfo {
             name: self.name().to_owned(),
-            about: self.about().to_owned(),
+            about: self.about(parameters),
             baseline: matches!(
                 self,
                 Entry::Kind(StrategyKind::Random | StrategyKind::RoundRobin | StrategyKind::Modulo)
@@ -64,9 +66,10 @@ impl Entry {
         }
     }
 
-    fn about(self) -> &'static str {
+    fn about(self, parameters: &Parameters) -> String {
         use StrategyKind as K;
-        match self {
+        let points = self.points(parameters).unwrap_or_default();
+        let about = match self {
             Entry::SlotsByLoad => "an explicit table of slots, balanced by their measured load",
             Entry::SlotsSplit => {
                 "the same, with destinations above half a node's share split into parts"
@@ -74,9 +77,15 @@ impl Entry {
             Entry::Kind(kind) => match kind {
                 K::Slots => "an explicit table of slots, balanced by count and moved minimally",
                 K::Modulo => "the plain H(x ⊕ s) mod n",
-                K::Ring => "a circle with 100 points per node",
-                K::Ketama => "the 32-bit circle of memcached clients, 160 points per node",
-                K::KetamaNginx => "the 32-bit circle of nginx, 160 points per node",
+                K::Ring => return format!("a circle with {points} points per node"),
+                K::Ketama => {
+                    return format!(
+                        "the 32-bit circle of memcached clients, {points} points per node"
+                    );
+                }
+                K::KetamaNginx => {
+                    return format!("the 32-bit circle of nginx, {points} points per node");
+                }
                 K::Rendezvous => "the node with the highest score for the name",
                 K::Straw2 => "the longest straw, as in Ceph's CRUSH",
                 K::Jump => "jump consistent hash over numbered nodes",
@@ -94,6 +103,20 @@ impl Entry {
                 K::Random => "each slot on a random node, once and for all",
                 K::RoundRobin => "slots dealt in turn, once and for all",
             },
+        };
+        about.to_owned()
+    }
+
+    /// Points of a node of weight 1, for strategies whose nodes have more than one.
+    pub fn points(self, parameters: &Parameters) -> Option<u32> {
+        match self {
+            Entry::Kind(StrategyKind::Ring | StrategyKind::BoundedLoad) => {
+                Some(parameters.points_per_node)
+            }
+            Entry::Kind(StrategyKind::Ketama | StrategyKind::KetamaNginx) => {
+                Some(parameters.ketama_points)
+            }
+            _ => None,
         }
     }
 
@@ -208,6 +231,17 @@ pub fn moved(
     moved
 }
 
+/// How placements are made, whatever the strategy.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// How many slots there are.
+    pub slots: SlotCount,
+    /// Nodes in each row.
+    pub replicas: usize,
+    /// What can be set about strategies.
+    pub parameters: Parameters,
+}
+
 /// An entry at work on some nodes.
 pub enum Placed {
     /// Any strategy.
@@ -225,11 +259,13 @@ impl Placed {
         entry: Entry,
         nodes: &Nodes,
         items: &Items,
-        slots: SlotCount,
-        replicas: usize,
+        setting: &Setting,
     ) -> Result<Self, PlacementError> {
+        let Setting { slots, replicas, ref parameters } = *setting;
         Ok(match entry {
-            Entry::Kind(kind) => Placed::Plain(kind.build(nodes, slots, replicas)?),
+            Entry::Kind(kind) => {
+                Placed::Plain(kind.build_with(nodes, slots, replicas, parameters)?)
+            }
             Entry::SlotsByLoad | Entry::SlotsSplit => {
                 let loads = items.slot_loads(slots);
                 Placed::Loaded(Box::new(Slots::by_load(nodes, slots, replicas, &loads)?), slots)
@@ -303,15 +339,34 @@ pub fn loads_and_even(
 }
 
 /// Nodes as a comparison has them, with weights and zones dealt out in turn.
-pub fn cluster(count: usize, weights: &[f64], zones: usize) -> Nodes {
-    let nodes = (0..count).map(|at| {
-        let mut node = Node::new(format!("n{}", at + 1));
+pub fn cluster(sets: &NodeSets, count: usize, weights: &[f64], zones: usize) -> Nodes {
+    let nodes = sets.names_of(count).into_iter().enumerate().map(|(at, name)| {
+        let mut node = Node::new(name);
         if !weights.is_empty() {
             node = node.with_weight(weights[at % weights.len()]);
         }
         if zones > 0 { node.in_zone(format!("z{}", at % zones + 1)) } else { node }
     });
-    Nodes::new(nodes).expect("numbers and weights have been checked")
+    // Names stay in the order that the user's own placement numbers them in.
+    let nodes = if sets.names.is_empty() { Nodes::new(nodes) } else { Nodes::in_order(nodes) };
+    nodes.expect("names, numbers and weights have been checked")
+}
+
+/// So many nodes that could join: under names that are free, and as heavy as the others on average.
+pub fn newcomers(nodes: &Nodes, count: usize) -> Vec<Node> {
+    let names = (1..).map(|number| format!("new{number}"));
+    let free = names.filter(|name| nodes.find(name.as_bytes()).is_none());
+    let weight = mean_weight(nodes);
+    free.take(count).map(|name| Node::new(name).with_weight(weight)).collect()
+}
+
+/// The mean weight of the nodes that are up; of equal ones exactly theirs.
+pub fn mean_weight(nodes: &Nodes) -> f64 {
+    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    if weights.iter().all(|weight| *weight == weights[0]) {
+        return weights[0];
+    }
+    weights.iter().sum::<f64>() / weights.len() as f64
 }
 
 /// Weights of the nodes that are up, and 0 for the others.

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use paceline_placement::{
-    NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind, theory,
-};
+use paceline_placement::{NodeIndex, NodeState, Nodes, PlacementError, StrategyKind, theory};
 use paceline_reports::compare::FailoverCell;
 
 use super::{
     balance::{Labels, bound},
-    entry::{Entry, Items, Placed, weights},
+    entry::{Entry, Items, Placed, Setting, weights},
 };
 
 /// The worst failure: that of the node whose loss gives some survivor the most. `Err` says why this
@@ -18,13 +16,12 @@ pub(super) fn measure(
     labels: Labels,
     items: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
 ) -> Result<FailoverCell, String> {
     let refused = |error: PlacementError| error.to_string();
-    let placed = Placed::new(labels.entry, nodes, items, slots, replicas).map_err(refused)?;
-    let theory = expected(labels, &placed, items, nodes, slots, replicas);
-    let peak = worst(&placed, items, nodes, replicas);
+    let placed = Placed::new(labels.entry, nodes, items, setting).map_err(refused)?;
+    let theory = expected(labels, &placed, items, nodes, setting);
+    let (peak, dead) = worst(&placed, items, nodes, setting.replicas);
     let mut survivors = nodes.clone();
     let first = nodes.get(NodeIndex(0)).name.clone();
     survivors.set_state(&first, NodeState::Gone).map_err(refused)?;
@@ -34,6 +31,7 @@ pub(super) fn measure(
         nodes: nodes.len() as u64,
         population: labels.population.name.clone(),
         peak,
+        left: Some(nodes.get(dead).display_name()),
         structural: theory.as_ref().map(theory::Failover::structural),
         expected: theory.as_ref().map(theory::Failover::expected),
         p_value: theory.as_ref().map(|theory| theory.p_value(peak)),
@@ -41,7 +39,8 @@ pub(super) fn measure(
     })
 }
 
-fn worst(placed: &Placed, items: &Items, nodes: &Nodes, replicas: usize) -> f64 {
+/// The largest load of a survivor over all failures, and the node whose failure gives it.
+fn worst(placed: &Placed, items: &Items, nodes: &Nodes, replicas: usize) -> (f64, NodeIndex) {
     let weights = weights(nodes);
     let mut primary = vec![0.0; nodes.len()];
     let mut takes_over = BTreeMap::<(NodeIndex, NodeIndex), f64>::new();
@@ -58,10 +57,11 @@ fn worst(placed: &Placed, items: &Items, nodes: &Nodes, replicas: usize) -> f64 
         (0..nodes.len()).filter(move |at| *at != dead).map(move |at| {
             let pair = (NodeIndex(dead as u32), NodeIndex(at as u32));
             let more = takes_over.get(&pair).copied().unwrap_or(0.0);
-            (primary[at] + more) * (total - weights[dead]) / weights[at]
+            ((primary[at] + more) * (total - weights[dead]) / weights[at], pair.0)
         })
     };
-    (0..nodes.len()).flat_map(after).fold(0.0, f64::max)
+    let worst = (0..nodes.len()).flat_map(after).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    worst.unwrap_or_default()
 }
 
 /// What chance gives equal destinations on equal nodes: by the table where there is one, and else
@@ -71,10 +71,10 @@ fn expected(
     placed: &Placed,
     items: &Items,
     nodes: &Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
 ) -> Option<theory::Failover> {
     let Entry::Kind(kind) = labels.entry else { return None };
+    let Setting { slots, replicas, .. } = *setting;
     let (n, weights) = (nodes.len(), weights(nodes));
     if !labels.population.is_uniform() || weights.iter().any(|weight| *weight != weights[0]) {
         return None;

@@ -21,6 +21,8 @@ mod simulate;
 mod summary;
 
 #[cfg(test)]
+mod rings;
+#[cfg(test)]
 mod tests;
 
 pub use cli::{CompareArgs, compare};

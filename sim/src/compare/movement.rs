@@ -1,31 +1,40 @@
 //! What each combination moves when the cluster changes, beside the least that must move.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use paceline_placement::{
-    HashFunction, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind,
+    HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind,
     strategies::Slots, theory,
 };
-use paceline_reports::compare::{MovementCell, RestartCell};
+use paceline_reports::compare::{ChangedNode, MovementCell, RestartCell};
 
 use super::{
     balance::{Labels, bound},
-    entry::{Entry, Items, Placed, balance_of_up, loads, loads_and_even, weights},
-    format::Change,
+    entry::{
+        Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, newcomers, weights,
+    },
+    format::{Change, Joining, Reweighted, Which},
 };
 
 impl Change {
     /// The change in words, the same for every strategy.
-    pub(super) fn describe(self) -> String {
-        let nodes =
-            |count: usize| if count == 1 { "1 node".into() } else { format!("{count} nodes") };
+    pub(super) fn describe(&self) -> String {
         match self {
-            Change::Add(count) => format!("add {}", nodes(count)),
-            Change::Remove(count) => format!("remove {}", nodes(count)),
-            Change::Restore(count) => format!("restore {}", nodes(count)),
-            Change::Weight { nodes: count, factor } => {
-                format!("weight of {} × {factor}", nodes(count))
+            Change::Add(joining) => {
+                let weights: Vec<String> = joining.weights.iter().map(f64::to_string).collect();
+                let who = match &joining.names[..] {
+                    [] => counted(joining.nodes),
+                    names => names.join(", "),
+                };
+                match &weights[..] {
+                    [] => format!("add {who}"),
+                    [weight] => format!("add {who} of weight {weight}"),
+                    weights => format!("add {who} of weights {}", weights.join(", ")),
+                }
             }
+            Change::Remove(which) => format!("remove {which}"),
+            Change::Restore(which) => format!("restore {which}"),
+            Change::Weight(Reweighted { which, factor }) => format!("weight of {which} × {factor}"),
             Change::ZoneLoss(_) => "lose 1 zone".into(),
             Change::Failover(_) => "1 node fails, copies take over".into(),
             Change::Restart(_) => "restart with nothing remembered".into(),
@@ -33,38 +42,80 @@ impl Change {
     }
 
     /// Makes the change, and tells which nodes it touches.
-    fn apply(self, nodes: &mut Nodes, seed: u64) -> Result<BTreeSet<NodeIndex>, PlacementError> {
+    fn apply(&self, nodes: &mut Nodes, seed: u64) -> Result<BTreeSet<NodeIndex>, PlacementError> {
         match self {
-            Change::Add(count) => (1..=count)
-                .map(|number| nodes.join(paceline_placement::Node::new(format!("new{number}"))))
-                .collect(),
-            Change::Remove(count) => {
-                let drawn = draw(nodes, count, seed);
-                set_state(nodes, &drawn, NodeState::Gone)?;
-                Ok(drawn)
+            Change::Add(joining) => {
+                joining.nodes(nodes).into_iter().map(|node| nodes.join(node)).collect()
             }
-            Change::Restore(count) => {
-                let drawn = draw(nodes, count, seed);
-                set_state(nodes, &drawn, NodeState::Up)?;
-                Ok(drawn)
+            Change::Remove(which) => {
+                let leaving = which.of(nodes, seed);
+                set_state(nodes, &leaving, NodeState::Gone)?;
+                Ok(leaving)
             }
-            Change::Weight { nodes: count, factor } => {
-                let drawn = draw(nodes, count, seed);
-                for index in &drawn {
+            Change::Restore(which) => {
+                let returning = which.of(nodes, seed);
+                set_state(nodes, &returning, NodeState::Up)?;
+                Ok(returning)
+            }
+            Change::Weight(Reweighted { which, factor }) => {
+                let reweighted = which.of(nodes, seed);
+                for index in &reweighted {
                     let (name, weight) = (nodes.get(*index).name.clone(), nodes.get(*index).weight);
                     nodes.set_weight(&name, weight * factor)?;
                 }
-                Ok(drawn)
+                Ok(reweighted)
             }
             Change::ZoneLoss(_) => {
-                let in_zone =
-                    |(_, node): &(_, &paceline_placement::Node)| node.zone.as_deref() == Some("z1");
+                let in_zone = |(_, node): &(_, &Node)| node.zone.as_deref() == Some("z1");
                 let lost = nodes.iter().filter(in_zone).map(|(index, _)| index).collect();
                 set_state(nodes, &lost, NodeState::Gone)?;
                 Ok(lost)
             }
             // Nodes stay as they are.
             Change::Failover(_) | Change::Restart(_) => Ok(BTreeSet::new()),
+        }
+    }
+}
+
+fn counted(nodes: usize) -> String {
+    if nodes == 1 { "1 node".into() } else { format!("{nodes} nodes") }
+}
+
+impl Joining {
+    /// The nodes that join `others`.
+    fn nodes(&self, others: &Nodes) -> Vec<Node> {
+        let mut joining = newcomers(others, self.nodes);
+        for (node, name) in joining.iter_mut().zip(&self.names) {
+            node.name = name.clone().into_bytes();
+        }
+        for (node, weight) in joining.iter_mut().zip(self.weights.iter().cycle()) {
+            node.weight = *weight;
+        }
+        joining
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::Drawn(count) => f.write_str(&counted(*count)),
+            Which::Last(1) => f.write_str("the last node"),
+            Which::Last(count) => write!(f, "the last {count} nodes"),
+            Which::Named(names) => f.write_str(&names.join(", ")),
+        }
+    }
+}
+
+impl Which {
+    /// The places of the nodes that are meant.
+    fn of(&self, nodes: &Nodes, seed: u64) -> BTreeSet<NodeIndex> {
+        match self {
+            Which::Drawn(count) => draw(nodes, *count, seed),
+            Which::Last(count) => {
+                let last = nodes.len().saturating_sub(*count);
+                nodes.iter().skip(last).map(|(index, _)| index).collect()
+            }
+            Which::Named(names) => names.iter().filter_map(|n| nodes.find(n.as_bytes())).collect(),
         }
     }
 }
@@ -97,11 +148,10 @@ fn draw(nodes: &Nodes, count: usize, seed: u64) -> BTreeSet<NodeIndex> {
 /// Makes one change and measures what moves. `Err` says why this strategy cannot be asked.
 pub(super) fn measure(
     labels: Labels,
-    change: Change,
+    change: &Change,
     items: &Items,
     mut nodes: Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
     seed: u64,
 ) -> Result<MovementCell, String> {
     let Labels { entry, hash, population, .. } = labels;
@@ -110,18 +160,19 @@ pub(super) fn measure(
         return Err("it does not know weights".into());
     }
     let refused = |error: PlacementError| error.to_string();
-    let mut placed = Placed::new(entry, &nodes, items, slots, replicas).map_err(refused)?;
-    if let Change::Restore(_) = change {
-        let away = draw(&nodes, restored(change), seed);
+    let mut placed = Placed::new(entry, &nodes, items, setting).map_err(refused)?;
+    if let Change::Restore(which) = change {
+        let away = which.of(&nodes, seed);
         set_state(&mut nodes, &away, NodeState::Gone).map_err(refused)?;
         placed.update(&nodes).map_err(refused)?;
     }
     let weights_before = weights(&nodes);
+    let nodes_before = nodes.clone();
     let before = placed.assign(items);
     let touched = change.apply(&mut nodes, seed).map_err(refused)?;
-    let owners_before = slot_owners(entry, &placed, slots);
+    let owners_before = slot_owners(entry, &placed, setting.slots);
     placed.update(&nodes).map_err(refused)?;
-    let owners_after = slot_owners(entry, &placed, slots);
+    let owners_after = slot_owners(entry, &placed, setting.slots);
     let after = placed.assign(items);
     let weights_after = weights(&nodes);
 
@@ -144,9 +195,9 @@ pub(super) fn measure(
         // What they move is load, and popular destinations stay where they are as long as they can.
         Entry::SlotsByLoad | Entry::SlotsSplit => {
             let even = least_to_even(&before, &after, items, &weights_after);
-            let of_lost = match replicas {
+            let of_lost = match setting.replicas {
                 1 => {
-                    let loads = items.slot_loads(slots);
+                    let loads = items.slot_loads(setting.slots);
                     least_of_loss(&owners_before, &owners_after, &loads, &weights_after)
                 }
                 // With more, a slot may go to the nodes of its row only.
@@ -162,12 +213,17 @@ pub(super) fn measure(
         }
         _ => expected(entry, change, count, optimal, touched.iter().any(|n| n.get() + 1 < count)),
     };
+    let [left, joined, reweighted] = who(&nodes_before, &nodes);
     Ok(MovementCell {
         strategy: entry.name().to_owned(),
         hash: hash.to_owned(),
         nodes: count as u64,
         population: population.name.clone(),
         change: change.describe(),
+        note: renumbering(entry, &nodes_before, &nodes),
+        left,
+        joined,
+        reweighted,
         moved: moved.min(1.0),
         moved_count,
         optimal: optimal.min(1.0),
@@ -178,15 +234,49 @@ pub(super) fn measure(
     })
 }
 
+/// The nodes that left, those that joined, and those that stayed with another weight.
+fn who(before: &Nodes, after: &Nodes) -> [Vec<ChangedNode>; 3] {
+    let [mut left, mut joined, mut reweighted] = [const { Vec::new() }; 3];
+    let up = |node: &&Node| node.state == NodeState::Up;
+    for (_, now) in after.iter() {
+        let was = before.find(&now.name).map(|index| before.get(index)).filter(up);
+        let changed = || ChangedNode { name: now.display_name(), weight: now.weight };
+        match (was, now.state == NodeState::Up) {
+            (Some(_), false) => left.push(changed()),
+            (None, true) => joined.push(changed()),
+            (Some(was), true) if was.weight != now.weight => reweighted.push(changed()),
+            _ => {}
+        }
+    }
+    [left, joined, reweighted]
+}
+
+/// What a strategy that numbers its nodes has to do where others than the last ones leave.
+fn renumbering(entry: Entry, before: &Nodes, after: &Nodes) -> Option<String> {
+    use StrategyKind as K;
+    let Entry::Kind(K::Jump | K::JumpBack | K::Flip) = entry else { return None };
+    let stays = |index: NodeIndex| after.get(index).state == NodeState::Up;
+    let numbered: Vec<(bool, String)> =
+        before.up().map(|(index, node)| (stays(index), node.display_name())).collect();
+    let leaving = numbered.iter().filter(|(stays, _)| !stays).count();
+    let (_, last) = numbered.split_at(numbered.len() - leaving);
+    let moved_up: Vec<&str> =
+        last.iter().filter(|(stays, _)| *stays).map(|(_, name)| name.as_str()).collect();
+    let which = if leaving == 1 { "the last node" } else { "the last nodes" };
+    let numbers = if moved_up.len() == 1 { "takes the number" } else { "take the numbers" };
+    (!moved_up.is_empty()).then(|| {
+        format!(
+            "only {which} can leave without a move between others; {} {numbers} of what left",
+            moved_up.join(", ")
+        )
+    })
+}
+
 /// The least load that must move for the loads to be as even as whole destinations allow, each
 /// node's most popular one staying where it is.
 fn least_to_even(before: &[NodeIndex], after: &[NodeIndex], items: &Items, weights: &[f64]) -> f64 {
     let (loads, even) = loads_and_even(before, after, &items.shares, weights);
     even.iter().zip(&loads).map(|(even, load)| (even - load).max(0.0)).sum()
-}
-
-fn restored(change: Change) -> usize {
-    if let Change::Restore(count) = change { count } else { 0 }
 }
 
 /// The least load that moves because nodes left: what they had, and what those that stay must give
@@ -224,7 +314,7 @@ fn slot_owners(entry: Entry, placed: &Placed, slots: SlotCount) -> Vec<NodeIndex
 /// What theory expects to move, for strategies that place keys by themselves.
 fn expected(
     entry: Entry,
-    change: Change,
+    change: &Change,
     nodes: usize,
     optimal: f64,
     not_the_last: bool,
@@ -236,11 +326,11 @@ fn expected(
         // land on the last node again.
         StrategyKind::Jump | StrategyKind::JumpBack | StrategyKind::Flip => match change {
             Change::Add(_) => Some(optimal),
-            Change::Remove(1) if not_the_last => {
+            Change::Remove(which) if which.count() == 1 && not_the_last => {
                 let n = nodes as f64;
                 Some(2.0 / n - 1.0 / (n * (n - 1.0)))
             }
-            Change::Remove(1) => Some(optimal),
+            Change::Remove(which) if which.count() == 1 => Some(optimal),
             _ => None,
         },
         _ => Some(optimal),
@@ -253,21 +343,20 @@ pub(super) fn restart(
     labels: Labels,
     items: &Items,
     mut nodes: Nodes,
-    slots: SlotCount,
-    replicas: usize,
+    setting: &Setting,
     seed: u64,
 ) -> Result<RestartCell, String> {
     let refused = |error: PlacementError| error.to_string();
-    let mut placed = Placed::new(labels.entry, &nodes, items, slots, replicas).map_err(refused)?;
+    let mut placed = Placed::new(labels.entry, &nodes, items, setting).map_err(refused)?;
     let away = draw(&nodes, 1, seed);
     for state in [NodeState::Gone, NodeState::Up] {
         set_state(&mut nodes, &away, state).map_err(refused)?;
         placed.update(&nodes).map_err(refused)?;
     }
-    // Nodes stand in another order in the list of the restarted one, and there is no other state.
-    let list: Vec<_> = nodes.iter().map(|(_, node)| node.clone()).collect();
-    let again = Nodes::new(list.into_iter().rev()).map_err(refused)?;
-    let anew = Placed::new(labels.entry, &again, items, slots, replicas).map_err(refused)?;
+    // There is no other state than the list of nodes, as it was at first.
+    let list = nodes.iter().map(|(_, node)| node.clone());
+    let again = Nodes::in_order(list).map_err(refused)?;
+    let anew = Placed::new(labels.entry, &again, items, setting).map_err(refused)?;
     let pairs = placed.assign(items).into_iter().zip(anew.assign(items));
     let elsewhere = pairs
         .zip(items.shares.iter())

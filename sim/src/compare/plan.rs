@@ -16,7 +16,7 @@ use super::{
     balance::{self, Chances, Labels},
     cost::{self, NameList},
     course,
-    entry::{Entry, Items, Placed, cluster, default_slots},
+    entry::{Entry, Items, Placed, Setting, cluster, default_slots},
     failover,
     format::{Change, Comparison},
     movement,
@@ -84,7 +84,7 @@ pub fn run(
         nodes: comparison.focus_nodes() as u64,
     };
     let mut result = CompareResult::new(identity, focus);
-    result.strategies = plan.entries.iter().map(|entry| entry.info()).collect();
+    result.strategies = plan.entries.iter().map(|entry| entry.info(&c.parameters())).collect();
     result.populations = plan.populations.iter().map(info).collect();
     if let Some(cluster) = comparison.cluster.as_ref().filter(|c| !plan.hashes.contains(&c.hash)) {
         result.hashes.push(HashInfo { name: cluster.hash.name().to_owned(), ..Default::default() });
@@ -120,19 +120,23 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let cells = self.hashes.len() * c.salts.len() * self.populations.len();
         let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
-        let costs = if c.timing { c.nodes.len() * self.entries.len() } else { 0 };
+        let costs = if c.timing { c.nodes.numbers.len() * self.entries.len() } else { 0 };
         let simulated = if c.simulate { self.entries.len() } else { 0 };
-        (cells * c.nodes.len() * self.entries.len() + salted + costs + simulated) as u64
+        (cells * c.nodes.numbers.len() * self.entries.len() + salted + costs + simulated) as u64
     }
 
-    fn slots(&self, nodes: usize) -> SlotCount {
+    fn setting(&self, nodes: usize) -> Setting {
         let slots = self.comparison.slots().unwrap_or_else(|| default_slots(nodes));
-        SlotCount::new(slots, nodes).expect("the number of slots has been checked")
+        Setting {
+            slots: SlotCount::new(slots, nodes).expect("the number of slots has been checked"),
+            replicas: self.comparison.compare.replicas,
+            parameters: self.comparison.compare.parameters(),
+        }
     }
 
     fn cluster(&self, nodes: usize) -> Nodes {
         let c = &self.comparison.compare;
-        cluster(nodes, &c.weights, c.zones)
+        cluster(&c.nodes, nodes, &c.weights, c.zones)
     }
 
     /// Places one population by one hash function and salt, by all strategies on all numbers of
@@ -154,7 +158,7 @@ impl Plan<'_> {
             result.hashes.push(cost::hash_info(hash, salt, names.as_ref(), &keys));
         }
         let items = Items { keys: Cow::Owned(keys), shares: Cow::Borrowed(&population.shares) };
-        let jobs: Vec<(usize, Entry)> = (c.nodes.iter())
+        let jobs: Vec<(usize, Entry)> = (c.nodes.numbers.iter())
             .flat_map(|nodes| self.entries.iter().map(|entry| (*nodes, *entry)))
             .collect();
         let found = in_parallel(&jobs, |(nodes, entry)| {
@@ -204,12 +208,12 @@ impl Plan<'_> {
             return found;
         }
         let nodes = self.cluster(count);
-        let slots = self.slots(count);
+        let setting = &self.setting(count);
         let items = entry.items(whole, count);
-        match Placed::new(entry, &nodes, &items, slots, c.replicas) {
+        match Placed::new(entry, &nodes, &items, setting) {
             Ok(placed) => {
                 let (cell, profile) =
-                    balance::measure(labels, &placed, &items, &nodes, slots, &self.chances);
+                    balance::measure(labels, &placed, &items, &nodes, setting, &self.chances);
                 found.balance = Some(cell);
                 // By every hash function, since which one is recommended is not known yet.
                 let drawn =
@@ -229,13 +233,11 @@ impl Plan<'_> {
         for change in &c.changes {
             let nodes = nodes.clone();
             let done = match change {
-                Change::Failover(_) => failover::measure(labels, &items, &nodes, slots, c.replicas)
+                Change::Failover(_) => failover::measure(labels, &items, &nodes, setting)
                     .map(|cell| found.failovers.push(cell)),
-                Change::Restart(_) => {
-                    movement::restart(labels, &items, nodes, slots, c.replicas, seed)
-                        .map(|cell| found.restarts.push(cell))
-                }
-                _ => movement::measure(labels, *change, &items, nodes, slots, c.replicas, seed)
+                Change::Restart(_) => movement::restart(labels, &items, nodes, setting, seed)
+                    .map(|cell| found.restarts.push(cell)),
+                _ => movement::measure(labels, change, &items, nodes, setting, seed)
                     .map(|cell| found.movement.push(cell)),
             };
             if let Err(reason) = done {
@@ -244,7 +246,7 @@ impl Plan<'_> {
         }
         if in_focus && count == self.comparison.focus_nodes() {
             for course in &c.courses {
-                match course::measure(labels, *course, whole, &nodes, slots, seed) {
+                match course::measure(labels, *course, whole, &nodes, setting, seed) {
                     Ok(course) => found.courses.push(course),
                     Err(reason) => found.refusals.push(refusal(course.describe(), reason)),
                 }
@@ -263,10 +265,10 @@ impl Plan<'_> {
         if c.salted_p_values == 0 || count < 2 {
             return;
         }
-        let (nodes, slots) = (self.cluster(count), self.slots(count));
+        let (nodes, setting) = (self.cluster(count), self.setting(count));
         let found = in_parallel(&self.hashes, |hash| {
             let measured =
-                salts::measure(entry, *hash, c.salted_p_values, population, &nodes, slots);
+                salts::measure(entry, *hash, c.salted_p_values, population, &nodes, &setting);
             self.progress.step(&format!("{} salts of {hash}", c.salted_p_values));
             measured
         });
@@ -307,11 +309,11 @@ impl Plan<'_> {
         let names = NameList::new(population, 100_000);
         let keys = population.keys(&hasher);
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
-        for count in c.nodes.iter().copied() {
-            let (nodes, slots) = (self.cluster(count), self.slots(count));
+        for count in c.nodes.numbers.iter().copied() {
+            let (nodes, setting) = (self.cluster(count), self.setting(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
             let measured =
-                cost::measure(&self.entries, &hasher, &names, &whole, &nodes, slots, done);
+                cost::measure(&self.entries, &hasher, &names, &whole, &nodes, &setting, done);
             result.cost.extend(measured);
         }
     }

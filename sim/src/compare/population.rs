@@ -7,7 +7,9 @@ use std::{
 
 use paceline_placement::{NameHasher, theory};
 
-use super::format::{DEFAULT_DESTINATIONS, Names, Popularity, PopulationSpec, Preset};
+use super::format::{
+    DEFAULT_DESTINATIONS, MAX_DESTINATIONS, Names, Popularity, PopulationSpec, Preset,
+};
 
 /// A set of destinations in descending order of their shares.
 pub(super) struct Population {
@@ -35,6 +37,7 @@ impl Population {
     /// # Errors
     /// When a file of names cannot be read, has too few, or lists one twice.
     pub fn new(spec: &PopulationSpec, folder: &Path, seed: u64) -> Result<Self, String> {
+        let mut measured = None;
         let names = match &spec.names {
             Names::Numbered => NameSource::Numbered,
             Names::Sequential => NameSource::Sequential,
@@ -43,11 +46,18 @@ impl Population {
             Names::Prefix(prefix) => NameSource::Prefix(prefix.clone()),
             Names::File(path) => {
                 let path = folder.join(path);
-                let listed = read_names(&path, spec.destinations).map_err(|reason| {
+                let unusable = |reason: String| {
                     let population = &spec.name;
                     format!("population `{population}`: cannot use {}: {reason}", path.display())
-                });
-                NameSource::Listed(listed?)
+                };
+                let listed = if spec.popularity == Popularity::Measured {
+                    let (names, loads) = read_loads(&path, spec.destinations).map_err(unusable)?;
+                    measured = Some(loads);
+                    names
+                } else {
+                    read_names(&path, spec.destinations).map_err(unusable)?
+                };
+                NameSource::Listed(listed)
             }
         };
         let count = match &names {
@@ -65,10 +75,15 @@ impl Population {
             Popularity::Uniform => Some(0.0),
             Popularity::Zipf(exponent) => Some(exponent),
             Popularity::Hot { .. } => None,
+            Popularity::Measured => {
+                let even = |loads: &Vec<f64>| loads.first() == loads.last();
+                measured.as_ref().is_some_and(even).then_some(0.0)
+            }
             Popularity::Preset(preset) => Some(preset.exponent(count)),
         };
         let shares = match (spec.popularity, skew) {
             (Popularity::Hot { hot, share }, _) => hot_shares(count, hot, share),
+            (Popularity::Measured, _) => measured_shares(measured.unwrap_or_default()),
             (_, skew) => theory::zipf_shares(count, skew.unwrap_or(0.0)),
         };
         let about =
@@ -162,19 +177,57 @@ fn write_uuid(bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
+/// The names that a file lists, one a line, at most so many.
 fn read_names(path: &Path, limit: Option<usize>) -> Result<Vec<Vec<u8>>, String> {
+    let limit = limit.unwrap_or(MAX_DESTINATIONS);
+    let names: Result<Vec<_>, String> =
+        lines(path)?.take(limit).map(|line| line.map(|(_, name)| name)).collect();
+    distinct(names?)
+}
+
+/// The names that a file lists, each with a tab and its load behind it, in descending order of the
+/// loads, at most so many.
+fn read_loads(path: &Path, limit: Option<usize>) -> Result<(Vec<Vec<u8>>, Vec<f64>), String> {
+    let mut listed = Vec::new();
+    for line in lines(path)?.take(MAX_DESTINATIONS) {
+        let (number, mut name) = line?;
+        let tab = name.iter().rposition(|byte| *byte == b'\t').ok_or_else(|| {
+            let name = name.escape_ascii();
+            format!("line {number} says no load: write `{name}`, a tab and a number")
+        })?;
+        let load = String::from_utf8_lossy(&name[tab + 1..]).trim().to_owned();
+        let value: Option<f64> = load.parse().ok().filter(|l: &f64| l.is_finite() && *l >= 0.0);
+        let value = value.ok_or_else(|| {
+            format!("line {number}: `{load}` is no load, which is a number of at least 0")
+        })?;
+        name.truncate(tab);
+        listed.push((name, value));
+    }
+    listed.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    listed.truncate(limit.unwrap_or(MAX_DESTINATIONS));
+    if listed.iter().all(|(_, load)| *load == 0.0) && !listed.is_empty() {
+        return Err("no load in it is above 0".into());
+    }
+    let (names, loads) = listed.into_iter().unzip();
+    Ok((distinct(names)?, loads))
+}
+
+/// The lines of a file that are not empty, with their numbers from 1.
+fn lines(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<(usize, Vec<u8>), String>> + use<>, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let limit = limit.unwrap_or(super::format::MAX_DESTINATIONS);
-    let mut names = Vec::new();
-    for line in io::BufReader::new(file).split(b'\n').take(limit) {
+    let lines = io::BufReader::new(file).split(b'\n').zip(1..).map(|(line, number)| {
         let mut line = line.map_err(|error| error.to_string())?;
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        if !line.is_empty() {
-            names.push(line);
-        }
-    }
+        Ok((number, line))
+    });
+    Ok(lines.filter(|line| !matches!(line, Ok((_, text)) if text.is_empty())))
+}
+
+fn distinct(names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
     if names.is_empty() {
         return Err("it holds no names".into());
     }
@@ -184,6 +237,14 @@ fn read_names(path: &Path, limit: Option<usize>) -> Result<Vec<Vec<u8>>, String>
         Some(twice) => Err(format!("it lists `{}` twice", twice[0].escape_ascii())),
         None => Ok(names),
     }
+}
+
+/// Loads relative to their sum. First to the largest, so that no sum is too large.
+fn measured_shares(loads: Vec<f64>) -> Vec<f64> {
+    let largest = loads[0];
+    let relative: Vec<f64> = loads.iter().map(|load| load / largest).collect();
+    let total: f64 = relative.iter().sum();
+    relative.into_iter().map(|load| load / total).collect()
 }
 
 fn hot_shares(count: usize, hot: usize, share: f64) -> Vec<f64> {
@@ -224,6 +285,7 @@ fn describe(spec: &PopulationSpec, count: usize, skew: Option<f64>) -> String {
         (Popularity::Hot { hot, share }, _) => {
             format!("of which {hot} share {:.0} % of the load", 100.0 * share)
         }
+        (Popularity::Measured, _) => "popular as measured".to_owned(),
         (Popularity::Preset(preset), skew) => {
             let skew = skew.unwrap_or_default();
             format!("popular as in the trace {preset:?}: Zipf's law with exponent {skew}")
@@ -269,6 +331,49 @@ mod tests {
         }
         let wikipedia = population(Popularity::Preset(Preset::Wikipedia), Names::Uuid);
         assert!((wikipedia.shares[0] - 0.0932).abs() < 0.0005, "{}", wikipedia.shares[0]);
+    }
+
+    #[test]
+    fn measured_loads_are_read_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str, destinations: Option<usize>| {
+            std::fs::write(folder.path().join("loads.tsv"), text).unwrap();
+            let spec = PopulationSpec {
+                name: "p".into(),
+                about: String::new(),
+                destinations,
+                popularity: Popularity::Measured,
+                names: Names::File("loads.tsv".into()),
+            };
+            Population::new(&spec, folder.path(), 7)
+        };
+        let name = |population: &Population, index: usize| {
+            let mut name = Vec::new();
+            population.write_name(index, &mut name);
+            String::from_utf8(name).unwrap()
+        };
+        let text = "cold\t5\r\n\nhot\tone\t1.5e1\nidle\t0\n";
+        let all = read(text, None).unwrap();
+        assert_eq!(all.shares, [0.75, 0.25, 0.0]);
+        assert_eq!([name(&all, 0), name(&all, 1), name(&all, 2)], ["hot\tone", "cold", "idle"]);
+        assert!(!all.is_uniform() && all.about.contains("as measured"), "{}", all.about);
+        assert_eq!(read(text, Some(1)).unwrap().shares, [1.0], "the most loaded");
+        assert!(read("a\t2\nb\t2\n", None).unwrap().is_uniform());
+        assert_eq!(read("a\t1e308\nb\t1e308\n", None).unwrap().shares, [0.5, 0.5]);
+
+        for (text, reason) in [
+            ("a\t1\nb\n", "line 2 says no load: write `b`, a tab and a number"),
+            ("a\tmany\n", "line 1: `many` is no load"),
+            ("a\t-1\n", "line 1: `-1` is no load"),
+            ("a\tinf\n", "line 1: `inf` is no load"),
+            ("a\t0\nb\t0\n", "no load in it is above 0"),
+            ("a\t1\na\t2\n", "it lists `a` twice"),
+            ("\n", "holds no names"),
+        ] {
+            let error = read(text, None).err().unwrap();
+            assert!(error.contains(reason) && error.contains("loads.tsv"), "{error}");
+        }
+        assert!(read(text, Some(4)).err().unwrap().contains("only 3 names"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! p-values of the same placement under many salts: uniform if a hash function behaves as chance.
 
-use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount};
+use paceline_placement::{HashFunction, NameHasher, Nodes};
 use paceline_reports::compare::SaltedPValues;
 
 use super::{
     balance::p_value,
-    entry::{Entry, Placed},
+    entry::{Entry, Placed, Setting},
     population::Population,
 };
 
@@ -19,10 +19,10 @@ pub(super) fn measure(
     salts: usize,
     population: &Population,
     nodes: &Nodes,
-    slots: SlotCount,
+    setting: &Setting,
 ) -> Option<SaltedPValues> {
     let Entry::Kind(kind) = entry else { return None };
-    let placed = Placed::Plain(kind.build(nodes, slots, 1).ok()?);
+    let placed = Placed::Plain(kind.build_with(nodes, setting.slots, 1, &setting.parameters).ok()?);
     let names: Vec<Vec<u8>> = (0..population.len().min(NAMES))
         .map(|index| {
             let mut name = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn measure(
             let hasher = NameHasher::new(function, salt(number));
             let keys: Vec<u64> = names.iter().map(|name| hasher.key(name)).collect();
             placed.strategy().place_all(&keys, &mut assigned);
-            p_value(entry, &placed, &assigned, nodes, slots)
+            p_value(entry, &placed, &assigned, nodes, setting)
         })
         .collect();
     Some(SaltedPValues {
@@ -57,13 +57,10 @@ fn salt(number: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use paceline_placement::StrategyKind;
+    use paceline_placement::{Parameters, SlotCount, StrategyKind};
 
     use super::*;
-    use crate::compare::{
-        entry::cluster,
-        format::{Names, Popularity, PopulationSpec},
-    };
+    use crate::compare::format::{Names, Popularity, PopulationSpec};
 
     #[test]
     fn p_values_of_a_cryptographic_hash_are_uniform() {
@@ -75,9 +72,10 @@ mod tests {
             names: Names::Numbered,
         };
         let population = Population::new(&spec, std::path::Path::new(""), 1).unwrap();
-        let (nodes, slots) = (cluster(10, &[], 0), SlotCount::new(1 << 14, 10).unwrap());
+        let (nodes, slots) = (Nodes::numbered(10).unwrap(), SlotCount::new(1 << 14, 10).unwrap());
+        let setting = Setting { slots, replicas: 1, parameters: Parameters::default() };
         let (entry, function) = (Entry::Kind(StrategyKind::Slots), HashFunction::Md5);
-        let salted = measure(entry, function, 1000, &population, &nodes, slots).unwrap();
+        let salted = measure(entry, function, 1000, &population, &nodes, &setting).unwrap();
         let mut tenths = [0; 10];
         salted.p_values.iter().for_each(|p| tenths[((p * 10.0) as usize).min(9)] += 1);
         // Five standard deviations of a count.

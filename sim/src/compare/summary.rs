@@ -1,6 +1,8 @@
 //! What a comparison prints: one line per strategy for the focus.
 
-use paceline_reports::CompareResult;
+use std::collections::BTreeSet;
+
+use paceline_reports::{CompareResult, compare::MovementCell};
 
 /// The table, ready to print.
 pub(super) fn table(result: &CompareResult) -> String {
@@ -41,10 +43,12 @@ pub(super) fn table(result: &CompareResult) -> String {
     if let Some(change) = result.movement.first().map(|cell| &cell.change) {
         lines.push(format!("moved/opt: {change}"));
     }
+    lines.extend(changes(result));
     for cell in &result.failovers {
         if cell.nodes == focus.nodes && cell.population == focus.population {
             let expected = cell.expected.map_or(String::new(), |it| format!(", expected {it:.4}"));
-            lines.push(format!("failover: {:14} {:.4}{expected}", cell.strategy, cell.peak));
+            let left = cell.left.as_ref().map_or(String::new(), |left| format!(", {left} left"));
+            lines.push(format!("failover: {:14} {:.4}{expected}{left}", cell.strategy, cell.peak));
         }
     }
     for refusal in &result.refusals {
@@ -54,4 +58,24 @@ pub(super) fn table(result: &CompareResult) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// Which nodes each change touched at the focus, and what single strategies make of it.
+fn changes(result: &CompareResult) -> Vec<String> {
+    let focus = &result.focus;
+    let here =
+        |cell: &&MovementCell| cell.nodes == focus.nodes && cell.population == focus.population;
+    let mut told = BTreeSet::new();
+    let mut lines = Vec::new();
+    for cell in result.movement.iter().filter(here) {
+        let who = cell.who();
+        if !who.is_empty() && told.insert(&cell.change) {
+            lines.push(format!("{}: {who}", cell.change));
+        }
+    }
+    for cell in result.movement.iter().filter(here) {
+        let note = cell.note.as_ref();
+        lines.extend(note.map(|note| format!("{}, {}: {note}", cell.strategy, cell.change)));
+    }
+    lines
 }

@@ -2,9 +2,9 @@
 
 use paceline_reports::result::Identity;
 
-use super::{Progress, format::Comparison, run};
+use super::{Progress, format::Comparison, run, summary};
 
-struct Silent;
+pub(super) struct Silent;
 
 impl Progress for Silent {
     fn begin(&self, _: u64) {}
@@ -162,6 +162,111 @@ remove = 1
         let ratio = cell.ratio().unwrap();
         assert!((0.995..1.5).contains(&ratio), "{ratio}: {cell:?}");
     }
+}
+
+/// The cells of one strategy on four nodes, one for each change.
+fn changed(strategy: &str, nodes: &str, changes: &[&str]) -> paceline_reports::CompareResult {
+    let changes: String =
+        changes.iter().map(|change| format!("[[compare.change]]\n{change}\n")).collect();
+    let text = format!(
+        "name = \"changed\"\nabout = \"x\"\nseed = 3\n[compare]\nstrategies = [\"{strategy}\"]\n\
+         {nodes}\ntiming = false\n[[compare.population]]\nname = \"even\"\n{changes}"
+    );
+    let comparison = Comparison::load("changed.toml", &text).unwrap();
+    let result = run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent);
+    let result = result.unwrap();
+    result.to_json().expect("a result that can be written");
+    result
+}
+
+#[test]
+fn nodes_join_as_heavy_as_the_others_or_as_they_are_told() {
+    let optimal = |weights: &str, add: &str| {
+        let nodes = format!("nodes = [4]\nweights = {weights}");
+        let result = changed("rendezvous", &nodes, &[add]);
+        let cell = result.movement[0].clone();
+        assert!((cell.moved_count.unwrap() - cell.optimal).abs() < 0.01, "{cell:?}");
+        (cell.optimal, cell.who())
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a}, not {b}");
+    let (of_equal, who) = optimal("[64.0]", "add = 1");
+    close(of_equal, 1.0 / 5.0);
+    assert_eq!(who, "new1 (weight 64) joined");
+    close(optimal("[1.0, 3.0]", "add = 2").0, 4.0 / 12.0);
+    close(optimal("[64.0]", "add = { nodes = 1, weights = [1.0] }").0, 1.0 / 257.0);
+    let (optimal, who) = optimal("[2.0]", "add = { names = [\"a\", \"b\"], weights = [4.0, 8.0] }");
+    close(optimal, 12.0 / 20.0);
+    assert_eq!(who, "a (weight 4), b (weight 8) joined");
+}
+
+/// Expected parts: jump hash over four and three buckets in Python, the last node taking the number
+/// of the one that left.
+#[test]
+fn only_the_last_node_leaves_a_numbered_strategy_at_the_least_cost() {
+    let nodes = "nodes = [4]\nhashes = [\"md5\"]\nsalts = [\"\"]";
+    let leave = ["remove = { last = 1 }", "remove = { names = [\"n2\"] }", "remove = 1"];
+    let result = changed("jump", nodes, &leave);
+    let [last, second, drawn] = &result.movement[..] else { panic!("{:?}", result.movement) };
+    assert_eq!((last.who().as_str(), &last.note), ("n4 left", &None));
+    assert_eq!(last.moved_count, Some(0.24756));
+    assert_eq!(last.collateral, 0.0);
+    assert_eq!((second.change.as_str(), second.who().as_str()), ("remove n2", "n2 left"));
+    assert_eq!(second.moved_count, Some(0.41609));
+    let note = second.note.as_deref().unwrap();
+    assert!(note.contains("only the last node") && note.contains("n4 takes the number"), "{note}");
+    assert!(["n1 left", "n2 left", "n3 left", "n4 left"].contains(&&*drawn.who()), "{drawn:?}");
+
+    let told = summary::table(&result);
+    for line in ["remove the last node: n4 left", "remove n2: n2 left", "jump, remove n2: only the"]
+    {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let others = changed("rendezvous", nodes, &leave);
+    assert!(others.movement.iter().all(|cell| cell.note.is_none()));
+}
+
+#[test]
+fn the_nodes_that_come_back_or_weigh_more_are_those_that_are_named() {
+    let changes = [
+        "restore = { names = [\"n2\", \"n3\"] }",
+        "weight = { last = 1, factor = 3.0 }",
+        "zone_loss = true",
+    ];
+    let result = changed("slots", "nodes = [4]\nzones = 2", &changes);
+    let who: Vec<String> = result.movement.iter().map(|cell| cell.who()).collect();
+    assert_eq!(who, ["n2 (weight 1), n3 (weight 1) joined", "n4 (weight 3) stayed", "n1, n3 left"]);
+    assert!((result.movement[0].optimal - 0.5).abs() < 1e-12, "{:?}", result.movement[0]);
+    assert!((result.movement[1].optimal - (0.5 - 0.25)).abs() < 1e-12, "{:?}", result.movement[1]);
+}
+
+#[test]
+fn theory_follows_the_points_that_a_file_asks_for() {
+    let compared = |points: u32| {
+        let text = format!(
+            "name = \"points\"\nabout = \"x\"\n[compare]\nnodes = [10]\ntiming = false\n\
+             strategies = [\"ring\", \"ketama\", \"ketama-nginx\"]\nhashes = [\"md5\"]\n\
+             points_per_node = {points}\n[[compare.population]]\nname = \"even\"\n"
+        );
+        let comparison = Comparison::load("points.toml", &text).unwrap();
+        run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent).unwrap()
+    };
+    for points in [8, 1600] {
+        let result = compared(points);
+        assert_eq!(result.balance.len(), 3);
+        for cell in &result.balance {
+            let expected = cell.expected.unwrap().cv;
+            let ring = (9.0 / (10.0 * f64::from(points) + 1.0)).sqrt();
+            assert!((expected / ring - 1.0).abs() < 0.1, "{expected} for {ring}: {cell:?}");
+            assert!(cell.p_value.unwrap() > 0.001, "{cell:?}");
+        }
+        for strategy in &result.strategies {
+            assert!(strategy.about.contains(&format!(" {points} points")), "{strategy:?}");
+        }
+    }
+    let odd = compared(10);
+    let refused: Vec<&str> = odd.refusals.iter().map(|it| it.strategy.as_str()).collect();
+    assert_eq!(refused, ["ketama"], "{:?}", odd.refusals);
+    assert!(odd.refusals[0].reason.contains("multiple of 4"), "{:?}", odd.refusals);
 }
 
 /// The tests' working directory is the crate's, so that a file found is found beside the comparison.

@@ -5,6 +5,7 @@ use md5::{Digest, Md5};
 use super::points::{check_total, negligible};
 use crate::{
     error::PlacementError,
+    hash::crc32,
     node::{Node, NodeIndex, Nodes},
     row::{RowFiller, Zones},
     strategy::Strategy,
@@ -26,19 +27,26 @@ pub enum Continuum {
 #[derive(Clone, Debug)]
 pub struct Ketama {
     continuum: Continuum,
+    points_per_node: u32,
     points: Vec<(u32, NodeIndex)>,
     zones: Zones,
 }
 
-const POINTS: f64 = 160.0;
-
 impl Ketama {
-    /// The ring over the nodes that are up.
+    /// The points of libketama and of nginx.
+    pub const POINTS: u32 = 160;
+
+    /// The ring over the nodes that are up, with `points_per_node` points of a node of average
+    /// weight ([`Continuum::Libketama`]) or of weight 1.
     ///
     /// # Errors
     /// When a node is too light for a point, or there are too many points.
-    pub fn new(nodes: &Nodes, continuum: Continuum) -> Result<Self, PlacementError> {
-        let wanted = Self::points(nodes, continuum)?;
+    pub fn new(
+        nodes: &Nodes,
+        continuum: Continuum,
+        points_per_node: u32,
+    ) -> Result<Self, PlacementError> {
+        let wanted = continuum.points(nodes, points_per_node)?;
         let mut points = Vec::with_capacity(wanted.iter().sum::<u64>() as usize);
         for ((index, node), wanted) in nodes.up().zip(wanted) {
             match continuum {
@@ -48,37 +56,61 @@ impl Ketama {
         }
         points.sort_unstable();
         points.dedup_by_key(|(position, _)| *position);
-        Ok(Self { continuum, points, zones: Zones::new(nodes) })
+        Ok(Self { continuum, points_per_node, points, zones: Zones::new(nodes) })
+    }
+}
+
+impl Continuum {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Libketama => "ketama",
+            Self::Nginx => "ketama-nginx",
+        }
     }
 
     /// How many points each node that is up has.
-    pub(crate) fn points(nodes: &Nodes, continuum: Continuum) -> Result<Vec<u64>, PlacementError> {
+    pub(crate) fn points(
+        self,
+        nodes: &Nodes,
+        points_per_node: u32,
+    ) -> Result<Vec<u64>, PlacementError> {
+        if self == Self::Libketama && !points_per_node.is_multiple_of(4) {
+            return Err(PlacementError::InvalidParameter {
+                parameter: "points per node",
+                given: points_per_node.to_string(),
+                reason: "each MD5 gives four points, so it must be a multiple of 4",
+            });
+        }
+        let per_node = f64::from(points_per_node);
         let weights = nodes.scaled_weights();
-        let average = weights.iter().sum::<f64>() / nodes.count_up() as f64;
-        let exact = |(index, node): (NodeIndex, &Node)| match continuum {
-            // The summand keeps 39.999… from becoming 39.
-            Continuum::Libketama => 40.0 * weights[index.get()] / average + 1e-9,
-            Continuum::Nginx => POINTS * node.weight,
-        };
+        let (total, count) = (weights.iter().sum::<f64>(), nodes.count_up() as f64);
         let mut points = Vec::with_capacity(nodes.count_up());
         for (index, node) in nodes.up() {
-            let exact = exact((index, node));
-            let (name, wanted) = match continuum {
-                // Whole digests of four points.
-                Continuum::Libketama => ("ketama", 4.0 * exact.floor()),
-                Continuum::Nginx => ("ketama-nginx", exact.round()),
+            let (wanted, comes_to) = match self {
+                // Whole digests of four points, in single precision as ketama.c has it: of 61
+                // equal nodes each has one digest less than of 60.
+                Self::Libketama => {
+                    let part = weights[index.get()] as f32 / total as f32;
+                    let digests = f64::from((f64::from(part) * (per_node / 4.0) * count) as f32);
+                    let comes_to = format!("{digests:.2e} digests of four points");
+                    (4.0 * digests.floor(), comes_to)
+                }
+                Self::Nginx => {
+                    let exact = per_node * node.weight;
+                    let comes_to = format!("{exact:.2e} points, {per_node} for each unit of it");
+                    (exact.round(), comes_to)
+                }
             };
             if wanted < 1.0 {
-                let what = match continuum {
-                    Continuum::Libketama => "of the 40 digests for an average weight",
-                    Continuum::Nginx => "points, 160 for each unit of weight",
-                };
-                return Err(negligible(name, node, format!("{exact:.2e} {what}")));
+                return Err(negligible(self.name(), node, comes_to));
             }
             points.push(wanted);
         }
-        let remedy = "nginx sets 160 for each unit of weight, so divide all weights by one number";
-        check_total("ketama-nginx", points.iter().sum(), remedy)?;
+        let remedy = match self {
+            Self::Libketama => "set fewer points per node",
+            Self::Nginx => "each unit of weight has its points, so divide all weights by a number",
+        };
+        check_total(self.name(), points.iter().sum(), remedy)?;
         Ok(points.into_iter().map(|wanted| wanted as u64).collect())
     }
 }
@@ -95,10 +127,12 @@ fn libketama(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
 
 /// `ngx_http_upstream_hash_module.c`: CRC-32 of HOST, a zero byte, PORT and the previous point.
 fn nginx(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
-    let digits = node.name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (host, port) = match node.name.len().checked_sub(digits + 1) {
-        Some(colon) if node.name[colon] == b':' => (&node.name[..colon], &node.name[colon + 1..]),
-        _ => (&node.name[..], &[][..]),
+    let name = &node.name[..];
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (host, port) = match name.len().checked_sub(digits + 1) {
+        _ if name.len() >= 5 && name[..5].eq_ignore_ascii_case(b"unix:") => (&name[5..], &[][..]),
+        Some(colon) if name[colon] == b':' => (&name[..colon], &name[colon + 1..]),
+        _ => (name, &[][..]),
     };
     let base = crc32(crc32(crc32(!0, host), &[0]), port);
     let mut previous = 0u32;
@@ -106,15 +140,6 @@ fn nginx(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
         previous = !crc32(base, &previous.to_le_bytes());
         add(previous);
     }
-}
-
-/// CRC-32 as in IEEE 802.3, continued from `crc` and not yet inverted at the end.
-fn crc32(crc: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(crc, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
-        })
-    })
 }
 
 impl Strategy for Ketama {
@@ -132,7 +157,7 @@ impl Strategy for Ketama {
     }
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
-        *self = Self::new(nodes, self.continuum)?;
+        *self = Self::new(nodes, self.continuum, self.points_per_node)?;
         Ok(())
     }
 
@@ -156,7 +181,7 @@ mod tests {
         let buckets: Vec<Bucket> =
             (1..40).map(|n| Bucket::new(address(n).parse().unwrap(), weight(n) as u32)).collect();
         let (ours, reference) =
-            (Ketama::new(&nodes, Continuum::Nginx).unwrap(), Reference::new(&buckets));
+            (Ketama::new(&nodes, Continuum::Nginx, 160).unwrap(), Reference::new(&buckets));
         for number in 0..20_000 {
             let name = format!("key-{number}");
             let mut row = [NodeIndex::default()];
@@ -166,10 +191,25 @@ mod tests {
         }
     }
 
+    /// The float arithmetic of ketama.c gives 39 digests for 61 equal servers; the number of points
+    /// is that of a port of its loop to Python with `struct.pack("f", …)` for its floats.
     #[test]
-    fn a_node_of_average_weight_has_160_points() {
+    fn points_are_counted_in_single_precision() {
+        let nodes = Nodes::numbered(61).unwrap();
+        let ring = Ketama::new(&nodes, Continuum::Libketama, Ketama::POINTS).unwrap();
+        assert_eq!(ring.points.len(), 61 * 156);
+    }
+
+    #[test]
+    fn a_node_of_average_weight_has_the_points_asked_for() {
         let nodes = Nodes::numbered(7).unwrap();
-        let ketama = Ketama::new(&nodes, Continuum::Libketama).unwrap();
-        assert_eq!(ketama.points.len(), 7 * 160);
+        for points in [4, 160, 1000] {
+            for continuum in [Continuum::Libketama, Continuum::Nginx] {
+                let ring = Ketama::new(&nodes, continuum, points).unwrap();
+                assert_eq!(ring.points.len(), 7 * points as usize, "{continuum:?}");
+            }
+        }
+        let refused = Ketama::new(&nodes, Continuum::Libketama, 6).unwrap_err().to_string();
+        assert!(refused.contains("multiple of 4"), "{refused}");
     }
 }
