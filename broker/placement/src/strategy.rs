@@ -11,7 +11,7 @@ use crate::{
     slot::SlotCount,
     strategies::{
         Anchor, BoundedLoad, Continuum, Dx, Flip, Jump, JumpBack, Ketama, Maglev, Memento, Modulo,
-        MultiProbe, Random, Rendezvous, Ring, RoundRobin, Slots, Straw2, TwoChoice,
+        MultiProbe, Points, Random, Rendezvous, Ring, RoundRobin, Slots, Straw2, TwoChoice,
     },
 };
 
@@ -243,6 +243,30 @@ impl StrategyKind {
             Self::Random => Box::new(Random::new(nodes, slots, replicas)?),
             Self::RoundRobin => Box::new(RoundRobin::new(nodes, slots, replicas)?),
         })
+    }
+
+    /// How many points each node that is up has on the strategy's circle, for those that have one.
+    ///
+    /// # Errors
+    /// When the strategy cannot be built for a number of points.
+    pub fn points(
+        self,
+        nodes: &Nodes,
+        with: &Parameters,
+    ) -> Result<Option<Vec<u64>>, PlacementError> {
+        let per_node = match self {
+            Self::Ring | Self::BoundedLoad => with.points_per_node,
+            Self::MultiProbe => 1,
+            Self::Ketama => {
+                return Continuum::Libketama.points(nodes, with.ketama_points).map(Some);
+            }
+            Self::KetamaNginx => {
+                return Continuum::Nginx.points(nodes, with.ketama_points).map(Some);
+            }
+            _ => return Ok(None),
+        };
+        let points = Points::new(self.name(), nodes, per_node)?;
+        Ok(Some(nodes.up().map(|(_, node)| points.of(node)).collect()))
     }
 
     /// Whether the strategy sees only the slot of a key, so that a broker's table of slots places

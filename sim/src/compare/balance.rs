@@ -109,7 +109,8 @@ pub(super) fn measure(
 
 /// The least peak that any placement of whole destinations can reach on these nodes.
 pub(super) fn bound(shares: &[f64], nodes: &Nodes) -> f64 {
-    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    let all = weights(nodes);
+    let weights: Vec<f64> = nodes.up().map(|(index, _)| all[index.get()]).collect();
     if equal(&weights) {
         return theory::atomic_bound(shares, weights.len());
     }
@@ -133,7 +134,7 @@ fn chance(
 ) -> Option<Arc<Chance>> {
     let Entry::Kind(kind) = entry else { return None };
     let n = equal_nodes(nodes)?;
-    Some(chances.of(population, n, structural_cv(kind, n, setting)?))
+    Some(chances.of(population, n, structural_cv(kind, nodes, n, setting)?))
 }
 
 /// What a table that follows load is expected to reach.
@@ -165,25 +166,32 @@ fn ideal_cv(shares: &[f64], nodes: usize) -> f64 {
     (squares / nodes as f64).sqrt()
 }
 
-/// Variation that a strategy adds by its own construction.
-fn structural_cv(kind: StrategyKind, nodes: usize, setting: &Setting) -> Option<f64> {
+/// Variation that a strategy adds by its own construction to the loads of `count` equal nodes.
+fn structural_cv(
+    kind: StrategyKind,
+    nodes: &Nodes,
+    count: usize,
+    setting: &Setting,
+) -> Option<f64> {
     // Of entries dealt out evenly, some nodes have one more than others.
     let dealt = |entries: f64| {
-        let n = nodes as f64;
+        let n = count as f64;
         let more = entries % n;
         (more * (n - more)).sqrt() / entries
     };
     let slots = f64::from(setting.slots.get());
-    let ring = |points: u32| Some(theory::ring_cv(nodes, f64::from(points)));
     match kind {
-        StrategyKind::Ring => ring(setting.parameters.points_per_node),
-        StrategyKind::Ketama | StrategyKind::KetamaNginx => ring(setting.parameters.ketama_points),
-        StrategyKind::Random => Some(((nodes as f64 - 1.0) / slots).sqrt()),
+        StrategyKind::Ring | StrategyKind::Ketama | StrategyKind::KetamaNginx => {
+            // All have as many as the first.
+            let points = kind.points(nodes, &setting.parameters).ok()??[0];
+            Some(theory::ring_cv(count, points as f64))
+        }
+        StrategyKind::Random => Some(((count as f64 - 1.0) / slots).sqrt()),
         StrategyKind::Slots
         | StrategyKind::Modulo
         | StrategyKind::RoundRobin
         | StrategyKind::TwoChoice => Some(dealt(slots)),
-        StrategyKind::Maglev => Some(dealt(f64::from(Maglev::TABLE).max(100.0 * nodes as f64))),
+        StrategyKind::Maglev => Some(dealt(f64::from(Maglev::TABLE).max(100.0 * count as f64))),
         StrategyKind::Rendezvous
         | StrategyKind::Straw2
         | StrategyKind::Jump
@@ -233,7 +241,7 @@ pub(super) fn p_value(
     let structural = match kind {
         StrategyKind::MultiProbe => return None,
         StrategyKind::Ring | StrategyKind::Ketama | StrategyKind::KetamaNginx => {
-            structural_cv(kind, n, setting)?
+            structural_cv(kind, nodes, n, setting)?
         }
         _ => 0.0,
     };

@@ -36,6 +36,7 @@ pub use memento::Memento;
 pub use modulo::Modulo;
 pub use multi_probe::MultiProbe;
 pub use numbered::{BucketFunction, Numbered};
+pub(crate) use points::Points;
 pub use random::Random;
 pub use rendezvous::Rendezvous;
 pub use ring::Ring;
