@@ -41,6 +41,10 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// the strategy is what it was.
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError>;
 
+    /// The part of all keys that each node is the first one of, for a list of `places` nodes: what
+    /// a hash function that behaves as chance gives it on average. They sum to 1.
+    fn shares(&self, places: usize) -> Vec<f64>;
+
     /// Bytes of memory that look-ups read.
     fn bytes(&self) -> usize;
 }

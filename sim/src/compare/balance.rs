@@ -75,7 +75,7 @@ pub(super) fn measure(
         None => computed(entry, population, nodes),
     };
     let p_value = if population.is_uniform() {
-        p_value(entry, placed, &assigned, nodes, setting)
+        matches!(entry, Entry::Kind(_)).then(|| p_value(placed, &assigned, nodes)).flatten()
     } else {
         let spread = chance.as_ref().and_then(|chance| chance.spread.as_ref());
         spread.map(|spread| spread.p_value(balance.cv))
@@ -204,48 +204,13 @@ fn structural_cv(
     }
 }
 
-/// Whether the counts of equally popular destinations are what chance gives this strategy.
-pub(super) fn p_value(
-    entry: Entry,
-    placed: &Placed,
-    assigned: &[NodeIndex],
-    nodes: &Nodes,
-    setting: &Setting,
-) -> Option<f64> {
-    let Entry::Kind(kind) = entry else { return None };
+/// Whether the counts of equally popular destinations are what chance gives this strategy on these
+/// nodes. What the strategy gives each node is known, so the test is of the hash function alone, and
+/// a circle that is uneven by itself does not look like one.
+pub(super) fn p_value(placed: &Placed, assigned: &[NodeIndex], nodes: &Nodes) -> Option<f64> {
     let mut counts = vec![0u64; nodes.len()];
     assigned.iter().for_each(|node| counts[node.get()] += 1);
-    let destinations = assigned.len() as f64;
-    let node_weights = weights(nodes);
-    if kind.honours_weights() && !kind.works_on_slots() && !equal(&node_weights) {
-        let total: f64 = node_weights.iter().sum();
-        // Only draws by score follow the weights without noise of their own.
-        if !matches!(kind, StrategyKind::Rendezvous | StrategyKind::Straw2) {
-            return None;
-        }
-        let expected: Vec<f64> = node_weights.iter().map(|w| destinations * w / total).collect();
-        return theory::chi_square(&counts, &expected, 1.0).map(|test| test.p_value);
-    }
-    let expected: Vec<f64> = if kind.works_on_slots() {
-        // The table is known, so the test is of the hash function over its slots.
-        let keys: Vec<u64> = setting.slots.iter().map(|slot| u64::from(slot.0)).collect();
-        let mut owners = vec![NodeIndex::default(); keys.len()];
-        placed.strategy().place_all(&keys, &mut owners);
-        let mut held = vec![0.0; nodes.len()];
-        owners.iter().for_each(|node| held[node.get()] += destinations / keys.len() as f64);
-        held
-    } else {
-        vec![destinations / nodes.len() as f64; nodes.len()]
-    };
-    let n = nodes.len();
-    let structural = match kind {
-        StrategyKind::MultiProbe => return None,
-        StrategyKind::Ring | StrategyKind::Ketama | StrategyKind::KetamaNginx => {
-            structural_cv(kind, nodes, n, setting)?
-        }
-        _ => 0.0,
-    };
-    let sampling = theory::hashed_cv(n, 1.0 / destinations);
-    let factor = 1.0 + (structural / sampling).powi(2);
-    theory::chi_square(&counts, &expected, factor).map(|test| test.p_value)
+    let shares = placed.strategy().shares(nodes.len());
+    let expected: Vec<f64> = shares.iter().map(|share| share * assigned.len() as f64).collect();
+    theory::chi_square(&counts, &expected).map(|test| test.p_value)
 }

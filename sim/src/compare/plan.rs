@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, panic::AssertUnwindSafe, path::Path, sync::Mutex, time::Instant};
 
-use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount, StrategyKind};
+use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount};
 use paceline_reports::{
     CompareResult,
     compare::{
@@ -284,7 +284,7 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let population = &self.populations[self.comparison.focus_population()];
         let count = self.comparison.focus_nodes();
-        let testable = |entry: &&Entry| matches!(entry, Entry::Kind(kind) if *kind != StrategyKind::MultiProbe);
+        let testable = |entry: &&Entry| matches!(entry, Entry::Kind(_));
         let works = |entry: &&Entry| testable(entry) && works(result, **entry);
         let Some(entry) = self.entries.iter().find(works).copied() else { return };
         if c.salted_p_values == 0 || count < 2 {
@@ -393,6 +393,8 @@ fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> V
 
 #[cfg(test)]
 mod tests {
+    use paceline_placement::StrategyKind;
+
     use super::*;
 
     #[test]

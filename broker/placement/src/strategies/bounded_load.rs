@@ -84,6 +84,10 @@ impl Strategy for BoundedLoad {
         Ok(())
     }
 
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes()
     }

@@ -7,7 +7,7 @@ use crate::{
     error::PlacementError,
     hash::crc32,
     node::{Node, NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    row::{RowFiller, Zones, shares_of},
     strategy::Strategy,
 };
 
@@ -159,6 +159,18 @@ impl Strategy for Ketama {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         *self = Self::new(nodes, self.continuum, self.points_per_node)?;
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        let last = self.points[self.points.len() - 1].0;
+        let before = std::iter::once(last).chain(self.points.iter().map(|(at, _)| *at));
+        let whole = 1u64 << 32;
+        let arc = |from: u32, to: u32| match to.wrapping_sub(from) {
+            0 => whole as f64, // the only point
+            arc => f64::from(arc),
+        };
+        let points = before.zip(&self.points);
+        shares_of(points.map(|(from, (to, node))| (*node, arc(from, *to))), places)
     }
 
     fn bytes(&self) -> usize {

@@ -5,7 +5,7 @@ use crate::{
     error::PlacementError,
     mix::{mix64, node_seed, nth, reduce},
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones, fill_by_walk},
+    row::{RowFiller, Zones, fill_by_walk, shares_of},
     strategy::Strategy,
 };
 
@@ -109,6 +109,10 @@ impl Strategy for Maglev {
             if size >= 10 * nodes.count_up() as u64 { size } else { next_prime(size * 10) };
         *self = Self::of(nodes, wanted)?;
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        shares_of(self.table.iter().map(|node| (*node, 1.0)), places)
     }
 
     fn bytes(&self) -> usize {

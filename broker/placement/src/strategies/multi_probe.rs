@@ -5,7 +5,7 @@ use crate::{
     error::PlacementError,
     mix::nth,
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    row::{RowFiller, Zones, shares_of},
     strategy::Strategy,
 };
 
@@ -58,6 +58,26 @@ impl Strategy for MultiProbe {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         *self = Self::of(nodes, self.probes, self.points.follow(nodes)?);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        // A probe is within x of the next point with probability F(x) = Σ min(arc, x). A point is
+        // the nearest of all probes' at distance x < its arc, so it has ∫ k (1 - F)^(k-1) dx over
+        // its arc. Between two arcs of neighbouring length F is linear.
+        let mut arcs: Vec<(f64, NodeIndex)> =
+            self.circle.arcs().map(|(node, arc)| (arc, node)).collect();
+        arcs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let beyond = |part: f64| (1.0 - part).max(0.0).powi(self.probes as i32);
+        let (mut shorter, mut share, mut left) = (0.0, 0.0, 1.0);
+        let mut parts = Vec::with_capacity(arcs.len());
+        for (rank, (arc, node)) in arcs.iter().enumerate() {
+            let longer = (arcs.len() - rank) as f64;
+            let now = beyond(shorter + longer * arc);
+            share += (left - now) / longer;
+            (left, shorter) = (now, shorter + arc);
+            parts.push((*node, share));
+        }
+        shares_of(parts.into_iter(), places)
     }
 
     fn bytes(&self) -> usize {

@@ -5,7 +5,7 @@ use crate::{
     error::PlacementError,
     mix::{ln, mix64, node_seed, unit},
     node::{NodeIndex, Nodes},
-    row::{Zones, fill_by_score},
+    row::{Zones, fill_by_score, shares_of},
     strategy::Strategy,
 };
 
@@ -48,6 +48,12 @@ impl Strategy for Rendezvous {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         *self = Self::new(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        let weight = |at: usize| self.weights.get(at).copied().unwrap_or(1.0);
+        let nodes = self.seeds.iter().enumerate();
+        shares_of(nodes.map(|(at, (_, node))| (*node, weight(at))), places)
     }
 
     fn bytes(&self) -> usize {

@@ -5,7 +5,7 @@ use crate::{
     error::PlacementError,
     mix::{mix64, node_seed, nth},
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    row::{RowFiller, Zones, shares_of},
     strategy::Strategy,
 };
 
@@ -61,6 +61,10 @@ impl Strategy for Ring {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         *self = Self::of(nodes, self.points.follow(nodes)?);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        shares_of(self.circle.arcs(), places)
     }
 
     fn bytes(&self) -> usize {

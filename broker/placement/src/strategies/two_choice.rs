@@ -100,6 +100,10 @@ impl Strategy for TwoChoice {
         Ok(())
     }
 
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes()
     }

@@ -308,6 +308,10 @@ impl Strategy for Slots {
         self.change(nodes, |_| {})
     }
 
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes()
     }
