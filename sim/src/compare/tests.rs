@@ -250,7 +250,7 @@ fn theory_follows_the_points_that_a_file_asks_for() {
         let comparison = Comparison::load("points.toml", &text).unwrap();
         run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent).unwrap()
     };
-    for points in [8, 1600] {
+    for points in [16, 1600] {
         let result = compared(points);
         assert_eq!(result.balance.len(), 3);
         for cell in &result.balance {
@@ -305,7 +305,7 @@ fn the_unit_of_equal_weights_changes_no_figure() {
 /// nginx's circle has 160 points for each unit of weight, and what is expected has to follow.
 #[test]
 fn theory_follows_the_points_that_weights_give() {
-    for (weight, points) in [("[0.05]", 8.0), ("[4]", 640.0)] {
+    for (weight, points) in [("[0.1]", 16.0), ("[4]", 640.0)] {
         let result = weighted(weight, "\"ketama-nginx\"", "timing = false");
         let expected = result.balance[0].expected.unwrap().cv;
         let ring = (7.0f64 / (8.0 * points + 1.0) + 7.0 / 20_000.0).sqrt();
@@ -315,6 +315,34 @@ fn theory_follows_the_points_that_weights_give() {
     }
     let result = weighted("[1, 3]", "\"ring\"", "timing = false");
     assert_eq!(result.strategies[0].about, "a circle with 100 to 300 points per node");
+}
+
+/// Everything that is placed by chance has an expectation and a test, under weights and popularity of
+/// any kind.
+#[test]
+fn every_strategy_has_its_theory() {
+    let text = "name = \"all\"\nabout = \"x\"\n[compare]\nnodes = [6]\nweights = [1, 3]\n\
+                timing = false\nhashes = [\"md5\"]\n[[compare.population]]\nname = \"even\"\n\
+                destinations = 20_000\n[[compare.population]]\nname = \"skewed\"\n\
+                destinations = 3000\npopularity = { zipf = 0.8 }\n";
+    for text in [text.to_owned(), text.replace("[1, 3]", "[2]")] {
+        let comparison = Comparison::load("all.toml", &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        let by_count = |strategy: &str| !strategy.starts_with("slots-");
+        let cells: Vec<_> = result.balance.iter().filter(|it| by_count(&it.strategy)).collect();
+        assert_eq!(cells.len(), 2 * 19);
+        for cell in cells {
+            let expected = cell.expected.unwrap();
+            // Chance gives less than one in a thousand of either; the names are always the same.
+            assert!(cell.p_value.unwrap() > 0.001, "{cell:?}");
+            let excess = (cell.peak - 1.0) / (expected.peak - 1.0);
+            // A circle of six nodes may be lucky.
+            let circle = ["ring", "ketama", "ketama-nginx"].contains(&cell.strategy.as_str());
+            let least = if circle { 0.2 } else { 0.4 };
+            assert!((least..2.5).contains(&excess), "{cell:?}");
+        }
+    }
 }
 
 /// libketama counts points by the average weight, so that a heavier node takes some from all.

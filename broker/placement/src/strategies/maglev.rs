@@ -29,8 +29,12 @@ impl Maglev {
     /// # Errors
     /// When a node is too light for an entry.
     pub fn new(nodes: &Nodes, size: u32) -> Result<Self, PlacementError> {
-        let wanted = u64::from(size).max(100 * nodes.count_up() as u64);
-        Self::of(nodes, next_prime(wanted))
+        Self::of(nodes, Self::size(nodes.count_up(), size))
+    }
+
+    /// How many entries a table for so many nodes has that is to have at least `wanted`.
+    pub fn size(nodes: usize, wanted: u32) -> u64 {
+        next_prime(u64::from(wanted).max(100 * nodes as u64))
     }
 
     fn of(nodes: &Nodes, size: u64) -> Result<Self, PlacementError> {
