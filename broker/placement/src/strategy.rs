@@ -52,7 +52,7 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 /// What can be set about strategies. Each uses what concerns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Points on the circle of a node of median weight, for `ring` and `bounded-load`.
+    /// Points on the circle of the lightest node, for `ring` and `bounded-load`.
     pub points_per_node: u32,
     /// The same for `ketama` and `ketama-nginx`; for `ketama` whole digests of four points.
     pub ketama_points: u32,

@@ -19,11 +19,12 @@ pub(crate) const LEAST: f64 = 0.5;
 /// How far rounding may take a node from its share before all nodes get more points.
 const ROUNDING: f64 = 0.05;
 
-/// Points in proportion to the weights, whatever their unit: a node of median weight has the usual
-/// number of them.
+/// Points in proportion to the weights, whatever their unit: the lightest node has the usual number
+/// of them, or as many as leave nodes with four times as many on average, so that memory stays
+/// bounded.
 ///
 /// If whole numbers of points are too coarse for some node, all nodes have twice as many, and so
-/// on. A few heavy nodes make the others have fewer, so that memory stays bounded.
+/// on.
 ///
 /// The weight that has the usual number of points stays as nodes come and go, as long as it suits
 /// them: to change it would move keys between all nodes.
@@ -36,8 +37,8 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// The numbers of points for these nodes, `per_node` for one of median weight. Refuses nodes
-    /// that are too light for a point.
+    /// The numbers of points for these nodes, `per_node` for the lightest. Refuses nodes that
+    /// are too light for a point.
     pub(crate) fn new(
         strategy: &'static str,
         nodes: &Nodes,
@@ -57,15 +58,16 @@ impl Points {
         per_node: u32,
     ) -> Result<Self, PlacementError> {
         let per_node = f64::from(per_node);
-        let mut weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
-        weights.sort_unstable_by(f64::total_cmp);
-        let (count, largest) = (weights.len() as f64, weights[weights.len() - 1]);
+        let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+        let count = weights.len() as f64;
         check_total(strategy, count * per_node, "set fewer points per node")?;
-        let median = weights[(weights.len() - 1) / 2];
+        let lightest = weights.iter().copied().fold(f64::INFINITY, f64::min);
+        let largest = weights.iter().copied().fold(0.0, f64::max);
         // Divided by the largest, weights of any size have a sum.
         let relative: f64 = weights.iter().map(|weight| weight / largest).sum();
-        let coarsest = largest * (relative * per_node / most(count, per_node));
-        let mut points = Self { strategy, per_node, unit: median.max(coarsest) };
+        let usual = (4.0 * count * per_node).min(most(count, per_node));
+        let coarsest = largest * (relative * per_node / usual);
+        let mut points = Self { strategy, per_node, unit: lightest.max(coarsest) };
         let rounding = |points: &Self, weight: f64| {
             let exact = points.exact(weight);
             (exact.round() - exact).abs() / exact
@@ -224,10 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn the_median_has_the_usual_number_and_light_nodes_are_not_rounded_away() {
+    fn the_lightest_has_the_usual_number_and_is_not_rounded_away() {
         assert_eq!(points(&[0.01; 3], 100), [100; 3]);
-        assert_eq!(points(&[1.0, 1.0, 2.0, 0.5], 100), [100, 100, 200, 50]);
-        assert_eq!(points(&[1024.0, 1024.0, 5.0], 100), [200, 200, 1]);
+        assert_eq!(points(&[1.0, 1.0, 2.0, 3.0], 100), [100, 100, 200, 300]);
+        assert_eq!(points(&[1.0, 1.0, 2.0, 0.5], 100), [200, 200, 400, 100]);
+        assert_eq!(points(&[1024.0, 1024.0, 5.0], 100), [599, 599, 3]);
         assert_eq!(points(&[1.0, 1.0, 2.0, 3.0, 1.0, 0.5, 1.5], 1), [2, 2, 4, 6, 2, 1, 3]);
         assert_eq!(points(&[1.0; 5], 1), [1; 5]);
     }

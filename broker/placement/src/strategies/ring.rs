@@ -25,7 +25,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring on which a node of median weight has `points_per_node` points.
+    /// A ring on which the lightest node has `points_per_node` points.
     ///
     /// # Errors
     /// When these are too many, or a node is too light for one.
