@@ -36,13 +36,12 @@ pub struct Claim {
 #[derive(Debug, Error)]
 pub enum ClaimError {
     /// Another process has it.
-    #[error(
-        "{dir} is in use by another process; stop that one, or give this node another \
-         `node.data_dir`"
-    )]
+    #[error("{dir} is in use by another process; stop that one, or give this node another `{key}`")]
     InUse {
         /// The directory.
         dir: PathBuf,
+        /// The setting that names it.
+        key: &'static str,
     },
     /// It holds the data of another node, cluster or placement.
     #[error(
@@ -112,7 +111,9 @@ impl Claim {
         };
         disk::create_dir_all(dir).await.map_err(io(dir))?;
         let lock = DirLock::acquire(dir).await.map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => ClaimError::InUse { dir: dir.to_owned() },
+            io::ErrorKind::WouldBlock => {
+                ClaimError::InUse { dir: dir.to_owned(), key: "node.data_dir" }
+            }
             _ => io(dir)(error),
         })?;
         let file = dir.join(FILE);

@@ -3,6 +3,9 @@
 //! A listener hands each connection a [`router::ConnectionHandle`]; the router finds the shard of
 //! every destination and its leader; a shard is a Raft group whose log is the message store.
 
+// They panic where the reader has gone: `paceline_runtime::say!` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -5,17 +5,17 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use paceline::cli::Cli;
-
-/// What is logged unless `PACELINE_LOG` says otherwise. openraft reports every failed call to a
-/// node that is down; the links say once that it is.
-const DEFAULT_LOG: &str = "paceline=info,openraft=off,warn";
+use paceline_runtime::output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(error.print(), error.exit_code()),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("PACELINE_LOG")
-                .unwrap_or_else(|_| DEFAULT_LOG.into()),
+                .unwrap_or_else(|_| cli.default_log().into()),
         )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -10,6 +10,8 @@ use paceline_reports::compare::{
     HashInfo, LoadProfile, MovementCell, Population, Refusal, SaltedPValues, SimulatedNode,
     SimulatedRun, StrategyInfo,
 };
+use paceline_reports::coverage::CoveragePoint;
+use paceline_reports::exits::ExitCounts;
 use paceline_reports::result::{
     Counters, Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
     Percentiles, RunResult, Timing, Verdict, WorkloadShape,
@@ -172,6 +174,7 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
                     "Message {message} was acknowledged to producer p12 but is in no queue, was never delivered and did not expire."
                 ),
                 at_s: Some(at_s),
+                shards: Vec::new(),
             });
         }
     }
@@ -192,7 +195,13 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
 }
 
 fn expectation(name: &str, wanted: &str, measured: &str, met: bool) -> Expectation {
-    Expectation { name: name.into(), wanted: wanted.into(), measured: measured.into(), met }
+    Expectation {
+        name: name.into(),
+        wanted: wanted.into(),
+        measured: measured.into(),
+        met,
+        shards: Vec::new(),
+    }
 }
 
 fn sweep() -> SweepResult {
@@ -218,7 +227,9 @@ fn sweep() -> SweepResult {
                                 .into()
                         }
                     },
+                    exits: ExitCounts::default(),
                     fingerprint: format!("{:016x}", (noise.uniform() * 1e18) as u64),
+                    reached: format!("{:x}", 1 + 2 * u8::from(noise.uniform() < 0.05)),
                     virtual_s: 60.0,
                     wall_s: 2.1,
                     reproduce: format!(
@@ -234,6 +245,13 @@ fn sweep() -> SweepResult {
         world: "simulated".into(),
         reproduce: "cargo sim sweep scenarios/faults --seeds 200 --jobs 2".into(),
         wall_s: 214.0,
+        points: [
+            ("MadeUpOften", "what happens in every run"),
+            ("MadeUpSeldom", "what happens in few runs"),
+            ("MadeUpNever", "what happens in no run"),
+        ]
+        .map(|(name, about)| CoveragePoint { name: name.into(), about: about.into() })
+        .into(),
         scenarios: vec![
             scenario("partition", 0.02),
             scenario("rolling-crash", 0.01),
@@ -270,7 +288,7 @@ fn compare() -> CompareResult {
             name: name.into(),
             about: "Made-up figures under a real name.".into(),
             baseline: name == "random",
-            gives_up: None,
+            ..Default::default()
         });
     }
     for (name, keyed, ns) in

@@ -8,11 +8,13 @@
 //! of 1; loads are relative to the node's fair share.
 
 mod change;
+mod spill;
 
 use std::collections::BTreeSet;
 
 pub use change::{ChangedNode, FailoverCell, MovementCell, RestartCell};
 use serde::{Deserialize, Serialize};
+pub use spill::SpillCell;
 
 use crate::result::{
     Identity, Percentiles, ReportError, check_version, fraction, invalid, optional, quantity,
@@ -53,6 +55,9 @@ pub struct CompareResult {
     /// What a restarted process places elsewhere when it remembers nothing.
     #[serde(default)]
     pub restarts: Vec<RestartCell>,
+    /// What a bound on the messages in flight does, instead of one on slots.
+    #[serde(default)]
+    pub spilling: Vec<SpillCell>,
     /// What a lookup costs.
     #[serde(default)]
     pub cost: Vec<CostCell>,
@@ -97,6 +102,10 @@ pub struct StrategyInfo {
     /// recommendation, but not recommended.
     #[serde(default)]
     pub gives_up: Option<String>,
+    /// Why the broker does not run it as it was measured, if it does not: then it is named beside a
+    /// recommendation, but not recommended.
+    #[serde(default)]
+    pub outside_broker: Option<String>,
 }
 
 /// One hash function.
@@ -341,6 +350,7 @@ impl CompareResult {
             movement: Vec::new(),
             failovers: Vec::new(),
             restarts: Vec::new(),
+            spilling: Vec::new(),
             cost: Vec::new(),
             profiles: Vec::new(),
             courses: Vec::new(),
@@ -409,6 +419,11 @@ impl CompareResult {
             let path = format!("restarts[{i}]");
             keys.check(&path, &cell.strategy, &cell.hash, &cell.population)?;
             fraction(&format!("{path}.elsewhere"), cell.elsewhere)?;
+        }
+        for (i, cell) in self.spilling.iter().enumerate() {
+            let path = format!("spilling[{i}]");
+            keys.check(&path, &cell.strategy, &cell.hash, &cell.population)?;
+            cell.validate(&path)?;
         }
         for (i, cell) in self.cost.iter().enumerate() {
             let path = format!("cost[{i}]");
@@ -522,6 +537,7 @@ impl<'a> Keys<'a> {
             ("movement", result.movement.len()),
             ("failovers", result.failovers.len()),
             ("restarts", result.restarts.len()),
+            ("spilling", result.spilling.len()),
             ("cost", result.cost.len()),
             ("salted", result.salted.len()),
         ];
@@ -614,6 +630,21 @@ pub(crate) mod tests {
             optimal: 1.0 / 3.0,
             ..Default::default()
         });
+        result.spilling.push(SpillCell {
+            strategy: strategy.clone(),
+            hash: hash.clone(),
+            population: population.clone(),
+            nodes: 2,
+            factor: 1.25,
+            in_flight: 200,
+            messages: 4000,
+            peak: 1.25,
+            share_peak: 1.2,
+            unbounded_peak: 1.5,
+            spilled: 0.13,
+            least_spilled: 0.125,
+            hottest_on: 2,
+        });
         result.cost.push(CostCell {
             strategy: strategy.clone(),
             hash: hash.clone(),
@@ -683,6 +714,8 @@ pub(crate) mod tests {
         refused(|r| r.movement[0].moved = -0.1, "movement[0].moved");
         refused(|r| r.movement[0].population = "?".into(), "movement[0].population");
         refused(|r| r.movement[0].joined[0].weight = -1.0, "movement[0].joined[0].weight");
+        refused(|r| r.spilling[0].spilled = 1.1, "spilling[0].spilled");
+        refused(|r| r.spilling[0].peak = f64::NAN, "spilling[0].peak");
         refused(|r| r.cost[0].lookup_ns = f64::INFINITY, "cost[0].lookup_ns");
         refused(|r| r.profiles[0].relative_loads[1] = f64::NAN, "profiles[0].relative_loads[1]");
         refused(|r| r.courses[0].steps[0].relative_loads.clear(), "courses[0].steps[0]");

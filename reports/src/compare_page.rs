@@ -1,10 +1,14 @@
 //! The page of a comparison of placements.
 
 mod changes;
+mod spill;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::changes::{failures, moves, restarts};
+use self::{
+    changes::{failures, moves, restarts},
+    spill::spilling,
+};
 use crate::compare::{BalanceCell, CompareResult, Course, CourseStep, LoadProfile};
 use crate::compare_charts::{
     Curve, CurveStyle, cdf, course, curves, latency_against_load, lorenz, p_values, peak_curves,
@@ -36,6 +40,7 @@ pub fn compare_page(result: &CompareResult) -> Result<String, ReportError> {
     moves(&mut page, &all, &rows, found.as_ref())?;
     failures(&mut page, result, &rows)?;
     restarts(&mut page, &rows);
+    spilling(&mut page, result);
     sizes(&mut page, result, &rows, found.as_ref())?;
     cost(&mut page, result, &rows, found.as_ref())?;
     hashes(&mut page, result)?;
@@ -94,11 +99,14 @@ fn opening(page: &mut Page, result: &CompareResult, found: Option<&Recommendatio
     let mut table = Table::new(["Strategy", "What it does"], 2);
     for strategy in &result.strategies {
         let gives_up = strategy.gives_up.as_ref().map(|it| format!("; it gives up {it}"));
+        let outside =
+            strategy.outside_broker.as_ref().map(|why| format!("; not in the broker: {why}"));
         let about = format!(
-            "{}{}{}",
+            "{}{}{}{}",
             strategy.about,
             if strategy.baseline { " (to compare against)" } else { "" },
-            gives_up.unwrap_or_default()
+            gives_up.unwrap_or_default(),
+            outside.unwrap_or_default()
         );
         table.row(vec![strategy.name.clone().into(), Cell::words(about)]);
     }
@@ -566,6 +574,7 @@ mod tests {
                 "What it does not solve",
                 "Balance",
                 "Movement",
+                "Spilling",
                 "Cost",
                 "Hash functions",
                 "A course of changes",

@@ -1,10 +1,10 @@
 //! Which strategy and hash function to use, and why.
 //!
 //! The choice is made by rules that the report can state: drop hash functions that behave worse
-//! than chance where others do not, strategies that refuse a change which others handle, and those
-//! that give up something which the others keep; then
-//! take what is lowest in (peak ÷ bound) × (moved ÷ optimal), both of which are 1 at best; and of
-//! those within one per cent of the lowest the fastest lookup.
+//! than chance where others do not, strategies that refuse a change which others handle, those that
+//! give up something which the others keep, and those that the broker does not run; then take what
+//! is lowest in (peak ÷ bound) × (moved ÷ optimal), both of which are 1 at best; and of those within
+//! one per cent of the lowest the fastest lookup.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +43,7 @@ pub(crate) struct Candidate<'a> {
     pub hash: &'a str,
     pub baseline: bool,
     pub gives_up: Option<&'a str>,
+    pub outside_broker: Option<&'a str>,
     /// One cell per salt.
     pub cells: Vec<&'a BalanceCell>,
     pub moves: Vec<&'a MovementCell>,
@@ -156,6 +157,7 @@ pub(crate) fn candidates(result: &CompareResult) -> Vec<Candidate<'_>> {
                 hash: &hash.name,
                 baseline: strategy.baseline,
                 gives_up: strategy.gives_up.as_deref(),
+                outside_broker: strategy.outside_broker.as_deref(),
                 cells,
                 moves,
                 cost,
@@ -199,16 +201,45 @@ pub fn recommend(result: &CompareResult) -> Option<Recommendation> {
     let refuses = |c: &Candidate| result.refusals.iter().any(|r| r.strategy == c.strategy);
     keep_if_any(&mut fit, |c| !refuses(c));
     keep_if_any(&mut fit, |c| c.gives_up.is_none());
-    let best = fit.iter().map(|c| c.score()).min_by(f64::total_cmp)?;
-    fit.retain(|c| c.score() <= best * TIE);
-    let chosen = *fit.iter().min_by(|a, b| a.lookup_ns().total_cmp(&b.lookup_ns()))?;
+    let best = best_of(&fit)?;
+    keep_if_any(&mut fit, |c| c.outside_broker.is_none());
+    let chosen = best_of(&fit)?;
+    let mut cautions = cautions(result, chosen, &all);
+    cautions.extend(broker_caution(chosen, best));
     Some(Recommendation {
         strategy: chosen.strategy.to_owned(),
         hash: chosen.hash.to_owned(),
         sentence: sentence(result, chosen, &suspicious),
         reasons: reasons(result, chosen, &all, &suspicious),
-        cautions: cautions(result, chosen, &all),
+        cautions,
     })
+}
+
+/// The lowest score; of those that tie with it the fastest.
+fn best_of<'a, 'b>(fit: &[&'a Candidate<'b>]) -> Option<&'a Candidate<'b>> {
+    let best = fit.iter().map(|c| c.score()).min_by(f64::total_cmp)?;
+    let tied = fit.iter().filter(|c| c.score() <= best * TIE);
+    tied.min_by(|a, b| a.lookup_ns().total_cmp(&b.lookup_ns())).copied()
+}
+
+/// What the broker does not run: the chosen one, where it runs none of all, or a better one.
+fn broker_caution(chosen: &Candidate, best: &Candidate) -> Option<String> {
+    if let Some(why) = chosen.outside_broker {
+        return Some(format!(
+            "Broker: it does not run {} as measured here: {why}.",
+            chosen.strategy
+        ));
+    }
+    let why = best.outside_broker.filter(|_| best.score() * TIE < chosen.score())?;
+    let moves = best.moved_ratio().map_or(String::new(), |ratio| {
+        format!(" and moves {ratio:.2} times the least at a change")
+    });
+    Some(format!(
+        "Broker: {} would do better, its busiest node carries {:.3} times its fair share{moves}, but \
+         the broker does not run it: {why}.",
+        best.strategy,
+        best.peak()
+    ))
 }
 
 /// Drops what does not meet the condition, unless nothing does.
@@ -635,6 +666,28 @@ mod tests {
         assert_eq!(found.strategy, "slots");
         let told = "Split reaches a peak of 1.000 and gives up all order";
         assert!(found.cautions.iter().any(|c| c.contains(told)), "{:?}", found.cautions);
+    }
+
+    #[test]
+    fn what_the_broker_does_not_run_is_named_but_not_chosen() {
+        let mut result = compared(&[("slots", 1.5, 1.0, 3.0), ("by-load", 1.0, 1.0, 3.0)]);
+        assert_eq!(choice(&result).0, "by-load");
+        result.strategies[1].outside_broker = Some("it measures no load".into());
+        let found = recommend(&result).unwrap();
+        assert_eq!(found.strategy, "slots");
+        let told = "by-load would do better, its busiest node carries 1.000 times its fair share and \
+                    moves 1.00 times the least at a change, but the broker does not run it: it \
+                    measures no load.";
+        assert!(found.cautions.iter().any(|c| c.contains(told)), "{:?}", found.cautions);
+        // One that is no better needs no words.
+        result.balance.iter_mut().for_each(|cell| cell.peak = 1.5);
+        let cautions = recommend(&result).unwrap().cautions;
+        assert!(!cautions.iter().any(|c| c.starts_with("Broker: ")), "{cautions:?}");
+        // Where the broker runs none, the best is told with that.
+        result.strategies[0].outside_broker = Some("it places slots".into());
+        let found = recommend(&result).unwrap();
+        let told = format!("Broker: it does not run {} as measured here: ", found.strategy);
+        assert!(found.cautions.iter().any(|c| c.starts_with(&told)), "{:?}", found.cautions);
     }
 
     #[test]

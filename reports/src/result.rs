@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exits::{ExitCounts, NodeExits};
+
 /// The version of the [`RunResult`] schema that this crate writes.
 pub const RESULT_VERSION: u32 = 1;
 
@@ -93,6 +95,9 @@ pub struct RunResult {
     /// Faults as they happened, after expansion of everything random.
     #[serde(default)]
     pub faults: Vec<FaultMark>,
+    /// Nodes that ended by themselves and were started again, by node and cause.
+    #[serde(default)]
+    pub exits: Vec<NodeExits>,
     /// The scenario's expectations, each with what was measured.
     #[serde(default)]
     pub expectations: Vec<Expectation>,
@@ -166,6 +171,10 @@ pub struct Finding {
     /// When, if it happened at one moment.
     #[serde(default)]
     pub at_s: Option<f64>,
+    /// The shards it is about, one line each: who leads them, as the nodes see it, and what they
+    /// wait for.
+    #[serde(default)]
+    pub shards: Vec<String>,
 }
 
 /// How long a run took.
@@ -351,6 +360,9 @@ pub struct Expectation {
     pub measured: String,
     /// Whether that is met.
     pub met: bool,
+    /// If it is not met: the shards that had most to do with it, one line each.
+    #[serde(default)]
+    pub shards: Vec<String>,
 }
 
 /// What became of the messages of a run, seen from the clients.
@@ -404,6 +416,7 @@ impl RunResult {
             workload: None,
             latencies: Vec::new(),
             faults: Vec::new(),
+            exits: Vec::new(),
             expectations: Vec::new(),
             counters: Counters::default(),
             expanded_scenario: None,
@@ -472,12 +485,21 @@ impl RunResult {
                 }
             }
         }
+        for (i, exits) in self.exits.iter().enumerate() {
+            quantity(&format!("exits[{i}].first_s"), exits.first_s)?;
+            quantity(&format!("exits[{i}].last_s"), exits.last_s)?;
+        }
         for (i, finding) in self.findings.iter().enumerate() {
             if let Some(at) = finding.at_s {
                 quantity(&format!("findings[{i}].at_s"), at)?;
             }
         }
         Ok(())
+    }
+
+    /// The exits of all nodes together.
+    pub fn exit_counts(&self) -> ExitCounts {
+        self.exits.iter().collect()
     }
 
     /// The number of samples in the longest series of any node.
@@ -678,6 +700,7 @@ pub(crate) fn fraction(field: &str, value: f64) -> Result<(), ReportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exits::ExitCause;
 
     fn sample() -> RunResult {
         let identity = Identity {
@@ -706,6 +729,7 @@ mod tests {
             nodes: vec!["n1".into()],
         });
         result.counters.other.insert("gaps".into(), 3);
+        result.exits.push(crate::exits::tests::exits_of("n1", ExitCause::DiskFull, 3));
         result
     }
 

@@ -40,6 +40,7 @@ pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
     page.charts(charts)?;
     latencies(&mut page, result)?;
     faults(&mut page, result);
+    exits(&mut page, result);
     counters(&mut page, result);
     if let Some(scenario) = &result.expanded_scenario {
         page.section("Scenario");
@@ -75,7 +76,9 @@ fn lead(result: &RunResult, spread: &Spread) -> String {
                 1 => ", and the one expectation was met".to_owned(),
                 n => format!(", and all {n} expectations were met"),
             };
-            format!("Every check held over {} seconds{met}", number(result.timing.virtual_s))
+            let exits = result.exit_counts().in_words();
+            let exits = exits.map_or(String::new(), |exits| format!("; there were {exits}"));
+            format!("Every check held over {} seconds{met}{exits}", number(result.timing.virtual_s))
         }
         verdict => {
             let found = result.findings.first().map(|finding| finding.detail.clone());
@@ -137,6 +140,19 @@ fn findings(page: &mut Page, result: &RunResult) {
         ]);
     }
     page.table(&table);
+    for finding in &result.findings {
+        shards(page, &finding.check, &finding.shards);
+    }
+}
+
+/// What each shard that a finding or an expectation is about has to do with it.
+fn shards(page: &mut Page, about: &str, shards: &[String]) {
+    if shards.is_empty() {
+        return;
+    }
+    let mut table = Table::new([format!("Shards, {about}")], 1);
+    shards.iter().for_each(|shard| table.row(vec![shard.clone().into()]));
+    page.table(&table);
 }
 
 fn expectations(page: &mut Page, result: &RunResult) {
@@ -154,6 +170,9 @@ fn expectations(page: &mut Page, result: &RunResult) {
         ]);
     }
     page.table(&table);
+    for expectation in &result.expectations {
+        shards(page, &expectation.name, &expectation.shards);
+    }
 }
 
 fn balance(page: &mut Page, result: &RunResult, spread: &Spread) -> Result<(), ReportError> {
@@ -312,6 +331,33 @@ fn faults(page: &mut Page, result: &RunResult) {
     page.table(&table);
 }
 
+fn exits(page: &mut Page, result: &RunResult) {
+    if result.exits.is_empty() {
+        return;
+    }
+    page.section("Exits of nodes");
+    page.paragraph(
+        "A node that cannot go on, because its disk is full or fails, says so and ends; it was \
+         then started again, as an operating system does.",
+    );
+    let mut table = Table::new(
+        ["Node", "Why", "What it said first", "Exits", "Restarts", "First (s)", "Last (s)"],
+        3,
+    );
+    for exits in result.exits.iter().take(LISTED) {
+        table.row(vec![
+            exits.node.clone().into(),
+            exits.cause.label().to_owned().into(),
+            Cell::words(exits.said.clone()),
+            count(exits.exits).into(),
+            count(exits.restarts).into(),
+            format!("{:.3}", exits.first_s).into(),
+            format!("{:.3}", exits.last_s).into(),
+        ]);
+    }
+    page.table(&table);
+}
+
 fn counters(page: &mut Page, result: &RunResult) {
     page.section("Messages");
     let mut table = Table::new(["What became of the messages", "Count"], 1);
@@ -326,6 +372,7 @@ fn counters(page: &mut Page, result: &RunResult) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exits::{ExitCause, tests::exits_of};
     use crate::result::{
         Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
         Percentiles, WorkloadShape,
@@ -368,6 +415,7 @@ mod tests {
             wanted: "<= 1.15".into(),
             measured: "1.02".into(),
             met: true,
+            shards: Vec::new(),
         });
         result
     }
@@ -434,6 +482,24 @@ mod tests {
     }
 
     #[test]
+    fn shards_are_told_with_what_they_are_about() {
+        let mut result = run(2, 3);
+        let shards = vec!["slot 7 on n1: no leader known at n1".to_owned()];
+        let (check, detail) = ("drain".to_owned(), "late".to_owned());
+        result.findings.push(Finding { check, detail, at_s: None, shards });
+        result.expectations[0].shards = vec!["slot 3 on n2: led by n2".to_owned()];
+        let page = run_page(&result).unwrap();
+        for text in [
+            "Shards, drain",
+            "slot 7 on n1: no leader known at n1",
+            "Shards, peak_to_average",
+            "slot 3 on n2: led by n2",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+    }
+
+    #[test]
     fn an_impossible_number_is_refused() {
         let mut result = run(2, 3);
         result.nodes[1].series.queue_depth[2] = f64::NAN;
@@ -458,10 +524,18 @@ mod tests {
         result.latencies[0].name = evil();
         result.faults[0].label = evil();
         result.faults[0].nodes = vec![evil()];
-        result.findings.push(Finding { check: evil(), detail: evil(), at_s: Some(1.0) });
+        let shards = vec![evil()];
+        result.findings.push(Finding {
+            check: evil(),
+            detail: evil(),
+            at_s: Some(1.0),
+            shards: shards.clone(),
+        });
         result.expectations[0] =
-            Expectation { name: evil(), wanted: evil(), measured: evil(), met: false };
+            Expectation { name: evil(), wanted: evil(), measured: evil(), met: false, shards };
         result.counters.other.insert(evil(), 1);
+        result.exits.push(exits_of(&evil(), ExitCause::Other, 1));
+        result.exits[0].said = evil();
         result.expanded_scenario = Some(evil());
         result.verdict = Verdict::ExpectationMissed;
         let page = run_page(&result).unwrap();
@@ -475,6 +549,10 @@ mod tests {
         assert!(lead(&result).starts_with(
             "Every check held over 10 seconds, and the one expectation was met. The busiest of 2 nodes, "
         ));
+        result.exits.push(exits_of("n1", ExitCause::DiskFull, 3));
+        assert!(
+            lead(&result).contains("met; there were 3 exits of nodes (disk full), 3 restarts.")
+        );
         result.verdict = Verdict::ExpectationMissed;
         result.expectations[0].met = false;
         assert!(
@@ -483,7 +561,8 @@ mod tests {
         );
         result.verdict = Verdict::SafetyViolated;
         let detail = "Message 7 is nowhere.".to_owned();
-        result.findings.push(Finding { check: "lost".into(), detail, at_s: None });
+        let check = "lost".into();
+        result.findings.push(Finding { check, detail, at_s: None, shards: Vec::new() });
         assert!(lead(&result).starts_with("Safety violated: Message 7 is nowhere. The busiest"));
     }
 }

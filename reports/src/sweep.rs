@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::CoveragePoint;
+use crate::exits::ExitCounts;
 use crate::result::{ReportError, Verdict, check_version, quantity};
 
 /// The version of the [`SweepResult`] schema that this crate writes.
@@ -23,6 +25,9 @@ pub struct SweepResult {
     pub reproduce: String,
     /// Duration by the clock on the wall, in seconds. Merged parts add up.
     pub wall_s: f64,
+    /// The places that some run should reach, by number; see [`SeedOutcome::reached`].
+    #[serde(default)]
+    pub points: Vec<CoveragePoint>,
     /// One entry per scenario, in the order in which they were given.
     pub scenarios: Vec<ScenarioSweep>,
 }
@@ -51,9 +56,16 @@ pub struct SeedOutcome {
     /// What the first failed check found; empty if it passed.
     #[serde(default)]
     pub finding: String,
+    /// Exits of its nodes.
+    #[serde(default)]
+    pub exits: ExitCounts,
     /// Hash of the run's event log, in hexadecimal; empty if it never got that far.
     #[serde(default)]
     pub fingerprint: String,
+    /// Which of [`SweepResult::points`] it reached: a number in hexadecimal, whose lowest bit is
+    /// that of the first point. Empty if it never got that far.
+    #[serde(default)]
+    pub reached: String,
     /// Duration by the run's own clock, in seconds.
     pub virtual_s: f64,
     /// Duration by the clock on the wall, in seconds.
@@ -70,6 +82,13 @@ impl ScenarioSweep {
             *verdicts.entry(run.verdict).or_default() += 1;
         }
         verdicts
+    }
+
+    /// The exits of nodes in all runs.
+    pub fn exit_counts(&self) -> ExitCounts {
+        let mut counts = ExitCounts::default();
+        self.runs.iter().for_each(|run| counts += &run.exits);
+        counts
     }
 
     /// The runs that did not pass, in the order of their seeds.
@@ -112,6 +131,13 @@ impl SweepResult {
             }
         }
         Ok(())
+    }
+
+    /// The exits of nodes in all runs of all scenarios.
+    pub fn exit_counts(&self) -> ExitCounts {
+        let mut counts = ExitCounts::default();
+        self.scenarios.iter().for_each(|scenario| counts += &scenario.exit_counts());
+        counts
     }
 
     /// The sweep as pretty-printed JSON.
@@ -170,7 +196,9 @@ pub(crate) mod tests {
             seed,
             verdict,
             finding: if verdict == Verdict::Passed { String::new() } else { "lost m7".into() },
+            exits: ExitCounts::default(),
             fingerprint: format!("{seed:x}"),
+            reached: String::new(),
             virtual_s: 60.0,
             wall_s: 1.5,
             reproduce: format!("cargo sim replay smoke.toml --seed {seed}"),
@@ -181,6 +209,7 @@ pub(crate) mod tests {
             world: "simulated".into(),
             reproduce: "cargo sim sweep smoke.toml --seeds 3".into(),
             wall_s: 4.0,
+            points: Vec::new(),
             scenarios: vec![ScenarioSweep {
                 scenario: "smoke".into(),
                 about: "Does it run at all?".into(),

@@ -56,7 +56,45 @@ pub fn sweep_page(sweep: &SweepResult) -> Result<String, ReportError> {
             page.paragraph(&format!("{more} more failures are listed in runs.csv."));
         }
     }
+    if !sweep.points.is_empty() {
+        page.section("What was reached");
+        coverage(&mut page, sweep);
+    }
     Ok(page.finish())
+}
+
+/// A place that no run came by is where no bug is found; so the rarest come first.
+fn coverage(page: &mut Page, sweep: &SweepResult) {
+    /// The most scenarios that are named for a point.
+    const NAMED: usize = 3;
+    let coverage = sweep.coverage();
+    let never = coverage.iter().filter(|it| it.runs == 0).count();
+    let all = count(coverage.len() as u64);
+    page.paragraph(&match never {
+        0 => format!("Each of the broker's {all} coverage points was reached by some run."),
+        _ => format!(
+            "{} of the broker's {all} coverage points were reached by no run: whatever is wrong \
+             there, this sweep cannot have found it.",
+            count(never as u64)
+        ),
+    });
+    let mut table = Table::new(["Point", "Runs", "What happened", "Most often in"], 1);
+    for it in &coverage {
+        let runs = count(it.runs as u64);
+        let named = it.scenarios.iter().take(NAMED);
+        let mut most: Vec<String> =
+            named.map(|(name, share)| format!("{name} ({:.0} %)", share * 100.0)).collect();
+        if let Some(more) = it.scenarios.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            most.push(format!("{} more", count(more as u64)));
+        }
+        table.row(vec![
+            it.point.name.clone().into(),
+            if it.runs == 0 { Cell::bad("never") } else { runs.into() },
+            Cell::words(it.point.about.clone()),
+            Cell::words(if most.is_empty() { "–".to_owned() } else { and(&most) }),
+        ]);
+    }
+    page.table(&table);
 }
 
 /// The sentence the page opens with.
@@ -76,8 +114,10 @@ fn lead(sweep: &SweepResult) -> String {
     if runs == 0 {
         return "No run was made, so nothing is known.".to_owned();
     }
+    let exits = sweep.exit_counts().in_words();
+    let exits = exits.map_or(String::new(), |exits| format!(" There were {exits}."));
     if passed == runs {
-        return format!("All {} runs of {scenarios} passed.", count(runs as u64));
+        return format!("All {} runs of {scenarios} passed.{exits}", count(runs as u64));
     }
     let kinds: Vec<String> = verdicts
         .iter()
@@ -89,7 +129,7 @@ fn lead(sweep: &SweepResult) -> String {
     });
     let failed = count((runs - passed) as u64);
     format!(
-        "{failed} of {} runs of {scenarios} failed ({}){first}.",
+        "{failed} of {} runs of {scenarios} failed ({}){first}.{exits}",
         count(runs as u64),
         and(&kinds)
     )
@@ -103,7 +143,8 @@ fn overview(sweep: &SweepResult) -> Table {
     kinds.retain(|&verdict| verdict != Verdict::Passed);
     let heads = ["Scenario".to_owned(), "Runs".to_owned(), "passed".to_owned()];
     let columns = heads.into_iter().chain(kinds.iter().map(|v| v.label().to_owned()));
-    let mut table = Table::new(columns.chain(["First failing seed".to_owned()]), 1);
+    let last = ["First failing seed".to_owned(), "Exits of nodes".to_owned()];
+    let mut table = Table::new(columns.chain(last), 1);
     for scenario in &sweep.scenarios {
         let verdicts = scenario.verdicts();
         let of = |verdict: &Verdict| verdicts.get(verdict).copied().unwrap_or(0);
@@ -120,6 +161,7 @@ fn overview(sweep: &SweepResult) -> Table {
         }
         let first = scenario.failures().first().map(|run| run.seed.to_string());
         cells.push(first.unwrap_or_else(|| "–".into()).into());
+        cells.push(Cell::words(scenario.exit_counts().in_words().unwrap_or_else(|| "–".into())));
         table.row(cells);
     }
     table
@@ -128,6 +170,7 @@ fn overview(sweep: &SweepResult) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exits::{ExitCause, tests::exits_of};
     use crate::sweep::tests::sweep_of;
 
     #[test]
@@ -139,6 +182,18 @@ mod tests {
         ));
         assert!(page.contains("cargo sim replay smoke.toml --seed 7"));
         assert!(!page.contains("--seed 1<"));
+    }
+
+    #[test]
+    fn exits_of_nodes_are_shown_though_all_passed() {
+        let mut sweep = sweep_of(&[(1, Verdict::Passed), (2, Verdict::Passed)]);
+        for run in &mut sweep.scenarios[0].runs {
+            run.exits = [&exits_of("n1", ExitCause::DiskFull, 2)].into_iter().collect();
+        }
+        let page = sweep_page(&sweep).unwrap();
+        let words = "4 exits of nodes (disk full), 4 restarts";
+        assert!(page.contains(&format!("passed. There were {words}.")), "{page}");
+        assert!(page.contains(&format!(">{words}<")), "{page}");
     }
 
     #[test]

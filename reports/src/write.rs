@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::compare::CompareResult;
 use crate::compare_page::compare_page;
 use crate::csv::Csv;
+use crate::exits::ExitCounts;
 use crate::result::{ReportError, RunResult};
 use crate::run_page::run_page;
 use crate::sweep::SweepResult;
@@ -85,13 +86,18 @@ fn nodes_csv(result: &RunResult) -> String {
         "bytes_out",
         "cpu_s",
         "slots_led",
+        "exits",
+        "restarts",
     ]);
     for node in &result.nodes {
         let share = optional(node.predicted_share);
         let slots = node.totals.slots_led.map(|slots| slots.to_string()).unwrap_or_default();
         let totals = node.totals.named().map(|(_, value)| value.to_string());
         let fields = [node.name.clone(), node.weight.to_string(), share];
-        csv.row(fields.into_iter().chain(totals).chain([slots]));
+        let own = result.exits.iter().filter(|exits| exits.node == node.name);
+        let exits: ExitCounts = own.collect();
+        let exits = [exits.total().to_string(), exits.restarts.to_string()];
+        csv.row(fields.into_iter().chain(totals).chain([slots]).chain(exits));
     }
     csv.finish()
 }
@@ -140,6 +146,8 @@ fn runs_csv(sweep: &SweepResult) -> String {
         "seed",
         "verdict",
         "finding",
+        "exits",
+        "restarts",
         "fingerprint",
         "virtual_s",
         "wall_s",
@@ -152,6 +160,8 @@ fn runs_csv(sweep: &SweepResult) -> String {
                 run.seed.to_string(),
                 run.verdict.label().to_owned(),
                 run.finding.clone(),
+                run.exits.total().to_string(),
+                run.exits.restarts.to_string(),
                 run.fingerprint.clone(),
                 run.virtual_s.to_string(),
                 run.wall_s.to_string(),
@@ -272,6 +282,7 @@ fn optional(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exits::{ExitCause, tests::exits_of};
     use crate::result::{Identity, NodeLoad, Verdict};
 
     fn names_in(dir: &Path) -> Vec<String> {
@@ -290,6 +301,7 @@ mod tests {
         let mut node = NodeLoad::new("n,1");
         node.series.messages_in = vec![1.0, 2.0];
         result.nodes.push(node);
+        result.exits.push(exits_of("n,1", ExitCause::DiskFull, 3));
         let page = write_run(&dir, &result).unwrap();
         assert_eq!(page, dir.join("report.html"));
         assert_eq!(
@@ -298,6 +310,8 @@ mod tests {
         );
         let json = fs::read_to_string(dir.join("result.json")).unwrap();
         assert_eq!(RunResult::from_json(&json).unwrap(), result);
+        let nodes = fs::read_to_string(dir.join("nodes.csv")).unwrap();
+        assert!(nodes.ends_with(",3,3\r\n"), "{nodes}");
         let series = fs::read_to_string(dir.join("series.csv")).unwrap();
         assert!(series.ends_with("1,\"n,1\",2,,,,,\r\n"), "{series}");
     }

@@ -8,13 +8,19 @@
 //!
 //! Beside that, [`compare`] sets placements against each other without any world.
 
+// They panic where the reader has gone: `paceline_runtime::say!` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod check;
 pub mod compare;
+pub mod exits;
 pub mod explore;
 pub mod meter;
+pub mod missed;
 pub mod recorder;
 pub mod result;
 pub mod scenario;
+pub mod waiting;
 pub mod workload;
 pub mod world;
 pub mod wounds;

@@ -43,8 +43,9 @@ pub struct Meter {
     series: Vec<NodeSeries>,
     totals: Vec<Led>,
     cpu_s: Vec<f64>,
-    /// Dispatches by the first node of a shard's row, by another of the row, by any other node.
-    placed: [u64; 3],
+    /// For each shard: dispatches by the first node of its row, by another of the row, by any other
+    /// node.
+    placed: Vec<[u64; 3]>,
 }
 
 impl Meter {
@@ -75,7 +76,7 @@ impl Meter {
             series: vec![NodeSeries::default(); nodes],
             totals: vec![Led::default(); nodes],
             cpu_s: vec![0.0; nodes],
-            placed: [0; 3],
+            placed: vec![[0; 3]; slots],
         }
     }
 
@@ -111,7 +112,9 @@ impl Meter {
                     Some(_) => 1,
                     None => 2,
                 };
-                self.placed[place] += 1;
+                if let Some(placed) = self.placed.get_mut(shard as usize) {
+                    placed[place] += 1;
+                }
             }
             What::Settle { shard, .. } => {
                 if let Some(depth) = self.depths.get_mut(shard as usize) {
@@ -129,6 +132,12 @@ impl Meter {
                 *leader = None;
             }
         }
+    }
+
+    /// Who leads each shard: the node that began to serve it last, until it says that it no longer
+    /// does or its process is gone.
+    pub fn leaders(&self) -> &[Option<NodeId>] {
+        &self.leaders
     }
 
     /// Whether every shard has a leader that serves.
@@ -179,9 +188,20 @@ impl Meter {
             .collect()
     }
 
-    /// Dispatches by the first node of the row, by another of the row, and by any other.
-    pub fn placed(&self) -> [u64; 3] {
-        self.placed
+    /// For each shard: dispatches by the first node of its row, by another of the row, and by any
+    /// other.
+    pub fn placed(&self) -> &[[u64; 3]] {
+        &self.placed
+    }
+
+    /// The nodes of each shard, the preferred leader first.
+    pub fn rows(&self) -> &[Vec<NodeId>] {
+        &self.rows
+    }
+
+    /// The shard of each destination.
+    pub fn shards(&self) -> &[usize] {
+        &self.shards
     }
 
     /// What reports show of each node.

@@ -5,7 +5,7 @@
 //! event of his own to the trace does so before he locks the recorder, which listens to the trace.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs::File,
     io::{BufWriter, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,10 +16,12 @@ use paceline_runtime::{time::Instant, trace};
 
 use crate::{
     check::{Checks, Severity, step::NodeId},
+    exits::Exits,
     meter::Meter,
     scenario::Scenario,
+    waiting::Subscriber,
     workload::{
-        history::{ClientId, ConnectionId, DestinationInfo, History, Observation},
+        history::{ClientId, ConnectionId, DestinationId, DestinationInfo, History, Observation},
         operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
     },
     world::Options,
@@ -43,6 +45,10 @@ pub struct Recorder {
     pub meter: Meter,
     /// Who has lost records.
     pub wounds: Wounds,
+    /// Who has ended by itself.
+    pub exits: Exits,
+    /// Where the consumers are.
+    pub subscribers: BTreeMap<ClientId, Subscriber>,
     /// The last events, if they are wanted.
     pub tail: VecDeque<String>,
     /// When the workload began, by the trace's clock; times in the history count from here.
@@ -150,12 +156,26 @@ impl SharedRecorder {
         }
     }
 
+    /// Records that a consumer is connected to a node and asks for its subscriptions.
+    pub fn subscribing(&self, client: ClientId, node: &str) {
+        let subscriber = Subscriber { node: node.to_owned(), ..Subscriber::default() };
+        self.lock().subscribers.insert(client, subscriber);
+    }
+
+    /// Records that a consumer's subscription is confirmed.
+    pub fn subscribed(&self, client: ClientId, destination: DestinationId) {
+        if let Some(subscriber) = self.lock().subscribers.get_mut(&client) {
+            subscriber.confirmed.insert(destination);
+        }
+    }
+
     /// Records that a connection is gone.
     pub fn closed(&self, client: ClientId, connection: ConnectionId) {
         trace::event!("client_closed", client = client.0, connection = connection.0);
         let mut recorder = self.lock();
         let now = recorder.now();
         recorder.history.closed.insert(connection, now);
+        recorder.subscribers.remove(&client);
         recorder.observe(|_| Some(Observation::Closed(connection)));
     }
 
@@ -176,6 +196,8 @@ impl Recorder {
         SharedRecorder(Arc::new(Mutex::new(Self {
             meter,
             wounds: Wounds::default(),
+            exits: Exits::default(),
+            subscribers: BTreeMap::new(),
             history: History::new(destinations, producers),
             checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),

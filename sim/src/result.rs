@@ -13,6 +13,7 @@ use paceline_reports::{
 use crate::{
     check::{Balance, Severity},
     explore::Identity,
+    missed,
     scenario::{Scenario, format::PlacementExpectation},
     workload::operation::Reply,
     world::Outcome,
@@ -24,7 +25,12 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
     let mut findings: Vec<Finding> = outcome
         .crashed
         .iter()
-        .map(|message| Finding { check: "crash".into(), detail: message.clone(), at_s: None })
+        .map(|message| Finding {
+            check: "crash".into(),
+            detail: message.clone(),
+            at_s: None,
+            shards: Vec::new(),
+        })
         .collect();
     let mut violations: Vec<_> = outcome.violations.iter().collect();
     violations.sort_by_key(|violation| std::cmp::Reverse(violation.severity));
@@ -32,6 +38,7 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
         check: violation.check.to_owned(),
         detail: violation.detail.clone(),
         at_s: violation.at.map(|at| at.as_secs_f64()),
+        shards: violation.shards.clone(),
     }));
 
     let worst = violations.first().map(|violation| violation.severity);
@@ -63,6 +70,7 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
         series("publish to delivery", delivery_latencies(outcome)),
     ];
     result.faults = outcome.faults.clone();
+    result.exits = outcome.exits.clone();
     result.expectations = expectations;
     result.counters = counters(outcome);
     result.expanded_scenario = Some(scenario.to_toml());
@@ -169,7 +177,8 @@ fn expectations(scenario: &Scenario, outcome: &Outcome) -> Vec<Expectation> {
     let expect = &scenario.expect;
     let mut list = Vec::new();
     let mut add = |name: &str, wanted: String, measured: String, met: bool| {
-        list.push(Expectation { name: name.to_owned(), wanted, measured, met });
+        let shards = if met { Vec::new() } else { to_do_with(name, scenario, outcome) };
+        list.push(Expectation { name: name.to_owned(), wanted, measured, met, shards });
     };
 
     let lost = outcome.end.lost(&outcome.history).len() as u64;
@@ -189,7 +198,9 @@ fn expectations(scenario: &Scenario, outcome: &Outcome) -> Vec<Expectation> {
         add("peak_to_average", bound.to_string(), measured, met);
     }
     if let Some(placement) = expect.placement {
-        let [first, row, elsewhere] = outcome.placed;
+        let [first, row, elsewhere] = outcome.placed.iter().fold([0; 3], |sum, placed| {
+            [sum[0] + placed[0], sum[1] + placed[1], sum[2] + placed[2]]
+        });
         let measured = format!(
             "{first} messages from the first node of their row, {row} from another, {elsewhere} \
              from elsewhere"
@@ -216,6 +227,26 @@ fn expectations(scenario: &Scenario, outcome: &Outcome) -> Vec<Expectation> {
         add("delivered", bound.to_string(), measured.to_string(), bound.holds(measured as f64));
     }
     list
+}
+
+/// The shards that had most to do with an expectation that was missed.
+fn to_do_with(name: &str, scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+    let expect = &scenario.expect;
+    match name {
+        "acknowledged_lost" => missed::lost(outcome),
+        "delivered" => missed::delivered(outcome),
+        "peak_to_average" => missed::peak(outcome),
+        "placement" => {
+            missed::misplaced(outcome, expect.placement == Some(PlacementExpectation::Exact))
+        }
+        "publish_p99" => {
+            expect.publish_p99.map_or_else(Vec::new, |it| missed::published_late(outcome, it))
+        }
+        "delivery_p99" => {
+            expect.delivery_p99.map_or_else(Vec::new, |it| missed::delivered_late(outcome, it))
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

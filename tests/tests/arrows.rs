@@ -6,15 +6,17 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
+    ("paceline-reached", &[]),
     ("paceline-runtime", &[]),
     ("paceline-reports", &[]),
-    ("paceline-core", &["paceline-placement", "paceline-wire"]),
-    ("paceline-store", &["paceline-runtime"]),
+    ("paceline-core", &["paceline-placement", "paceline-reached", "paceline-wire"]),
+    ("paceline-store", &["paceline-reached", "paceline-runtime"]),
     (
         "paceline",
         &[
             "paceline-core",
             "paceline-placement",
+            "paceline-reached",
             "paceline-runtime",
             "paceline-store",
             "paceline-wire",
@@ -26,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline",
             "paceline-core",
             "paceline-placement",
+            "paceline-reached",
             "paceline-reports",
             "paceline-runtime",
             "paceline-wire",
@@ -38,7 +41,7 @@ const IMPURE: &[&str] =
     &["tokio", "madsim", "mio", "async-std", "futures-timer", "socket2", "openraft"];
 
 /// The crates whose purity the simulator leans on.
-const PURE: &[&str] = &["paceline-placement", "paceline-wire", "paceline-core"];
+const PURE: &[&str] = &["paceline-placement", "paceline-reached", "paceline-wire", "paceline-core"];
 
 /// The names in a crate's dependency tree, to the given depth, on either build.
 fn tree(package: &str, depth: &str, simulated: bool) -> BTreeSet<String> {

@@ -29,6 +29,10 @@ pub enum Settlement {
     Reject,
     /// Given back undecided: delivered again.
     Release,
+    /// Left behind by a consumer that died of it, perhaps: delivered again, and the count rises as
+    /// if it had been rejected. A queue's limit is heeded before that: see
+    /// [`Dispatcher::detach_failed`](crate::dispatch::Dispatcher::detach_failed).
+    Fail,
 }
 
 /// What a session asks for. Every operation is answered by exactly one [`Outcome`] with its tag.
@@ -58,6 +62,8 @@ pub enum Operation {
         tag: OpTag,
         /// As given to [`Operation::Subscribe`].
         consumer: ConsumerId,
+        /// The delivery that the client was working on when it died. It counts as rejected.
+        failed: Option<DeliveryId>,
     },
     /// End deliveries.
     Settle {

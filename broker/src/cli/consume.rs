@@ -11,13 +11,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use paceline_runtime::{
-    shutdown, task,
+    say, shutdown, task,
     time::{self, Instant},
 };
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Version, header};
 use serde_json::json;
 
-use super::{ClientArgs, client::Client, histogram::Histogram};
+use super::{ClientArgs, at_least_one, client::Client, histogram::Histogram, progress::Progress};
 
 /// How often a consumer looks whether the others have received the rest.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -34,13 +34,13 @@ pub(super) struct Consume {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Connections that receive at the same time.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one::<u64>)]
     consumers: u64,
     /// How messages are acknowledged.
     #[arg(long, value_enum, default_value_t = Ack::Auto)]
     ack: Ack,
     /// Messages on their way to each consumer.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one::<u32>)]
     prefetch: u32,
     /// Give up when nothing has come for so many seconds.
     #[arg(long, value_name = "SECONDS")]
@@ -81,7 +81,7 @@ struct Done {
 
 impl Consume {
     pub(super) async fn run(self) -> Result<()> {
-        let consumers = self.consumers.max(1);
+        let consumers = self.consumers;
         let count = self.count.unwrap_or(u64::MAX);
         let received = Arc::new(AtomicU64::new(0));
         let mut tasks = Vec::new();
@@ -106,6 +106,7 @@ impl Consume {
             };
             tasks.push(task::spawn(work.run(client)));
         }
+        let progress = Progress::begin("received", received, self.count);
         let mut done = Done::default();
         let mut failure = None;
         for task in tasks {
@@ -119,6 +120,7 @@ impl Consume {
             done.last = [done.last, part.last].into_iter().flatten().max();
             done.timed_out |= part.timed_out;
         }
+        progress.end().await;
         self.report(&done);
         if let Some(failure) = failure {
             return Err(failure);
@@ -137,7 +139,7 @@ impl Consume {
         let seconds = took.as_secs_f64().max(1e-9);
         let rate = if took.is_zero() { 0.0 } else { done.received as f64 / seconds };
         if self.client.json {
-            println!(
+            say!(
                 "{}",
                 json!({
                     "messages": done.received, "redelivered": done.redelivered,
@@ -147,13 +149,13 @@ impl Consume {
             );
             return;
         }
-        println!(
+        say!(
             "received {} messages ({} redelivered) in {seconds:.2} s: {rate:.0} messages/s, {:.1} MiB/s",
             done.received,
             done.redelivered,
             done.bytes as f64 / seconds / f64::from(1 << 20)
         );
-        println!("from timestamp to arrival: {}", done.latency.show());
+        say!("from timestamp to arrival: {}", done.latency.show());
     }
 }
 
@@ -169,7 +171,7 @@ impl Work {
             let mut frame = FrameWriter::begin(&mut client.out, Version::V1_2, Command::Subscribe);
             frame.number(header::ID, id as u64);
             frame.header(header::DESTINATION, destination);
-            frame.number(header::PREFETCH_SIZE, self.prefetch.max(1).into());
+            frame.number(header::PREFETCH_SIZE, self.prefetch.into());
             frame.header(
                 header::ACK,
                 match self.ack {
@@ -216,7 +218,8 @@ impl Work {
 
     /// Counts a message; false for one that is more than was asked for.
     fn take(&self, frame: &Frame, done: &mut Done) -> bool {
-        if self.received.fetch_add(1, Ordering::Relaxed) >= self.count {
+        let more = |received| (received < self.count).then_some(received + 1);
+        if self.received.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
             return false;
         }
         let now = Instant::now();

@@ -1,23 +1,26 @@
 //! The commands of the `paceline` binary.
 
 mod client;
+mod cluster;
 mod consume;
 mod histogram;
+mod manual;
 mod produce;
+mod progress;
 mod route;
 mod serve;
 mod status;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use paceline_runtime::disk::{File, OpenOptions};
+use paceline_runtime::{
+    disk::{File, OpenOptions},
+    output,
+};
 
-use crate::config::{ConfigError, NodeConfig};
+use crate::config::{Address, ConfigError, NodeConfig};
 
 /// A clustered message broker. Destinations are hashed to shards, shards are replicated by Raft,
 /// clients speak STOMP to any node.
@@ -32,7 +35,8 @@ use crate::config::{ConfigError, NodeConfig};
 ///   paceline consume --destination /queue/test --count 1000
 ///
 /// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=paceline=info or
-/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: what an operator wants to know.
+/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: what an operator wants to know of a
+/// node, and of other commands warnings only.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Cli {
@@ -48,11 +52,25 @@ enum Command {
     Consume(consume::Consume),
     Status(status::Status),
     Route(route::Route),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 impl Cli {
+    /// What is logged unless `PACELINE_LOG` says otherwise.
+    pub fn default_log(&self) -> &'static str {
+        match self.command {
+            // openraft reports every failed call to a node that is down; the links say once that it
+            // is.
+            Command::Serve(_) => "paceline=info,openraft=off,warn",
+            // These print what they have to say.
+            _ => "openraft=off,warn",
+        }
+    }
+
     /// Runs the command. An error is printed; the exit code is 0 for success, 1 for a failure and 2
-    /// for a bad command line or configuration.
+    /// for a bad command line or configuration. Where nobody reads what it prints, the process ends
+    /// with 141, as a shell reports SIGPIPE.
     pub async fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Serve(command) => command.run().await,
@@ -60,30 +78,15 @@ impl Cli {
             Command::Consume(command) => command.run().await,
             Command::Status(command) => command.run().await,
             Command::Route(command) => command.run().await,
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                output::complain(format_args!("{error:#}"));
                 ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
             }
-        }
-    }
-}
-
-/// Which cluster a command is about.
-#[derive(Debug, Args)]
-struct ClusterArgs {
-    /// The configuration of any of the cluster's nodes. Without it: the node of `serve --dev`.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ClusterArgs {
-    async fn load(&self) -> Result<NodeConfig> {
-        match &self.config {
-            Some(file) => Ok(load(file).await?),
-            None => Ok(NodeConfig::dev(PathBuf::from("paceline-data"))),
         }
     }
 }
@@ -104,17 +107,26 @@ async fn load(path: &Path) -> Result<NodeConfig, ConfigError> {
     NodeConfig::parse(&name, &text)
 }
 
+/// Reads a number of which there must be one at least.
+fn at_least_one<T: FromStr<Err: Display> + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
+    if number < T::from(1) {
+        return Err("it must be at least 1".into());
+    }
+    Ok(number)
+}
+
 /// What `produce` and `consume` have in common.
 #[derive(Debug, Args)]
 struct ClientArgs {
     /// `host:port` of one or more nodes, with commas between them; connections are spread over them.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:61613")]
-    address: Vec<String>,
+    address: Vec<Address>,
     /// /queue/NAME or /topic/NAME.
     #[arg(long, value_name = "NAME", default_value = "/queue/test")]
     destination: String,
     /// Spread over so many destinations, NAME.0, NAME.1 and so on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
     destinations: Option<u64>,
     /// Print the figures as JSON.
     #[arg(long)]
@@ -126,7 +138,7 @@ impl ClientArgs {
     fn destination(&self, number: u64) -> String {
         match self.destinations {
             None => self.destination.clone(),
-            Some(count) => format!("{}.{}", self.destination, number % count.max(1)),
+            Some(count) => format!("{}.{}", self.destination, number % count),
         }
     }
 

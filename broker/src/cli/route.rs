@@ -3,16 +3,17 @@
 use anyhow::Result;
 use clap::Args;
 use paceline_core::Destination;
+use paceline_runtime::say;
 use serde_json::json;
 
-use super::{ClusterArgs, status::Answers};
+use super::{cluster::ClusterArgs, status::Answers};
 
 /// Say where a destination lives: its hash, its slot, and the nodes that hold it.
 ///
 /// All but the leader is computed from the configuration alone, as any client can do it:
 /// slot = hash(name xor salt) mod slots, where the salt is repeated over the name and the hash is
 /// the first 8 bytes of a digest such as MD5's, read little-endian; docs/slots.md has programs in
-/// Python and Java that agree. The leader is asked of the nodes.
+/// Python and Java that agree. The leader is asked of the nodes; it is an error when none answers.
 #[derive(Debug, Args)]
 pub(super) struct Route {
     #[command(flatten)]
@@ -42,19 +43,19 @@ impl Route {
         let leader = answers.leader_of(slot);
         if self.json {
             let hash = format!("{hash:016x}");
-            println!(
+            say!(
                 "{}",
                 json!({
                     "name": self.name, "hash": hash, "slot": slot, "row": row, "leader": leader,
                 })
             );
-            return Ok(());
+            return answers.ensure_any();
         }
-        println!("name   {}", &*destination.name);
-        println!("hash   {hash:016x} ({})", config.cluster.hash.name());
-        println!("slot   {slot} of {}", cluster.slots());
-        println!("row    {}", row.join(", "));
-        println!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));
-        Ok(())
+        say!("name   {}", &*destination.name);
+        say!("hash   {hash:016x} ({})", config.hash.name());
+        say!("slot   {slot} of {}", cluster.slots());
+        say!("row    {}", row.join(", "));
+        say!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));
+        answers.ensure_any()
     }
 }

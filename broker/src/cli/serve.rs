@@ -1,19 +1,21 @@
 //! `paceline serve`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use paceline_runtime::time::Instant;
+use paceline_runtime::{output, time::Instant};
 
 use crate::{
-    config::{DEFAULT_LINK_PORT, NodeConfig},
-    node,
+    config::{Address, ListenSection, NodeConfig},
+    identity::ClaimError,
+    node::{self, NodeError},
 };
 
 /// Run a node, until SIGTERM or SIGINT.
 ///
-/// Then it takes no new clients, ends what they have begun, tells them, and exits with 0.
+/// Then it takes no new clients, ends what they have begun, tells them, and exits with 0. It prints
+/// a line when it is ready and another at its end, and goes on where nobody reads them.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true)))]
 pub(super) struct Serve {
@@ -27,16 +29,41 @@ pub(super) struct Serve {
     #[arg(long, value_name = "DIR", default_value = "paceline-data", requires = "dev")]
     data_dir: PathBuf,
     /// With --dev: where STOMP clients are served.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:61613", requires = "dev")]
-    stomp: SocketAddr,
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value_t = ListenSection::default().stomp,
+        requires = "dev"
+    )]
+    stomp: Address,
     /// With --dev: where `paceline status` is answered.
     #[arg(
         long,
         value_name = "ADDRESS",
-        default_value_t = SocketAddr::from(([127, 0, 0, 1], DEFAULT_LINK_PORT)),
+        default_value_t = ListenSection::default().link,
         requires = "dev"
     )]
-    link: SocketAddr,
+    link: Address,
+}
+
+/// A node is there for its clients: it goes on where nobody reads what it prints.
+fn announce(text: fmt::Arguments<'_>) {
+    let _ = output::line(text);
+}
+
+/// The error with the flags of `serve --dev` in place of the settings that they stand for.
+fn in_flags(mut error: NodeError) -> NodeError {
+    if let NodeError::Listen { key, .. } | NodeError::Claim(ClaimError::InUse { key, .. }) =
+        &mut error
+    {
+        *key = match *key {
+            "listen.stomp" => "--stomp",
+            "listen.link" => "--link",
+            "node.data_dir" => "--data-dir",
+            other => other,
+        };
+    }
+    error
 }
 
 impl Serve {
@@ -48,22 +75,24 @@ impl Serve {
         };
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {
-            println!(
-                "paceline is ready after {} ms: node {name}, STOMP on {}, data in {}",
+            announce(format_args!(
+                "paceline is ready after {} ms: node {name}, STOMP on {}, links on {}, data in {}",
                 began.elapsed().as_millis(),
                 ready.stomp,
+                ready.link,
                 data.display()
-            );
+            ));
         })
-        .await?;
-        println!("paceline has drained and stops");
+        .await
+        .map_err(|error| if self.dev { in_flags(error) } else { error })?;
+        announce(format_args!("paceline has drained and stops"));
         Ok(())
     }
 
     fn dev_config(&self) -> NodeConfig {
         let mut config = NodeConfig::dev(self.data_dir.clone());
-        config.listen.stomp = self.stomp;
-        config.listen.link = self.link;
+        config.listen.stomp = self.stomp.clone();
+        config.listen.link = self.link.clone();
         config.cluster.members[0].link = self.link.to_string();
         config
     }

@@ -1,32 +1,25 @@
 //! `paceline status`
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use clap::Args;
-use paceline_runtime::{task, time};
+use paceline_runtime::{say, task};
 use serde_json::{Value, json};
 
-use super::ClusterArgs;
+use super::cluster::{ClusterArgs, ask};
 use crate::{
     cluster::Cluster,
-    config::NodeConfig,
-    link::{Identity, LinkError, Peer, Timings},
+    config::ClusterConfig,
     node::{
         protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
     },
 };
 
-/// How long a node may take to be connected to, and again to answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Whoever asks is no node of the cluster.
-const OBSERVER: u64 = 0;
-
 /// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.
 ///
-/// Asks every node that the configuration names.
+/// Asks every node that the configuration names, or of which the node at --address knows.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     #[command(flatten)]
@@ -60,16 +53,15 @@ struct Slot<'a> {
 
 impl Answers {
     /// Asks every node.
-    pub(super) async fn gather(config: &NodeConfig, verify: bool) -> Result<Self> {
-        let cluster = Cluster::new(&config.cluster)?;
+    pub(super) async fn gather(config: &ClusterConfig, verify: bool) -> Result<Self> {
+        let cluster = Cluster::new(config)?;
         let asked: Vec<_> = cluster
             .members()
             .iter()
             .map(|(node, member)| {
-                let identity =
-                    Identity { cluster: cluster.name.clone(), node: OBSERVER, incarnation: 0 };
-                let (node, address) = (*node, member.link.clone());
-                (node, task::spawn(async move { ask(node, address, identity, verify).await }))
+                let (node, address, name) = (*node, member.link.clone(), cluster.name.clone());
+                let asked = async move { status_of(node, &address, &name, verify).await };
+                (node, task::spawn(asked))
             })
             .collect();
         let mut nodes = BTreeMap::new();
@@ -78,6 +70,17 @@ impl Answers {
             nodes.insert(node, answer);
         }
         Ok(Self { cluster, nodes })
+    }
+
+    /// An error where no node has answered.
+    pub(super) fn ensure_any(&self) -> Result<()> {
+        if self.nodes.values().any(Result::is_ok) {
+            return Ok(());
+        }
+        let reasons: BTreeSet<_> =
+            self.nodes.values().filter_map(|node| node.as_ref().err()).collect();
+        let reasons: Vec<_> = reasons.into_iter().map(String::as_str).collect();
+        anyhow::bail!("no node answers ({})", reasons.join(", "))
     }
 
     fn slots(&self) -> Vec<Slot<'_>> {
@@ -144,23 +147,15 @@ impl Slot<'_> {
     }
 }
 
-async fn ask(
+/// Asks a node how it is.
+async fn status_of(
     node: u64,
-    address: String,
-    identity: Identity,
+    address: &str,
+    cluster: &str,
     verify: bool,
 ) -> Result<NodeStatus, String> {
-    let timings = Timings { connect: TIMEOUT, ..Timings::default() };
-    let peer = Peer::dial(node, address, identity, timings);
-    let mut link = peer.watch();
-    let connected = time::timeout(TIMEOUT, link.wait_for(Option::is_some)).await;
-    let Ok(Ok(connection)) = connected.map(|found| found.map(|found| found.clone())) else {
-        return Err("unreachable".into());
-    };
-    let connection = connection.expect("waited for");
-    let answer = time::timeout(TIMEOUT, connection.request(&Request::Status { verify }))
+    let answer = ask(node, address, cluster, &Request::Status { verify })
         .await
-        .unwrap_or(Err(LinkError::Timeout))
         .map_err(|error| error.to_string())?;
     postcard::from_bytes(&answer).map_err(|error| format!("its answer makes no sense: {error}"))
 }
@@ -170,17 +165,15 @@ impl Status {
         let config = self.cluster.load().await?;
         let answers = Answers::gather(&config, self.verify).await?;
         if self.json {
-            println!("{:#}", json_of(&answers));
+            say!("{:#}", json_of(&answers));
         } else {
             self.print(&config, &answers);
         }
-        anyhow::ensure!(answers.nodes.values().any(Result::is_ok), "no node answers");
-        Ok(())
+        answers.ensure_any()
     }
 
-    fn print(&self, config: &NodeConfig, answers: &Answers) {
-        let cluster = &config.cluster;
-        println!(
+    fn print(&self, cluster: &ClusterConfig, answers: &Answers) {
+        say!(
             "cluster {}: {} slots on {} nodes, {} copies each\n",
             cluster.name,
             cluster.slots,
@@ -213,11 +206,11 @@ impl Status {
             .map(|slot| slot.slot.to_string())
             .collect();
         if !leaderless.is_empty() {
-            println!("\nslots without a leader: {}", leaderless.join(", "));
+            say!("\nslots without a leader: {}", leaderless.join(", "));
         }
         let in_doubt: u64 = slots.iter().filter_map(|slot| Some(slot.best()?.in_doubt)).sum();
         if in_doubt > 0 {
-            println!("\nparts of transactions that wait for their decision: {in_doubt}");
+            say!("\nparts of transactions that wait for their decision: {in_doubt}");
         }
         if self.verify {
             let differ: Vec<_> = slots
@@ -226,8 +219,8 @@ impl Status {
                 .map(|slot| slot.slot.to_string())
                 .collect();
             match differ.is_empty() {
-                true => println!("\nall replicas that can be compared are identical"),
-                false => println!("\nREPLICAS DIFFER in slots {}", differ.join(", ")),
+                true => say!("\nall replicas that can be compared are identical"),
+                false => say!("\nREPLICAS DIFFER in slots {}", differ.join(", ")),
             }
         }
         if self.slots {
@@ -248,7 +241,7 @@ impl Status {
                     &applied.join(" "),
                 ]));
             }
-            println!();
+            say!();
             print_table(&table);
         }
         let mut queues = vec![row(["QUEUE", "SLOT", "LEADER", "MESSAGES"])];
@@ -258,9 +251,9 @@ impl Status {
                 queues.push(row([name, &slot.slot.to_string(), leader, &depth.to_string()]));
             }
         }
-        println!();
+        say!();
         match queues.len() {
-            1 => println!("no queue holds a stored message"),
+            1 => say!("no queue holds a stored message"),
             _ => print_table(&queues),
         }
     }
@@ -319,6 +312,6 @@ fn print_table(rows: &[Vec<String>]) {
     for row in rows {
         let cells: Vec<_> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+        say!("{}", cells.join("  ").trim_end());
     }
 }

@@ -3,6 +3,7 @@
 //! `docs/node.example.toml` explains every setting to its reader; a test keeps the two together.
 //! Unknown keys are refused, and every error names file, line and column.
 
+mod address;
 mod cluster;
 mod error;
 mod storage;
@@ -14,6 +15,7 @@ use paceline_core::{Destination, session::stomp::StompConfig};
 use paceline_wire::stomp::Limits;
 use serde::{Deserialize, Serialize};
 
+pub use address::Address;
 pub use cluster::{ClusterConfig, Member, ReplicationConfig};
 pub use error::ConfigError;
 pub use storage::StorageSection;
@@ -67,17 +69,17 @@ pub struct NodeSection {
 #[serde(deny_unknown_fields, default)]
 pub struct ListenSection {
     /// For STOMP clients.
-    pub stomp: SocketAddr,
+    pub stomp: Address,
     /// For the other nodes and the `status` command. Not for clients: whoever reaches it can read
     /// and change everything.
-    pub link: SocketAddr,
+    pub link: Address,
 }
 
 impl Default for ListenSection {
     fn default() -> Self {
         Self {
-            stomp: ([127, 0, 0, 1], DEFAULT_STOMP_PORT).into(),
-            link: ([127, 0, 0, 1], DEFAULT_LINK_PORT).into(),
+            stomp: SocketAddr::from(([127, 0, 0, 1], DEFAULT_STOMP_PORT)).into(),
+            link: SocketAddr::from(([127, 0, 0, 1], DEFAULT_LINK_PORT)).into(),
         }
     }
 }
@@ -231,9 +233,7 @@ impl NodeConfig {
         for (at, member) in cluster.members.iter().enumerate() {
             let key = |field: &str| format!("cluster.members.{at}.{field}");
             check_name(&key("name"), &member.name)?;
-            let port = member.link.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-            if port.is_none() {
-                let reason = format!("`{}` is not of the form `host:port`", member.link);
+            if let Err(reason) = member.link.parse::<Address>() {
                 return Err(wrong(&key("link"), reason));
             }
             if !(member.weight.is_finite() && member.weight > 0.0) {
@@ -364,7 +364,7 @@ impl NodeConfig {
 }
 
 /// Slots of a cluster: each is a Raft group, and every one costs its nodes a little all the time.
-const MAX_SLOTS: u32 = 4096;
+pub const MAX_SLOTS: u32 = 4096;
 
 /// The largest body, and the most a transaction holds: what one Raft entry and one link frame can
 /// carry.

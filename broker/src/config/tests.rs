@@ -58,7 +58,7 @@ fn the_example_leaves_no_setting_out() {
 fn the_least_configuration_is_taken() {
     let config = NodeConfig::parse("node.toml", SMALL).unwrap();
     assert_eq!(config.cluster.replicas(), 2);
-    assert_eq!(config.listen.stomp.port(), DEFAULT_STOMP_PORT);
+    assert_eq!(config.listen.stomp.as_str(), format!("127.0.0.1:{DEFAULT_STOMP_PORT}"));
     NodeConfig::dev("data".into()).check().unwrap();
 }
 
@@ -98,7 +98,11 @@ fn values_that_do_not_fit_together_are_refused() {
             "name = \"n1\"",
             "node.toml:7:60: cluster.members.1.name: `n1` is listed",
         ),
-        ("127.0.0.1:2", "127.0.0.1", "node.toml:7:73: cluster.members.1.link: `127.0.0.1` is not"),
+        (
+            "127.0.0.1:2",
+            "127.0.0.1",
+            "node.toml:7:73: cluster.members.1.link: `127.0.0.1` has no port",
+        ),
         (
             "[node]",
             "[limits]\nbody = \"0B\"\n[node]",
@@ -128,6 +132,11 @@ fn values_that_do_not_fit_together_are_refused() {
             "[node]",
             "[storage]\nsegment = \"2GiB\"\n[node]",
             "node.toml:3:11: storage.segment: 4KiB to 1GiB are possible",
+        ),
+        (
+            "[node]",
+            "[listen]\nstomp = \"localhost\"\n[node]",
+            "node.toml:3:9: `localhost` has no port; write host:port",
         ),
         ("[node]", "[stomp]\nconnect_timeout = 5\n[node]", "node.toml:3:19: invalid type: integer"),
         ("[node]", "[stomp]\nconnect_timeout = \"5\"\n[node]", "node.toml:3:19: `5` is not a dura"),

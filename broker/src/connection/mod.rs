@@ -24,7 +24,7 @@ use paceline_core::{
 };
 use paceline_runtime::{
     cpu,
-    net::TcpStream,
+    net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
     time::{self, Instant},
 };
 use tokio::{
@@ -87,7 +87,7 @@ pub(crate) async fn serve_stomp<C: Cluster>(
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
     drained: oneshot::Receiver<()>,
 ) {
-    let connection = Connection {
+    let mut connection = Connection {
         session: StompSession::new(config, name.clone()),
         policies,
         began: Instant::now(),
@@ -98,8 +98,19 @@ pub(crate) async fn serve_stomp<C: Cluster>(
         frames: 0,
     };
     match connection.run(stream, drained).await {
-        Ok(()) => tracing::debug!(session = &*name, "closed"),
-        Err(error) => tracing::debug!(session = &*name, %error, "the connection broke"),
+        Ok((reader, writer)) => {
+            // Consumers are detached before the socket is closed: the client may come back at once.
+            drop(connection);
+            match linger::close(reader, writer).await {
+                Ok(()) => tracing::debug!(session = &*name, "closed"),
+                Err(error) => tracing::debug!(session = &*name, %error, "could not be closed"),
+            }
+        }
+        Err(error) => {
+            tracing::debug!(session = &*name, %error, "the connection broke");
+            connection.session.handle_lost();
+            connection.submit();
+        }
     }
 }
 
@@ -117,11 +128,13 @@ struct Connection<C> {
 }
 
 impl<C: Cluster> Connection<C> {
+    /// Serves the client until its session is over and all is written; then the socket is to be
+    /// closed.
     async fn run(
-        mut self,
+        &mut self,
         stream: TcpStream,
         mut drained: oneshot::Receiver<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
         stream.set_nodelay(true)?;
         let (mut reader, mut writer) = stream.into_split();
         // Whether the cluster has room for what may be read next.
@@ -182,9 +195,7 @@ impl<C: Cluster> Connection<C> {
                 () = alarm.ring() => {}
             }
         }
-        // Consumers are detached before the socket is: the client may come back at once.
-        drop((self.cluster, self.events));
-        linger::close(reader, writer).await
+        Ok((reader, writer))
     }
 
     fn now(&self) -> Now {
@@ -195,11 +206,7 @@ impl<C: Cluster> Connection<C> {
     fn hand_out(&mut self) {
         // Twice at most: what is handed out for sending may settle deliveries.
         loop {
-            while let Some(mut operation) = self.session.poll_operation() {
-                self.frames += 1;
-                self.policies.apply(&mut operation);
-                self.cluster.submit(operation);
-            }
+            self.submit();
             if !self.out.is_empty() {
                 break;
             }
@@ -207,6 +214,14 @@ impl<C: Cluster> Connection<C> {
             if !self.session.poll_transmit(now, &mut self.out) {
                 break;
             }
+        }
+    }
+
+    fn submit(&mut self) {
+        while let Some(mut operation) = self.session.poll_operation() {
+            self.frames += 1;
+            self.policies.apply(&mut operation);
+            self.cluster.submit(operation);
         }
     }
 

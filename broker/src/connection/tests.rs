@@ -138,6 +138,31 @@ async fn whatever_a_connection_held_is_released_when_it_goes() {
     assert_eq!(other.frame().await.header("redelivered").unwrap(), &"true");
 }
 
+/// A socket closed over unread bytes is reset rather than ended: the one is an error to the broker,
+/// the other an end of file.
+#[tokio::test]
+async fn the_message_a_client_died_of_is_named_however_its_connection_ends() {
+    for is_reset in [false, true] {
+        let memory = Memory::default();
+        let mut consumer = Client::connect(&memory).await;
+        consumer.send("SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n\n\0").await;
+        consumer.send("SEND\ndestination:/queue/a\n\npoison\0").await;
+        assert_eq!(consumer.frame().await.body, "poison");
+        consumer.send(&"SEND\ndestination:/queue/a\n\nnext\0".repeat(3)).await;
+        if is_reset {
+            consumer.stream.read_u8().await.unwrap();
+        } else {
+            for _ in 0..3 {
+                assert_eq!(consumer.frame().await.body, "next");
+            }
+        }
+        let _not_drained = consumer.drain.take();
+        drop(consumer);
+        memory.until(|state| state.consumers.is_empty() && state.unsettled == 0).await;
+        assert_eq!(memory.state().failed, [b"poison"], "reset: {is_reset}");
+    }
+}
+
 #[tokio::test]
 async fn the_last_word_arrives_even_at_a_client_that_is_sending() {
     let memory = Memory::default();

@@ -161,12 +161,7 @@ pub(super) async fn run_dialled(
 ) -> Result<(), LinkError> {
     let (mut reader, mut writer) = socket.into_split();
     let mut input = BytesMut::with_capacity(READ_BYTES);
-    let hello = time::timeout(timings.connect, async {
-        send_hello(&mut writer, identity).await?;
-        receive_hello(&mut reader, &mut input).await
-    })
-    .await
-    .map_err(|_| LinkError::Timeout)??;
+    let hello = exchange_hellos(&mut reader, &mut writer, &mut input, identity, timings).await?;
     identity.check(&hello)?;
     if hello.node != expected {
         return Err(LinkError::OtherNode { expected, found: hello.node });
@@ -328,6 +323,30 @@ async fn ping(shared: Arc<Shared>, every: time::Duration) {
             return;
         }
     }
+}
+
+/// Exchanges hellos on a connection that this side dialled, and no more.
+pub(super) async fn greet(
+    socket: TcpStream,
+    identity: &Identity,
+    timings: &Timings,
+) -> Result<Hello, LinkError> {
+    let (mut reader, mut writer) = socket.into_split();
+    exchange_hellos(&mut reader, &mut writer, &mut BytesMut::new(), identity, timings).await
+}
+
+async fn exchange_hellos<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    reader: &mut R,
+    writer: &mut W,
+    input: &mut BytesMut,
+    identity: &Identity,
+    timings: &Timings,
+) -> Result<Hello, LinkError> {
+    let exchange = async {
+        send_hello(writer, identity).await?;
+        receive_hello(reader, input).await
+    };
+    time::timeout(timings.connect, exchange).await.map_err(|_| LinkError::Timeout)?
 }
 
 async fn send_hello<W: AsyncWrite + Unpin>(

@@ -19,9 +19,10 @@ use paceline_runtime::{
     task, time,
 };
 use paceline_wire::link::{EncodeError, FrameError, Hello, PROTOCOL_VERSION};
+use serde::Serialize;
 use thiserror::Error;
 use time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use connection::{Connection, Reply};
 pub use stream::{Stream, StreamReceiver, StreamSender};
@@ -245,6 +246,47 @@ impl Peer {
     }
 }
 
+/// Asks node `node` at `address` one thing, over a connection of its own that ends with the answer.
+///
+/// # Errors
+/// At once when the node cannot be reached, unlike with a [`Peer`], which goes on trying.
+pub async fn ask<T: Serialize>(
+    node: u64,
+    address: &str,
+    identity: &Identity,
+    timings: &Timings,
+    request: &T,
+) -> Result<Bytes, LinkError> {
+    let (up, connected) = oneshot::channel();
+    let link = dial_once(node, address, identity, timings, |connection| {
+        // The asker waits below, in the same task.
+        let _ = up.send(connection);
+    });
+    let answer = async {
+        let connection = connected.await.map_err(|_| LinkError::Closed)?;
+        connection.request(request).await
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        ended = link => Err(ended.err().unwrap_or(LinkError::Closed)),
+    }
+}
+
+/// Asks whoever answers at `address` which node of which cluster it is.
+///
+/// # Errors
+/// At once when nobody can be reached there, or nobody who speaks this version.
+pub async fn who_is(address: &str, timings: &Timings) -> Result<Hello, LinkError> {
+    // A node says who it is even to one of another cluster.
+    let nobody = Identity { cluster: "".into(), node: 0, incarnation: 0 };
+    let hello = connection::greet(connect(address, timings).await?, &nobody, timings).await?;
+    match nobody.check(&hello) {
+        Ok(()) | Err(LinkError::OtherCluster(_)) => Ok(hello),
+        Err(error) => Err(error),
+    }
+}
+
 async fn dial_once(
     node: u64,
     address: &str,
@@ -252,12 +294,14 @@ async fn dial_once(
     timings: &Timings,
     up: impl FnOnce(Arc<Connection>),
 ) -> Result<(), LinkError> {
-    let socket = time::timeout(timings.connect, async {
-        let address = net::resolve(address).await?;
-        TcpStream::connect(address).await
-    })
-    .await
-    .map_err(|_| LinkError::Timeout)??;
-    let _ = socket.set_nodelay(true);
+    let socket = connect(address, timings).await?;
     connection::run_dialled(socket, identity, node, timings, up).await
+}
+
+async fn connect(address: &str, timings: &Timings) -> Result<TcpStream, LinkError> {
+    let socket = time::timeout(timings.connect, net::connect(address))
+        .await
+        .map_err(|_| LinkError::Timeout)??;
+    let _ = socket.set_nodelay(true);
+    Ok(socket)
 }

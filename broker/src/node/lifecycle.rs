@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use paceline_placement::PlacementError;
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
     shutdown,
@@ -14,7 +15,7 @@ use paceline_store::JournalError;
 use thiserror::Error;
 
 use crate::{
-    config::{NodeConfig, Wrong},
+    config::{Address, NodeConfig, Wrong},
     drain::Drain,
     identity::{Claim, ClaimError},
     listener::StompListener,
@@ -50,7 +51,7 @@ pub enum NodeError {
     #[error("cannot listen on {address} ({key}): {error}; {}", listen_advice(.error))]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: Address,
         /// The setting that names it.
         key: &'static str,
         /// What the system says.
@@ -58,10 +59,22 @@ pub enum NodeError {
     },
 }
 
+impl NodeError {
+    /// What the disk said, if the node ended because its disk refused.
+    pub fn disk(&self) -> Option<&io::Error> {
+        match self {
+            NodeError::Claim(ClaimError::Io { error, .. }) => Some(error),
+            NodeError::Journal(error) => error.disk(),
+            _ => None,
+        }
+    }
+}
+
 fn listen_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has this port, or choose another one",
         io::ErrorKind::AddrNotAvailable => "use an address of this machine, or 0.0.0.0 for all",
+        io::ErrorKind::NotFound => "use a name that is known here, or an address of this machine",
         io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose another one",
         _ => "choose another address",
     }
@@ -96,9 +109,8 @@ pub async fn run_with(
     let began = Instant::now();
     config.check().map_err(NodeError::Config)?;
     let claim = Claim::take(&config).await?;
-    let listener = listen(config.listen.stomp, "listen.stomp").await?;
-    let links = listen(config.listen.link, "listen.link").await?;
-    let link = links.local_addr().unwrap_or(config.listen.link);
+    let (listener, stomp) = listen(&config.listen.stomp, "listen.stomp").await?;
+    let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
     let replicas = Replicas::start(&config, claim.incarnation, links).await?;
@@ -112,7 +124,6 @@ pub async fn run_with(
         drain: drain.clone(),
         listener,
     };
-    let stomp = clients.listener.local_addr().unwrap_or(config.listen.stomp);
     let clients = task::spawn(clients.run());
     trace::event!("node_ready");
     on_ready(&Ready { stomp, link, after: began.elapsed() });
@@ -125,12 +136,14 @@ pub async fn run_with(
     match failure {
         None => {
             trace::event!("node_draining");
+            reached(Point::Drained);
             drain.begin();
             report(clients.await);
             replicas.stop().await;
             Ok(())
         }
         Some(error) => {
+            reached(Point::JournalFailed);
             tracing::error!(%error, "this node stops: its journal has failed");
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
@@ -147,7 +160,15 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, NodeError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| NodeError::Listen { address, key, error })
+/// The listener, and where it listens: port 0 has become a free one.
+async fn listen(
+    address: &Address,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let bind = async {
+        let listener = TcpListener::bind(address.resolve().await?).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind.await.map_err(|error| NodeError::Listen { address: address.clone(), key, error })
 }

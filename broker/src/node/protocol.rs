@@ -31,6 +31,9 @@ pub enum Request {
         /// The group.
         group: u32,
     },
+    /// Answered by the `ClusterConfig` that the node runs by, as JSON: what a client needs to know
+    /// the cluster from one of its nodes.
+    Cluster,
 }
 
 /// What a stream is for.

@@ -16,6 +16,7 @@ use std::{
 };
 
 use openraft::{EmptyNode, LogId};
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     time::{self, Duration},
     trace,
@@ -125,6 +126,7 @@ async fn begin(context: &Context, slot: u32, damage: &Damage, to: &Shards) -> Re
         if said.as_ref() != Some(&verdict) {
             complain(context, slot, damage, &verdict);
             said = Some(verdict);
+            reached(Point::RepairWaited);
         }
         time::sleep(ASK_EVERY).await;
     };
@@ -137,6 +139,7 @@ async fn begin(context: &Context, slot: u32, damage: &Damage, to: &Shards) -> Re
          does not vote before it is whole"
     );
     let reset = |error: JournalError| error.to_string();
+    reached(Point::ReplicaReset);
     group.reset(storage::repair_mark(floor)).map_err(reset)?.await.map_err(reset)?;
     let shard = context.start_shard(slot).await.map_err(|error| error.to_string())?;
     to.insert(shard);
@@ -178,6 +181,7 @@ async fn finish(context: &Context, shard: &Shard) -> Result<(), JournalError> {
     // Behind all that was appended until now, so durable only with it.
     context.group(slot).end_repair()?.await?;
     shard.end_repair();
+    reached(Point::ReplicaWhole);
     trace::event!("repair_end", shard = slot);
     time::sleep_until(context.votes_from).await;
     shard.raft().runtime_config().elect(true);

@@ -147,6 +147,7 @@ impl Replicas {
                 shards: shards.clone(),
                 journal: journal.clone(),
                 replicas: replicas.clone(),
+                cluster: config.cluster.clone(),
                 votes_from,
             };
             let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
@@ -252,8 +253,11 @@ impl Context {
             cache_bytes: (cache as usize).max(1 << 20),
             ..StorageOptions::default()
         };
-        let failed =
-            |error: &dyn std::fmt::Display| NodeError::Replica { slot, reason: error.to_string() };
+        let failed = |error: &dyn std::fmt::Display| match self.journal.failure() {
+            // What the disk said helps more than what the replica made of it.
+            Some(error) => NodeError::Journal(error),
+            None => NodeError::Replica { slot, reason: error.to_string() },
+        };
         let repair_floor = storage::repair_floor(&group);
         let (log, state_machine) = storage::open(group.clone(), machine.clone(), options)
             .await

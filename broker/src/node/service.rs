@@ -11,6 +11,7 @@ use openraft::{
         InstallSnapshotResponse,
     },
 };
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu, task,
     time::{self, Duration, Instant},
@@ -24,6 +25,7 @@ use super::{
     shards::Shards,
 };
 use crate::{
+    config::ClusterConfig,
     costs,
     link::{self, PeerId, Reply, Stream},
     replication::{AppendAnswer, RaftRequest, SnapshotAnswer, VoteAnswer},
@@ -41,6 +43,8 @@ pub(super) struct Service {
     pub(super) shards: Arc<Shards>,
     pub(super) journal: Journal,
     pub(super) replicas: Weak<Replicas>,
+    /// As it is configured.
+    pub(super) cluster: ClusterConfig,
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
     /// it was started again.
     pub(super) votes_from: Instant,
@@ -94,6 +98,11 @@ impl Service {
                 let shard = self.shards.get(group);
                 reply.send(&Witness::new(&self.part(group), shard.as_ref()));
             }
+            Request::Cluster => {
+                // JSON, because settings left out are told by their absence.
+                let json = serde_json::to_string(&self.cluster).expect("settings can be written");
+                reply.send(&json);
+            }
         }
     }
 
@@ -114,6 +123,7 @@ impl Service {
             RaftRequest::Append(AppendEntriesRequest { vote, .. })
                 if let Some(higher) = dethroning(&vote) =>
             {
+                reached(Point::LeaderDethroned);
                 reply.send(&AppendAnswer::Ok(AppendEntriesResponse::HigherVote(higher)));
             }
             RaftRequest::InstallSnapshot(InstallSnapshotRequest { vote, .. })
@@ -140,8 +150,12 @@ impl Service {
                 }
             }
             // Not answered, as if this node were not there yet.
-            RaftRequest::Vote(_) if Instant::now() < self.votes_from => {}
-            RaftRequest::Vote(request) if !shard.may_vote(&request.vote) => {}
+            RaftRequest::Vote(_) if Instant::now() < self.votes_from => {
+                reached(Point::VoteTooEarly)
+            }
+            RaftRequest::Vote(request) if !shard.may_vote(&request.vote) => {
+                reached(Point::VoteWithheld);
+            }
             RaftRequest::Vote(request) => reply.send(&shard.raft().vote(request).await),
             RaftRequest::InstallSnapshot(request) => {
                 reply.send(&shard.raft().install_snapshot(request).await);
@@ -153,6 +167,7 @@ impl Service {
 /// Stands for election until this node leads. The first time usually ends the present leadership
 /// and the second wins.
 async fn take_over(shard: &Shard) {
+    reached(Point::TakeOverAsked);
     for _ in 0..STAND_TIMES {
         if shard.is_led_here() || shard.raft().trigger().elect().await.is_err() {
             return;

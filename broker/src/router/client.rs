@@ -12,10 +12,11 @@ use std::{
 
 use paceline_core::{
     Destination, Message,
-    dispatch::VolatileId,
+    dispatch::{MessageKey, VolatileId},
     operation::{Refusal, Settlement},
     shard::{Command, Outcome, SessionId},
 };
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu,
     time::{self, Duration, Instant},
@@ -53,7 +54,7 @@ pub(super) enum Request {
     /// To deliver to a consumer.
     Attach { consumer: u64, source: Destination, prefetch: u32, sink: Sink, done: Done },
     /// To stop.
-    Detach { consumer: u64, done: Done },
+    Detach { consumer: u64, failed: Option<MessageKey>, done: Done },
     /// To end deliveries of messages that are not stored.
     Settle { consumer: u64, messages: Vec<VolatileId>, how: Settlement, done: Done },
 }
@@ -145,14 +146,14 @@ impl Client {
                     self.attach(consumer, channel);
                 }
             }
-            Request::Detach { consumer, done } => {
+            Request::Detach { consumer, failed, done } => {
                 let known = self.attachments.remove(&consumer).is_some();
                 match channel {
                     Some(channel) if known => {
                         // Behind what this consumer has settled before, which may be unsent still.
                         self.send_commands(channel, usize::MAX);
                         let number = self.number(Loose::Ends(done));
-                        channel.to.send(ToLeader::Detach { number, consumer });
+                        channel.to.send(ToLeader::Detach { number, consumer, failed });
                     }
                     // No leader knows it.
                     _ => done.tell_result(Ok(())),
@@ -210,6 +211,9 @@ impl Client {
 
     /// The channel is gone: everything unanswered will be sent on the next one.
     fn end(&mut self) {
+        if self.sent > 0 {
+            reached(Point::CommandsResent);
+        }
         self.sent = 0;
         self.sent_bytes = 0;
         for attachment in self.attachments.values() {
@@ -219,7 +223,10 @@ impl Client {
             match loose {
                 // A message in a leader's memory may be lost with it: its sender agreed to that.
                 // Sent again it might arrive twice, which nobody agreed to.
-                Loose::Ends(done) => done.tell_result(Ok(())),
+                Loose::Ends(done) => {
+                    reached(Point::VolatileOperationLost);
+                    done.tell_result(Ok(()));
+                }
                 // Attached again on the next channel.
                 Loose::Attach(_) => {}
             }

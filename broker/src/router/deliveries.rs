@@ -4,6 +4,7 @@
 //! prefetch; after a change of leader, the new one knows nothing of what the client still holds. So
 //! the prefetch that the client asked for is kept here: what is beyond it waits.
 
+use paceline_reached::{Point, reached};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
@@ -91,6 +92,7 @@ impl Deliveries {
         // Gone in the meantime: the shard will hear of that and take the message back.
         let consumer = self.consumers.get_mut(&id)?;
         if consumer.held >= consumer.prefetch || !consumer.waiting.is_empty() {
+            reached(Point::PrefetchFull);
             consumer.waiting.push_back((slot, delivered));
             self.behind.insert(id);
             return None;

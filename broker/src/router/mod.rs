@@ -175,7 +175,9 @@ impl ConnectionHandle {
             Operation::Subscribe { tag, consumer, source, prefetch } => {
                 self.subscribe(tag, consumer, source, prefetch);
             }
-            Operation::Unsubscribe { tag, consumer } => self.unsubscribe(tag, consumer),
+            Operation::Unsubscribe { tag, consumer, failed } => {
+                self.unsubscribe(tag, consumer, failed);
+            }
             Operation::Settle { tag, deliveries, how } => self.settle(tag, &deliveries, how),
             Operation::Commit { tag, publishes, settles } => {
                 self.commit(tag, publishes, settles);
@@ -229,15 +231,20 @@ impl ConnectionHandle {
         parts.note(Ok(()));
     }
 
-    fn unsubscribe(&self, tag: OpTag, consumer: ConsumerId) {
+    fn unsubscribe(&self, tag: OpTag, consumer: ConsumerId, failed: Option<DeliveryId>) {
         let parts = self.begin(tag);
-        let known = self.connection.with_deliveries(|deliveries| deliveries.unsubscribe(consumer));
+        let (known, failed) = self.connection.with_deliveries(|deliveries| {
+            let failed = failed.and_then(|delivery| deliveries.settle(delivery));
+            (deliveries.unsubscribe(consumer), failed)
+        });
         let Some((number, slots)) = known else {
             let why = format!("this connection has no consumer {}", consumer.0);
             return parts.note(Err(Refusal::Rejected(why)));
         };
         for slot in slots {
-            self.router.send(slot, Request::Detach { consumer: number, done: parts.part() });
+            let failed = failed.filter(|held| held.slot == slot).map(|held| held.key);
+            let done = parts.part();
+            self.router.send(slot, Request::Detach { consumer: number, failed, done });
         }
         parts.note(Ok(()));
     }
@@ -281,7 +288,8 @@ impl Drop for ConnectionHandle {
         let consumers = self.connection.with_deliveries(deliveries::Deliveries::unsubscribe_all);
         for (consumer, slots) in consumers {
             for slot in slots {
-                self.router.send(slot, Request::Detach { consumer, done: Done::Nobody });
+                self.router
+                    .send(slot, Request::Detach { consumer, failed: None, done: Done::Nobody });
             }
         }
     }

@@ -58,6 +58,8 @@ pub enum ToLeader {
         number: u64,
         /// As attached.
         consumer: u64,
+        /// What it was working on when it died. It counts as rejected.
+        failed: Option<MessageKey>,
     },
     /// Ends deliveries of messages that are in no log.
     Settle {

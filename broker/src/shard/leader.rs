@@ -17,8 +17,9 @@ use paceline_core::{
     UnixMillis,
     dispatch::{ConsumerKey, Delivery, Dispatcher, MessageKey},
     operation::Settlement,
-    shard::{Command, Content, MessageRef, Origin, Outcome, SessionId, TransactionId},
+    shard::{Command, Content, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId},
 };
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu, random, task,
     time::{self, Instant},
@@ -236,6 +237,7 @@ impl LeaderTask {
             (metrics.vote, leads, metrics.current_leader)
         };
         if self.term.as_ref().is_some_and(|term| !leads || term.vote != vote) {
+            reached(Point::TermLost);
             self.end_term(leader.filter(|leader| *leader != self.place.node));
         }
         if !leads {
@@ -260,6 +262,7 @@ impl LeaderTask {
         } else if self.term.is_some() {
             let since = *self.doubtful_since.get_or_insert_with(Instant::now);
             if since.elapsed() > self.settings.abandon_after {
+                reached(Point::TermAbandoned);
                 tracing::warn!(slot = self.place.slot, "no majority answers; clients go elsewhere");
                 self.end_term(None);
             }
@@ -284,6 +287,7 @@ impl LeaderTask {
 
     fn begin_term(&mut self, vote: Vote<u64>) {
         let term = Term::new(vote);
+        reached(Point::TermBegun);
         self.machine.begin_leading(term.number(), self.settings.limits);
         trace::event!("serve_begin", shard = self.place.slot, term = term.number());
         tracing::debug!(slot = self.place.slot, term = term.number(), "serving");
@@ -339,6 +343,7 @@ impl LeaderTask {
             client.session.node == session.node && client.session.incarnation <= session.incarnation
         });
         for channel in older.map(|(channel, _)| *channel).collect::<Vec<_>>() {
+            reached(Point::ChannelSuperseded);
             self.close(channel);
         }
     }
@@ -351,7 +356,9 @@ impl LeaderTask {
         let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
         let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
         for consumer in consumers {
-            detach(term, &self.machine, self.place.slot, consumer, Dispatcher::detach_lost);
+            detach(term, &self.machine, self.place.slot, consumer, |_, dispatcher| {
+                dispatcher.detach_lost(consumer)
+            });
         }
     }
 
@@ -369,8 +376,18 @@ impl LeaderTask {
                 let begin = |_: &_, dispatcher: &mut Dispatcher| {
                     begin_settling(dispatcher, node, &mut command, &holders)
                 };
-                let settles = self.machine.with_dispatcher(begin).unwrap_or_default();
-                term.gathered.push(Some(origin), command, Target::Client { channel, seq, settles });
+                let mut settles = self.machine.with_dispatcher(begin).unwrap_or_default();
+                let prepares = match &command {
+                    Command::Prepare { transaction, .. } => Some(*transaction),
+                    Command::Finish { transaction, commit } => {
+                        let prepared = term.prepared.remove(transaction);
+                        settles = prepared.filter(|_| *commit).unwrap_or_default();
+                        None
+                    }
+                    _ => None,
+                };
+                let target = Target::Client { channel, seq, settles, prepares };
+                term.gathered.push(Some(origin), command, target);
                 return;
             }
             ToLeader::Publish { number, message } => {
@@ -409,9 +426,12 @@ impl LeaderTask {
                     },
                 )
             }
-            ToLeader::Detach { number, consumer } => {
+            ToLeader::Detach { number, consumer, failed } => {
                 let consumer = ConsumerKey { node, number: consumer };
-                detach(term, &self.machine, slot, consumer, Dispatcher::detach);
+                detach(term, &self.machine, slot, consumer, |state, dispatcher| match failed {
+                    Some(message) => dispatcher.detach_failed(state, consumer, message),
+                    None => dispatcher.detach(consumer),
+                });
                 (number, Ok(()))
             }
             ToLeader::Settle { number, consumer, messages, how } => {
@@ -456,9 +476,11 @@ impl LeaderTask {
             assert_eq!(targets.len(), ended.outcomes.len(), "another batch was applied");
             for (target, outcome) in targets.into_iter().zip(ended.outcomes) {
                 match target {
-                    Target::Client { channel, seq, settles } => {
+                    Target::Client { channel, seq, settles, prepares } => {
                         let done = outcome == Outcome::Done;
-                        if done {
+                        if done && let Some(transaction) = prepares {
+                            term.prepared.insert(transaction, settles);
+                        } else if done {
                             for (message, how, holder) in &settles {
                                 let message = MessageKey::Stored(*message);
                                 trace_settled(self.place.slot, ended.term, *holder, message, *how);
@@ -507,6 +529,7 @@ impl LeaderTask {
         if let Some(hand_over) = &mut self.hand_over {
             if term.proposed.is_none() && hand_over.until.is_none() {
                 hand_over.until = Some(Instant::now() + HAND_OVER_WITHIN);
+                reached(Point::HandOverBegun);
                 ask_to_take_over(&self.place, hand_over.to);
             }
             return Ok(());
@@ -539,6 +562,7 @@ impl LeaderTask {
         let vote = term.vote;
         loop {
             if !self.lease.is_valid(vote) {
+                reached(Point::LeaseExpired);
                 self.doubtful_since.get_or_insert_with(Instant::now);
                 return;
             }
@@ -617,6 +641,7 @@ impl LeaderTask {
         if let Some(HandOver { until: Some(until), .. }) = self.hand_over
             && now > until
         {
+            reached(Point::HandOverFailed);
             // It did not come to pass; try again after as long as the first time.
             self.hand_over = None;
             self.led_since = now;
@@ -666,6 +691,7 @@ impl LeaderTask {
                 continue;
             }
             let router = router.clone();
+            reached(Point::DoubtResolved);
             task::spawn(async move {
                 let transaction = doubt.transaction;
                 let ask = Command::Decide { transaction, commit: false, participants: Vec::new() };
@@ -703,12 +729,12 @@ fn detach(
     machine: &Machine,
     slot: u32,
     consumer: ConsumerKey,
-    how: fn(&mut Dispatcher, ConsumerKey) -> bool,
+    how: impl FnOnce(&ShardState, &mut Dispatcher) -> bool,
 ) {
     if term.consumers.remove(&consumer).is_none() {
         return;
     }
-    machine.with_dispatcher(|_, dispatcher| how(dispatcher, consumer));
+    machine.with_dispatcher(how);
     trace::event!(
         "detach",
         shard = slot,
@@ -757,6 +783,11 @@ fn begin_settling(
         let held = [(MessageKey::Stored(*message), *how)];
         let is_held = dispatcher.settle_begin(holder, &held).is_ok();
         let stays = is_held || *how == Settlement::Accept || !may_leave_out;
+        match how {
+            _ if is_held => {}
+            Settlement::Accept => reached(Point::AcceptedLate),
+            _ => reached(Point::RejectedLate),
+        }
         if stays {
             begun.push((*message, *how, holder));
         }

@@ -10,11 +10,15 @@ use paceline_core::{
     Message,
     dispatch::{ConsumerKey, Delivery, MessageKey},
     operation::Settlement,
-    shard::{Batch, Command, Content, MessageRef, Origin},
+    shard::{Batch, Command, Content, MessageRef, Origin, TransactionId},
 };
+use paceline_reached::{Point, reached};
 use paceline_runtime::task::JoinSet;
 
 use super::{ReadMessage, channel::Delivered, command_bytes};
+
+/// Deliveries that end, how, and whose they are.
+pub(super) type Settles = Vec<(MessageRef, Settlement, ConsumerKey)>;
 
 /// Who is to hear how a command ended.
 #[derive(Debug)]
@@ -26,7 +30,9 @@ pub(super) enum Target {
         /// The command's number.
         seq: u64,
         /// What the command settles, and for whom.
-        settles: Vec<(MessageRef, Settlement, ConsumerKey)>,
+        settles: Settles,
+        /// The transaction in which it does, if only the end of that settles it.
+        prepares: Option<TransactionId>,
     },
     /// The dispatcher, which asked for it.
     Dispatcher(Command),
@@ -103,6 +109,7 @@ impl Bodies {
                 let MessageKey::Stored(message) = delivery.key else {
                     unreachable!("volatile messages are in memory")
                 };
+                reached(Point::BodyReadBack);
                 let reading = read(at);
                 self.reading.spawn(async move { (message, reading.await) });
                 None
@@ -171,6 +178,8 @@ pub(super) struct Term {
     pub(super) consumers: BTreeMap<ConsumerKey, u64>,
     /// Deliveries that wait for bodies.
     pub(super) bodies: Bodies,
+    /// What transactions settle that are prepared and not ended.
+    pub(super) prepared: BTreeMap<TransactionId, Settles>,
 }
 
 impl Term {
@@ -181,6 +190,7 @@ impl Term {
             proposed: None,
             consumers: BTreeMap::new(),
             bodies: Bodies::default(),
+            prepared: BTreeMap::new(),
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     disk::{self, File},
     time,
@@ -70,6 +71,7 @@ async fn collect(shared: &Shared, segment: u64) -> Result<(), JournalError> {
         (entry.file.clone().expect("a candidate has its file"), entry.live)
     };
     if live > 0 {
+        reached(Point::RecordsCopiedForward);
         copy_forward(shared, segment, &file).await?;
     }
     // What made the segment's records die may not be on the disk yet.
@@ -90,6 +92,7 @@ async fn collect(shared: &Shared, segment: u64) -> Result<(), JournalError> {
         inner.index.segments.remove(&segment);
         inner.index.damage.retain(|damage| damage.segment != segment);
     }
+    reached(Point::SegmentRemoved);
     disk::remove_file(&path).await.map_err(io("remove"))?;
     disk::sync_dir(&shared.dir).await.map_err(|error| JournalError::io("sync", &shared.dir, error))
 }

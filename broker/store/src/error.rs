@@ -120,6 +120,15 @@ impl JournalError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         JournalError::Io { action, path: path.into(), source: Arc::new(source) }
     }
+
+    /// What the disk said, now or earlier, if it was the disk that refused.
+    pub fn disk(&self) -> Option<&io::Error> {
+        match self {
+            JournalError::Io { source, .. } => Some(source),
+            JournalError::Poisoned(earlier) => earlier.disk(),
+            _ => None,
+        }
+    }
 }
 
 /// For the errors an operator can do something about.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     disk::{self, DirLock, File, OpenOptions},
     random,
@@ -108,6 +109,9 @@ pub(crate) async fn open(
     let groups = index.groups.keys().copied();
     recovered.groups = groups.collect();
     recovered.damage = open_damage(&index);
+    if !recovered.damage.is_empty() {
+        reached(Point::DamageFound);
+    }
 
     let segment = last.unwrap_or(0);
     let mut inner = Inner {
@@ -191,10 +195,12 @@ async fn settle(
 ) -> std::io::Result<u32> {
     let length = end.end.max(SEGMENT_HEADER_BYTES as u32);
     if bytes.len() > end.end as usize {
+        reached(Point::TornTailCut);
         file.set_len(u64::from(end.end)).await?;
     }
     file.write_all_at(Bytes::copy_from_slice(&header.encode()), 0).await?;
     if end.last_batch < end.end {
+        reached(Point::TailWrittenAgain);
         let tail = bytes.slice(end.last_batch as usize..end.end as usize);
         file.write_all_at(tail, u64::from(end.last_batch)).await?;
     }

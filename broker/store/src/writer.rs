@@ -6,6 +6,7 @@
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     disk::{self, File, OpenOptions},
     time,
@@ -145,6 +146,7 @@ async fn write(shared: &Shared, batch: &Batch) -> Result<Option<File>, JournalEr
     file.write_all_at(batch.bytes.clone(), u64::from(batch.base)).await.map_err(io("write"))?;
     file.sync_data().await.map_err(io("sync"))?;
     if is_new {
+        reached(Point::SegmentBegun);
         disk::sync_dir(&shared.dir)
             .await
             .map_err(|error| JournalError::io("sync", &shared.dir, error))?;

@@ -289,6 +289,12 @@ impl Client {
         self.submit(|tag| Operation::Subscribe { tag, consumer, source, prefetch }).await
     }
 
+    /// The consumer ends, having died of a delivery if one is given.
+    pub async fn unsubscribe(&mut self, consumer: u64, failed: Option<DeliveryId>) -> Outcome {
+        let consumer = ConsumerId(consumer);
+        self.submit(|tag| Operation::Unsubscribe { tag, consumer, failed }).await
+    }
+
     pub async fn settle(&mut self, deliveries: &[DeliveryId], how: Settlement) -> Outcome {
         let deliveries = deliveries.to_vec();
         self.submit(|tag| Operation::Settle { tag, deliveries, how }).await

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use harness::{Client, Cluster};
 use paceline_core::{
     operation::Settlement,
-    shard::{Command, Outcome, SessionId, TransactionId, Work},
+    shard::{Command, MAX_REDELIVERIES, Outcome, SessionId, TransactionId, Work},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,6 +50,40 @@ async fn what_was_stored_is_there_after_a_restart() {
         assert!(delivery.redelivered, "a new leader cannot know");
     }
     client.nothing_more().await;
+    cluster.stop().await;
+}
+
+/// Through nodes that do not lead the shard as well, and with messages that are not stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_kills_its_consumers_is_dead_lettered() {
+    let cluster = Cluster::start(3).await;
+    let mut clients: Vec<_> = (0..3).map(|node| Client::new(cluster.router(node))).collect();
+    for persistent in [true, false] {
+        let queue = format!("work-{persistent}");
+        for body in ["poison", "good"] {
+            clients[0].send(&format!("/queue/{queue}"), body, persistent).await.unwrap();
+        }
+        for count in 0..=u32::from(MAX_REDELIVERIES) {
+            let client = &mut clients[count as usize % 3];
+            client.subscribe(1, &format!("/queue/{queue}"), 2).await.unwrap();
+            let (poison, good) = (client.delivery().await, client.delivery().await);
+            assert_eq!(&poison.message.body.bytes()[..], b"poison");
+            assert_eq!((poison.redelivery_count, good.redelivery_count), (count, count));
+            client.unsubscribe(1, Some(poison.id)).await.unwrap();
+        }
+        clients[0].subscribe(1, &format!("/queue/{queue}"), 2).await.unwrap();
+        let left = clients[0].delivery().await;
+        assert_eq!(&left.message.body.bytes()[..], b"good");
+        clients[0].settle(&[left.id], Settlement::Accept).await.unwrap();
+        clients[0].nothing_more().await;
+        clients[1].subscribe(2, &format!("/queue/DLQ.{queue}"), 2).await.unwrap();
+        let dead = clients[1].delivery().await;
+        assert_eq!((&dead.message.body.bytes()[..], dead.redelivered), (&b"poison"[..], false));
+        clients[1].settle(&[dead.id], Settlement::Accept).await.unwrap();
+        clients[0].unsubscribe(1, None).await.unwrap();
+        clients[1].unsubscribe(2, None).await.unwrap();
+    }
+    drop(clients);
     cluster.stop().await;
 }
 

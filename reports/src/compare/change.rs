@@ -101,6 +101,9 @@ pub struct RestartCell {
     pub nodes: u64,
     /// Key of the population.
     pub population: String,
+    /// The node that had left and come back.
+    #[serde(default)]
+    pub left: Option<String>,
     /// Part of the load that it places elsewhere than those that were not restarted.
     pub elsewhere: f64,
 }

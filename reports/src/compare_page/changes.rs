@@ -130,11 +130,13 @@ pub(super) fn restarts(page: &mut Page, rows: &[&Candidate]) {
         return;
     }
     page.section("Restart");
-    page.paragraph(
-        "A node has left and come back. Then a process starts again, remembers nothing, and makes \
-         its placement from the list of nodes alone. Whatever it places elsewhere than the others \
-         do is lost to them until it has read the table.",
-    );
+    let left = rows.iter().find_map(|row| row.restart?.left.as_deref());
+    page.paragraph(&format!(
+        "{} has left and come back. Then a process starts again, remembers nothing, and makes its \
+         placement from the list of nodes alone. Whatever it places elsewhere than the others do is \
+         lost to them until it has read the table.",
+        left.unwrap_or("A node")
+    ));
     let mut table = Table::new(["Strategy", "Elsewhere", "Must remember"], 1);
     for (row, cell) in rows.iter().filter_map(|row| Some((row, row.restart?))) {
         let remembers =

@@ -18,11 +18,13 @@
 //! | [`random`] | ChaCha8 seeded by the system | ChaCha8 derived from seed, node, incarnation and label |
 //! | [`cpu`] | nothing | a queue in front of the node's cores |
 //! | [`shutdown`] | SIGTERM and SIGINT | told by the world |
+//! | [`output`] | standard output | the same |
 //! | [`trace`] | one atomic load when nobody listens | the run's event log and fingerprint |
 
 mod clock;
 mod entry;
 mod open_options;
+pub mod output;
 pub mod trace;
 
 #[cfg(not(madsim))]

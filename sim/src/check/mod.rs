@@ -8,6 +8,7 @@
 //! One check per file, each with histories that it must refuse. A check keeps its own state and
 //! knows nothing of the others, nor of worlds, scenarios or protocols.
 
+mod asked;
 mod atomic;
 mod balance;
 mod conservation;
@@ -57,6 +58,9 @@ pub struct Violation {
     pub at: Option<Duration>,
     /// What was seen and why it must not be.
     pub detail: String,
+    /// For a liveness violation: the shards that wait, one line each, with who leads them as the
+    /// nodes see it.
+    pub shards: Vec<String>,
 }
 
 impl fmt::Display for Violation {
@@ -135,6 +139,7 @@ pub struct Checks {
     names: Steps,
     steps: Vec<Box<dyn StepCheck + Send>>,
     settled: settled::Settled,
+    asked: asked::Asked,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
@@ -156,6 +161,7 @@ impl Checks {
                 Box::new(credit::Credit::default()),
             ],
             settled: settled::Settled::default(),
+            asked: asked::Asked::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
@@ -164,6 +170,7 @@ impl Checks {
             ],
             ends: vec![
                 Box::new(lost::Lost),
+                Box::new(asked::Consumed),
                 Box::new(atomic::Atomic),
                 Box::new(doubled::Doubled),
                 Box::new(conservation::Conservation),
@@ -210,6 +217,10 @@ impl Checks {
         if let Err(detail) = self.settled.step(step, &self.names) {
             found.push((settled::NAME, detail));
         }
+        *self.applied.entry(asked::NAME).or_default() += 1;
+        if let Err(detail) = self.asked.step(step, &self.names) {
+            found.push((asked::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(step.at), detail);
         }
@@ -225,6 +236,9 @@ impl Checks {
             }
         }
         self.settled.observe(seen, history, &mut self.names);
+        if let Err(detail) = self.asked.observe(seen, history, &mut self.names) {
+            found.push((asked::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(at), detail);
         }
@@ -252,8 +266,20 @@ impl Checks {
     ) {
         let same = self.violations.iter().filter(|violation| violation.check == check).count();
         if same < KEPT {
-            self.violations.push(Violation { check, severity, at, detail });
+            self.violations.push(Violation { check, severity, at, detail, shards: Vec::new() });
         }
+    }
+
+    /// Records that something did not happen in time, and the shards that wait.
+    pub fn stuck(
+        &mut self,
+        check: &'static str,
+        at: Duration,
+        detail: String,
+        shards: Vec<String>,
+    ) {
+        let severity = Severity::Liveness;
+        self.violations.push(Violation { check, severity, at: Some(at), detail, shards });
     }
 
     /// What was found, in the order it was found.

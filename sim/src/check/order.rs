@@ -19,8 +19,9 @@ use crate::workload::{
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// By producer, destination and persistence: the sequence numbers of first deliveries, sorted.
-    arrived: HashMap<(u32, DestinationId, bool), Vec<u32>>,
+    /// By producer, destination, persistence and priority: the sequence numbers of first
+    /// deliveries, sorted.
+    arrived: HashMap<(u32, DestinationId, bool, Option<u8>), Vec<u32>>,
 }
 
 impl ReplyCheck for Order {
@@ -37,7 +38,7 @@ impl ReplyCheck for Order {
         }
         let id = delivery.id;
         let Some(publish) = history.publish(id) else { return Ok(()) };
-        let key = (id.producer, destination, publish.persistent);
+        let key = (id.producer, destination, publish.persistent, publish.priority);
         let arrived = self.arrived.entry(key).or_default();
         let place = arrived.partition_point(|&sequence| sequence < id.sequence);
         let overtaken = arrived[place..].iter().copied().find(|&later| {

@@ -12,6 +12,8 @@ pub struct Replica {
     pub node: NodeId,
     /// Of which shard.
     pub shard: u64,
+    /// Who leads the shard, as far as its node knows.
+    pub leader: Option<NodeId>,
     /// The last log entry it has applied.
     pub applied: u64,
     /// The last log entry it has.

@@ -106,6 +106,7 @@ impl Told {
             sent: self.tick(),
             expires: None,
             transaction: None,
+            priority: None,
             bytes: 10,
             reply: None,
         };

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use paceline_reports::{result::Identity, write_compare};
+use paceline_runtime::say;
 
-use super::{Progress, format::Comparison, run, summary};
+use super::{Progress, advice, entry::default_slots, format::Comparison, run, summary};
 
 /// `compare`.
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), String> {
         world: if comparison.compare.simulate { "simulated" } else { "static" }.to_owned(),
         reproduce: format!("cargo sim compare {file}"),
     };
-    println!("{}: {}", comparison.name, comparison.about.trim());
+    say!("{}: {}", comparison.name, comparison.about.trim());
     let bar = ProgressBar::no_length();
     let style = "{bar:30} {pos}/{len}, {eta} left: {msg}";
     bar.set_style(ProgressStyle::with_template(style).expect("the template is right"));
@@ -60,12 +61,15 @@ pub fn compare(args: &CompareArgs) -> Result<(), String> {
     let directory = args.report.clone().unwrap_or_else(default);
     let result = run(&comparison, identity, &directory, &Bar(bar.clone()))?;
     bar.finish_and_clear();
-    println!("\n{}\n", summary::table(&result));
-    if !args.no_report {
-        let page = write_compare(&directory, &result).map_err(|error| error.to_string())?;
-        println!("report:      {}", page.display());
+    // Before it is printed, for whoever reads no further than the first lines.
+    let page = (!args.no_report).then(|| write_compare(&directory, &result)).transpose();
+    say!("\n{}\n", summary::table(&result));
+    let slots = comparison.slots().unwrap_or_else(|| default_slots(result.focus.nodes as usize));
+    say!("{}\n", advice::text(&result, slots));
+    if let Some(page) = page.map_err(|error| error.to_string())? {
+        say!("report:      {}", page.display());
     }
-    println!("reproduce:   cargo sim compare {file}");
-    println!("took:        {:.1} s", result.wall_s);
+    say!("reproduce:   cargo sim compare {file}");
+    say!("took:        {:.1} s", result.wall_s);
     Ok(())
 }

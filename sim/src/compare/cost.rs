@@ -10,7 +10,8 @@ use paceline_placement::{NameHasher, NodeIndex, Nodes};
 use paceline_reports::compare::{Collisions, CostCell, HashInfo};
 
 use super::{
-    entry::{Entry, Items, Placed, Setting, newcomers},
+    cluster::newcomers,
+    entry::{Entry, Items, Placed, Setting},
     population::Population,
 };
 

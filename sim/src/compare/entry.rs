@@ -3,14 +3,12 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use paceline_placement::{
-    Node, NodeIndex, Nodes, Parameters, PlacementError, SlotCount, Split, Strategy, StrategyKind,
+    NodeIndex, Nodes, Parameters, PlacementError, SlotCount, Split, Strategy, StrategyKind,
     strategies::Slots,
     theory::{self, Balance},
 };
 use paceline_reports::compare::StrategyInfo;
 use serde::{Deserialize, Deserializer, de};
-
-use super::format::NodeSets;
 
 /// One line of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +61,7 @@ impl Entry {
                  cannot be split"
                     .to_owned()
             }),
+            outside_broker: self.outside_broker().map(str::to_owned),
         }
     }
 
@@ -100,7 +99,10 @@ impl Entry {
                 K::Dx => "DxHash: buckets tried in a pseudo-random order",
                 K::Memento => "MementoHash: JumpBackHash with a memory of removed buckets",
                 K::BoundedLoad => {
-                    "a circle on which no node takes more than 1.25 times its share of slots"
+                    return format!(
+                        "a circle on which no node takes more than {} times its share of slots",
+                        parameters.load_factor
+                    );
                 }
                 K::TwoChoice => "each slot on the emptier of two nodes",
                 K::Random => "each slot on a random node, once and for all",
@@ -355,37 +357,6 @@ pub fn loads_and_even(
     let loads = loads(before, shares, weights.len());
     let even = theory::even_loads(loads.iter().sum(), weights, &largest);
     (loads, even)
-}
-
-/// Nodes as a comparison has them, with weights and zones dealt out in turn.
-pub fn cluster(sets: &NodeSets, count: usize, weights: &[f64], zones: usize) -> Nodes {
-    let nodes = sets.names_of(count).into_iter().enumerate().map(|(at, name)| {
-        let mut node = Node::new(name);
-        if !weights.is_empty() {
-            node = node.with_weight(weights[at % weights.len()]);
-        }
-        if zones > 0 { node.in_zone(format!("z{}", at % zones + 1)) } else { node }
-    });
-    // Names stay in the order that the user's own placement numbers them in.
-    let nodes = if sets.names.is_empty() { Nodes::new(nodes) } else { Nodes::in_order(nodes) };
-    nodes.expect("names, numbers and weights have been checked")
-}
-
-/// So many nodes that could join: under names that are free, and as heavy as the others on average.
-pub fn newcomers(nodes: &Nodes, count: usize) -> Vec<Node> {
-    let names = (1..).map(|number| format!("new{number}"));
-    let free = names.filter(|name| nodes.find(name.as_bytes()).is_none());
-    let weight = mean_weight(nodes);
-    free.take(count).map(|name| Node::new(name).with_weight(weight)).collect()
-}
-
-/// The mean weight of the nodes that are up; of equal ones exactly theirs.
-pub fn mean_weight(nodes: &Nodes) -> f64 {
-    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
-    if weights.iter().all(|weight| *weight == weights[0]) {
-        return weights[0];
-    }
-    weights.iter().map(|weight| weight / weights.len() as f64).sum()
 }
 
 /// Weights of the nodes that are up, and 0 for the others, in a unit in which they have a sum.

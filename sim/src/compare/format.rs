@@ -39,6 +39,10 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_POINTS: u32 = 1 << 16;
 /// The most points of all nodes on a circle, when the file says how many each has.
 pub const MAX_ALL_POINTS: u64 = 1 << 25;
+/// The largest factor of bounded loads.
+pub const MAX_LOAD_FACTOR: f64 = 1000.0;
+/// The most messages in flight.
+pub const MAX_IN_FLIGHT: usize = 1_000_000;
 /// The most salts of the p-value histogram.
 pub const MAX_SALTED: usize = 10_000;
 
@@ -93,6 +97,12 @@ pub struct Compare {
     /// Points of a node of weight 1 on each circle that has several; default those that each of
     /// them is known for.
     pub points_per_node: Option<u32>,
+    /// How far above its share a node goes under `bounded-load`, by slots and by messages; default
+    /// 1.25.
+    pub load_factor: Option<f64>,
+    /// Messages in flight where `bounded-load` bounds them; default 100 per node, or, on more than
+    /// 1000 nodes, 100,000 but at least 10 per node.
+    pub in_flight: Option<usize>,
     /// Slots; default the power of two from 160 per node, at least 2^14 and at most 2^21, or those
     /// of the simulated cluster.
     pub slots: Option<u64>,
@@ -140,7 +150,13 @@ impl Compare {
             parameters.points_per_node = points;
             parameters.ketama_points = points;
         }
+        parameters.load_factor = self.load_factor.unwrap_or(parameters.load_factor);
         parameters
+    }
+
+    /// How many messages are in flight on so many nodes.
+    pub fn in_flight(&self, nodes: usize) -> usize {
+        self.in_flight.unwrap_or_else(|| (100 * nodes).min(100_000.max(10 * nodes)))
     }
 }
 

@@ -6,8 +6,11 @@
 //! [`CompareResult`](paceline_reports::compare::CompareResult), always with what theory expects beside what was measured. [`run`] puts it all
 //! together and writes the report.
 
+mod advice;
 mod balance;
+mod broker;
 mod cli;
+mod cluster;
 mod cost;
 mod course;
 mod entry;
@@ -18,6 +21,7 @@ mod plan;
 mod population;
 mod salts;
 mod simulate;
+mod spill;
 mod summary;
 
 #[cfg(test)]

@@ -13,9 +13,8 @@ use paceline_reports::compare::{ChangedNode, MovementCell, RestartCell};
 
 use super::{
     balance::{Labels, bound},
-    entry::{
-        Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, newcomers, weights,
-    },
+    cluster::newcomers,
+    entry::{Entry, Items, Placed, Setting, balance_of_up, loads, loads_and_even, weights},
     format::{Change, Joining, Reweighted, Which},
 };
 
@@ -389,6 +388,8 @@ pub(super) fn restart(
         hash: labels.hash.to_owned(),
         nodes: nodes.len() as u64,
         population: labels.population.name.clone(),
-        elsewhere: elsewhere.sum::<f64>().min(1.0),
+        left: away.first().map(|index| nodes.get(*index).display_name()),
+        // The sum of nothing would be -0.
+        elsewhere: elsewhere.fold(0.0, |sum, share| sum + share).min(1.0),
     })
 }

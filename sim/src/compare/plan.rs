@@ -2,26 +2,27 @@
 
 use std::{borrow::Cow, panic::AssertUnwindSafe, path::Path, sync::Mutex, time::Instant};
 
-use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount};
+use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount, StrategyKind};
 use paceline_reports::{
     CompareResult,
     compare::{
         BalanceCell, Course, FailoverCell, Focus, HashInfo, LoadProfile, MovementCell,
-        Population as PopulationInfo, Refusal, RestartCell, StrategyInfo,
+        Population as PopulationInfo, Refusal, RestartCell, SpillCell, StrategyInfo,
     },
     result::Identity,
 };
 
 use super::{
     balance::{self, Chances, Labels},
+    cluster::cluster,
     cost::{self, NameList},
     course,
-    entry::{Entry, Items, Placed, Setting, cluster, default_slots},
+    entry::{Entry, Items, Placed, Setting, default_slots},
     failover,
     format::{Change, Comparison},
     movement,
     population::Population,
-    salts, simulate,
+    salts, simulate, spill,
 };
 
 /// Told what is done and how much is left.
@@ -41,6 +42,7 @@ struct Found {
     failovers: Vec<FailoverCell>,
     restarts: Vec<RestartCell>,
     courses: Vec<Course>,
+    spilling: Option<SpillCell>,
     refusals: Vec<Refusal>,
 }
 
@@ -120,7 +122,7 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let cells = self.hashes.len() * c.salts.len() * self.populations.len();
         let salted = if c.salted_p_values > 0 { self.hashes.len() } else { 0 };
-        let costs = if c.timing { c.nodes.numbers.len() * self.entries.len() } else { 0 };
+        let costs = if c.timing { c.nodes.numbers.len() * self.timed().len() } else { 0 };
         let simulated = if c.simulate { self.entries.len() } else { 0 };
         (cells * c.nodes.numbers.len() * self.entries.len() + salted + costs + simulated) as u64
     }
@@ -137,6 +139,14 @@ impl Plan<'_> {
         let reason =
             || format!("takes about {seconds:.1} s to build, above cell_limit_s, which is {limit}");
         (seconds > limit).then(reason)
+    }
+
+    /// The entries whose look-ups are timed: those that place the population of the focus.
+    fn timed(&self) -> Vec<Entry> {
+        let tagged = self.populations[self.comparison.focus_population()].tagged;
+        let mut entries = self.entries.clone();
+        entries.retain(|entry| !(tagged && *entry == Entry::SlotsSplit));
+        entries
     }
 
     fn setting(&self, nodes: usize) -> Setting {
@@ -194,6 +204,7 @@ impl Plan<'_> {
             result.failovers.extend(found.failovers);
             result.restarts.extend(found.restarts);
             result.courses.extend(found.courses);
+            result.spilling.extend(found.spilling);
             for refusal in found.refusals {
                 if !result.refusals.contains(&refusal) {
                     result.refusals.push(refusal);
@@ -218,6 +229,12 @@ impl Plan<'_> {
             asked,
             reason,
         };
+        if labels.population.tagged && entry == Entry::SlotsSplit {
+            let asked = format!("split {}", labels.population.name);
+            let reason = "names with one hash tag must stay together".to_owned();
+            found.refusals.push(refusal(asked, reason));
+            return found;
+        }
         let seconds = entry.rough_ns(count) * 1e-9 * whole.keys.len() as f64;
         if seconds > c.cell_limit_s {
             let asked = format!("{} on {count} nodes", labels.population.name);
@@ -249,6 +266,15 @@ impl Plan<'_> {
                 return found;
             }
         }
+        if main && entry == Entry::Kind(StrategyKind::BoundedLoad) {
+            match self.spilling(labels, &items, &nodes, setting) {
+                Ok(cell) => found.spilling = Some(cell),
+                Err(reason) => {
+                    let asked = format!("spill messages on {count} nodes");
+                    found.refusals.push(refusal(asked, reason));
+                }
+            }
+        }
         // Of populations that nobody asked for, the even one shows movement with the least noise.
         if !main || !(in_focus || labels.population.is_uniform()) {
             return found;
@@ -277,6 +303,24 @@ impl Plan<'_> {
             }
         }
         found
+    }
+
+    /// What a bound on the messages in flight does. `Err` says why it cannot be measured.
+    fn spilling(
+        &self,
+        labels: Labels,
+        items: &Items,
+        nodes: &Nodes,
+        setting: &Setting,
+    ) -> Result<SpillCell, String> {
+        let c = &self.comparison.compare;
+        let in_flight = c.in_flight(nodes.count_up());
+        let seconds = spill::rough_seconds(in_flight);
+        if seconds > c.cell_limit_s {
+            let limit = c.cell_limit_s;
+            return Err(format!("takes about {seconds:.0} s, above the limit of {limit} s"));
+        }
+        spill::measure(labels, items, nodes, setting, in_flight, self.comparison.seed)
     }
 
     /// The p-value histograms, for one strategy that the test applies to.
@@ -334,12 +378,13 @@ impl Plan<'_> {
         let names = NameList::new(population, 100_000);
         let keys = population.keys(&hasher);
         let whole = Items { keys: keys.into(), shares: Cow::Borrowed(&population.shares) };
+        let entries = self.timed();
         for count in c.nodes.numbers.iter().copied() {
             let (nodes, setting) = (self.cluster(count), self.setting(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
             let built =
                 |entry: &&Entry| works(result, **entry) && self.too_slow(**entry, &nodes).is_none();
-            let entries: Vec<Entry> = self.entries.iter().filter(built).copied().collect();
+            let entries: Vec<Entry> = entries.iter().filter(built).copied().collect();
             let measured = cost::measure(&entries, &hasher, &names, &whole, &nodes, &setting, done);
             result.cost.extend(measured);
         }
@@ -393,7 +438,6 @@ fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> V
 
 #[cfg(test)]
 mod tests {
-    use paceline_placement::StrategyKind;
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! Destinations: their names, their keys and their shares of the load.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead},
     path::Path,
 };
@@ -11,7 +12,8 @@ use super::format::{
     DEFAULT_DESTINATIONS, MAX_DESTINATIONS, Names, Popularity, PopulationSpec, Preset,
 };
 
-/// A set of destinations in descending order of their shares.
+/// A set of destinations in descending order of their shares. Names with one hash tag are one
+/// destination, called as the tag is.
 pub(super) struct Population {
     pub name: String,
     pub about: String,
@@ -19,6 +21,8 @@ pub(super) struct Population {
     pub shares: Vec<f64>,
     /// The exponent, if the shares follow Zipf's law.
     pub skew: Option<f64>,
+    /// Whether a destination may be many names that must stay together, which nobody may split.
+    pub tagged: bool,
     names: NameSource,
 }
 
@@ -38,13 +42,13 @@ impl Population {
     /// When a file of names cannot be read, has too few, or lists one twice.
     pub fn new(spec: &PopulationSpec, folder: &Path, seed: u64) -> Result<Self, String> {
         let mut measured = None;
-        let names = match &spec.names {
+        let mut names = match &spec.names {
             Names::Numbered => NameSource::Numbered,
             Names::Sequential => NameSource::Sequential,
             Names::Uuid => NameSource::Uuid(seed),
             Names::Paths => NameSource::Paths,
             Names::Prefix(prefix) => NameSource::Prefix(prefix.clone()),
-            Names::File(path) => {
+            Names::File { path, .. } => {
                 let path = folder.join(path);
                 let unusable = |reason: String| {
                     let population = &spec.name;
@@ -81,14 +85,24 @@ impl Population {
             }
             Popularity::Preset(preset) => Some(preset.exponent(count)),
         };
-        let shares = match (spec.popularity, skew) {
+        let mut shares = match (spec.popularity, skew) {
             (Popularity::Hot { hot, share }, _) => hot_shares(count, hot, share),
             (Popularity::Measured, _) => measured_shares(measured.unwrap_or_default()),
             (_, skew) => theory::zipf_shares(count, skew.unwrap_or(0.0)),
         };
-        let about =
+        let mut about =
             if spec.about.is_empty() { describe(spec, count, skew) } else { spec.about.clone() };
-        Ok(Self { name: spec.name.clone(), about, shares, skew, names })
+        let (mut skew, mut tagged) = (skew, false);
+        if let (NameSource::Listed(listed), Names::File { hash_tags: true, .. }) =
+            (&mut names, &spec.names)
+        {
+            (*listed, shares) = by_tag(listed, &shares);
+            // Whatever law the names follow, their tags do not, but for being even.
+            skew = (shares.first() == shares.last()).then_some(0.0);
+            tagged = true;
+            about += &format!("; {count} names with {} hash tags", shares.len());
+        }
+        Ok(Self { name: spec.name.clone(), about, shares, skew, tagged, names })
     }
 
     /// How many destinations there are.
@@ -239,6 +253,33 @@ fn distinct(names: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
     }
 }
 
+/// What of a name is hashed, as the specification of Redis Cluster has it: what stands between the
+/// first `{` and the first `}` behind it, or the whole name where nothing does.
+fn hash_tag(name: &[u8]) -> &[u8] {
+    let tag = || {
+        let behind = &name[name.iter().position(|byte| *byte == b'{')? + 1..];
+        let end = behind.iter().position(|byte| *byte == b'}')?;
+        (end > 0).then(|| &behind[..end])
+    };
+    tag().unwrap_or(name)
+}
+
+/// The hash tags of names and the sum of the shares of each, in descending order.
+fn by_tag(names: &[Vec<u8>], shares: &[f64]) -> (Vec<Vec<u8>>, Vec<f64>) {
+    let mut tags: Vec<(Vec<u8>, f64)> = Vec::new();
+    let mut known = BTreeMap::new();
+    for (name, share) in names.iter().zip(shares) {
+        let tag = hash_tag(name);
+        let at = *known.entry(tag).or_insert(tags.len());
+        if at == tags.len() {
+            tags.push((tag.to_vec(), 0.0));
+        }
+        tags[at].1 += share;
+    }
+    tags.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    tags.into_iter().unzip()
+}
+
 /// Loads relative to their sum. First to the largest, so that no sum is too large.
 fn measured_shares(loads: Vec<f64>) -> Vec<f64> {
     let largest = loads[0];
@@ -297,7 +338,7 @@ fn describe(spec: &PopulationSpec, count: usize, skew: Option<f64>) -> String {
         Names::Uuid => "named by random UUIDs".to_owned(),
         Names::Paths => "named by paths of tenants".to_owned(),
         Names::Prefix(prefix) => format!("named {prefix}0 and so on"),
-        Names::File(path) => format!("named in {path}"),
+        Names::File { path, .. } => format!("named in {path}"),
     };
     format!("{count} destinations, {load}, {names}")
 }
@@ -343,7 +384,7 @@ mod tests {
                 about: String::new(),
                 destinations,
                 popularity: Popularity::Measured,
-                names: Names::File("loads.tsv".into()),
+                names: Names::File { path: "loads.tsv".into(), hash_tags: false },
             };
             Population::new(&spec, folder.path(), 7)
         };
@@ -374,6 +415,56 @@ mod tests {
             assert!(error.contains(reason) && error.contains("loads.tsv"), "{error}");
         }
         assert!(read(text, Some(4)).err().unwrap().contains("only 3 names"));
+    }
+
+    /// The examples of the Redis Cluster specification, "Hash tags".
+    #[test]
+    fn the_hash_tag_is_that_of_redis() {
+        for (name, tag) in [
+            ("{user1000}.following", "user1000"),
+            ("{user1000}.followers", "user1000"),
+            ("foo{}{bar}", "foo{}{bar}"),
+            ("foo{{bar}}zap", "{bar"),
+            ("foo{bar}{zap}", "bar"),
+            ("foo{bar", "foo{bar"),
+            ("}foo{bar}", "bar"),
+            ("foo", "foo"),
+            ("", ""),
+        ] {
+            assert_eq!(hash_tag(name.as_bytes()).escape_ascii().to_string(), tag, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_with_one_tag_are_one_destination() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str, popularity: Popularity, hash_tags: bool| {
+            std::fs::write(folder.path().join("names.txt"), text).unwrap();
+            let spec = PopulationSpec {
+                name: "p".into(),
+                about: String::new(),
+                destinations: None,
+                popularity,
+                names: Names::File { path: "names.txt".into(), hash_tags },
+            };
+            Population::new(&spec, folder.path(), 7).unwrap()
+        };
+        let text = "a:{u1}\nb:{u2}\nc:{u2}\nu2\nd\n";
+        let tagged = read(text, Popularity::Uniform, true);
+        let mut name = Vec::new();
+        tagged.write_name(0, &mut name);
+        assert_eq!((name.as_slice(), tagged.len()), (&b"u2"[..], 3));
+        assert!((tagged.shares[0] - 0.6).abs() < 1e-12 && tagged.shares[1] == tagged.shares[2]);
+        assert!(tagged.tagged && tagged.skew.is_none(), "three of five names are one");
+        assert!(tagged.about.ends_with("; 5 names with 3 hash tags"), "{}", tagged.about);
+        let hasher = NameHasher::new(paceline_placement::HashFunction::Md5, "s");
+        assert_eq!(tagged.keys(&hasher)[0], hasher.key(b"u2"));
+
+        let plain = read(text, Popularity::Uniform, false);
+        assert_eq!((plain.len(), plain.tagged, plain.is_uniform()), (5, false, true));
+        assert!(read("{a}1\n{b}1\n{a}2\n{b}2\n", Popularity::Uniform, true).is_uniform());
+        let measured = read("{a}1\t1\n{b}1\t5\n{a}2\t9\n", Popularity::Measured, true);
+        assert!((measured.shares[0] - 10.0 / 15.0).abs() < 1e-12, "{:?}", measured.shares);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use paceline_placement::{NameHasher, SlotCount};
 
 use super::{
-    entry::{Entry, Items, Placed, Setting, cluster},
+    cluster::cluster,
+    entry::{Entry, Items, Placed, Setting},
     format::Comparison,
     tests::Silent,
 };

@@ -51,6 +51,25 @@ pub(super) fn table(result: &CompareResult) -> String {
             lines.push(format!("failover: {:14} {:.4}{expected}{left}", cell.strategy, cell.peak));
         }
     }
+    for cell in &result.spilling {
+        if cell.nodes == focus.nodes && cell.population == focus.population {
+            lines.push(format!(
+                "{} by messages, {} in flight: peak {:.4} (without a bound {:.4}), {:.1} % spill \
+                 (at least {:.1} %), the hottest destination is on {}",
+                cell.strategy,
+                cell.in_flight,
+                cell.peak,
+                cell.unbounded_peak,
+                100.0 * cell.spilled,
+                100.0 * cell.least_spilled,
+                if cell.hottest_on == 1 {
+                    "1 node".to_owned()
+                } else {
+                    format!("{} nodes", cell.hottest_on)
+                },
+            ));
+        }
+    }
     for refusal in &result.refusals {
         lines.push(format!(
             "not compared: {}, {}: {}",

@@ -93,9 +93,11 @@ fn everything_is_measured_once_and_is_the_same_again() {
         |strategy: &str| result.failovers.iter().find(|c| c.strategy == strategy).unwrap().peak;
     let elsewhere =
         |strategy: &str| result.restarts.iter().find(|c| c.strategy == strategy).unwrap().elsewhere;
+    let away: Vec<_> = result.restarts.iter().map(|cell| cell.left.clone()).collect();
+    assert!(away.iter().all(|left| left.is_some() && *left == away[0]), "{away:?}");
     assert!(elsewhere("slots") > 0.05, "a table remembers: {}", elsewhere("slots"));
     for stateless in ["modulo", "ring", "ketama", "rendezvous", "straw2", "maglev"] {
-        assert_eq!(elsewhere(stateless), 0.0, "{stateless}");
+        assert_eq!(elsewhere(stateless).to_string(), "0", "{stateless}");
     }
     assert!(failover("slots") < 1.25 && failover("modulo") > 1.5, "{}", failover("slots"));
 
@@ -383,6 +385,77 @@ fn a_strategy_that_cannot_be_built_takes_nothing_from_the_others() {
     let small = "[1, 1, 1, 1, 1, 1, 1, 1e-9]";
     let [nginx, maglev] = refused(small, "timing = false\nreplicas = 8");
     assert!(nginx.contains("`n8`") && maglev.contains("`n8`"), "{nginx} {maglev}");
+}
+
+/// One destination has half of the messages, so each placement of whole ones has a peak of 2 on four
+/// nodes. Message by message no node is above its bound, and what the ring places above the bounds
+/// is what must spill.
+#[test]
+fn no_node_is_above_its_bound_when_messages_spill() {
+    let compared = |settings: &str| {
+        let text = format!(
+            "name = \"spill\"\nabout = \"x\"\n[compare]\nnodes = [4]\ntiming = false\n\
+             strategies = [\"bounded-load\", \"ring\"]\n{settings}\n[[compare.population]]\n\
+             name = \"urls\"\ndestinations = 10_000\npopularity = {{ hot = 1, share = 0.5 }}\n"
+        );
+        let comparison = Comparison::load("spill.toml", &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        result.to_json().expect("a result that can be written");
+        result
+    };
+    let result = compared("");
+    let peak = |name: &str| result.balance.iter().find(|c| c.strategy == name).unwrap().peak;
+    assert!(peak("bounded-load") >= 2.0, "a whole destination: {}", peak("bounded-load"));
+    let [cell] = &result.spilling[..] else { panic!("{:?}", result.spilling) };
+    assert_eq!((cell.factor, cell.in_flight, cell.peak), (1.25, 400, 1.25), "{cell:?}");
+    assert!(cell.share_peak <= 1.25 + 1e-3 && cell.share_peak > 1.2, "{cell:?}");
+    assert!((cell.unbounded_peak - peak("ring")).abs() < 1e-9, "{cell:?}");
+    assert!(cell.least_spilled >= 0.5 - 1.25 / 4.0 - 1e-9, "{cell:?}");
+    assert!((cell.least_spilled - 0.01..0.6).contains(&cell.spilled), "{cell:?}");
+    assert!(cell.hottest_on >= 2, "{cell:?}");
+    let told = summary::table(&result);
+    assert!(told.contains("bounded-load by messages, 400 in flight: peak 1.2500"), "{told}");
+
+    let loose = compared("load_factor = 3.0\nin_flight = 4000");
+    let [cell] = &loose.spilling[..] else { panic!("{:?}", loose.spilling) };
+    assert_eq!((cell.spilled, cell.least_spilled, cell.hottest_on), (0.0, 0.0, 1), "{cell:?}");
+    assert!((cell.share_peak / cell.unbounded_peak - 1.0).abs() < 0.02, "{cell:?}");
+    assert!(loose.strategies[0].about.contains("3 times"), "{:?}", loose.strategies[0]);
+
+    let limited = compared("cell_limit_s = 0.09");
+    let asked: Vec<&str> = limited.refusals.iter().map(|it| it.asked.as_str()).collect();
+    assert!(limited.spilling.is_empty() && asked == ["spill messages on 4 nodes"], "{asked:?}");
+
+    let heavy = compared("weights = [3.0, 1.0, 1.0, 1.0]\nin_flight = 600");
+    let [cell] = &heavy.spilling[..] else { panic!("{:?}", heavy.spilling) };
+    assert!(cell.peak <= 1.25 + 1e-9 && cell.spilled >= cell.least_spilled - 0.01, "{cell:?}");
+}
+
+#[test]
+fn names_with_one_hash_tag_are_placed_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: String =
+        (0..60).map(|n| format!("cart:{{user{}}}:{n}\n", if n % 2 == 0 { 0 } else { n })).collect();
+    std::fs::write(folder.path().join("names.txt"), names).unwrap();
+    let file = folder.path().join("tags.toml").display().to_string();
+    let peak = |hash_tags: bool| {
+        let text = format!(
+            "name = \"tags\"\nabout = \"x\"\n[compare]\nnodes = [6]\ntiming = false\n\
+             strategies = [\"slots\", \"slots-split\"]\n[[compare.population]]\nname = \"carts\"\n\
+             names = {{ file = 'names.txt', hash_tags = {hash_tags} }}\n"
+        );
+        let comparison = Comparison::load(&file, &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        let reasons: Vec<String> = result.refusals.iter().map(|r| r.reason.clone()).collect();
+        (result.balance[0].clone(), reasons)
+    };
+    let (together, refused) = peak(true);
+    assert!((together.bound - 3.0).abs() < 1e-9 && together.peak >= 3.0, "{together:?}");
+    assert_eq!(refused, ["names with one hash tag must stay together"]);
+    let (apart, refused) = peak(false);
+    assert!(apart.bound == 1.0 && apart.peak < 2.0 && refused.is_empty(), "{apart:?}");
 }
 
 /// The tests' working directory is the crate's, so that a file found is found beside the comparison.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use paceline_runtime::{output, say};
 
 use super::{Exit, exit, run, sweep};
 use crate::{
@@ -91,6 +92,9 @@ pub(super) struct SweepArgs {
     /// Run each seed twice and compare the event logs
     #[arg(long)]
     pub check_determinism: bool,
+    /// Fail unless every coverage point of the broker is reached by some run
+    #[arg(long)]
+    pub every_point: bool,
     /// End a run that takes longer than this many seconds of real time, as crashed
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub wall_limit: u64,
@@ -132,7 +136,10 @@ pub(super) fn load(file: &Path) -> Result<Scenario, BadInput> {
 
 /// The program: reads the command line, does what it says, and ends with the right code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(error.print(), error.exit_code()),
+    };
     let done = match &cli.command {
         Command::Run(args) => run::run(args, false),
         Command::Replay(args) => run::run(args, true),
@@ -143,7 +150,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            output::complain(format_args!("{error}"));
             Exit::BadInput.into()
         }
     }
@@ -153,9 +160,9 @@ fn expand(args: &ExpandArgs) -> Result<Exit, BadInput> {
     let scenario = load(&args.file)?;
     let expansion = scenario::expand(&scenario, args.seed.unwrap_or(scenario.seed));
     for note in &expansion.notes {
-        println!("# {note}");
+        say!("# {note}");
     }
-    print!("{}", expansion.scenario.to_toml());
+    say!("{}", expansion.scenario.to_toml().trim_end());
     Ok(Exit::Passed)
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use paceline_reports::{result::Verdict, sweep::SeedOutcome};
+use paceline_runtime::say;
 
 use super::{Exit, Identity, cli::BadInput, output};
 
@@ -47,16 +48,13 @@ pub(super) fn check(identity: &Identity, file: &Path) -> Result<Exit, BadInput> 
         .map_err(|error| BadInput(format!("cannot run the simulator a second time: {error}")))?;
     let exit = match &comparison {
         Comparison::Same => {
-            println!(
-                "deterministic: both runs did the same, and ended {}",
-                outcome.verdict.label()
-            );
+            say!("deterministic: both runs did the same, and ended {}", outcome.verdict.label());
             Exit::from(outcome.verdict)
         }
         Comparison::Differ(line, first, second) => {
-            println!("NONDETERMINISTIC: the runs differ, first in event {line}:");
-            println!("  one run:   {first}");
-            println!("  the other: {second}");
+            say!("NONDETERMINISTIC: the runs differ, first in event {line}:");
+            say!("  one run:   {first}");
+            say!("  the other: {second}");
             Exit::Nondeterministic
         }
     };

@@ -33,6 +33,7 @@ Exit codes:
   12  liveness violated
   13  crashed: a process under test, or the simulator, panicked or never ended
   14  nondeterministic: two runs of one identity differed
+ 141  nobody read the output, as in `… | head -1`
 A sweep ends with the highest code of its runs.";
 
 impl From<Verdict> for Exit {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use paceline_reports::{RunResult, result::Verdict};
+use paceline_runtime::say;
 
 use super::Identity;
 use crate::{
@@ -15,28 +16,28 @@ const SHOWN: usize = 10;
 
 /// Before the run: what it is, and what the seed made of the scenario.
 pub(super) fn head(identity: &Identity, expansion: &Expansion, in_full: bool) {
-    println!("{identity}");
-    println!("  {}", identity.about.replace('\n', "\n  "));
+    say!("{identity}");
+    say!("  {}", identity.about.replace('\n', "\n  "));
     if in_full {
-        println!("\n{}", expansion.scenario.to_toml());
+        say!("\n{}", expansion.scenario.to_toml());
     } else {
         for fault in &expansion.scenario.faults {
-            println!("  {}", describe(fault));
+            say!("  {}", describe(fault));
         }
     }
     for note in &expansion.notes {
-        println!("  note: {note}");
+        say!("  note: {note}");
     }
-    println!();
+    say!();
 }
 
 /// The last events of a run.
 pub(super) fn tail(events: &[String]) {
-    println!("the last {} events:", events.len());
+    say!("the last {} events:", events.len());
     for event in events {
-        println!("  {event}");
+        say!("  {event}");
     }
-    println!();
+    say!();
 }
 
 /// After the run: how it ended.
@@ -46,24 +47,27 @@ pub(super) fn verdict(
     outcome: &Outcome,
     report: Option<&Path>,
 ) {
-    let label = result.verdict.label();
-    println!("verdict:     {}", label.to_uppercase());
+    say!("verdict:     {}", verdict_line(result));
     for finding in result.findings.iter().take(SHOWN) {
         let at = finding.at_s.map_or(String::new(), |at| format!(" at {at:.6}s"));
-        println!("  [{}]{at} {}", finding.check, finding.detail.replace('\n', "\n    "));
+        say!("  [{}]{at} {}", finding.check, finding.detail.replace('\n', "\n    "));
+        finding.shards.iter().for_each(|shard| say!("    {shard}"));
     }
     if result.findings.len() > SHOWN {
-        println!("  and {} more in the report", result.findings.len() - SHOWN);
+        say!("  and {} more in the report", result.findings.len() - SHOWN);
     }
     for expectation in &result.expectations {
         let mark = if expectation.met { "met" } else { "MISSED" };
-        println!(
+        say!(
             "  {mark}: {} {} (measured {})",
-            expectation.name, expectation.wanted, expectation.measured
+            expectation.name,
+            expectation.wanted,
+            expectation.measured
         );
+        expectation.shards.iter().for_each(|shard| say!("    {shard}"));
     }
     let counters = &result.counters;
-    println!(
+    say!(
         "messages:    {} acknowledged, {} failed, {} unknown; {} delivered ({} again), {} settled",
         counters.published_acknowledged,
         counters.published_failed,
@@ -73,29 +77,65 @@ pub(super) fn verdict(
         counters.settled
     );
     for latency in &result.latencies {
-        println!(
+        say!(
             "latency:     {}: half within {:.1} ms, 99 % within {:.1} ms",
-            latency.name, latency.overall.p50_ms, latency.overall.p99_ms
+            latency.name,
+            latency.overall.p50_ms,
+            latency.overall.p99_ms
         );
     }
     if let Some(speed) = result.timing.speed() {
-        println!(
+        say!(
             "time:        {:.1} simulated seconds in {:.1} s ({speed:.0} times as fast)",
-            result.timing.virtual_s, result.timing.wall_s
+            result.timing.virtual_s,
+            result.timing.wall_s
         );
     }
     if result.verdict == Verdict::Passed && outcome.applied.values().any(|&count| count == 0) {
-        println!("note: some checks had nothing to look at");
+        say!("note: some checks had nothing to look at");
     }
     foot(identity, &result.fingerprint, report);
 }
 
+/// How a run ended, in one line; exits of nodes are part of it even if nothing is wrong with them.
+fn verdict_line(result: &RunResult) -> String {
+    let verdict = result.verdict.label().to_uppercase();
+    match result.exit_counts().in_words() {
+        Some(exits) => format!("{verdict}, {exits}"),
+        None => verdict,
+    }
+}
+
 /// Identity, fingerprint, the way to do it again, and where the report is.
 pub(super) fn foot(identity: &Identity, fingerprint: &str, report: Option<&Path>) {
-    println!("run:         {identity}");
-    println!("fingerprint: {fingerprint}");
-    println!("reproduce:   {}", identity.reproduce());
+    say!("run:         {identity}");
+    say!("fingerprint: {fingerprint}");
+    say!("reproduce:   {}", identity.reproduce());
     if let Some(report) = report {
-        println!("report:      {}", report.display());
+        say!("report:      {}", report.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paceline_reports::exits::{ExitCause, NodeExits};
+
+    use super::*;
+
+    #[test]
+    fn a_passed_run_does_not_hide_that_nodes_ended() {
+        let identity = paceline_reports::result::Identity::default();
+        let mut result = RunResult::new(identity, Verdict::Passed);
+        assert_eq!(verdict_line(&result), "PASSED");
+        result.exits.push(NodeExits {
+            node: "n2".into(),
+            cause: ExitCause::DiskFull,
+            exits: 3,
+            restarts: 3,
+            first_s: 8.0,
+            last_s: 11.0,
+            said: "no space".into(),
+        });
+        assert_eq!(verdict_line(&result), "PASSED, 3 exits of nodes (disk full), 3 restarts");
     }
 }

@@ -76,10 +76,11 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
     let finding = result
         .findings
         .first()
-        .map(|finding| format!("[{}] {}", finding.check, finding.detail))
+        .map(|it| with_shards(format!("[{}] {}", it.check, it.detail), &it.shards))
         .or_else(|| {
-            let missed = result.expectations.iter().find(|expectation| !expectation.met)?;
-            Some(format!("{}: {}, wanted {}", missed.name, missed.measured, missed.wanted))
+            let it = result.expectations.iter().find(|expectation| !expectation.met)?;
+            let missed = format!("{}: {}, wanted {}", it.name, it.measured, it.wanted);
+            Some(with_shards(missed, &it.shards))
         });
     SeedOutcome {
         seed: identity.seed,
@@ -89,11 +90,22 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
         } else {
             finding.unwrap_or_default()
         },
+        exits: result.exit_counts(),
         fingerprint: result.fingerprint.clone(),
+        reached: format!("{:x}", paceline_reached::seen()),
         virtual_s: result.timing.virtual_s,
         wall_s: result.timing.wall_s,
         reproduce: identity.reproduce(),
     }
+}
+
+/// A sweep shows one line a run: of the shards, it names those that come first.
+fn with_shards(finding: String, shards: &[String]) -> String {
+    const SHOWN: usize = 2;
+    let more = shards.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("{more} more lines in a replay"));
+    let shown = shards.iter().take(SHOWN).cloned();
+    std::iter::once(finding).chain(shown).chain(more).collect::<Vec<_>>().join(" / ")
 }
 
 fn write_report(dir: &Path, result: &RunResult) -> Result<PathBuf, BadInput> {

@@ -5,18 +5,22 @@
 
 use std::{
     collections::VecDeque,
-    fs,
+    fs, io,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use paceline_reached::Point;
 use paceline_reports::{
     SweepResult,
+    coverage::CoveragePoint,
+    exits::ExitCounts,
     result::Verdict,
     sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
+use paceline_runtime::{output, say};
 
 use super::{
     Exit, Identity,
@@ -46,6 +50,34 @@ struct Running {
     began: Instant,
 }
 
+impl Drop for Running {
+    /// A sweep that ends early takes its runs with it. One that has ended by itself is all right.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Why a sweep ends before its runs have.
+enum Stop {
+    /// A run could not be started.
+    Input(BadInput),
+    /// Nobody reads what it prints.
+    Output(io::Error),
+}
+
+impl From<BadInput> for Stop {
+    fn from(error: BadInput) -> Self {
+        Stop::Input(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Output(error)
+    }
+}
+
 /// `sweep`.
 pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
     let scenarios =
@@ -67,16 +99,23 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
     result.wall_s = began.elapsed().as_secs_f64();
     // Left-over files in the temporary directory harm nobody.
     let _ = fs::remove_dir_all(&scratch);
-    done?;
-    print_table(&result);
+    match done {
+        Ok(()) => {}
+        Err(Stop::Input(error)) => return Err(error),
+        Err(Stop::Output(error)) => output::leave(&error),
+    }
 
     let dir = args.report.clone().unwrap_or_else(|| PathBuf::from("out/sweep"));
-    let report = paceline_reports::write_sweep(&dir, &result)
-        .map_err(|error| BadInput(error.to_string()))?;
-    println!("reproduce:   {}", result.reproduce);
-    println!("report:      {}", report.display());
+    let report = paceline_reports::write_sweep(&dir, &result);
+    print_table(&result);
+    print_coverage(&result);
+    let report = report.map_err(|error| BadInput(error.to_string()))?;
+    say!("reproduce:   {}", result.reproduce);
+    say!("report:      {}", report.display());
     let runs = result.scenarios.iter().flat_map(|scenario| &scenario.runs);
-    Ok(runs.map(|run| Exit::from(run.verdict)).max().unwrap_or(Exit::Passed))
+    let worst = runs.map(|run| Exit::from(run.verdict)).max().unwrap_or(Exit::Passed);
+    let is_incomplete = result.coverage().iter().any(|point| point.runs == 0);
+    Ok(if args.every_point && is_incomplete { worst.max(Exit::ExpectationMissed) } else { worst })
 }
 
 /// Every run of this part of the sweep: seed by seed, so that all scenarios come early.
@@ -103,6 +142,9 @@ fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
     if let Some((part, parts)) = args.shard {
         reproduce.push_str(&format!(" --shard {part}/{parts}"));
     }
+    if args.every_point {
+        reproduce.push_str(" --every-point");
+    }
     if args.check_determinism {
         reproduce.push_str(" --check-determinism");
     }
@@ -112,6 +154,13 @@ fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
         world: "simulated".to_owned(),
         reproduce,
         wall_s: 0.0,
+        points: Point::ALL
+            .iter()
+            .map(|point| CoveragePoint {
+                name: point.name().to_owned(),
+                about: point.about().to_owned(),
+            })
+            .collect(),
         scenarios: scenarios
             .iter()
             .map(|scenario| ScenarioSweep {
@@ -130,7 +179,7 @@ fn carry_out(
     at_once: usize,
     scratch: &std::path::Path,
     result: &mut SweepResult,
-) -> Result<(), BadInput> {
+) -> Result<(), Stop> {
     let style = "{bar:30} {pos}/{len} runs, {msg}, {elapsed} gone, about {eta} left";
     let bar = ProgressBar::new(waiting.len() as u64)
         .with_style(ProgressStyle::with_template(style).expect("the template is right"))
@@ -149,7 +198,7 @@ fn carry_out(
                 // Runs its two processes at once, and waits for them.
                 let outcome = determinism::outcome(&job.identity, &args.files[job.scenario])
                     .unwrap_or_else(|error| crashed(&job.identity, error.to_string(), 0.0));
-                failed += finish(&bar, &job, outcome, failed, result);
+                failed += finish(&bar, &job, outcome, failed, result)?;
                 continue;
             }
             running.push(start(job, args, scratch)?);
@@ -172,7 +221,7 @@ fn carry_out(
             };
             if ended {
                 let outcome = collect(&run, limit);
-                failed += finish(&bar, &run.job, outcome, failed, result);
+                failed += finish(&bar, &run.job, outcome, failed, result)?;
             } else {
                 still.push(run);
             }
@@ -187,7 +236,9 @@ fn carry_out(
             let (done, all) = (bar.position(), bar.length().unwrap_or(0));
             // By the average, which a run that takes long does not upset.
             let left = bar.elapsed().as_secs_f64() / done.max(1) as f64 * (all - done) as f64;
-            println!("{done}/{all} runs, {failed} failed, about {left:.0} s left");
+            output::line(format_args!(
+                "{done}/{all} runs, {failed} failed, about {left:.0} s left"
+            ))?;
         }
     }
     bar.finish();
@@ -243,7 +294,9 @@ fn crashed(identity: &Identity, finding: String, wall_s: f64) -> SeedOutcome {
         seed: identity.seed,
         verdict: Verdict::Crashed,
         finding,
+        exits: ExitCounts::default(),
         fingerprint: String::new(),
+        reached: String::new(),
         virtual_s: 0.0,
         wall_s,
         reproduce: identity.reproduce(),
@@ -257,28 +310,47 @@ fn finish(
     outcome: SeedOutcome,
     failed_before: u64,
     result: &mut SweepResult,
-) -> u64 {
+) -> io::Result<u64> {
     let failed = u64::from(outcome.verdict != Verdict::Passed);
     if failed == 1 {
         if failed_before < FAILURES_SHOWN {
             let what = outcome.verdict.label();
             bar.suspend(|| {
-                println!("failure: {} ({what}): {}", job.identity, outcome.finding);
-                println!("  {}", outcome.reproduce);
-            });
+                output::line(format_args!(
+                    "failure: {} ({what}): {}\n  {}",
+                    job.identity, outcome.finding, outcome.reproduce
+                ))
+            })?;
         }
         bar.set_message(format!("{} failed", failed_before + 1));
     }
     result.scenarios[job.scenario].runs.push(outcome);
     bar.inc(1);
-    failed
+    Ok(failed)
+}
+
+/// What no run has reached, and, if all was, what only few did.
+fn print_coverage(result: &SweepResult) {
+    let coverage = result.coverage();
+    let never: Vec<_> = coverage.iter().filter(|it| it.runs == 0).collect();
+    say!("reached:     {} of {} coverage points", coverage.len() - never.len(), coverage.len());
+    for it in never {
+        say!("  never: {}, {}", it.point.name, it.point.about);
+    }
 }
 
 fn print_table(result: &SweepResult) {
     let width = result.scenarios.iter().map(|it| it.scenario.len()).max().unwrap_or(0).max(8);
-    println!(
+    say!(
         "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
-        "scenario", "runs", "passed", "missed", "unsafe", "stuck", "crashed", "speed"
+        "scenario",
+        "runs",
+        "passed",
+        "missed",
+        "unsafe",
+        "stuck",
+        "crashed",
+        "speed"
     );
     for scenario in &result.scenarios {
         let verdicts = scenario.verdicts();
@@ -288,7 +360,7 @@ fn print_table(result: &SweepResult) {
                 (virtual_s + run.virtual_s, wall_s + run.wall_s)
             });
         let speed = if wall_s > 0.0 { format!("{:.0} x", virtual_s / wall_s) } else { "-".into() };
-        println!(
+        say!(
             "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
             scenario.scenario,
             scenario.runs.len(),
@@ -301,10 +373,13 @@ fn print_table(result: &SweepResult) {
         );
     }
     for scenario in &result.scenarios {
+        if let Some(exits) = scenario.exit_counts().in_words() {
+            say!("{}: {exits}", scenario.scenario);
+        }
         for run in scenario.failures().into_iter().take(5) {
             let what = run.verdict.label();
-            println!("{} seed {}: {what}: {}", scenario.scenario, run.seed, run.finding);
-            println!("  {}", run.reproduce);
+            say!("{} seed {}: {what}: {}", scenario.scenario, run.seed, run.finding);
+            say!("  {}", run.reproduce);
         }
     }
 }

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use super::{
     Scenario,
-    fault::{DrawnPartition, Extent, Fault, Kind, Partition, Target},
+    fault::{Extent, Fault, Target},
     units::TimeSpan,
 };
 
 /// A scenario without chance, and what had to be left out on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expansion {
-    /// Every fault has `at`, names its nodes and says how long it lasts; `seed` is set.
+    /// Every fault has `at`, names its nodes, unless they are those that lead then, and says how
+    /// long it lasts; `seed` is set.
     pub scenario: Scenario,
     /// Draws that came to nothing, such as a crash when every node was already down.
     pub notes: Vec<String>,
@@ -95,16 +96,16 @@ impl Expander {
     fn decide(&mut self, at: Duration, fault: &Fault, random: &mut ChaCha8Rng) -> Option<Fault> {
         let kinds = fault.kinds();
         let kind = kinds.first().expect("validated: a fault has a kind");
-        let mut decided = Fault { at: Some(TimeSpan(at)), ..Fault::default() };
-        decided.lasts = fault.lasts.map(|lasts| Extent::Fixed(draw_extent(lasts, random)));
+        let lasts = fault.lasts.map(|lasts| Extent::Fixed(draw_extent(lasts, random)));
         let back_after = kind.back_after().flatten().map(|extent| draw_extent(extent, random));
+        let at_once = Some(TimeSpan(at));
+        let decided = Fault { at: at_once, between: None, every: None, lasts, ..fault.clone() };
+        let decided = decided.with_back_after(back_after.map(Extent::Fixed));
 
-        if let Kind::Partition(partition) = kind {
-            decided.partition = Some(self.sides(partition, random));
+        // Groups are decided already, and who leads only the run knows.
+        let Some(target) = kind.target().filter(|target| !target.is_of_leaders()) else {
             return Some(decided);
-        }
-
-        let target = kind.target().expect("every kind but a partition names nodes");
+        };
         let free_only = kind.stops_the_node();
         let nodes = self.choose(at, target, free_only, random);
         if nodes.is_empty() {
@@ -116,7 +117,7 @@ impl Expander {
             return None;
         }
         if free_only {
-            let length = match (back_after, decided.lasts) {
+            let length = match (back_after, lasts) {
                 (Some(span), _) | (None, Some(Extent::Fixed(span))) => span.0,
                 _ => self.end.saturating_sub(at),
             };
@@ -124,32 +125,8 @@ impl Expander {
                 self.down_until[node] = at + length;
             }
         }
-
-        let names: Vec<String> = nodes.iter().map(|&node| self.nodes[node].clone()).collect();
-        let back = back_after.map(Extent::Fixed);
-        match *kind {
-            Kind::Partition(_) => unreachable!("decided above"),
-            Kind::Crash(it) => {
-                decided.crash = Some(it.of(names));
-                decided.crash.as_mut()?.back_after = back;
-            }
-            Kind::PowerCut(it) => {
-                decided.power_cut = Some(it.of(names));
-                decided.power_cut.as_mut()?.back_after = back;
-            }
-            Kind::Pause(it) => decided.pause = Some(it.of(names)),
-            Kind::SlowLink(it) => decided.slow_link = Some(it.of(names)),
-            Kind::LossyLink(it) => decided.lossy_link = Some(it.of(names)),
-            Kind::SlowDisk(it) => decided.slow_disk = Some(it.of(names)),
-            Kind::FullDisk(it) => decided.full_disk = Some(it.of(names)),
-            Kind::FailingDisk(it) => decided.failing_disk = Some(it.of(names)),
-            Kind::BitRot(it) => {
-                decided.bit_rot = Some(it.of(names));
-                decided.bit_rot.as_mut()?.back_after = back;
-            }
-            Kind::ClockJump(it) => decided.clock_jump = Some(it.of(names)),
-        }
-        Some(decided)
+        let names = nodes.iter().map(|&node| self.nodes[node].clone()).collect();
+        Some(decided.of(names, &self.nodes))
     }
 
     /// The nodes a fault befalls, as indices in order. Nodes that an earlier fault has stopped are
@@ -183,26 +160,6 @@ impl Expander {
         }
         nodes.sort_unstable();
         nodes
-    }
-
-    fn sides(&self, partition: &Partition, random: &mut ChaCha8Rng) -> Partition {
-        match partition {
-            Partition::Drawn(DrawnPartition { any: Some(any), one_way, .. }) => {
-                let mut names = self.nodes.clone();
-                names.shuffle(random);
-                let mut rest = names.split_off(*any as usize);
-                names.sort();
-                rest.sort();
-                let groups = vec![names, rest];
-                if *one_way {
-                    let groups = Some(groups);
-                    Partition::Drawn(DrawnPartition { groups, any: None, one_way: true })
-                } else {
-                    Partition::Groups(groups)
-                }
-            }
-            decided => decided.clone(),
-        }
     }
 }
 

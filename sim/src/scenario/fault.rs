@@ -1,7 +1,8 @@
 //! The `[[fault]]` tables of a scenario: what goes wrong, where, when and for how long.
 //!
 //! A fault names its time (`at`, or a draw `between` two instants) and exactly one kind. What is
-//! drawn (`any` nodes, `between`, a pair of times) the seed decides; see `expand`.
+//! drawn (`any` nodes, `between`, a pair of times) the seed decides; see `expand`. Who leads when a
+//! fault begins (`leader_of`, `leaders`) only the run can tell.
 
 use std::fmt;
 
@@ -73,29 +74,14 @@ pub enum Extent {
     Drawn(TimeSpan, TimeSpan),
 }
 
-/// Groups of hosts, or a draw of them. Hosts in no group keep all their links, so leaving some out
-/// makes a partial partition. `clients` stands for all clients.
+/// Groups of hosts, or some nodes against all the others. Hosts in no group keep all their links, so
+/// leaving some out makes a partial partition. `clients` stands for all clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Partition {
     /// `[["n1"], ["n2", "n3"]]`
     Groups(Vec<Vec<String>>),
     /// `{ groups = …, one_way = true }` or `{ any = 2 }`
-    Drawn(DrawnPartition),
-}
-
-/// The long form of a partition.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DrawnPartition {
-    /// As in the short form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub groups: Option<Vec<Vec<String>>>,
-    /// So many nodes, drawn from the seed, against all the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub any: Option<u32>,
-    /// Only what the first group sends to the others is lost; what they send arrives.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub one_way: bool,
+    Long(LongPartition),
 }
 
 /// A fault of nodes: the fields that choose them, and those of the kind.
@@ -117,6 +103,12 @@ macro_rules! node_fault {
             /// Every node.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             pub all: bool,
+            /// The node that leads this slot's shard when the fault begins.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub leader_of: Option<u32>,
+            /// So many nodes, those that lead the most shards when the fault begins.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub leaders: Option<u32>,
             $($(#[$field_doc])* #[serde(default, skip_serializing_if = "Option::is_none")]
             pub $field: Option<$type>,)*
         }
@@ -124,19 +116,34 @@ macro_rules! node_fault {
         impl $name {
             /// Which nodes, as written.
             pub fn target(&self) -> Target<'_> {
-                Target { node: &self.node, nodes: &self.nodes, any: self.any, all: self.all }
+                Target {
+                    node: &self.node,
+                    nodes: &self.nodes,
+                    any: self.any,
+                    all: self.all,
+                    leader_of: self.leader_of,
+                    leaders: self.leaders,
+                }
             }
 
             /// The same fault of exactly these nodes.
             #[allow(clippy::needless_update, reason = "some kinds have no fields of their own")]
             pub fn of(&self, nodes: Vec<String>) -> Self {
-                Self { node: None, nodes: Some(nodes), any: None, all: false, ..self.clone() }
+                Self {
+                    node: None,
+                    nodes: Some(nodes),
+                    any: None,
+                    all: false,
+                    leader_of: None,
+                    leaders: None,
+                    ..self.clone()
+                }
             }
         }
     };
 }
 
-/// How a fault names its nodes; exactly one of the four is set in a valid scenario.
+/// How a fault names its nodes; exactly one of these is set in a valid scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// One by name.
@@ -147,8 +154,43 @@ pub struct Target<'a> {
     pub any: Option<u32>,
     /// Every one.
     pub all: bool,
+    /// The leader of this slot's shard.
+    pub leader_of: Option<u32>,
+    /// A number of them, those that lead the most.
+    pub leaders: Option<u32>,
 }
 
+impl Target<'_> {
+    /// Whether only the run can tell who it is.
+    pub fn is_of_leaders(&self) -> bool {
+        self.leader_of.is_some() || self.leaders.is_some()
+    }
+}
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Target { node: Some(node), .. } => f.write_str(node),
+            Target { nodes: Some(nodes), .. } => f.write_str(&nodes.join(" ")),
+            Target { any: Some(any), .. } => write!(f, "any {any}"),
+            Target { leader_of: Some(slot), .. } => write!(f, "the leader of slot {slot}"),
+            Target { leaders: Some(1), .. } => f.write_str("the node that leads most"),
+            Target { leaders: Some(count), .. } => write!(f, "the {count} nodes that lead most"),
+            _ => f.write_str("all nodes"),
+        }
+    }
+}
+
+node_fault! {
+    /// The long form of a partition: groups, or these nodes against all the others.
+    LongPartition {
+        /// As in the short form.
+        groups: Vec<Vec<String>>,
+        /// Only what the first group, or these nodes, send to the others is lost; what they send
+        /// arrives.
+        one_way: bool,
+    }
+}
 node_fault! {
     /// See [`Fault::crash`].
     Crash {
@@ -254,6 +296,62 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The same fault of exactly these nodes, of all that the cluster has.
+    pub fn of(&self, names: Vec<String>, all: &[String]) -> Self {
+        let mut fault = self.clone();
+        match self.kinds().first() {
+            Some(Kind::Partition(partition)) => {
+                let rest = all.iter().filter(|name| !names.contains(name)).cloned().collect();
+                let groups = vec![names, rest];
+                let one_way = partition.one_way();
+                fault.partition = Some(if one_way {
+                    let (groups, one_way) = (Some(groups), Some(true));
+                    Partition::Long(LongPartition { groups, one_way, ..LongPartition::default() })
+                } else {
+                    Partition::Groups(groups)
+                });
+            }
+            Some(Kind::Crash(it)) => fault.crash = Some(it.of(names)),
+            Some(Kind::PowerCut(it)) => fault.power_cut = Some(it.of(names)),
+            Some(Kind::Pause(it)) => fault.pause = Some(it.of(names)),
+            Some(Kind::SlowLink(it)) => fault.slow_link = Some(it.of(names)),
+            Some(Kind::LossyLink(it)) => fault.lossy_link = Some(it.of(names)),
+            Some(Kind::SlowDisk(it)) => fault.slow_disk = Some(it.of(names)),
+            Some(Kind::FullDisk(it)) => fault.full_disk = Some(it.of(names)),
+            Some(Kind::FailingDisk(it)) => fault.failing_disk = Some(it.of(names)),
+            Some(Kind::BitRot(it)) => fault.bit_rot = Some(it.of(names)),
+            Some(Kind::ClockJump(it)) => fault.clock_jump = Some(it.of(names)),
+            None => {}
+        }
+        fault
+    }
+
+    /// The same fault, after which the nodes start again when this is over.
+    pub fn with_back_after(mut self, back_after: Option<Extent>) -> Self {
+        let Self { crash, power_cut, bit_rot, .. } = &mut self;
+        crash.iter_mut().for_each(|it| it.back_after = back_after);
+        power_cut.iter_mut().for_each(|it| it.back_after = back_after);
+        bit_rot.iter_mut().for_each(|it| it.back_after = back_after);
+        self
+    }
+}
+
+impl Partition {
+    /// The groups, once they are known.
+    pub fn groups(&self) -> Option<&[Vec<String>]> {
+        match self {
+            Partition::Groups(groups) => Some(groups),
+            Partition::Long(long) => long.groups.as_deref(),
+        }
+    }
+
+    /// Whether only what the first group sends is lost.
+    pub fn one_way(&self) -> bool {
+        matches!(self, Partition::Long(LongPartition { one_way: Some(true), .. }))
+    }
+}
+
 impl Kind<'_> {
     /// The key in the file.
     pub fn name(&self) -> &'static str {
@@ -272,9 +370,10 @@ impl Kind<'_> {
         }
     }
 
-    /// Which nodes it befalls; a partition names groups instead.
+    /// Which nodes it befalls; `None` for a partition that names groups instead.
     pub fn target(&self) -> Option<Target<'_>> {
         Some(match self {
+            Kind::Partition(Partition::Long(long)) if long.groups.is_none() => long.target(),
             Kind::Partition(_) => return None,
             Kind::Crash(fault) => fault.target(),
             Kind::PowerCut(fault) => fault.target(),
@@ -357,7 +456,7 @@ impl Serialize for Partition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Partition::Groups(groups) => groups.serialize(serializer),
-            Partition::Drawn(drawn) => drawn.serialize(serializer),
+            Partition::Long(long) => long.serialize(serializer),
         }
     }
 }
@@ -374,8 +473,8 @@ impl<'de> Deserialize<'de> for Partition {
                 Vec::deserialize(de::value::SeqAccessDeserializer::new(seq)).map(Partition::Groups)
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Partition, A::Error> {
-                DrawnPartition::deserialize(de::value::MapAccessDeserializer::new(map))
-                    .map(Partition::Drawn)
+                LongPartition::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(Partition::Long)
             }
         }
         deserializer.deserialize_any(Either)
@@ -391,7 +490,7 @@ pub fn most_rotten(replicas: u32) -> u32 {
     }
 }
 
-/// An expanded fault in one line: `15s partition n1 n2 | n3 n4 n5 for 10s`.
+/// An expanded fault in one line, or what is known of it before it begins: `15s partition n1 n2 | n3 n4 n5 for 10s`.
 pub fn describe(fault: &Fault) -> String {
     let mut text = fault.at.map(|at| format!("{at} ")).unwrap_or_default();
     text.push_str(&label(fault));
@@ -410,23 +509,23 @@ pub fn label(fault: &Fault) -> String {
     let name = kind.name().replace('_', " ");
     match kind {
         Kind::Partition(partition) => {
-            let (groups, one_way) = match partition {
-                Partition::Groups(groups) => (Some(groups), false),
-                Partition::Drawn(drawn) => (drawn.groups.as_ref(), drawn.one_way),
+            let groups: Vec<String> = match (partition.groups(), kind.target()) {
+                (Some(groups), _) => groups.iter().map(|group| group.join(" ")).collect(),
+                (None, target) => {
+                    vec![target.map_or_else(String::new, |it| it.to_string()), "the others".into()]
+                }
             };
-            let groups: Vec<String> =
-                groups.into_iter().flatten().map(|group| group.join(" ")).collect();
-            let sides = groups.join(if one_way { " -| " } else { " | " });
+            let sides = groups.join(if partition.one_way() { " -| " } else { " | " });
             format!("{name} {sides}")
         }
         other => {
-            let nodes = other.target().and_then(|target| target.nodes.as_deref());
-            format!("{name} {}", nodes.unwrap_or_default().join(" "))
+            let target = other.target().map_or_else(String::new, |target| target.to_string());
+            format!("{name} {target}")
         }
     }
 }
 
-/// The nodes an expanded fault befalls; empty for a partition.
+/// The nodes a fault befalls that names them; empty for a partition.
 pub fn nodes(fault: &Fault) -> Vec<String> {
     let kinds = fault.kinds();
     let target = kinds.first().and_then(Kind::target);

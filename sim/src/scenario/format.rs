@@ -194,6 +194,18 @@ pub struct Workload {
     /// default none.
     #[serde(default)]
     pub drop: Fraction,
+    /// The share of acknowledgements that are sent in transactions; default none. A refusal always
+    /// travels alone.
+    #[serde(default)]
+    pub ack_transactions: Fraction,
+    /// The share of deliveries at which the consumer takes its leave in good order, with what it
+    /// has in hand unsettled, and comes back; default none.
+    #[serde(default)]
+    pub leave: Fraction,
+    /// The priorities of messages, from the first to the last with the same chance; default none
+    /// is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priorities: Option<[u8; 2]>,
     /// Messages that expire; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,

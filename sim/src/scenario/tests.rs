@@ -95,6 +95,14 @@ fn mistakes_are_refused_with_their_place_and_reason() {
         38,
         "at most 1 nodes may lose records",
     );
+    refused("any = 1,", "leaders = 6,", 38, "6 of 5 nodes");
+    refused("any = 1,", "leaders = 1, any = 1,", 38, "exactly one of");
+    refused("any = 1,", "leader_of = 64,", 38, "there is no slot 64; they are 0 to 63");
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(partition, "partition = { leaders = 5 }", 33, "leave no two sides");
+    refused(partition, "partition = { all = true }", 33, "leave no two sides");
+    refused(partition, "partition = { node = \"n9\" }", 33, "no node `n9`");
+    refused(partition, "partition = { one_way = true }", 33, "exactly one of");
     refused("power_cut = {", "bit_rot = { bytes = 0,", 38, "1 to 1000 bytes");
     refused("power_cut = {", "full_disk = {", 38, "unknown field `back_after`");
     refused("\"<= 1.15\"", "\"1.15\"", 43, "begins with none of");
@@ -127,6 +135,41 @@ fn an_expansion_is_a_scenario_that_expands_to_itself() {
         assert_eq!(read, expanded);
         assert_eq!(expand(&read, seed).scenario, expanded);
     }
+}
+
+#[test]
+fn who_leads_is_left_to_the_run() {
+    let leaders = r#"[[fault]]
+at = "46s"
+lasts = ["1s", "3s"]
+partition = { leaders = 2, one_way = true }
+
+[[fault]]
+at = "50s"
+crash = { leader_of = 3, back_after = "1s" }
+
+[expect]"#;
+    let expanded = expand(&with("[expect]", leaders).unwrap(), 5).scenario;
+    let labels: Vec<String> = expanded.faults.iter().map(fault::label).collect();
+    let two = &labels[labels.len() - 2..];
+    let of_leaders = "partition the 2 nodes that lead most -| the others";
+    assert_eq!(two, [of_leaders, "crash the leader of slot 3"]);
+    let read = Scenario::load("expanded.toml", &expanded.to_toml()).unwrap();
+    assert_eq!(expand(&read, 5).scenario, expanded);
+
+    let names = expanded.node_names();
+    let partition = expanded.faults[labels.len() - 2].of(vec!["n2".into(), "n4".into()], &names);
+    assert_eq!(fault::label(&partition), "partition n2 n4 -| n1 n3 n5");
+    let crash = expanded.faults[labels.len() - 1].of(vec!["n2".into()], &names);
+    assert_eq!(fault::label(&crash), "crash n2");
+}
+
+#[test]
+fn nodes_against_all_the_others_are_a_partition() {
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    let scenario = with(partition, "partition = { nodes = [\"n4\", \"n1\"] }").unwrap();
+    let first = &expand(&scenario, 1).scenario.faults[0];
+    assert_eq!(fault::label(first), "partition n1 n4 | n2 n3 n5");
 }
 
 #[test]

@@ -197,9 +197,20 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         let reason = "a NACK refuses one message: it needs `ack = \"client-individual\"`";
         return refuse(in_it("nack"), reason);
     }
-    if it.nack.0 + it.drop.0 > 0.9 {
-        let reason = "`nack` and `drop` together leave less than a tenth to be settled";
-        return refuse(in_it(if it.nack.0 > 0.0 { "nack" } else { "drop" }), reason);
+    if it.nack.0 + it.drop.0 + it.leave.0 > 0.9 {
+        let key = [("nack", it.nack), ("drop", it.drop), ("leave", it.leave)];
+        let (key, _) = key.into_iter().find(|(_, share)| share.0 > 0.0).expect("one is above 0");
+        let reason = "`nack`, `drop` and `leave` together leave less than a tenth to be settled";
+        return refuse(in_it(key), reason);
+    }
+    if it.ack_transactions.0 > 0.0 && it.ack == AckMode::Auto {
+        let reason = "with `ack = \"auto\"` nothing is acknowledged, in transactions or otherwise";
+        return refuse(in_it("ack_transactions"), reason);
+    }
+    if let Some([first, last]) = it.priorities
+        && (first > last || last > 9)
+    {
+        return refuse(in_it("priorities"), "a pair of numbers from 0 to 9, the smaller one first");
     }
     if let Connect::Nodes(nodes) = &it.connect {
         if nodes.is_empty() {
@@ -255,10 +266,11 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
     };
     when(scenario, it, length, &at)?;
 
-    if let Kind::Partition(partition) = kind {
-        return partition_groups(scenario, partition, in_it("partition"));
+    if let Kind::Partition(it) = kind {
+        return partition(scenario, it, in_it("partition"));
     }
-    targets(scenario, kind, in_it(kind.name()))?;
+    let target = kind.target().expect("every kind but a partition names nodes");
+    targets(scenario, &target, in_it(kind.name()))?;
     if let Kind::BitRot(_) = kind {
         bit_rot(scenario, kind, in_it(kind.name()))?;
     }
@@ -305,50 +317,73 @@ fn when(scenario: &Scenario, it: &Fault, length: TimeSpan, at: &[Step]) -> Check
     Ok(())
 }
 
-fn partition_groups(scenario: &Scenario, partition: &Partition, at: Vec<Step>) -> Checked {
-    let (groups, any, mut prefix) = match partition {
-        Partition::Groups(groups) => (Some(groups), None, at.clone()),
-        Partition::Drawn(drawn) => {
-            let mut path = at.clone();
-            path.push("groups".into());
-            (drawn.groups.as_ref(), drawn.any, path)
-        }
+/// Groups, or nodes against all the others.
+fn partition(scenario: &Scenario, partition: &Partition, at: Vec<Step>) -> Checked {
+    let Partition::Long(long) = partition else {
+        return groups(scenario, partition.groups().expect("it is groups"), at);
     };
-    match (groups, any) {
-        (Some(groups), None) => {
-            if groups.len() < 2 || groups.iter().any(Vec::is_empty) {
-                return refuse(prefix, "a partition has at least two groups, none of them empty");
-            }
-            let mut seen = Vec::new();
-            for (g, group) in groups.iter().enumerate() {
-                for (h, host) in group.iter().enumerate() {
-                    prefix.extend([g.into(), h.into()]);
-                    if seen.contains(host) {
-                        return refuse(prefix, format!("`{host}` stands in the partition twice"));
-                    }
-                    if host != "clients" {
-                        known_node(scenario, host, prefix.clone())?;
-                    }
-                    seen.push(host.clone());
-                    prefix.truncate(prefix.len() - 2);
-                }
+    let mut in_groups = at.clone();
+    in_groups.push("groups".into());
+    let target = long.target();
+    let nodes = scenario.cluster.nodes;
+    match (&long.groups, count(&target, nodes)) {
+        (Some(it), 0) => groups(scenario, it, in_groups),
+        (Some(_), _) => refuse(in_groups, "either groups or nodes against all the others"),
+        (None, _) => {
+            targets(scenario, &target, at.clone())?;
+            if count(&target, nodes) == nodes {
+                return refuse(at, format!("{target}, of {nodes}, leave no two sides"));
             }
             Ok(())
         }
-        (None, Some(any)) if (1..scenario.cluster.nodes).contains(&any) => Ok(()),
-        (None, Some(any)) => {
-            let nodes = scenario.cluster.nodes;
-            refuse(at, format!("{any} of {nodes} nodes leave no two sides"))
-        }
-        _ => refuse(at, "write either groups or `any`"),
     }
 }
 
-fn targets(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
-    let target = kind.target().expect("every kind but a partition names nodes");
-    let ways = [target.node.is_some(), target.nodes.is_some(), target.any.is_some(), target.all];
+fn groups(scenario: &Scenario, groups: &[Vec<String>], mut prefix: Vec<Step>) -> Checked {
+    if groups.len() < 2 || groups.iter().any(Vec::is_empty) {
+        return refuse(prefix, "a partition has at least two groups, none of them empty");
+    }
+    let mut seen = Vec::new();
+    for (g, group) in groups.iter().enumerate() {
+        for (h, host) in group.iter().enumerate() {
+            prefix.extend([g.into(), h.into()]);
+            if seen.contains(&host) {
+                return refuse(prefix, format!("`{host}` stands in the partition twice"));
+            }
+            if host != "clients" {
+                known_node(scenario, host, prefix.clone())?;
+            }
+            seen.push(host);
+            prefix.truncate(prefix.len() - 2);
+        }
+    }
+    Ok(())
+}
+
+/// How many of so many nodes a target names.
+fn count(target: &Target<'_>, nodes: u32) -> u32 {
+    match *target {
+        Target { all: true, .. } => nodes,
+        Target { any: Some(count), .. } | Target { leaders: Some(count), .. } => count,
+        Target { nodes: Some(names), .. } => names.len() as u32,
+        Target { node: Some(_), .. } | Target { leader_of: Some(_), .. } => 1,
+        _ => 0,
+    }
+}
+
+fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
+    let ways = [
+        target.node.is_some(),
+        target.nodes.is_some(),
+        target.any.is_some(),
+        target.all,
+        target.leader_of.is_some(),
+        target.leaders.is_some(),
+    ];
     if ways.into_iter().filter(|given| *given).count() != 1 {
-        return refuse(at, "name the nodes by exactly one of `node`, `nodes`, `any`, `all = true`");
+        let reason = "name the nodes by exactly one of `node`, `nodes`, `any`, `all = true`, \
+                      `leader_of` and `leaders`";
+        return refuse(at, reason);
     }
     let mut path = at;
     if let Some(name) = target.node {
@@ -369,11 +404,20 @@ fn targets(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
             path.pop();
         }
     }
-    if let Some(any) = target.any
-        && !(1..=scenario.cluster.nodes).contains(&any)
+    for (key, count) in [("any", target.any), ("leaders", target.leaders)] {
+        if let Some(count) = count
+            && !(1..=scenario.cluster.nodes).contains(&count)
+        {
+            path.push(key.into());
+            return refuse(path, format!("{count} of {} nodes", scenario.cluster.nodes));
+        }
+    }
+    if let Some(slot) = target.leader_of
+        && slot >= scenario.cluster.slots
     {
-        path.push("any".into());
-        return refuse(path, format!("{any} of {} nodes", scenario.cluster.nodes));
+        path.push("leader_of".into());
+        let last = scenario.cluster.slots - 1;
+        return refuse(path, format!("there is no slot {slot}; they are 0 to {last}"));
     }
     Ok(())
 }
@@ -381,15 +425,10 @@ fn targets(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
 /// What rots can be repaired from the others.
 fn bit_rot(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
     let target = kind.target().expect("it names nodes");
-    let nodes = match target {
-        Target { all: true, .. } => scenario.cluster.nodes as usize,
-        Target { any: Some(any), .. } => any as usize,
-        Target { nodes: Some(nodes), .. } => nodes.len(),
-        _ => 1,
-    };
+    let nodes = count(&target, scenario.cluster.nodes);
     let replicas = scenario.cluster.replicas();
     let most = most_rotten(replicas);
-    if nodes > most as usize {
+    if nodes > most {
         let reason = format!(
             "with {replicas} replicas at most {most} nodes may lose records at once: the others \
              could not repair them"

@@ -79,6 +79,26 @@ impl Connection {
         let _ = self.output.send(bytes.freeze());
     }
 
+    /// Takes its leave in good order: what it has sent before is carried out, and the server is told
+    /// that this is the end.
+    pub async fn leave(&mut self) -> io::Result<()> {
+        const RECEIPT: &str = "leave";
+        self.send(&Frame::new(Command::Disconnect).with(header::RECEIPT, RECEIPT));
+        loop {
+            let frame = self.receive().await?;
+            match frame.command {
+                Command::Receipt
+                    if frame.header(header::RECEIPT_ID).is_some_and(|id| id == &RECEIPT) =>
+                {
+                    return Ok(());
+                }
+                // What crossed with the wish to leave.
+                Command::Receipt | Command::Message => {}
+                _ => return Err(io::Error::other(reason(&frame))),
+            }
+        }
+    }
+
     /// The next frame, within the time a silent server is given. May be dropped while it waits.
     pub async fn receive(&mut self) -> io::Result<Frame> {
         loop {

@@ -19,13 +19,22 @@ use super::{
     operation::{Delivery, How, Reply, Settle, check_body, settle},
     population::ConsumerPlan,
 };
-use crate::scenario::format::AckMode;
+use crate::scenario::format::{AckMode, Workload};
 
 /// A receipt for an ACK that takes longer ends the connection.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Cumulative acknowledgements cover so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
 const CUMULATIVE: usize = 8;
+/// A transaction acknowledges so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
+const TRANSACTION: usize = 3;
 const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
+
+/// Whether the consumer goes on with its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Stay,
+    Leave,
+}
 
 /// A delivery that is being worked on.
 struct InHand {
@@ -43,6 +52,14 @@ struct Pending {
     since: Option<time::Instant>,
 }
 
+/// Acknowledgements that travel in one transaction.
+#[derive(Default)]
+struct Gathered {
+    deliveries: Vec<u32>,
+    acks: Vec<Text>,
+    since: Option<time::Instant>,
+}
+
 struct Consumer {
     plan: ConsumerPlan,
     shared: Shared,
@@ -51,6 +68,8 @@ struct Consumer {
     sources: Vec<(String, Option<DestinationId>)>,
     in_hand: VecDeque<InHand>,
     pending: BTreeMap<usize, Pending>,
+    /// Deliveries that the next transaction acknowledges.
+    transaction: Gathered,
     /// Settlements without an answer, by receipt.
     waiting: BTreeMap<u32, time::Instant>,
     attempts: u32,
@@ -81,6 +100,7 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         sources,
         in_hand: VecDeque::new(),
         pending: BTreeMap::new(),
+        transaction: Gathered::default(),
         waiting: BTreeMap::new(),
         attempts: 0,
         was_ready: false,
@@ -89,8 +109,9 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
     super::until_stop(shared, async move {
         let mut back_off = BackOff::default();
         loop {
-            if consumer.connection(&mut back_off).await.is_err() {
-                consumer.forget();
+            let ended = consumer.connection(&mut back_off).await;
+            consumer.forget();
+            if ended.is_err() {
                 back_off.wait().await;
             }
         }
@@ -109,6 +130,7 @@ impl Consumer {
         self.attempts += 1;
         let mut connection = Connection::open(id, &node).await?;
         back_off.reset();
+        self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&connection);
         let ended = self.work(&mut connection).await;
         if let Err(error) = &ended {
@@ -161,11 +183,17 @@ impl Consumer {
                 .filter_map(|it| it.since)
                 .min()
                 .map(|at| at + CUMULATIVE_DELAY);
+            let gathered = self.transaction.since.map(|at| at + CUMULATIVE_DELAY);
             let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
             tokio::select! {
                 biased;
-                () = at(done) => self.finish(connection)?,
+                () = at(done) => {
+                    if self.finish(connection)? == Wish::Leave {
+                        return self.leave(connection).await;
+                    }
+                }
                 () = at(cumulative) => self.acknowledge_all(connection),
+                () = at(gathered) => self.commit(connection),
                 frame = connection.receive() => self.take(connection, &frame?)?,
                 () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
             }
@@ -177,10 +205,9 @@ impl Consumer {
             Command::Message => self.take_message(connection, frame),
             Command::Receipt => {
                 let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
-                if receipt.starts_with("subscribe-") {
-                    self.confirmed();
-                } else {
-                    self.decided(receipt, Reply::Ok);
+                match receipt.strip_prefix("subscribe-") {
+                    Some(number) => self.confirmed(number),
+                    None => self.decided(receipt, Reply::Ok),
                 }
                 Ok(())
             }
@@ -196,7 +223,12 @@ impl Consumer {
         }
     }
 
-    fn confirmed(&mut self) {
+    fn confirmed(&mut self, number: &str) {
+        let number = number.parse().ok();
+        let source = number.and_then(|number: usize| self.sources.get(number));
+        if let Some((_, Some(destination))) = source {
+            self.shared.recorder.subscribed(self.plan.client, *destination);
+        }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
         if self.unconfirmed == 0 && !self.was_ready {
             self.was_ready = true;
@@ -250,17 +282,35 @@ impl Consumer {
     }
 
     /// The oldest delivery in hand is worked off: settles it, or does what the scenario asks for.
-    fn finish(&mut self, connection: &Connection) -> io::Result<()> {
+    fn finish(&mut self, connection: &Connection) -> io::Result<Wish> {
         let in_hand = self.in_hand.pop_front().expect("one was due");
-        let working = self.shared.phase() < Phase::Drain && !self.plan.sources.is_empty();
+        let working = self.shared.phase() < Phase::Drain;
         let draw: f64 = self.random.random();
-        let (drop, nack) = (self.plan.workload.drop.0, self.plan.workload.nack.0);
+        let Workload { drop, nack, leave, ack_transactions, .. } = &*self.plan.workload;
+        // Who looks after the dead letters refuses some and does nothing else.
+        let (drop, leave) =
+            if self.plan.sources.is_empty() { (0.0, 0.0) } else { (drop.0, leave.0) };
         if working && draw < drop {
             return Err(io::Error::other("drops its connection, as the scenario asks"));
         }
-        if working && draw < drop + nack {
+        if working && draw < drop + nack.0 {
             self.settle(connection, &in_hand.ack, vec![in_hand.delivery], How::Reject);
-            return Ok(());
+            return Ok(Wish::Stay);
+        }
+        if working && draw < drop + nack.0 + leave {
+            return Ok(Wish::Leave);
+        }
+        if ack_transactions.0 > 0.0
+            && self.ack_mode() == AckMode::ClientIndividual
+            && self.random.random_bool(ack_transactions.0)
+        {
+            self.transaction.deliveries.push(in_hand.delivery);
+            self.transaction.acks.push(in_hand.ack);
+            self.transaction.since.get_or_insert_with(time::Instant::now);
+            if self.transaction.deliveries.len() >= TRANSACTION {
+                self.commit(connection);
+            }
+            return Ok(Wish::Stay);
         }
         if self.ack_mode() == AckMode::Client {
             let pending = self.pending.entry(in_hand.subscription).or_default();
@@ -270,10 +320,28 @@ impl Consumer {
             if pending.deliveries.len() >= CUMULATIVE {
                 self.acknowledge(connection, in_hand.subscription);
             }
-            return Ok(());
+            return Ok(Wish::Stay);
         }
         self.settle(connection, &in_hand.ack, vec![in_hand.delivery], How::Accept);
-        Ok(())
+        Ok(Wish::Stay)
+    }
+
+    /// Ends the subscriptions, which gives back what is in hand, and then the session.
+    async fn leave(&mut self, connection: &mut Connection) -> io::Result<()> {
+        for number in 0..self.sources.len() {
+            let frame = Frame::new(Command::Unsubscribe).with(header::ID, number.to_string());
+            connection.send(&frame);
+        }
+        connection.leave().await
+    }
+
+    /// Acknowledges all that was gathered for a transaction.
+    fn commit(&mut self, connection: &Connection) {
+        let Gathered { deliveries, acks, .. } = std::mem::take(&mut self.transaction);
+        let index = self.settle_sent(connection, deliveries, How::Accept);
+        for frame in settle::transaction(How::Accept, &acks, index) {
+            connection.send(&frame);
+        }
     }
 
     fn acknowledge_all(&mut self, connection: &Connection) {
@@ -291,6 +359,12 @@ impl Consumer {
     }
 
     fn settle(&mut self, connection: &Connection, ack: &Text, deliveries: Vec<u32>, how: How) {
+        let index = self.settle_sent(connection, deliveries, how);
+        connection.send(&settle::frame(how, ack.as_str(), index));
+    }
+
+    /// Notes a settlement that is about to be sent; gives its receipt's number.
+    fn settle_sent(&mut self, connection: &Connection, deliveries: Vec<u32>, how: How) -> u32 {
         let recorder = &self.shared.recorder;
         let index = recorder.settle_sent(Settle {
             connection: connection.id,
@@ -299,8 +373,8 @@ impl Consumer {
             sent: recorder.now(),
             reply: None,
         });
-        connection.send(&settle::frame(how, ack.as_str(), index));
         self.waiting.insert(index, time::Instant::now());
+        index
     }
 
     fn decided(&mut self, receipt: &str, reply: Reply) {
@@ -318,6 +392,7 @@ impl Consumer {
     fn forget(&mut self) {
         self.in_hand.clear();
         self.pending.clear();
+        self.transaction = Gathered::default();
         for index in std::mem::take(&mut self.waiting).into_keys() {
             self.shared.recorder.settled(index, Reply::Unknown);
         }

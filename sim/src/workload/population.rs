@@ -167,6 +167,15 @@ impl Population {
         population
     }
 
+    /// The consumers of each destination.
+    pub fn consumers_of(&self) -> Vec<Vec<ClientId>> {
+        let mut consumers = vec![Vec::new(); self.destinations.len()];
+        for plan in &self.consumers {
+            plan.sources.iter().for_each(|id| consumers[id.0 as usize].push(plan.client));
+        }
+        consumers
+    }
+
     /// How many clients there are.
     pub fn clients(&self) -> usize {
         self.producers.len() + self.consumers.len()

@@ -93,8 +93,7 @@ impl Producer {
         loop {
             let working = self.shared.phase() < Phase::Drain;
             if !working && self.waiting.is_empty() {
-                connection.send(&Frame::new(Command::Disconnect));
-                return Ok(());
+                return connection.leave().await;
             }
             let has_room = self.unanswered < self.plan.workload.window as usize;
             let oldest = self.waiting.values().map(|waiting| waiting.since).min();
@@ -163,23 +162,24 @@ impl Producer {
         let persistent = self.random.random_bool(workload.persistent.0);
         let size = body_size(&workload.body, &mut self.random);
         let expiry = workload.expiry.filter(|expiry| self.random.random_bool(expiry.share.0));
+        let priority =
+            workload.priorities.map(|[first, last]| self.random.random_range(first..=last));
         let sent = self.shared.recorder.now();
-        let id = self.shared.recorder.sent(
-            self.plan.number,
-            Publish {
-                destination,
-                persistent,
-                connection,
-                sent,
-                expires: expiry.map(|expiry| sent + expiry.after.0),
-                transaction,
-                bytes: size as u32,
-                reply: None,
-            },
-        );
+        let publish = Publish {
+            destination,
+            persistent,
+            connection,
+            sent,
+            expires: expiry.map(|expiry| sent + expiry.after.0),
+            transaction,
+            priority,
+            bytes: size as u32,
+            reply: None,
+        };
+        let id = self.shared.recorder.sent(self.plan.number, publish.clone());
         let info = &self.shared.population.destinations[destination.0 as usize];
         let expires = expiry.map(|expiry| time::wall_clock().0 + expiry.after.0.as_millis() as u64);
-        let frame = publish::frame(info, persistent, expires, transaction, body(id, size));
+        let frame = publish::frame(info, &publish, expires, body(id, size));
         (id, frame)
     }
 

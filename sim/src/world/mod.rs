@@ -5,10 +5,13 @@ pub mod simulated;
 
 use std::{collections::BTreeMap, fs::File, time::Duration};
 
-use paceline_reports::result::{FaultMark, NodeLoad};
+use paceline_reports::{
+    exits::NodeExits,
+    result::{FaultMark, NodeLoad},
+};
 
 use crate::{
-    check::{End, Violation},
+    check::{End, Violation, step::NodeId},
     recorder::Recorder,
     workload::history::History,
 };
@@ -39,10 +42,19 @@ pub struct Outcome {
     pub nodes: Vec<NodeLoad>,
     /// Messages that passed each node's shards.
     pub loads: Vec<f64>,
-    /// Dispatches by the first node of the row, by another of the row, and by any other.
-    pub placed: [u64; 3],
+    /// For each shard: dispatches by the first node of its row, by another of the row, and by any
+    /// other.
+    pub placed: Vec<[u64; 3]>,
+    /// The nodes of each shard, the preferred leader first.
+    pub rows: Vec<Vec<NodeId>>,
+    /// The shard of each destination.
+    pub shards: Vec<usize>,
+    /// Who served each shard at the end, as far as the nodes have said.
+    pub serving: Vec<Option<NodeId>>,
     /// When faults began and ended.
     pub faults: Vec<FaultMark>,
+    /// Nodes that ended by themselves.
+    pub exits: Vec<NodeExits>,
     /// How long after the last fault all was drained, if it was.
     pub drained_after: Option<Duration>,
     /// What the nodes were like at the end.
@@ -61,7 +73,11 @@ impl Outcome {
         self.applied = recorder.checks.applied().clone();
         self.nodes = recorder.meter.node_loads();
         self.loads = recorder.meter.loads();
-        self.placed = recorder.meter.placed();
+        self.placed = recorder.meter.placed().to_vec();
+        self.rows = recorder.meter.rows().to_vec();
+        self.shards = recorder.meter.shards().to_vec();
+        self.serving = recorder.meter.leaders().to_vec();
+        self.exits = recorder.exits.for_report();
         self.history = std::mem::take(&mut recorder.history);
         self.tail = recorder.tail.drain(..).collect();
     }

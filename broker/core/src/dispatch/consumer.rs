@@ -4,20 +4,16 @@
 //! it, and it is seated again when it has credit, at one lane per delivery. So a consumer of ten
 //! thousand queues with a prefetch of 1 costs as much per message as any other.
 
+use paceline_reached::{Point, reached};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     Dispatcher,
-    lane::{Item, Lane, LaneId, LaneKind, Position},
+    lane::{Item, Lane, LaneId, LaneKind},
     matches_queue,
-    settle::Flight,
     types::{AttachRefused, ConsumerKey, MessageKey},
 };
-use crate::{
-    Destination,
-    destination::DestinationKind,
-    shard::{MessageRef, ShardState},
-};
+use crate::{Destination, destination::DestinationKind, shard::ShardState};
 
 /// How a consumer stands with a lane.
 #[derive(Clone, Copy, Debug)]
@@ -148,12 +144,26 @@ impl Dispatcher {
         true
     }
 
+    /// Stops delivering to a consumer that died of a message it holds, perhaps. That one goes back
+    /// like the others, but counts as rejected, and is dead-lettered when its queue's limit is
+    /// reached. Whether the consumer was attached.
+    pub fn detach_failed(
+        &mut self,
+        state: &ShardState,
+        key: ConsumerKey,
+        message: MessageKey,
+    ) -> bool {
+        self.fail(state, key, message);
+        self.detach(key)
+    }
+
     /// Stops delivering to a consumer whose node cannot be reached. Stored messages go back as in
     /// [`detach`](Self::detach). The volatile ones it holds are dropped: its settlements may have
     /// been answered and lost on the way, and what is not stored is delivered at most once where
     /// something fails. Whether it was attached.
     pub fn detach_lost(&mut self, key: ConsumerKey) -> bool {
         let Some(consumer) = self.consumers.get(&key) else { return false };
+        reached(Point::ConsumerLost);
         let volatile: Vec<(MessageKey, u64)> = consumer
             .flights
             .iter()
@@ -179,47 +189,6 @@ impl Dispatcher {
         for key in keys {
             self.detach(key);
         }
-    }
-
-    /// A consumer says which messages it still holds from the leader before. Those that nobody has
-    /// settled or been given since stay with it, as far as its prefetch goes; they are returned.
-    /// Of the others it must not settle any.
-    pub fn resume(
-        &mut self,
-        state: &ShardState,
-        key: ConsumerKey,
-        messages: &[MessageRef],
-    ) -> Vec<MessageRef> {
-        let mut kept = Vec::new();
-        for message in messages {
-            let Some(consumer) = self.consumers.get_mut(&key) else { break };
-            let Some(stored) = state.lookup(*message) else { continue };
-            let flying = MessageKey::Stored(*message);
-            let taken = self.flights.contains_key(&flying)
-                || self.expiring.contains(message)
-                || state.is_locked(*message);
-            let Some(id) = self.queues.get(&stored.queue).copied() else { continue };
-            if taken || consumer.credit() == 0 || !consumer.seats.contains_key(&id) {
-                continue;
-            }
-            consumer.take(flying);
-            let position = Position::stored(*message);
-            let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
-            lane.take_back(stored.priority, position);
-            lane.in_flight += 1;
-            let flight = Flight {
-                lane: id,
-                priority: stored.priority,
-                position,
-                expires: stored.expires(),
-                holder: Some(key),
-                settling: false,
-            };
-            self.flights.insert(flying, flight);
-            self.forget_expiry(stored.expires(), flying);
-            kept.push(*message);
-        }
-        kept
     }
 
     /// Gives the consumer a turn at the lane, from which it has none.

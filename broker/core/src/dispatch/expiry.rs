@@ -9,6 +9,7 @@ use crate::{
     UnixMillis,
     shard::{MessageRef, ShardState},
 };
+use paceline_reached::{Point, reached};
 
 impl Dispatcher {
     /// When [`Dispatcher::handle_timeout`] wants to be called, by the wall clock.
@@ -27,6 +28,7 @@ impl Dispatcher {
                 MessageKey::Stored(message) => self.expire_stored(message),
                 MessageKey::Volatile(id) => {
                     let entry = self.remove_volatile(id.number);
+                    reached(Point::VolatileExpired);
                     self.counters.expired += 1;
                     let lane = self.lanes.get_mut(&entry.lane).expect("its lane exists");
                     let volatile = &self.volatile;

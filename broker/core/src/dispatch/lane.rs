@@ -135,13 +135,6 @@ impl Lane {
         self.ready.entry(Reverse(priority)).or_default().returned.insert(position);
     }
 
-    /// Undoes [`Lane::put_back`] if it was done.
-    pub(super) fn take_back(&mut self, priority: u8, position: Position) {
-        if let Some(ready) = self.ready.get_mut(&Reverse(priority)) {
-            ready.returned.remove(&position);
-        }
-    }
-
     /// Takes the next message. `place` says where a volatile message stands, `None` if it is gone.
     pub(super) fn pop(&mut self, place: impl Fn(u64) -> Option<Position>) -> Option<Position> {
         loop {

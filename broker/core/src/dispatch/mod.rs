@@ -8,8 +8,7 @@
 //! - [`handle_volatile`](Dispatcher::handle_volatile), for messages that are not stored,
 //! - [`handle_timeout`](Dispatcher::handle_timeout), when [`poll_timeout`](Dispatcher::poll_timeout)
 //!   says,
-//! - [`attach`](Dispatcher::attach), [`detach`](Dispatcher::detach) and
-//!   [`resume`](Dispatcher::resume),
+//! - [`attach`](Dispatcher::attach), [`detach`](Dispatcher::detach) and its kin,
 //! - [`settle_begin`](Dispatcher::settle_begin) and [`settle_failed`](Dispatcher::settle_failed).
 //!
 //! After any of these, [`poll_delivery`](Dispatcher::poll_delivery) and
@@ -61,12 +60,13 @@ pub use types::{
 use self::{
     consumer::{Consumer, Seat},
     lane::{Item, Lane, LaneId, LaneKind, Position},
-    settle::Flight,
+    settle::{Flight, Returns},
     volatile::Volatile,
 };
 use crate::{
     Destination, UnixMillis,
     destination::DestinationKind,
+    operation::Settlement,
     shard::{Content, MessageRef, QueueId, ShardState},
 };
 
@@ -100,9 +100,10 @@ pub struct Dispatcher {
     hungry: VecDeque<ConsumerKey>,
 
     flights: BTreeMap<MessageKey, Flight>,
-    /// Given back by dead consumers, as often as is not yet in the state's count.
-    returns: BTreeMap<MessageRef, u32>,
-    to_release: VecDeque<MessageRef>,
+    /// Given back by dead consumers, as often as is not yet in the state's counts.
+    returns: BTreeMap<MessageRef, Returns>,
+    /// What the deaths of consumers settle.
+    to_settle: VecDeque<(MessageRef, Settlement)>,
 
     /// When waiting messages end.
     expiry: BTreeSet<(UnixMillis, MessageKey)>,
@@ -139,7 +140,7 @@ impl Dispatcher {
             hungry: VecDeque::new(),
             flights: BTreeMap::new(),
             returns: BTreeMap::new(),
-            to_release: VecDeque::new(),
+            to_settle: VecDeque::new(),
             expiry: BTreeSet::new(),
             expiring: BTreeSet::new(),
             to_expire: VecDeque::new(),
@@ -200,7 +201,7 @@ impl Dispatcher {
             Item::Stored { index, offset } => {
                 let stored_ref = MessageRef { index, offset };
                 let stored = state.lookup(stored_ref).expect("what is ready is there");
-                let pending = self.returns.get(&stored_ref).copied().unwrap_or(0);
+                let pending = self.returns.get(&stored_ref).map_or(0, Returns::total);
                 message = MessageKey::Stored(stored_ref);
                 content = state.content(stored_ref).expect("what is ready is there");
                 redeliveries = stored.redeliveries() + pending;

@@ -1,5 +1,6 @@
 //! Deliveries and how they end: by the consumer, by its death, or by what the log says.
 
+use paceline_reached::{Point, reached};
 use std::collections::BTreeSet;
 
 use super::{
@@ -27,6 +28,23 @@ pub(super) struct Flight {
     pub(super) holder: Option<ConsumerKey>,
     /// Whether a settlement is on its way through the log.
     pub(super) settling: bool,
+}
+
+/// How often a message was given back, as far as the state's counts do not know yet.
+#[derive(Debug, Default)]
+pub(super) struct Returns {
+    released: u32,
+    failed: u32,
+}
+
+impl Returns {
+    pub(super) fn total(&self) -> u32 {
+        self.released + self.failed
+    }
+
+    fn count(&mut self, how: Settlement) -> &mut u32 {
+        if how == Settlement::Fail { &mut self.failed } else { &mut self.released }
+    }
 }
 
 impl Dispatcher {
@@ -83,6 +101,7 @@ impl Dispatcher {
         for message in messages {
             let key = MessageKey::Stored(*message);
             let Some(flight) = self.flights.get_mut(&key) else { continue };
+            reached(Point::SettlementFailed);
             if std::mem::take(&mut flight.settling) && flight.holder.is_none() {
                 self.abandon(key);
             }
@@ -110,7 +129,10 @@ impl Dispatcher {
                 Effect::Gone { message, queue, priority, expires } => {
                     self.handle_gone(state, *message, *queue, *priority, *expires);
                 }
-                Effect::FanOut { message } => drop(self.fan_out(message.clone())),
+                Effect::FanOut { message } => {
+                    reached(Point::FannedOutByCommit);
+                    self.fan_out(message.clone());
+                }
                 Effect::QueueDeleted { queue } => {
                     if let Some(id) = self.queues.remove(queue) {
                         let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
@@ -137,12 +159,13 @@ impl Dispatcher {
     }
 
     fn handle_returned(&mut self, state: &ShardState, message: MessageRef, how: Settlement) {
-        // The release of a dead consumer's delivery: the message was put back when it died.
-        if how == Settlement::Release
+        // A dead consumer's delivery: the message was put back when it died.
+        if how != Settlement::Reject
             && let Some(pending) = self.returns.get_mut(&message)
+            && *pending.count(how) > 0
         {
-            *pending -= 1;
-            if *pending == 0 {
+            *pending.count(how) -= 1;
+            if pending.total() == 0 {
                 self.returns.remove(&message);
             }
             return;
@@ -222,24 +245,47 @@ impl Dispatcher {
     /// A message's holder went away. It can be delivered again at once; that its delivery count
     /// rises is replicated behind it.
     pub(super) fn abandon(&mut self, key: MessageKey) {
+        self.give_back(key, Settlement::Release);
+    }
+
+    /// A consumer is about to be detached because it died of a message, perhaps. It is given back as
+    /// by [`Self::abandon`], so that it keeps its place; if its limit is reached, it is rejected.
+    pub(super) fn fail(&mut self, state: &ShardState, consumer: ConsumerKey, key: MessageKey) {
+        let Some(flight) = self.flights.get_mut(&key) else { return };
+        if flight.holder != Some(consumer) || flight.settling {
+            return;
+        }
+        let failures = |message| self.returns.get(message).map_or(0, |pending| pending.failed);
+        match key {
+            MessageKey::Stored(message) if state.is_worn_out(message, failures(&message)) => {
+                reached(Point::MessageWornOut);
+                flight.settling = true;
+                self.to_settle.push_back((message, Settlement::Reject));
+            }
+            _ => {
+                reached(Point::ConsumerDied);
+                self.give_back(key, Settlement::Fail);
+            }
+        }
+    }
+
+    fn give_back(&mut self, key: MessageKey, how: Settlement) {
         let flight = self.land(key).expect("only what is in flight is abandoned");
         match key {
             MessageKey::Stored(message) => {
-                *self.returns.entry(message).or_insert(0) += 1;
-                self.to_release.push_back(message);
+                *self.returns.entry(message).or_default().count(how) += 1;
+                self.to_settle.push_back((message, how));
                 self.put_back(key, &flight);
             }
-            MessageKey::Volatile(id) => self.settle_volatile(id.number, Settlement::Release),
+            MessageKey::Volatile(id) => self.settle_volatile(id.number, how),
         }
     }
 
     /// The next command to replicate on the leader's own behalf, without an origin.
     pub fn poll_command(&mut self) -> Option<Command> {
-        if !self.to_release.is_empty() {
-            let parts = self.to_release.len().min(COMMAND_PARTS);
-            let released = self.to_release.drain(..parts);
-            let settles = released.map(|message| (message, Settlement::Release)).collect();
-            return Some(Command::Settle { settles });
+        if !self.to_settle.is_empty() {
+            let parts = self.to_settle.len().min(COMMAND_PARTS);
+            return Some(Command::Settle { settles: self.to_settle.drain(..parts).collect() });
         }
         if !self.to_expire.is_empty() {
             let parts = self.to_expire.len().min(COMMAND_PARTS);
@@ -253,9 +299,14 @@ impl Dispatcher {
     pub fn command_failed(&mut self, command: &Command) {
         match command {
             Command::Settle { settles } => {
-                let pending = settles.iter().map(|(message, _)| *message);
-                let pending = pending.filter(|message| self.returns.contains_key(message));
-                self.to_release.extend(pending);
+                for (message, how) in settles {
+                    if *how == Settlement::Reject {
+                        // Once is enough: it is delivered once more.
+                        self.settle_failed(&[*message]);
+                    } else if self.returns.contains_key(message) {
+                        self.to_settle.push_back((*message, *how));
+                    }
+                }
             }
             Command::Expire { messages } => {
                 let pending = messages.iter().copied();

@@ -188,24 +188,6 @@ fn a_new_leader_marks_what_it_finds_as_redelivered_and_what_comes_later_not() {
 }
 
 #[test]
-fn a_consumer_resumes_what_it_held_before_the_failover() {
-    let mut leader = Leader::new();
-    leader.attach(1, "q", 2);
-    leader.send("q", &["a", "b", "c"]);
-    let held: Vec<_> = leader.deliver().iter().map(stored).collect();
-    let mut leader = leader.fail_over();
-    let consumer = leader.attach(1, "q", 2);
-    leader.attach(2, "q", 9);
-    assert_eq!(leader.dispatcher.resume(&leader.state, consumer, &held), held);
-    assert_eq!(leader.deliver_texts(), pairs(&[(2, "c")]));
-    // It gives one back, and that one is first in line again.
-    leader.dispatcher.detach(ConsumerKey { node: 1, number: 2 });
-    leader.dispatcher.detach(consumer);
-    leader.attach(3, "q", 9);
-    assert_eq!(leader.deliver_texts(), pairs(&[(3, "a"), (3, "b"), (3, "c")]));
-}
-
-#[test]
 fn nobody_settles_what_another_holds_or_what_is_being_settled() {
     let mut leader = Leader::new();
     let holder = leader.attach(1, "q", 1);
@@ -272,7 +254,32 @@ fn rejected_too_often_a_message_becomes_a_dead_letter_that_says_why() {
     assert_eq!(message.destination, Destination::queue("DLQ.q").unwrap());
     let properties = format!("{:?}", message.properties);
     assert!(properties.contains(r#"("original-destination", Text("/queue/q"))"#), "{properties}");
-    assert!(properties.contains("rejected by its consumers 7 times"), "{properties}");
+    assert!(
+        properties.contains("rejected by its consumers, or left behind when they died, 7 times"),
+        "{properties}"
+    );
+}
+
+/// It comes first again at once, so that those behind it do not overtake it.
+#[test]
+fn a_message_that_consumers_die_of_keeps_its_place_until_it_is_a_dead_letter() {
+    let mut leader = Leader::new();
+    leader.send("q", &["a", "b"]);
+    for count in 0..=u32::from(MAX_REDELIVERIES) {
+        let consumer = leader.attach(u64::from(count), "q", 1);
+        let delivery = leader.deliver().remove(0);
+        assert_eq!((text(&delivery).as_str(), delivery.redelivery_count), ("a", count));
+        assert!(leader.dispatcher.detach_failed(&leader.state, consumer, delivery.key));
+        // In every other round the next consumer has it before the log knows.
+        if count % 2 == 1 {
+            assert_eq!(leader.replicate(), 1);
+        }
+    }
+    leader.attach(100, "q", 1);
+    assert_eq!(leader.deliver_texts(), pairs(&[(100, "b")]));
+    leader.replicate();
+    leader.attach(101, "DLQ.q", 1);
+    assert_eq!(leader.deliver_texts(), pairs(&[(101, "a")]));
 }
 
 #[test]

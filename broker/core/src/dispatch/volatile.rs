@@ -5,6 +5,7 @@
 //! at once, without the log. Rejected too often, one of a queue goes to the dead-letter queue,
 //! still volatile; a subscriber's copy is dropped.
 
+use paceline_reached::{Point, reached};
 use std::sync::Arc;
 
 use super::{
@@ -85,6 +86,7 @@ impl Dispatcher {
         let footprint = message.footprint();
         for id in &subscribers {
             if self.make_room(*id, footprint) {
+                reached(Point::FannedOut);
                 self.add_volatile(*id, message.clone());
             } else {
                 self.counters.entered += 1;
@@ -109,6 +111,7 @@ impl Dispatcher {
             let Item::Volatile { number } = oldest.item() else {
                 panic!("a subscriber was given a stored message")
             };
+            reached(Point::SubscriberTooSlow);
             self.remove_volatile(number);
             self.counters.dropped += 1;
         }
@@ -157,18 +160,21 @@ impl Dispatcher {
                 return;
             }
             Settlement::Release => entry.released = entry.released.saturating_add(1),
-            Settlement::Reject => entry.rejected = entry.rejected.saturating_add(1),
+            Settlement::Reject | Settlement::Fail => {
+                entry.rejected = entry.rejected.saturating_add(1);
+            }
         }
         let (id, priority, position) = (entry.lane, entry.priority(), entry.position(number));
         let (rejected, expires) = (entry.rejected, entry.message.expires);
         let lane = self.lanes.get_mut(&id).expect("its lane exists");
-        if how == Settlement::Reject && rejected > MAX_REDELIVERIES {
+        if how != Settlement::Release && rejected > MAX_REDELIVERIES {
             if lane.is_subscriber() {
                 self.remove_volatile(number);
                 self.counters.dropped += 1;
                 return;
             }
             if let Some(graveyard) = dead_letter_queue(&lane.name) {
+                reached(Point::VolatileDeadLetter);
                 let entry = self.remove_volatile(number);
                 self.counters.dead_lettered += 1;
                 let dead = dead_letter(&entry.message, graveyard.clone(), rejected);

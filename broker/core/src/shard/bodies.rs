@@ -121,7 +121,8 @@ pub(crate) fn dead_letter(message: &Message, queue: Arc<str>, rejections: u8) ->
         Destination { kind: message.destination.kind, name: slotting::slot_name_of(&queue).into() };
     dead.destination = Destination { kind: message.destination.kind, name: queue };
     dead.expires = None;
-    let cause = format!("rejected by its consumers {rejections} times");
+    let cause =
+        format!("rejected by its consumers, or left behind when they died, {rejections} times");
     for (name, value) in [(ORIGINAL_DESTINATION, original.to_string()), (FAILURE_CAUSE, cause)] {
         dead.properties.retain(|(known, _)| &**known != name);
         dead.properties.push((name.into(), Value::Text(value.into())));

@@ -12,9 +12,11 @@
 //! - Nothing is delivered here. Which consumer holds a message is the leader's knowledge alone;
 //!   the shard only counts deliveries that were rejected or released.
 //! - A message rejected more than [`MAX_REDELIVERIES`] times moves to `DLQ.<its queue>`, which is in
-//!   the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise the
-//!   count that consumers see but never make a dead letter: a crash of a consumer with a thousand
-//!   prefetched messages says nothing about any of them. Dead letters rejected again stay.
+//!   the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise
+//!   the count that consumers see but never make a dead letter: a crash of a consumer with a thousand
+//!   prefetched messages says nothing about any of them. The one that it was working on is
+//!   suspected, though, and counts as rejected ([`Settlement::Fail`]). Dead letters rejected again
+//!   stay.
 //! - A message whose time is over when it is applied is counted as entered and expired, and not
 //!   stored. Expired messages are dropped, not dead-lettered.
 //! - **Topics are not stored.** Without durable subscriptions nobody can claim a topic message
@@ -39,6 +41,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+use paceline_reached::{Point, reached};
 use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 
 pub(crate) use bodies::dead_letter;
@@ -209,9 +212,9 @@ impl ShardState {
             return Err(Refused::TooLarge(settles.len()));
         }
         for (message, how) in settles {
-            // A release that follows its consumer's death may arrive when the next consumer's
-            // transaction holds the message already; it only raises the count.
-            if *how != Settlement::Release && self.is_locked(*message) {
+            // What follows a consumer's death may arrive when the next consumer's transaction holds
+            // the message already; it only raises the count.
+            if !matches!(how, Settlement::Release | Settlement::Fail) && self.is_locked(*message) {
                 return Err(Refused::MessageLocked(*message));
             }
         }
@@ -228,7 +231,12 @@ impl ShardState {
                 self.leave(step, message, Leave::Accepted);
             }
             Settlement::Release => {
+                reached(Point::Released);
                 stored.released = stored.released.saturating_add(1);
+                step.effects.push(Effect::Returned { message, how });
+            }
+            Settlement::Fail => {
+                stored.rejected = stored.rejected.saturating_add(1);
                 step.effects.push(Effect::Returned { message, how });
             }
             Settlement::Reject => {
@@ -236,8 +244,14 @@ impl ShardState {
                 let (queue, rejected) = (stored.queue, stored.rejected);
                 let graveyard = dead_letter_queue(&self.tables.queues[&queue].name);
                 match graveyard.filter(|_| rejected > MAX_REDELIVERIES) {
-                    None => step.effects.push(Effect::Returned { message, how }),
+                    None => {
+                        if rejected > MAX_REDELIVERIES {
+                            reached(Point::DeadLetterKept);
+                        }
+                        step.effects.push(Effect::Returned { message, how });
+                    }
                     Some(graveyard) => {
+                        reached(Point::DeadLetter);
                         let (at, stored) = self.leave(step, message, Leave::DeadLettered);
                         let written = Written::Earlier { at, dead_after: Some(rejected) };
                         let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
@@ -253,8 +267,10 @@ impl ShardState {
             let Some(stored) = self.stored(*message) else { continue };
             let due = stored.expires().is_some_and(|at| at <= step.now);
             if due && !self.is_locked(*message) {
+                reached(Point::ExpiredInQueue);
                 self.leave(step, *message, Leave::Expired);
             } else {
+                reached(Point::ExpiryRefused);
                 step.effects.push(Effect::Kept { message: *message });
             }
         }
@@ -291,6 +307,15 @@ impl ShardState {
     /// The log entry applied last; 0 if none was.
     pub fn applied(&self) -> u64 {
         self.tables.applied
+    }
+
+    /// Whether a message that is rejected once more goes to the dead-letter queue; that it failed
+    /// `failures` times is on its way through the log.
+    pub(crate) fn is_worn_out(&self, message: MessageRef, failures: u32) -> bool {
+        self.stored(message).is_some_and(|stored| {
+            u32::from(stored.rejected) + failures >= u32::from(MAX_REDELIVERIES)
+                && dead_letter_queue(&self.tables.queues[&stored.queue].name).is_some()
+        })
     }
 
     /// Whether the message is still in its queue.

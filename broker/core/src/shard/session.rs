@@ -4,6 +4,7 @@
 //! not answered. The shard applies a number exactly when it is the next one. One session per node
 //! is kept, so the memory needed is bounded by the number of nodes.
 
+use paceline_reached::{Point, reached};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,10 @@ pub(super) fn admit(sessions: &BTreeMap<u64, Session>, origin: Origin) -> Admiss
     if (1..=last).contains(&origin.seq) {
         let answers = &sessions[&node].answers;
         let answer = answers.get(&origin.seq).cloned().unwrap_or(Outcome::Duplicate);
+        reached(match answer {
+            Outcome::Refused(_) => Point::RefusalRepeated,
+            _ => Point::CommandRepeated,
+        });
         return Admission::Answer(answer);
     }
     if origin.seq != last + 1 {

@@ -1,6 +1,7 @@
 //! The replicated tables of a shard, and the two verbs that keep its books: a message enters a
 //! queue, a message leaves it.
 
+use paceline_reached::{Point, reached};
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU64,
@@ -26,7 +27,7 @@ pub(crate) struct Stored {
     pub(super) expires: Option<NonZeroU64>,
     pub(crate) queue: QueueId,
     pub(crate) priority: u8,
-    /// Deliveries that were rejected; saturates.
+    /// Deliveries that were rejected, or of which their consumer died; saturates.
     pub(super) rejected: u8,
     /// Deliveries that were released; saturates.
     pub(super) released: u8,
@@ -236,6 +237,7 @@ impl super::ShardState {
         let queue = self.tables.queues.get_mut(&id).expect("just looked up");
         queue.counters.entered += 1;
         if stored.expires().is_some_and(|at| at <= step.now) {
+            reached(Point::ExpiredOnArrival);
             queue.counters.expired += 1;
             queue.assert_balanced();
             return;

@@ -15,6 +15,7 @@
 //! [`Command::Finish`]: super::Command::Finish
 //! [`Command::Forget`]: super::Command::Forget
 
+use paceline_reached::{Point, reached};
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -115,8 +116,9 @@ impl ShardState {
     }
 
     pub(super) fn transact(&mut self, step: &mut Step, work: &Work) -> Result<(), Refused> {
-        self.check(work)?;
+        self.check(work).inspect_err(|_| reached(Point::TransactionRefused))?;
         self.carry_out(step, work, None);
+        reached(Point::Transacted);
         Ok(())
     }
 
@@ -130,7 +132,8 @@ impl ShardState {
         if self.tables.prepared.contains_key(&transaction) {
             return Err(Refused::AlreadyPrepared);
         }
-        self.check(work)?;
+        self.check(work).inspect_err(|_| reached(Point::TransactionRefused))?;
+        reached(Point::Prepared);
         let prepared = Prepared {
             coordinator,
             since: step.now,
@@ -149,6 +152,7 @@ impl ShardState {
             let holder = self.derived.locks.remove(message);
             assert_eq!(holder, Some(transaction), "{message} was held by the transaction");
         }
+        reached(if commit { Point::FinishedByCommit } else { Point::FinishedByAbort });
         if commit {
             self.carry_out(step, &prepared.work, Some(prepared.written_at));
         } else {
@@ -177,6 +181,9 @@ impl ShardState {
             .or_insert_with(|| Decision { commit, waiting: waiting.clone() });
         if decision.waiting.is_empty() {
             decision.waiting = waiting;
+        }
+        if decision.commit != commit {
+            reached(Point::DecidedElsewhere);
         }
         Outcome::Decided { commit: decision.commit }
     }

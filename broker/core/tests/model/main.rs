@@ -35,12 +35,14 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0u64..4, 0usize..6, 1u32..5).prop_map(|(consumer, source, prefetch)| Op::Attach {
             consumer, source, prefetch
         }),
-        2 => (0u64..4).prop_map(|consumer| Op::Detach { consumer }),
+        2 => (0u64..4, any::<bool>())
+            .prop_map(|(consumer, failed)| Op::Detach { consumer, failed }),
         10 => Just(Op::Deliver),
         12 => (0u64..4, 0usize..4, settlement()).prop_map(|(consumer, first, how)| Op::Settle {
             consumer, first, how
         }),
-        2 => (0u64..4, 1usize..9).prop_map(|(consumer, times)| Op::Wear { consumer, times }),
+        2 => (0u64..4, 1usize..9, any::<bool>())
+            .prop_map(|(consumer, times, dies)| Op::Wear { consumer, times, dies }),
         2 => (0u64..4, 0usize..3, any::<bool>(), settlement()).prop_map(
             |(consumer, publishes, prepare, how)| Op::Transact { consumer, publishes, prepare, how }
         ),

@@ -26,6 +26,8 @@ pub struct Entry {
     pub released: u32,
     /// Released by the death of its consumer, which the log does not know yet.
     pub pending: u32,
+    /// The same, of a consumer that died of it.
+    pub failing: u32,
     pub holder: Option<u64>,
     /// Held, or held by a consumer that has gone, with a settlement under way.
     pub settling: bool,
@@ -43,7 +45,7 @@ impl Entry {
     }
 
     pub fn count(&self) -> u32 {
-        self.rejected + self.released + self.pending
+        self.rejected + self.released + self.pending + self.failing
     }
 }
 
@@ -94,6 +96,7 @@ impl Reference {
             rejected: 0,
             released: 0,
             pending: 0,
+            failing: 0,
             holder: None,
             settling: false,
             locked: false,
@@ -132,6 +135,7 @@ impl Reference {
             rejected: 0,
             released: 0,
             pending: 0,
+            failing: 0,
             holder: None,
             settling: false,
             locked: false,
@@ -173,6 +177,29 @@ impl Reference {
         }
     }
 
+    /// The message's consumer is about to be detached, having died of it.
+    pub fn fail(&mut self, message: MessageKey) {
+        let at = self.find(message).expect("the consumer holds it");
+        let entry = &mut self.entries[at];
+        if entry.settling {
+            return;
+        }
+        let is_dead_letter = entry.queue.starts_with("DLQ.");
+        match message {
+            MessageKey::Volatile(_) => self.settle_volatile(message, Settlement::Reject),
+            // The log has to say first that it is dead.
+            _ if entry.rejected + entry.failing >= u32::from(MAX_REDELIVERIES)
+                && !is_dead_letter =>
+            {
+                entry.settling = true;
+            }
+            _ => {
+                entry.holder = None;
+                entry.failing += 1;
+            }
+        }
+    }
+
     pub fn detach(&mut self, consumer: u64) {
         self.consumers.remove(&consumer);
         for entry in self.entries.iter_mut().filter(|entry| entry.holder == Some(consumer)) {
@@ -210,7 +237,7 @@ impl Reference {
                 self.volatile.accepted += 1;
             }
             Settlement::Release => entry.released += 1,
-            Settlement::Reject => {
+            Settlement::Reject | Settlement::Fail => {
                 entry.rejected += 1;
                 let lost = entry.rejected > u32::from(MAX_REDELIVERIES);
                 if lost && !entry.queue.starts_with("DLQ.") {
@@ -242,6 +269,7 @@ impl Reference {
             entry.holder = None;
             entry.settling = false;
             entry.pending = 0;
+            entry.failing = 0;
             entry.old = true;
         }
     }
@@ -352,6 +380,14 @@ impl Reference {
                 Settlement::Release if entry.pending > 0 => {
                     entry.pending -= 1;
                     entry.released += 1;
+                }
+                Settlement::Fail if entry.failing > 0 => {
+                    entry.failing -= 1;
+                    entry.rejected += 1;
+                }
+                Settlement::Fail => {
+                    entry.rejected += 1;
+                    (entry.holder, entry.settling) = (None, false);
                 }
                 Settlement::Release => {
                     entry.released += 1;

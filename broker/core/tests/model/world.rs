@@ -32,8 +32,10 @@ pub enum Op {
         source: usize,
         prefetch: u32,
     },
+    /// A consumer goes; whether because of the first message it holds.
     Detach {
         consumer: u64,
+        failed: bool,
     },
     Deliver,
     /// Settles what a consumer holds from `first` on.
@@ -42,10 +44,11 @@ pub enum Op {
         first: usize,
         how: Settlement,
     },
-    /// A consumer rejects all it gets, over and over.
+    /// A consumer rejects all it gets, over and over, or dies of the first of it.
     Wear {
         consumer: u64,
         times: usize,
+        dies: bool,
     },
     /// Settles all a consumer holds and publishes, in one step or in two.
     Transact {
@@ -93,8 +96,6 @@ pub struct World {
     log: BTreeMap<u64, Batch>,
     /// Entries the journal may not drop.
     kept: BTreeSet<u64>,
-    /// What consumers held when their leader failed.
-    held: BTreeMap<u64, Vec<MessageRef>>,
     published: u64,
     transactions: u64,
     term: u64,
@@ -115,7 +116,6 @@ impl World {
             proposed: VecDeque::new(),
             log: BTreeMap::new(),
             kept: BTreeSet::new(),
-            held: BTreeMap::new(),
             published: 0,
             transactions: 0,
             term: 1,
@@ -133,11 +133,18 @@ impl World {
                 }
             }
             Op::Attach { consumer, source, prefetch } => self.attach(consumer, source, prefetch),
-            Op::Detach { consumer } => {
+            Op::Detach { consumer, failed } => {
                 let attached = self.reference.consumers.contains_key(&consumer);
-                assert_eq!(self.dispatcher.detach(key(consumer)), attached);
+                let first = self.reference.held_by(consumer).find_map(|entry| entry.key);
+                let detached = match first.filter(|_| failed) {
+                    None => self.dispatcher.detach(key(consumer)),
+                    Some(message) => {
+                        self.reference.fail(message);
+                        self.dispatcher.detach_failed(&self.state, key(consumer), message)
+                    }
+                };
+                assert_eq!(detached, attached);
                 self.reference.detach(consumer);
-                self.held.remove(&consumer);
             }
             Op::Deliver => self.deliver(),
             Op::Settle { consumer, first, how } => {
@@ -146,9 +153,16 @@ impl World {
                     self.proposed.push_back((Command::Settle { settles }, false));
                 }
             }
-            Op::Wear { consumer, times } => {
+            Op::Wear { consumer, times, dies } => {
                 for _ in 0..times {
                     self.deliver();
+                    if dies {
+                        self.step(Op::Detach { consumer, failed: true });
+                        self.collect();
+                        self.commit(usize::MAX, 0);
+                        self.attach(consumer, SOURCES.len() - 1, 3);
+                        continue;
+                    }
                     self.step(Op::Settle { consumer, first: 0, how: Settlement::Reject });
                     self.commit(usize::MAX, 0);
                 }
@@ -237,17 +251,6 @@ impl World {
             return;
         }
         self.reference.consumers.insert(consumer, (source, prefetch));
-        let held = self.held.remove(&consumer).unwrap_or_default();
-        for message in self.dispatcher.resume(&self.state, key(consumer), &held) {
-            let stored = Some(MessageKey::Stored(message));
-            let entries = &self.reference.entries;
-            let at = entries.iter().position(|entry| entry.key == stored).expect("it is there");
-            let entry = &entries[at];
-            assert!(entry.holder.is_none() && !entry.locked, "{entry:?} is resumed");
-            assert!(self.reference.credit(consumer) > 0);
-            assert!(self.reference.matches(consumer, &entry.queue));
-            self.reference.entries[at].holder = Some(consumer);
-        }
     }
 
     /// Everything that can be delivered is, and then nothing can be.
@@ -381,13 +384,6 @@ impl World {
             self.commit(usize::MAX, 0);
         }
         self.proposed.clear();
-        for consumer in self.reference.consumers.keys() {
-            let held = self.reference.held_by(*consumer).filter_map(|entry| match entry.key {
-                Some(MessageKey::Stored(message)) => Some(message),
-                _ => None,
-            });
-            self.held.insert(*consumer, held.collect());
-        }
         self.term += 1;
         // The other replica takes over.
         std::mem::swap(&mut self.state, &mut self.twin);

@@ -28,6 +28,8 @@ pub(super) struct Memory {
 pub(super) struct State {
     pub published: usize,
     pub settled: usize,
+    /// Bodies of the messages that consumers died of.
+    pub failed: Vec<Vec<u8>>,
     /// Deliveries that are out.
     pub unsettled: usize,
     /// By connection and consumer.
@@ -167,7 +169,13 @@ impl Cluster for Handle {
                 let new = Consumer { source, credit: prefetch, out: BTreeMap::new(), events };
                 state.consumers.insert((self.connection, consumer), new);
             }
-            Operation::Unsubscribe { consumer, .. } => state.detach((self.connection, consumer)),
+            Operation::Unsubscribe { consumer, failed, .. } => {
+                let key = (self.connection, consumer);
+                let out = &state.consumers[&key].out;
+                let failed = failed.map(|delivery| out[&delivery].0.body.bytes().to_vec());
+                state.failed.extend(failed);
+                state.detach(key);
+            }
             Operation::Settle { deliveries, how, .. } => {
                 deliveries.iter().for_each(|id| state.settle(self.connection, *id, how));
             }

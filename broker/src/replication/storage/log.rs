@@ -13,6 +13,7 @@ use openraft::{
     log_id::RaftLogId,
     storage::{LogFlushed, RaftLogStorage},
 };
+use paceline_reached::{Point, reached};
 use paceline_store::{Group, JournalError};
 
 use super::{
@@ -97,6 +98,7 @@ impl LogReader {
         let at_hand = self.recent().first().unwrap_or(end).clamp(start, end);
         let mut bytes = 0;
         if start < at_hand {
+            reached(Point::EntriesReadBack);
             let index_of_error = start;
             let failed = |error: JournalError| {
                 StorageIOError::read_log_at_index(index_of_error, AnyError::new(&error))
@@ -254,6 +256,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     /// Need not wait for the disk: an entry appended later, which others are told of, makes this
     /// durable with it.
     async fn truncate(&mut self, log_id: LogId<u64>) -> Result<(), StorageError<u64>> {
+        reached(Point::LogTruncated);
         let mut recent = self.reader.recent();
         recent.truncate(log_id.index);
         let truncated = self.reader.group.truncate(log_id.index);
@@ -262,6 +265,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     /// Need not wait for the disk: nobody is told.
     async fn purge(&mut self, log_id: LogId<u64>) -> Result<(), StorageError<u64>> {
+        reached(Point::LogPurged);
         let mut recent = self.reader.recent();
         recent.purge(log_id.index + 1);
         let purged = self.machine.with_state(|state| {

@@ -9,6 +9,7 @@ use openraft::{
     storage::RaftStateMachine,
 };
 use paceline_core::shard::ShardState;
+use paceline_reached::{Point, reached};
 use paceline_store::{Entry as Record, Group, JournalError};
 use tokio::sync::Mutex;
 
@@ -47,6 +48,7 @@ impl StateMachine {
         let kept = load(&group).await?;
         let membership = kept.as_ref().map(|kept| kept.meta.last_membership.clone());
         if let Some(kept) = &kept {
+            reached(Point::SnapshotLoaded);
             install(&group, &machine, kept).await?;
         }
         let kept = Arc::new(Mutex::new(kept.map(|kept| kept.meta)));
@@ -192,6 +194,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let mut current = self.kept.lock().await;
         let saved = self.group.save_snapshot(&encode(&kept)).await;
         saved.map_err(failed(subject(), ErrorVerb::Write))?;
+        reached(Point::SnapshotInstalled);
         install(&self.group, &self.machine, &kept).await?;
         self.membership = meta.last_membership.clone();
         *current = Some(kept.meta);
@@ -208,6 +211,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         }
         let Some(kept) = load(&self.group).await? else { return Ok(None) };
         let parcel = self.parcel(&kept).await?;
+        reached(Point::SnapshotSent);
         Ok(Some(Snapshot { meta: kept.meta, snapshot: Box::new(Cursor::new(parcel)) }))
     }
 }
@@ -222,6 +226,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             let subject = ErrorSubject::Snapshot(Some(meta.signature()));
             let saved = self.group.save_snapshot(&encode(&self.snapshot)).await;
             saved.map_err(failed(subject, ErrorVerb::Write))?;
+            reached(Point::SnapshotWritten);
             *current = Some(meta.clone());
         }
         Ok(Snapshot { meta, snapshot: Box::default() })

@@ -63,7 +63,7 @@ pub enum Preset {
 
 /// What destinations are called: `"numbered"`, `"sequential"`, `"uuid"`, `"paths"`,
 /// `{ prefix = "load1." }` or `{ file = "names.txt" }`, one name per line, any bytes but the line
-/// feed.
+/// feed; with `hash_tags = true` beside it they are hashed by their tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// `queue-000017`
@@ -79,7 +79,12 @@ pub enum Names {
     Prefix(String),
     /// The lines of a file, the most popular first, or in any order each with a tab and its load,
     /// of which popularity is measured. Its path starts where the comparison's file lies.
-    File(String),
+    File {
+        /// The path.
+        path: String,
+        /// Whether names with one tag in braces stay together, as Redis Cluster has it.
+        hash_tags: bool,
+    },
 }
 
 impl<'de> Deserialize<'de> for Popularity {
@@ -133,6 +138,7 @@ impl<'de> Deserialize<'de> for Names {
         struct Keys {
             prefix: Option<String>,
             file: Option<String>,
+            hash_tags: Option<bool>,
         }
         struct Visitor;
         const WANTED: &str = "\"numbered\", \"sequential\", \"uuid\", \"paths\", { prefix = \"load1.\" } or { file = \"names.txt\" }";
@@ -154,8 +160,15 @@ impl<'de> Deserialize<'de> for Names {
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Names, A::Error> {
                 match Keys::deserialize(de::value::MapAccessDeserializer::new(map))? {
-                    Keys { prefix: Some(prefix), file: None } => Ok(Names::Prefix(prefix)),
-                    Keys { prefix: None, file: Some(file) } => Ok(Names::File(file)),
+                    Keys { prefix: Some(prefix), file: None, hash_tags: None } => {
+                        Ok(Names::Prefix(prefix))
+                    }
+                    Keys { prefix: None, file: Some(path), hash_tags } => {
+                        Ok(Names::File { path, hash_tags: hash_tags.unwrap_or_default() })
+                    }
+                    Keys { hash_tags: Some(_), .. } => Err(de::Error::custom(
+                        "`hash_tags` are those of a file: { file = \"names.txt\", hash_tags = true }",
+                    )),
                     _ => Err(de::Error::custom(format!("write {WANTED}"))),
                 }
             }

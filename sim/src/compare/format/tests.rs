@@ -32,6 +32,11 @@ fn mistakes_are_refused_with_their_place() {
     refused("[10]", "[10]\npoints_per_node = 0", 5, "between 1 and 65536");
     refused("[10]", "[100_000]\npoints_per_node = 400", 5, "at most 335 for 100000 nodes");
     refused("[10]", "[10]\nsimulate = true\npoints_per_node = 8", 6, "leave it out");
+    refused("[10]", "[10]\nload_factor = 1.0", 5, "above 1 and at most 1000");
+    refused("[10]", "[10]\nload_factor = nan", 5, "above 1");
+    refused("[10]", "[10]\nsimulate = true\nload_factor = 1.5", 6, "leave it out");
+    refused("[10]", "[10]\nin_flight = 9", 5, "1 per node, 10 here, and 1000000");
+    refused("[10]", "[10]\nstrategies = [\"ring\"]\nin_flight = 90", 6, "not compared");
     refused("[10]", "[10]\nslots = 9", 5, "at least one slot per node");
     refused("[10]", "[10, 10]", 4, "twice");
     refused("[10]", "{ names = [] }", 4, "or their names");
@@ -48,6 +53,8 @@ fn mistakes_are_refused_with_their_place() {
     refused("\"u\"\n", "\"u\"\npopularity = { zipf = 1.0, hot = 3 }\n", 7, "write \"uniform\"");
     refused("\"u\"\n", "\"u\"\npopularity = \"measured\"\n", 7, "names of a file");
     refused("\"u\"\n", "\"u\"\nnames = \"guid\"\n", 7, "guid");
+    let tags = "\"u\"\nnames = { prefix = \"a\", hash_tags = true }\n";
+    refused("\"u\"\n", tags, 7, "`hash_tags` are those of a file");
     refused("\"u\"\n", "\"u\"\n[[compare.change]]\nremove = 10\n", 7, "must stay");
     let change = |change: &str, line: usize, reason: &str| {
         refused("\"u\"\n", &format!("\"u\"\n[[compare.change]]\n{change}\n"), line, reason);

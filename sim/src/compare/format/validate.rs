@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use paceline_placement::{SlotCount, StrategyKind};
 
 use super::{
-    Choice, Comparison, DEFAULT_DESTINATIONS, Focus, MAX_ALL_POINTS, MAX_DESTINATIONS, MAX_NODES,
-    MAX_POINTS, MAX_SALTED, Names, Popularity, choice::twice,
+    Choice, Comparison, DEFAULT_DESTINATIONS, Focus, MAX_ALL_POINTS, MAX_DESTINATIONS,
+    MAX_IN_FLIGHT, MAX_LOAD_FACTOR, MAX_NODES, MAX_POINTS, MAX_SALTED, Names, Popularity,
+    choice::twice,
 };
-use crate::scenario::{Problem, Step};
+use crate::{
+    compare::entry::Entry,
+    scenario::{Problem, Step},
+};
 
 impl Comparison {
     pub(super) fn validate(&self) -> Result<(), Problem> {
@@ -50,6 +54,7 @@ impl Comparison {
                 return refuse("points_per_node", reason.into());
             }
         }
+        self.validate_bounded_load(most)?;
         if c.zones > least {
             return refuse(
                 "zones",
@@ -118,6 +123,33 @@ impl Comparison {
         }
     }
 
+    fn validate_bounded_load(&self, most: usize) -> Result<(), Problem> {
+        let c = &self.compare;
+        let refuse = |key: &str, reason: String| Err(Problem { path: at(key), reason });
+        let bounded = Entry::Kind(StrategyKind::BoundedLoad);
+        for (key, given) in
+            [("load_factor", c.load_factor.is_some()), ("in_flight", c.in_flight.is_some())]
+        {
+            if given && !c.strategies.of(&Entry::all()).contains(&bounded) {
+                return refuse(key, "it concerns `bounded-load`, which is not compared".into());
+            }
+        }
+        match (c.load_factor, c.in_flight) {
+            (Some(factor), _) if !(factor > 1.0 && factor <= MAX_LOAD_FACTOR) => {
+                refuse("load_factor", format!("above 1 and at most {MAX_LOAD_FACTOR}"))
+            }
+            (Some(_), _) if c.simulate => {
+                let reason = "simulated brokers have the usual one, 1.25; leave it out";
+                refuse("load_factor", reason.into())
+            }
+            (_, Some(messages)) if !(most..=MAX_IN_FLIGHT).contains(&messages) => {
+                let reason = format!("between 1 per node, {most} here, and {MAX_IN_FLIGHT}");
+                refuse("in_flight", reason)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn validate_populations(&self) -> Result<(), Problem> {
         let c = &self.compare;
         let mut names = BTreeSet::new();
@@ -140,7 +172,7 @@ impl Comparison {
                 Popularity::Zipf(s) if !(s.is_finite() && (0.0..=10.0).contains(&s)) => {
                     return refuse("popularity", "an exponent is between 0 and 10".into());
                 }
-                Popularity::Measured if !matches!(population.names, Names::File(_)) => {
+                Popularity::Measured if !matches!(population.names, Names::File { .. }) => {
                     let reason = "measured loads stand behind the names of a file: write names = \
                                   { file = \"loads.tsv\" }";
                     return refuse("popularity", reason.into());

@@ -27,6 +27,8 @@ pub struct Publish {
     pub expires: Option<Duration>,
     /// The transaction it was sent in.
     pub transaction: Option<TransactionId>,
+    /// Its priority, if the scenario draws one.
+    pub priority: Option<u8>,
     /// The size of its body.
     pub bytes: u32,
     /// What became of it, and when that was known.
@@ -49,19 +51,21 @@ impl Publish {
 /// epoch, as ActiveMQ has it.
 pub fn frame(
     destination: &DestinationInfo,
-    persistent: bool,
+    publish: &Publish,
     expires: Option<u64>,
-    inside: Option<TransactionId>,
     body: Bytes,
 ) -> Frame {
     let kind = if destination.topic { "topic" } else { "queue" };
     let mut frame = Frame::new(Command::Send)
         .with(header::DESTINATION, format!("/{kind}/{}", destination.name))
-        .with(header::PERSISTENT, if persistent { "true" } else { "false" });
+        .with(header::PERSISTENT, if publish.persistent { "true" } else { "false" });
+    if let Some(priority) = publish.priority {
+        frame = frame.with(header::PRIORITY, priority.to_string());
+    }
     if let Some(expires) = expires {
         frame = frame.with(header::EXPIRES, expires.to_string());
     }
-    if let Some(number) = inside {
+    if let Some(number) = publish.transaction {
         frame = frame.with(header::TRANSACTION, transaction::name(number));
     }
     frame.with_body(body)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paceline_wire::stomp::{Command, Frame, header};
+use paceline_wire::stomp::{Command, Frame, Text, header};
 
 use super::{super::history::ConnectionId, Reply};
 
@@ -33,9 +33,23 @@ pub struct Settle {
 /// The ACK or NACK of the delivery whose `ack` header this is. The receipt is the settlement's
 /// index in the history.
 pub fn frame(how: How, ack: &str, index: u32) -> Frame {
+    bare(how, ack).with(header::RECEIPT, index.to_string())
+}
+
+fn bare(how: How, ack: &str) -> Frame {
     let command = match how {
         How::Accept => Command::Ack,
         How::Reject => Command::Nack,
     };
-    Frame::new(command).with(header::ID, ack).with(header::RECEIPT, index.to_string())
+    Frame::new(command).with(header::ID, ack)
+}
+
+/// As [`frame`], for several deliveries at once, in a transaction of their own.
+pub fn transaction(how: How, acks: &[Text], index: u32) -> Vec<Frame> {
+    let inside = |frame: Frame| frame.with(header::TRANSACTION, format!("s{index}"));
+    let mut frames = vec![inside(Frame::new(Command::Begin))];
+    frames.extend(acks.iter().map(|ack| inside(bare(how, ack))));
+    let receipt = index.to_string();
+    frames.push(inside(Frame::new(Command::Commit)).with(header::RECEIPT, receipt));
+    frames
 }

@@ -7,7 +7,7 @@ use paceline_runtime::time;
 
 use super::Run;
 use crate::{
-    check::{Replica, Severity},
+    check::Replica,
     workload::{Phase, Shared},
 };
 
@@ -38,7 +38,7 @@ impl Run<'_> {
             }
             if now - began > bound {
                 let detail = format!("{}s after the faults {missing}", bound.as_secs_f64());
-                self.fail("drain", Severity::Liveness, detail);
+                self.stuck("drain", detail, shared).await;
                 return (None, Vec::new());
             }
             if now >= next_sample {
@@ -56,7 +56,7 @@ impl Run<'_> {
             }
             time::sleep(LOOK_EVERY).await;
         }
-        self.fail("drain", Severity::Liveness, "what was drained did not stay so".into());
+        self.stuck("drain", "what was drained did not stay so".into(), shared).await;
         (None, Vec::new())
     }
 

@@ -1,7 +1,8 @@
 //! Carries out the faults of an expanded scenario, each at its time, and ends each at its time.
 //!
 //! Faults of one kind may overlap on a node (two slow disks, say). What holds at a moment is made
-//! anew from all that are active then, so that the end of one does not end another.
+//! anew from all that are active then, so that the end of one does not end another. A node is
+//! stopped by one fault at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,11 +11,14 @@ use std::{
 };
 
 use paceline_reports::result::FaultMark;
-use paceline_runtime::world::{DiskFault, LinkConfig, NodeId, PartitionId, World};
+use paceline_runtime::{
+    trace,
+    world::{DiskFault, LinkConfig, NodeId, PartitionId, World},
+};
 
 use rand::{Rng, RngExt};
 
-use super::{latency, link, supervisor::Supervisor};
+use super::{latency, link, supervisor::Supervisor, targets};
 use crate::scenario::{
     Scenario,
     expand::stream,
@@ -34,6 +38,8 @@ pub struct Injector<'a> {
     scenario: &'a Scenario,
     nodes: &'a [NodeId],
     hosts: &'a [NodeId],
+    /// By number; once one has begun it names the nodes it strikes.
+    faults: Vec<Fault>,
     /// What is still to be done, by time.
     agenda: BTreeSet<(Duration, Change)>,
     /// Faults that hold now.
@@ -41,8 +47,13 @@ pub struct Injector<'a> {
     partitions: BTreeMap<usize, Vec<PartitionId>>,
     /// When each fault began and ended.
     spans: BTreeMap<usize, (Duration, Option<Duration>)>,
-    /// Bit rot that did not happen, and the nodes that had not got back their records.
-    left_out: BTreeMap<usize, Vec<String>>,
+    /// The fault that has stopped each node that is stopped.
+    stopped: BTreeMap<usize, usize>,
+    /// What the label of a fault does not tell: whom it was to strike, for one that asked for
+    /// leaders.
+    asked_for: BTreeMap<usize, String>,
+    /// Faults that did not happen, and why.
+    left_out: BTreeMap<usize, String>,
 }
 
 impl<'a> Injector<'a> {
@@ -66,10 +77,13 @@ impl<'a> Injector<'a> {
             scenario,
             nodes,
             hosts,
+            faults: scenario.faults.clone(),
             agenda,
             active: BTreeSet::new(),
             partitions: BTreeMap::new(),
             spans: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            asked_for: BTreeMap::new(),
             left_out: BTreeMap::new(),
         }
     }
@@ -105,29 +119,34 @@ impl<'a> Injector<'a> {
         self.spans
             .iter()
             .map(|(&number, &(began, ended))| {
-                let fault = &self.scenario.faults[number];
+                let fault = &self.faults[number];
                 let at_s = began.as_secs_f64();
-                let left_out = self.left_out.get(&number);
-                let lasts = !matches!(self.kind(number), Kind::ClockJump(_)) && left_out.is_none();
-                let note = left_out.map_or_else(String::new, |wounded| {
-                    format!(" (left out: {} not repaired)", wounded.join(" "))
-                });
+                let left_out = self.left_out.contains_key(&number);
+                let lasts = !matches!(kind(fault), Kind::ClockJump(_)) && !left_out;
                 FaultMark {
                     at_s,
                     until_s: lasts.then(|| ended.unwrap_or(end).as_secs_f64().max(at_s)),
-                    label: fault::label(fault) + &note,
+                    label: self.label(number),
                     nodes: fault::nodes(fault),
                 }
             })
             .collect()
     }
 
-    fn kind(&self, number: usize) -> Kind<'a> {
-        self.scenario.faults[number].kinds()[0]
+    /// What happened, and how it came to that: `crash n2 (the leader of slot 7)`.
+    fn label(&self, number: usize) -> String {
+        let label = fault::label(&self.faults[number]);
+        if let Some(why) = self.left_out.get(&number) {
+            return format!("{label} (left out: {why})");
+        }
+        match self.asked_for.get(&number) {
+            Some(asked_for) => format!("{label} ({asked_for})"),
+            None => label,
+        }
     }
 
     fn targets(&self, number: usize) -> Vec<usize> {
-        let names = fault::nodes(&self.scenario.faults[number]);
+        let names = fault::nodes(&self.faults[number]);
         names.iter().map(|name| self.node_number(name)).collect()
     }
 
@@ -138,16 +157,63 @@ impl<'a> Injector<'a> {
 
     fn begin(&mut self, number: usize, at: Duration, supervisor: &mut Supervisor) {
         self.spans.insert(number, (at, None));
-        self.active.insert(number);
+        let decided = self.decide(number, supervisor);
+        if let Err(why) = decided.and_then(|()| self.strike(number, supervisor)) {
+            self.left_out.insert(number, why);
+        }
+        trace::event!("fault_begin", fault = self.label(number).as_str());
+    }
+
+    /// Finds out which nodes a fault strikes. Those that another has stopped are not stopped again.
+    ///
+    /// # Errors
+    ///
+    /// Why it strikes none.
+    fn decide(&mut self, number: usize, supervisor: &Supervisor) -> Result<(), String> {
+        let fault = &self.faults[number];
+        let kind = kind(fault);
+        let Some(target) = kind.target() else { return Ok(()) };
+        let free = |node: usize| !kind.stops_the_node() || !self.stopped.contains_key(&node);
+        let nodes = if target.is_of_leaders() {
+            let leaders = supervisor.leaders();
+            let mut random = stream(self.scenario.seed, &format!("leaders of fault {number}"));
+            let nodes = targets::leading(&target, &leaders, free, &mut random)?;
+            self.asked_for.insert(number, target.to_string());
+            nodes
+        } else {
+            let mut nodes = self.targets(number);
+            nodes.retain(|&node| free(node));
+            if nodes.is_empty() {
+                return Err("another fault had stopped all of them".to_owned());
+            }
+            nodes
+        };
+        if kind.stops_the_node() {
+            self.stopped.extend(nodes.iter().map(|&node| (node, number)));
+        }
+        let all = self.scenario.node_names();
+        let names = nodes.iter().map(|&node| all[node].clone()).collect();
+        self.faults[number] = fault.of(names, &all);
+        Ok(())
+    }
+
+    /// Does to the nodes what the fault says.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was done.
+    fn strike(&mut self, number: usize, supervisor: &mut Supervisor) -> Result<(), String> {
+        let fault = self.faults[number].clone();
         let targets = self.targets(number);
-        match self.kind(number) {
+        self.active.insert(number);
+        match kind(&fault) {
             Kind::Partition(partition) => {
                 let cuts = self.cut(partition);
                 self.partitions.insert(number, cuts);
             }
             Kind::Crash(_) => targets.iter().for_each(|&node| supervisor.crash(node)),
             Kind::PowerCut(_) => targets.iter().for_each(|&node| supervisor.power_cut(node)),
-            Kind::BitRot(rot) => self.rot(number, rot, &targets, supervisor),
+            Kind::BitRot(rot) => return self.rot(number, rot, &targets, supervisor),
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.pause(self.nodes[node])),
             Kind::ClockJump(jump) => {
                 let millis = jump.by.expect("validated: it says how far").nanos / 1_000_000;
@@ -159,6 +225,7 @@ impl<'a> Injector<'a> {
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
         }
+        Ok(())
     }
 
     fn end(&mut self, number: usize, at: Duration, supervisor: &mut Supervisor) {
@@ -168,8 +235,10 @@ impl<'a> Injector<'a> {
         if let Some((_, ended)) = self.spans.get_mut(&number) {
             *ended = Some(at);
         }
+        trace::event!("fault_end", fault = self.label(number).as_str());
+        self.stopped.retain(|_, by| *by != number);
         let targets = self.targets(number);
-        match self.kind(number) {
+        match kind(&self.faults[number]) {
             Kind::Partition(_) => {
                 for cut in self.partitions.remove(&number).into_iter().flatten() {
                     self.world.heal(cut);
@@ -187,14 +256,20 @@ impl<'a> Injector<'a> {
 
     /// Kills the processes and changes bytes of their journals, unless too many nodes have lost
     /// records then, or one of these for a second time.
-    fn rot(&mut self, number: usize, rot: &BitRot, targets: &[usize], supervisor: &mut Supervisor) {
+    fn rot(
+        &mut self,
+        number: usize,
+        rot: &BitRot,
+        targets: &[usize],
+        supervisor: &mut Supervisor,
+    ) -> Result<(), String> {
         let wounded = supervisor.wounded();
         let most = fault::most_rotten(self.scenario.cluster.replicas()) as usize;
         if wounded.len() + targets.len() > most {
-            let names = wounded.iter().map(|node| format!("n{}", node + 1)).collect();
-            self.left_out.insert(number, names);
+            let names: Vec<String> = wounded.iter().map(|node| format!("n{}", node + 1)).collect();
             self.active.remove(&number);
-            return;
+            self.stopped.retain(|_, by| *by != number);
+            return Err(format!("{} not repaired", names.join(" ")));
         }
         for &node in targets {
             supervisor.crash(node);
@@ -204,6 +279,7 @@ impl<'a> Injector<'a> {
                 self.rot_byte(node, &mut random);
             }
         }
+        Ok(())
     }
 
     /// Turns over a bit of the node's journal, any of them with the same chance.
@@ -230,17 +306,14 @@ impl<'a> Injector<'a> {
     }
 
     fn cut(&self, partition: &Partition) -> Vec<PartitionId> {
-        let (groups, one_way) = match partition {
-            Partition::Groups(groups) => (Some(groups), false),
-            Partition::Drawn(drawn) => (drawn.groups.as_ref(), drawn.one_way),
-        };
-        let groups: Vec<Vec<NodeId>> = groups
-            .expect("expanded: a partition names its groups")
+        let groups: Vec<Vec<NodeId>> = partition
+            .groups()
+            .expect("decided: a partition names its groups")
             .iter()
             .map(|group| group.iter().flat_map(|name| self.hosts_of(name)).collect())
             .collect();
         let mut cuts = Vec::new();
-        if one_way {
+        if partition.one_way() {
             for others in &groups[1..] {
                 cuts.push(self.world.block(&groups[0], others));
             }
@@ -266,7 +339,7 @@ impl<'a> Injector<'a> {
         let everybody: Vec<NodeId> = self.nodes.iter().chain(self.hosts).copied().collect();
         let mut changed: BTreeMap<(NodeId, NodeId), LinkConfig> = BTreeMap::new();
         for &number in &self.active {
-            let kind = self.kind(number);
+            let kind = kind(&self.faults[number]);
             if !matches!(kind, Kind::SlowLink(_) | Kind::LossyLink(_)) {
                 continue;
             }
@@ -306,7 +379,7 @@ impl<'a> Injector<'a> {
     fn set_disks(&self) {
         let mut faults = vec![DiskFault::default(); self.nodes.len()];
         for &number in &self.active {
-            let kind = self.kind(number);
+            let kind = kind(&self.faults[number]);
             for node in self.targets(number) {
                 let fault = &mut faults[node];
                 match kind {
@@ -330,11 +403,13 @@ impl<'a> Injector<'a> {
     }
 }
 
+fn kind(fault: &Fault) -> Kind<'_> {
+    fault.kinds()[0]
+}
+
 /// How long a fault lasts; `None` until everything heals.
 fn length(fault: &Fault) -> Option<Duration> {
-    let kinds = fault.kinds();
-    let kind = kinds.first().expect("validated: a fault has a kind");
-    match fault.lasts.or_else(|| kind.back_after().flatten()) {
+    match fault.lasts.or_else(|| kind(fault).back_after().flatten()) {
         Some(Extent::Fixed(span)) => Some(span.0),
         _ => None,
     }

@@ -9,6 +9,7 @@ mod drain;
 mod faults;
 mod status;
 mod supervisor;
+mod targets;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,10 +23,11 @@ use tokio::sync::watch;
 
 use super::Outcome;
 use crate::{
-    check::{End, Severity},
+    check::End,
     meter::Usage,
     recorder::SharedRecorder,
     scenario::{Scenario, expand::stream, format::Delay},
+    waiting::Stuck,
     workload::{self, Phase, Population, Shared, consumer, producer},
 };
 use supervisor::Supervisor;
@@ -107,7 +109,7 @@ impl<'a> Run<'a> {
     async fn carry_out(mut self) -> Outcome {
         let shared = self.spawn_clients();
         let mut drained_after = None;
-        let mut end = End::default();
+        let mut end = self.end();
         if self.get_ready(&shared).await {
             self.work().await;
             if !self.is_unsafe() {
@@ -118,10 +120,7 @@ impl<'a> Run<'a> {
         time::sleep(LOOK_EVERY).await;
 
         end.at = self.recorder.now();
-        end.faultless = self.scenario.faults.is_empty();
         end.drained = drained_after.is_some();
-        end.allowed_lost = self.scenario.expect.acknowledged_lost;
-        end.clock_error = self.scenario.clock_error();
         {
             let mut recorder = self.recorder.lock();
             let recorder = &mut *recorder;
@@ -142,10 +141,35 @@ impl<'a> Run<'a> {
         self.recorder.lock().is_unsafe()
     }
 
-    fn fail(&self, check: &'static str, severity: Severity, detail: String) {
+    /// Reports that something did not happen in time, and what each shard waits for.
+    async fn stuck(&self, check: &'static str, detail: String, shared: &Shared) {
+        let views = self.views(false).await;
+        let consumers = shared.population.consumers_of();
         let mut recorder = self.recorder.lock();
-        let now = recorder.now();
-        recorder.checks.report(check, severity, Some(now), detail);
+        let at = recorder.now();
+        let end = End { at, ..self.end() };
+        let shards = Stuck {
+            rows: recorder.meter.rows(),
+            serving: recorder.meter.leaders(),
+            slots: recorder.meter.shards(),
+            views: &views,
+            history: &recorder.history,
+            end: &end,
+            consumers: &consumers,
+            subscribers: &recorder.subscribers,
+        };
+        let shards = shards.in_words();
+        recorder.checks.stuck(check, at, detail, shards);
+    }
+
+    /// What the scenario says of the end of a run.
+    fn end(&self) -> End {
+        End {
+            faultless: self.scenario.faults.is_empty(),
+            allowed_lost: self.scenario.expect.acknowledged_lost,
+            clock_error: self.scenario.clock_error(),
+            ..End::default()
+        }
     }
 
     fn spawn_clients(&self) -> Shared {
@@ -192,7 +216,7 @@ impl<'a> Run<'a> {
                      subscribed",
                     READY_WITHIN.as_secs()
                 );
-                self.fail("ready", Severity::Liveness, detail);
+                self.stuck("ready", detail, shared).await;
                 return false;
             }
             time::sleep(LOOK_EVERY).await;

@@ -3,13 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use paceline::{
+    cluster::Cluster,
     link::{Identity, Peer, Timings},
-    node::{protocol::Request, status::Status},
+    node::{
+        protocol::Request,
+        status::{ShardStatus, Status},
+    },
 };
-use paceline_runtime::time;
+use paceline_runtime::{task, time};
 
 use super::Run;
-use crate::{check::Replica, scenario::LINK_PORT};
+use crate::{check::Replica, scenario::LINK_PORT, waiting::View};
 
 /// How long a node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -27,7 +31,20 @@ struct Target {
 impl Run<'_> {
     /// What every node says of its replicas; an error names the node that says nothing.
     pub(super) async fn statuses(&self, verify: bool) -> Result<Vec<Replica>, String> {
-        let cluster = self.scenario.cluster();
+        let name = |node: u32| format!("n{}", node + 1);
+        let mut replicas = Vec::new();
+        for view in self.views(verify).await {
+            let said = view.said;
+            replicas.extend(said.map_err(|error| {
+                format!("{} does not tell its status: {error}", name(view.node))
+            })?);
+        }
+        Ok(replicas)
+    }
+
+    /// What every node says of its replicas, or why it says nothing.
+    pub(super) async fn views(&self, verify: bool) -> Vec<View> {
+        let cluster = Arc::new(self.scenario.cluster());
         let targets: Vec<Target> = (self.scenario.node_names().into_iter().zip(0..))
             .map(|(name, node)| Target {
                 node,
@@ -35,37 +52,48 @@ impl Run<'_> {
                 name,
             })
             .collect();
-        let asked = ask_all(cluster.name.clone(), targets, verify);
-        let asker = self.hosts[0];
-        self.world.spawn_on(asker, asked).await.map_err(|error| error.to_string())?
+        let asked = ask_all(cluster, targets, verify);
+        self.world.spawn_on(self.hosts[0], asked).await.expect("asking does not panic")
     }
 }
 
-async fn ask_all(
-    cluster: Arc<str>,
-    targets: Vec<Target>,
-    verify: bool,
-) -> Result<Vec<Replica>, String> {
-    let mut replicas = Vec::new();
-    for target in targets {
-        let asked = time::timeout(ANSWER_WITHIN, ask(&cluster, &target, verify)).await;
-        let status = asked
-            .map_err(|_| "no answer in time".to_owned())
-            .and_then(|answer| answer)
-            .map_err(|error| format!("{} does not tell its status: {error}", target.name))?;
-        replicas.extend(status.shards.into_iter().map(|shard| Replica {
-            node: target.node,
-            shard: shard.slot.into(),
-            applied: shard.applied,
-            last: shard.last,
-            repairing: shard.role == "repairing",
-            failed: shard.role == "failed",
-            digest: shard.digest.map(hex).unwrap_or_default(),
-            in_doubt: shard.in_doubt,
-            depths: shard.queues.into_iter().map(|(name, depth)| (name.into(), depth)).collect(),
-        }));
+/// Asks all at once, so that those that say nothing cost the time of one.
+async fn ask_all(cluster: Arc<Cluster>, targets: Vec<Target>, verify: bool) -> Vec<View> {
+    let asked: Vec<_> = targets
+        .into_iter()
+        .map(|target| {
+            let cluster = Arc::clone(&cluster);
+            (target.node, task::spawn(async move { view(&cluster, &target, verify).await }))
+        })
+        .collect();
+    let mut views = Vec::new();
+    for (node, asked) in asked {
+        views.push(View { node, said: asked.await.expect("asking does not panic") });
     }
-    Ok(replicas)
+    views
+}
+
+async fn view(cluster: &Cluster, target: &Target, verify: bool) -> Result<Vec<Replica>, String> {
+    let asked = time::timeout(ANSWER_WITHIN, ask(&cluster.name, target, verify)).await;
+    let status = asked.map_err(|_| "no answer in time".to_owned())??;
+    let node_of = |number: u64| {
+        let name = cluster.name_of(number)?;
+        let number: u32 = name.strip_prefix('n')?.parse().ok()?;
+        Some(number - 1)
+    };
+    let replica = |shard: ShardStatus| Replica {
+        node: target.node,
+        shard: shard.slot.into(),
+        leader: shard.leader.and_then(node_of),
+        applied: shard.applied,
+        last: shard.last,
+        repairing: shard.role == "repairing",
+        failed: shard.role == "failed",
+        digest: shard.digest.map(hex).unwrap_or_default(),
+        in_doubt: shard.in_doubt,
+        depths: shard.queues.into_iter().map(|(name, depth)| (name.into(), depth)).collect(),
+    };
+    Ok(status.shards.into_iter().map(replica).collect())
 }
 
 async fn ask(cluster: &Arc<str>, target: &Target, verify: bool) -> Result<Status, String> {

@@ -34,15 +34,19 @@ impl Supervisor {
         nodes: &[NodeId],
         recorder: SharedRecorder,
     ) -> Self {
-        for (name, &node) in scenario.node_names().iter().zip(nodes) {
+        for ((name, &node), number) in scenario.node_names().iter().zip(nodes).zip(0..) {
             let config = scenario.node_config(name).expect("validated: the node accepts it");
+            let recorder = recorder.clone();
             world.start(node, move || {
-                let config = config.clone();
+                let (config, recorder) = (config.clone(), recorder.clone());
                 async move {
                     if let Err(error) = paceline::node::run(config).await {
-                        let error = error.to_string();
-                        trace::event!("node_failed", error = error.as_str());
-                        tracing::warn!(error, "a node has ended by itself");
+                        let text = error.to_string();
+                        trace::event!("node_failed", error = text.as_str());
+                        tracing::warn!(error = text, "a node has ended by itself");
+                        let mut recorder = recorder.lock();
+                        let now = recorder.now();
+                        recorder.exits.ended(now, number, &error);
                     }
                 }
             });
@@ -61,6 +65,7 @@ impl Supervisor {
     fn watch(&self) {
         for (number, &node) in self.nodes.iter().enumerate() {
             let (world, held) = (self.world, Arc::clone(&self.held));
+            let recorder = self.recorder.clone();
             let is_held = move || held.lock().expect("nobody panics with it")[number];
             // It runs beside the scenario until the world ends.
             drop(world.spawn(async move {
@@ -68,6 +73,7 @@ impl Supervisor {
                     time::sleep(RESTART_AFTER).await;
                     if !world.is_up(node) && !is_held() {
                         world.restart(node);
+                        recorder.lock().exits.started(number as u32);
                     }
                 }
             }));
@@ -102,10 +108,16 @@ impl Supervisor {
         self.recorder.lock().wounds.wounded()
     }
 
+    /// Who serves each slot, as far as the nodes have said.
+    pub fn leaders(&self) -> Vec<Option<u32>> {
+        self.recorder.lock().meter.leaders().to_vec()
+    }
+
     /// Starts the node again.
     pub fn release(&mut self, node: usize) {
         self.hold(node, false);
         self.world.restart(self.nodes[node]);
+        self.recorder.lock().exits.started(node as u32);
     }
 
     fn died(&self, node: usize) {

@@ -8,6 +8,9 @@
 //! - An `auto` subscription's deliveries are settled when their frames were handed out for sending.
 //! - Any violation of the protocol and any refused operation is answered by an ERROR frame that says
 //!   what is wrong, after which the session is closed ("ERROR": "it MUST then close").
+//! - A client that goes without DISCONNECT is taken to have died of the message it was working on:
+//!   the oldest unsettled delivery of each of its subscriptions counts as rejected, so that a message which
+//!   kills its consumers is dead-lettered in the end.
 //! - Input is taken as long as what it has caused is bounded; see [`StompSession::wants_input`].
 
 mod config;
@@ -27,6 +30,7 @@ use std::{
 };
 
 use bytes::{BufMut, BytesMut};
+use paceline_reached::{Point, reached};
 use paceline_wire::stomp::{
     Command, Decoder, Frame, FrameWriter, HEART_BEAT, Text, Version, header,
 };
@@ -162,6 +166,15 @@ impl StompSession {
         self.process(now);
     }
 
+    /// The connection broke. What the client sent is still carried out, but nothing can be answered.
+    pub fn handle_lost(&mut self) {
+        if matches!(self.phase, Phase::Open) {
+            self.give_up_work();
+        }
+        self.close();
+        self.answers.clear();
+    }
+
     /// The connection was not reading, for want of room; the silence is not the client's.
     pub fn handle_held_back(&mut self, now: Now) {
         self.heart_beat.received(now.elapsed);
@@ -211,8 +224,8 @@ impl StompSession {
                 if matches!(self.phase, Phase::Open)
                     && self.heart_beat.dead_at().is_some_and(|at| now.elapsed >= at)
                 {
-                    self.close();
-                    self.answers.clear();
+                    reached(Point::ClientSilent);
+                    self.handle_lost();
                 } else if self.heart_beat.send_at().is_some_and(|at| now.elapsed >= at) {
                     // Where something else waits to be sent, that does; either way the deadline
                     // moves on, even if the client does not read.
@@ -331,6 +344,7 @@ impl StompSession {
                 Ok(Some(frame)) => self.handle_frame(now, &frame),
                 Ok(None) => {
                     if self.at_eof {
+                        self.give_up_work();
                         self.phase = Phase::Ending { receipt: None, error: None };
                         self.end_consumers();
                     }
@@ -341,6 +355,9 @@ impl StompSession {
                     break;
                 }
             }
+        }
+        if !self.has_room(&config) {
+            reached(Point::ClientHeldBack);
         }
         if let Phase::Ending { receipt, error } = &mut self.phase
             && self.outstanding.is_empty()
@@ -372,6 +389,7 @@ impl StompSession {
             (_, Command::Commit) => self.commit(frame, receipt.clone()),
             (_, Command::Abort) => self.abort(frame, receipt.clone()),
             (_, Command::Disconnect) => {
+                reached(Point::Disconnected);
                 self.phase = Phase::Ending { receipt: receipt.clone(), error: None };
                 self.end_consumers();
                 Ok(())
@@ -521,7 +539,7 @@ impl StompSession {
         };
         self.deliveries.retain(|delivery| delivery.consumer != consumer);
         let tag = self.outstanding(Some(Command::Unsubscribe), receipt, 0);
-        self.operations.push_back(Operation::Unsubscribe { tag, consumer });
+        self.operations.push_back(Operation::Unsubscribe { tag, consumer, failed: None });
         Ok(())
     }
 
@@ -628,6 +646,7 @@ impl StompSession {
     /// What was acknowledged in the transaction may be acknowledged again.
     fn abort(&mut self, frame: &Frame, receipt: Option<Text>) -> Result<(), String> {
         let transaction = self.transactions.end(required(frame, header::TRANSACTION)?)?;
+        reached(Point::Aborted);
         for (place, unsettled, _) in transaction.settles {
             self.subscriptions.put_back(place, unsettled);
         }
@@ -663,6 +682,7 @@ impl StompSession {
     /// Tells the client that nobody knows what became of its oldest operation.
     fn fail_unanswered(&mut self) {
         let Some((_, oldest)) = self.outstanding.first_key_value() else { return };
+        reached(Point::UnansweredInTime);
         let asked_by = oldest.asked_by.map_or("an acknowledgement", |command| command.as_str());
         let within = self.config.answer_timeout;
         let why = format!("the cluster has not answered within {within:?}");
@@ -708,6 +728,7 @@ impl StompSession {
         if self.is_closed() {
             return;
         }
+        reached(Point::ErrorSent);
         let mut error = FrameWriter::begin(&mut self.answers, self.version, Command::Error);
         error.header(header::MESSAGE, what);
         if let Some(receipt) = receipt {
@@ -720,6 +741,16 @@ impl StompSession {
         error.header(header::CONTENT_TYPE, "text/plain");
         error.finish(describe(what, offender).as_bytes());
         self.close();
+    }
+
+    /// The client has died, perhaps of what it was working on.
+    fn give_up_work(&mut self) {
+        reached(Point::ClientLost);
+        for (consumer, delivery) in self.subscriptions.in_work() {
+            let tag = self.outstanding(None, None, 0);
+            let failed = Some(delivery);
+            self.operations.push_back(Operation::Unsubscribe { tag, consumer, failed });
+        }
     }
 
     fn end_consumers(&mut self) {

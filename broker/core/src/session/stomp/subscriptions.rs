@@ -160,6 +160,17 @@ impl Subscriptions {
         }
     }
 
+    /// The oldest unsettled delivery of each consumer that has one: what the client was working on.
+    pub(super) fn in_work(&self) -> Vec<(ConsumerId, DeliveryId)> {
+        let consumers = self.by_consumer.iter();
+        consumers
+            .filter_map(|(consumer, subscription)| {
+                let (_, oldest) = subscription.unsettled.first_key_value()?;
+                Some((*consumer, oldest.delivery))
+            })
+            .collect()
+    }
+
     /// Forgets everything, and hands out no more places.
     pub(super) fn clear(&mut self) {
         self.by_key.clear();

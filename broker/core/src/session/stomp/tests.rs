@@ -308,6 +308,78 @@ fn after_eof_the_rest_is_carried_out_before_the_session_closes() {
     assert_eq!(world.frames(producer).len(), 2);
 }
 
+/// Three consumers that hold two messages each: one settles by itself, the others do not. What is
+/// in work is the oldest of those, unless it was acknowledged in a transaction.
+fn consumers_in_the_middle_of_work() -> (World, usize) {
+    let mut world = World::new();
+    let session = world.open();
+    world.send(session, "CONNECT\naccept-version:1.2\nheart-beat:1000,0\n\n\0");
+    world.frames(session);
+    for mode in ["auto", "client", "client-individual"] {
+        world.send(
+            session,
+            &format!("SUBSCRIBE\nid:{mode}\ndestination:/queue/{mode}\nack:{mode}\n\n\0"),
+        );
+        for _ in 0..3 {
+            world.send(session, &format!("SEND\ndestination:/queue/{mode}\n\n\0"));
+        }
+    }
+    let frames = world.frames(session);
+    world.send(session, "BEGIN\ntransaction:t\n\n\0");
+    let first = frames[6].header(header::ACK).unwrap();
+    world.send(session, &format!("ACK\nid:{first}\ntransaction:t\n\n\0"));
+    world.settled.clear();
+    (world, session)
+}
+
+#[test]
+fn a_client_that_goes_without_a_word_has_died_of_what_it_was_working_on() {
+    let ends: [fn(&mut World, usize); 3] = [
+        |world, session| world.eof(session),
+        |world, session| world.lost(session),
+        |world, session| {
+            world.now.elapsed = Duration::from_secs(3600);
+            let now = world.now;
+            world.session(session).handle_timeout(now);
+            world.settle_down(session);
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let (mut world, session) = consumers_in_the_middle_of_work();
+        end(&mut world, session);
+        assert_eq!(world.failed, [3, 7], "end {number}");
+        assert_eq!(world.settled, [], "end {number}");
+        assert!(world.session(session).is_closed());
+        assert!(!world.session(session).has_output());
+    }
+}
+
+#[test]
+fn a_client_that_takes_its_leave_has_died_of_nothing() {
+    let ends: [fn(&mut World, usize); 4] = [
+        |world, session| world.send(session, "DISCONNECT\n\n\0"),
+        |world, session| {
+            world.send(session, "DISCONNECT\n\n\0");
+            world.lost(session);
+        },
+        |world, session| {
+            world.send(session, "UNSUBSCRIBE\nid:client\n\n\0");
+            world.send(session, "UNSUBSCRIBE\nid:client-individual\n\n\0");
+            world.eof(session);
+        },
+        |world, session| {
+            let now = world.now;
+            world.session(session).shut_down(now, "going away");
+            world.eof(session);
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let (mut world, session) = consumers_in_the_middle_of_work();
+        end(&mut world, session);
+        assert!(world.failed.is_empty() && world.settled.is_empty(), "end {number}");
+    }
+}
+
 #[test]
 fn an_operation_that_nobody_answers_ends_the_session_and_says_so() {
     let mut world = World::with_config(StompConfig {

@@ -78,6 +78,9 @@ impl Default for NetConfig {
 const SEGMENT: usize = 1448;
 /// What a frame carries besides: Ethernet, IP and TCP headers, preamble and gap.
 const OVERHEAD: usize = 90;
+/// The longest that a lost segment waits to be sent again, as Linux has it (`TCP_RTO_MAX`); RFC 6298,
+/// 2.5, asks for a bound of at least a minute.
+const RESENT_AT_MOST: Nanos = 120_000_000_000;
 
 /// The state of one direction between two nodes.
 pub(super) struct Link {
@@ -121,7 +124,7 @@ impl Link {
         let mut probability = chance;
         while self.draw() < probability {
             delay += wait;
-            wait = (wait * 2).max(resent_first);
+            wait = (wait * 2).max(resent_first).min(RESENT_AT_MOST);
             probability = self.config.loss.min(0.99);
         }
         delay
@@ -129,5 +132,24 @@ impl Link {
 
     fn draw(&mut self) -> f64 {
         (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_of_a_segment_that_is_lost_again_and_again_is_bounded() {
+        for loss in [0.9, 0.999] {
+            let mut link = Link::new(1, 0, 1, LinkConfig { loss, ..LinkConfig::default() });
+            let mut longest = 0;
+            for _ in 0..2_000 {
+                let arrives = link.send(1_000, 100, 200_000_000);
+                assert!(arrives > 1_000);
+                longest = longest.max(arrives);
+            }
+            assert!(longest > RESENT_AT_MOST, "some are lost a dozen times");
+        }
     }
 }

@@ -47,6 +47,15 @@ pub async fn resolve(host_port: &str) -> io::Result<SocketAddr> {
     })
 }
 
+/// Connects to `host_port`, a node's only address.
+///
+/// # Errors
+///
+/// Those of [`resolve`] and of [`TcpStream::connect`].
+pub async fn connect(host_port: &str) -> io::Result<TcpStream> {
+    TcpStream::connect(resolve(host_port).await?).await
+}
+
 /// A socket that accepts connections.
 #[derive(Debug)]
 pub struct TcpListener {

@@ -30,6 +30,8 @@ pub(super) struct World {
     pub published: Vec<Arc<Message>>,
     /// Delivery ids of each settle, in order; those of commits too.
     pub settled: Vec<(Vec<u64>, Settlement)>,
+    /// Deliveries that consumers died of.
+    pub failed: Vec<u64>,
     pub prefetches: Vec<u32>,
     pub commits: usize,
     /// Whether outcomes wait for [`World::answer`].
@@ -105,7 +107,19 @@ impl World {
         self.settle_down(session);
     }
 
-    fn settle_down(&mut self, session: usize) {
+    /// The client closes its side.
+    pub(super) fn eof(&mut self, session: usize) {
+        self.sessions[session].handle_eof(self.now);
+        self.settle_down(session);
+    }
+
+    /// The connection breaks.
+    pub(super) fn lost(&mut self, session: usize) {
+        self.sessions[session].handle_lost();
+        self.settle_down(session);
+    }
+
+    pub(super) fn settle_down(&mut self, session: usize) {
         while let Some(operation) = self.sessions[session].poll_operation() {
             let tag = operation.tag();
             self.carry_out(session, operation);
@@ -124,7 +138,8 @@ impl World {
                 self.prefetches.push(prefetch);
                 self.consumers.push(Consumer { session, id: consumer, source });
             }
-            Operation::Unsubscribe { consumer, .. } => {
+            Operation::Unsubscribe { consumer, failed, .. } => {
+                self.failed.extend(failed.map(|delivery| delivery.0));
                 self.consumers.retain(|have| have.session != session || have.id != consumer);
             }
             Operation::Settle { deliveries, how, .. } => {

@@ -1,0 +1,80 @@
+//! Which places of the program under test the runs of a sweep came by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sweep::{SeedOutcome, SweepResult};
+
+/// A place that some run should reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoveragePoint {
+    /// By which it is found in the source.
+    pub name: String,
+    /// What happens there.
+    pub about: String,
+}
+
+/// How often a point was reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Coverage<'a> {
+    /// Which.
+    pub point: &'a CoveragePoint,
+    /// In so many runs.
+    pub runs: usize,
+    /// The scenarios in which it was, with the share of their runs, the largest share first.
+    pub scenarios: Vec<(&'a str, f64)>,
+}
+
+impl SeedOutcome {
+    /// Whether the run came by the point with this number.
+    pub fn has_reached(&self, number: usize) -> bool {
+        let bits = u128::from_str_radix(&self.reached, 16).unwrap_or(0);
+        number < 128 && bits >> number & 1 == 1
+    }
+}
+
+impl SweepResult {
+    /// Every point, the least reached first.
+    pub fn coverage(&self) -> Vec<Coverage<'_>> {
+        let mut all: Vec<_> = self
+            .points
+            .iter()
+            .enumerate()
+            .map(|(number, point)| {
+                let mut runs = 0;
+                let mut scenarios = Vec::new();
+                for scenario in &self.scenarios {
+                    let reached = scenario.runs.iter().filter(|run| run.has_reached(number));
+                    let reached = reached.count();
+                    runs += reached;
+                    if reached > 0 {
+                        let share = reached as f64 / scenario.runs.len() as f64;
+                        scenarios.push((scenario.scenario.as_str(), share));
+                    }
+                }
+                scenarios.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+                Coverage { point, runs, scenarios }
+            })
+            .collect();
+        all.sort_by_key(|coverage| coverage.runs);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{result::Verdict, sweep::tests::sweep_of};
+
+    #[test]
+    fn points_are_counted_by_runs_and_the_rarest_comes_first() {
+        let mut sweep = sweep_of(&[(1, Verdict::Passed), (2, Verdict::Passed)]);
+        let point = |name: &str| CoveragePoint { name: name.into(), about: "it happens".into() };
+        sweep.points = vec![point("Always"), point("Never"), point("Once")];
+        sweep.scenarios[0].runs[0].reached = "5".into();
+        sweep.scenarios[0].runs[1].reached = "1".into();
+        let coverage = sweep.coverage();
+        let counts: Vec<_> = coverage.iter().map(|it| (it.point.name.as_str(), it.runs)).collect();
+        assert_eq!(counts, [("Never", 0), ("Once", 1), ("Always", 2)]);
+        assert_eq!(coverage[1].scenarios, [("smoke", 0.5)]);
+    }
+}

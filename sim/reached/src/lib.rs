@@ -1,0 +1,241 @@
+//! Coverage points: what the broker does seldom, and a sweep of the shipped scenarios must see done.
+//!
+//! A simulator finds nothing in code that no run executes, and nobody notices that a scenario has
+//! stopped reaching it. So the places that matter mark themselves with [`reached`], every run says
+//! which of them it came by, and a sweep that leaves one at zero fails the suite (`cargo sim sweep
+//! --every-point`). This is what others call *sometimes* assertions.
+//!
+//! Natively a mark is nothing at all. Simulated, it sets a bit; a process is one run.
+//!
+//! ```
+//! use paceline_reached::{Point, reached};
+//!
+//! reached(Point::SnapshotWritten);
+//! ```
+
+macro_rules! points {
+    ($($(#[doc = $about:literal])+ $name:ident,)+) => {
+        /// A place in the broker that some run must reach.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Point {
+            $($(#[doc = $about])+ $name,)+
+        }
+
+        impl Point {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Point] = &[$(Point::$name),+];
+
+            /// As it is written in the source, by which it is found there.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Point::$name => stringify!($name),)+
+                }
+            }
+
+            /// What happened, in a few words.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Point::$name => concat!($($about),+).trim(),)+
+                }
+            }
+        }
+    };
+}
+
+points! {
+    /// the journal began another file
+    SegmentBegun,
+    /// a file of the journal was removed, with nothing alive in it
+    SegmentRemoved,
+    /// records that live were copied out of a file before it was removed
+    RecordsCopiedForward,
+    /// a node started with a file whose end was torn, and cut it
+    TornTailCut,
+    /// a node started with what was not proven to be on its disk, and wrote it again
+    TailWrittenAgain,
+    /// a node found a damaged record when it started
+    DamageFound,
+    /// the journal failed, and its node ended
+    JournalFailed,
+    /// a replica wrote a snapshot of its state
+    SnapshotWritten,
+    /// a replica sent its snapshot to another
+    SnapshotSent,
+    /// a replica took the snapshot of its leader
+    SnapshotInstalled,
+    /// a replica started from a snapshot
+    SnapshotLoaded,
+    /// entries before a snapshot were dropped from a log
+    LogPurged,
+    /// entries that another leader had overruled were dropped from a log
+    LogTruncated,
+    /// entries of a log were read back from the disk
+    EntriesReadBack,
+    /// a damaged replica was reset, to be filled by its peers
+    ReplicaReset,
+    /// a replica had to wait for its peers before it could be reset
+    RepairWaited,
+    /// a replica was whole again
+    ReplicaWhole,
+    /// a leader of a term that a damaged replica had forgotten was dethroned
+    LeaderDethroned,
+    /// a node did not vote, since it had just started
+    VoteTooEarly,
+    /// a replica that had forgotten its promises did not vote
+    VoteWithheld,
+    /// a leader began to serve
+    TermBegun,
+    /// a leader stopped serving, since another one leads
+    TermLost,
+    /// a leader stopped serving, since no majority answered it
+    TermAbandoned,
+    /// a leader held deliveries back, since its lease had run out
+    LeaseExpired,
+    /// a leader handed over to the first node of its row, or to another when it ended
+    HandOverBegun,
+    /// a hand-over came to nothing in its time
+    HandOverFailed,
+    /// a node that was asked to lead stood for election
+    TakeOverAsked,
+    /// the body of a message was read back from the disk to be delivered
+    BodyReadBack,
+    /// the next life of a node opened a channel where its last one still had one
+    ChannelSuperseded,
+    /// a command was sent again and had been carried out already
+    CommandRepeated,
+    /// a command was sent again and had been refused already
+    RefusalRepeated,
+    /// commands without an answer were sent again to the next leader
+    CommandsResent,
+    /// an operation in memory ended with its leader
+    VolatileOperationLost,
+    /// a consumer's node was lost, and what it held went back
+    ConsumerLost,
+    /// a message that its consumer may have died of went back
+    ConsumerDied,
+    /// a message had its last consumer die of it
+    MessageWornOut,
+    /// a message was refused so often that it became a dead letter
+    DeadLetter,
+    /// the same, of a message in memory
+    VolatileDeadLetter,
+    /// a dead letter was refused too often in its turn, and stayed
+    DeadLetterKept,
+    /// a message was given back undecided
+    Released,
+    /// a message was expired when it came
+    ExpiredOnArrival,
+    /// a message expired in its queue
+    ExpiredInQueue,
+    /// the same, of a message in memory
+    VolatileExpired,
+    /// a message looked expired to the leader, and the log kept it
+    ExpiryRefused,
+    /// a message was acknowledged by a consumer who had lost it meanwhile
+    AcceptedLate,
+    /// a message was refused by a consumer who had lost it meanwhile, and was left as it was
+    RejectedLate,
+    /// a settlement was refused by the log, and its consumer held the message again
+    SettlementFailed,
+    /// a transaction in one shard was carried out
+    Transacted,
+    /// a transaction was refused
+    TransactionRefused,
+    /// a transaction over several shards was prepared in one of them
+    Prepared,
+    /// a transaction over several shards was carried out in one of them
+    FinishedByCommit,
+    /// a transaction over several shards was undone in one of them
+    FinishedByAbort,
+    /// a shard asked what became of a transaction whose node had fallen silent
+    DoubtResolved,
+    /// a transaction was decided against while its node was still at it
+    DecidedElsewhere,
+    /// a topic's message found a subscriber
+    FannedOut,
+    /// a topic's message was dropped, since its subscriber is too slow
+    SubscriberTooSlow,
+    /// a topic's message went out with its transaction
+    FannedOutByCommit,
+    /// a consumer's prefetch was full, and a message waited for it
+    PrefetchFull,
+    /// a client was not read from, since it had caused as much as it may at a time
+    ClientHeldBack,
+    /// a client was told ERROR
+    ErrorSent,
+    /// a client was told that nobody knows what became of its frame
+    UnansweredInTime,
+    /// a client fell silent and was given up
+    ClientSilent,
+    /// a connection broke, or ended without DISCONNECT
+    ClientLost,
+    /// a client took its leave
+    Disconnected,
+    /// a transaction was aborted by its client
+    Aborted,
+    /// a node was asked to end, and told its clients
+    Drained,
+}
+
+const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");
+
+#[cfg(madsim)]
+mod marks {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static SEEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+    pub fn set(bit: usize) {
+        let (word, mask) = (&SEEN[bit / 64], 1 << (bit % 64));
+        if word.load(Ordering::Relaxed) & mask == 0 {
+            word.fetch_or(mask, Ordering::Relaxed);
+        }
+    }
+
+    pub fn get() -> u128 {
+        let word = |at: usize| u128::from(SEEN[at].load(Ordering::Relaxed));
+        word(0) | word(1) << 64
+    }
+}
+
+/// Marks that this process came here. Changes nothing that a run could notice.
+#[inline(always)]
+pub fn reached(point: Point) {
+    #[cfg(madsim)]
+    marks::set(point as usize);
+    #[cfg(not(madsim))]
+    let _ = point;
+}
+
+/// What this process has reached: a bit for each point, the first of [`Point::ALL`] the lowest.
+/// Zero natively, where nothing is marked.
+pub fn seen() -> u128 {
+    #[cfg(madsim)]
+    return marks::get();
+    #[cfg(not(madsim))]
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_names_and_descriptions_belong_together() {
+        for (number, point) in Point::ALL.iter().enumerate() {
+            assert_eq!(*point as usize, number);
+            assert!(!point.about().is_empty() && point.about().trim() == point.about());
+        }
+        assert_eq!(Point::SegmentBegun.name(), "SegmentBegun");
+    }
+
+    #[cfg(madsim)]
+    #[test]
+    fn what_was_marked_is_seen() {
+        let last = Point::ALL[Point::ALL.len() - 1];
+        assert_eq!(seen(), 0);
+        reached(Point::SegmentBegun);
+        reached(last);
+        assert_eq!(seen(), 1 | 1 << (last as usize));
+    }
+}

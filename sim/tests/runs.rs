@@ -1,0 +1,214 @@
+//! Whole runs of small scenarios, and what their results say. Only a simulated build has a world to
+//! run them in.
+#![cfg(madsim)]
+
+use std::path::Path;
+
+use paceline_reports::{RunResult, exits::ExitCause, result::Verdict};
+use paceline_sim::{
+    explore::Identity,
+    recorder::Recorder,
+    result,
+    scenario::{Scenario, expand},
+    world::{Options, simulated},
+};
+
+const SEED: u64 = 1;
+
+fn run(text: &str) -> RunResult {
+    let scenario = Scenario::load("test.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let identity = Identity::simulated(&scenario, Path::new("test.toml"), SEED);
+    let scenario = expand(&scenario, SEED).scenario;
+    let recorder = Recorder::shared(&scenario, Options::default());
+    let mut outcome = simulated::run(&scenario, recorder.clone());
+    outcome.take(&mut recorder.lock());
+    result::of(&identity, &scenario, &outcome)
+}
+
+#[test]
+fn nodes_that_end_for_want_of_disk_space_are_counted() {
+    let result = run(include_str!("../../scenarios/faults/full-disk.toml"));
+    assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.findings);
+    let nodes: Vec<&str> = result.exits.iter().map(|exits| exits.node.as_str()).collect();
+    assert_eq!(nodes, ["n1", "n2", "n3"]);
+    for exits in &result.exits {
+        assert_eq!(exits.cause, ExitCause::DiskFull);
+        assert!(exits.exits >= 2 && exits.restarts == exits.exits, "{exits:?}");
+        assert!(exits.said.contains("No space left on device"), "{exits:?}");
+        assert!(exits.first_s >= 8.0 && exits.last_s < 13.0, "{exits:?}");
+    }
+}
+
+#[test]
+fn the_report_names_the_leaders_that_were_struck() {
+    let result = run(r#"
+name = "leaders"
+about = "The leaders are cut off, then the leader of one slot dies while it is cut off."
+duration = "20s"
+[cluster]
+nodes = 3
+slots = 4
+[[workload]]
+destinations = { count = 8 }
+producers = 2
+consumers = 2
+rate = "50/s"
+[[fault]]
+at = "3s"
+lasts = "2s"
+partition = { leaders = 1 }
+[[fault]]
+at = "8s"
+crash = { leader_of = 2, back_after = "4s" }
+[[fault]]
+at = "9s"
+lasts = "1s"
+pause = { all = true }
+"#);
+    assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.findings);
+    let labels: Vec<&str> = result.faults.iter().map(|fault| fault.label.as_str()).collect();
+    let [cut, died, paused] = labels.as_slice() else { panic!("{labels:?}") };
+    assert!(
+        cut.starts_with("partition n") && cut.ends_with(" (the node that leads most)"),
+        "{cut}"
+    );
+    assert!(died.ends_with(" (the leader of slot 2)"), "{died}");
+    let [dead] = result.faults[1].nodes.as_slice() else { panic!("{labels:?}") };
+    assert_eq!(
+        died.strip_prefix("crash "),
+        Some(format!("{dead} (the leader of slot 2)").as_str())
+    );
+    assert!(!paused.contains(dead.as_str()), "{paused}: {dead} was dead");
+}
+
+/// The first violation's sentence and its shards.
+fn stuck(result: &RunResult) -> (&str, &[String]) {
+    assert_eq!(result.verdict, Verdict::LivenessViolated, "{:?}", result.findings);
+    let finding = &result.findings[0];
+    (&finding.detail, &finding.shards)
+}
+
+#[test]
+fn shards_without_a_leader_are_named_with_what_they_wait_for() {
+    let result = run(r#"
+name = "leaderless"
+about = "All nodes die and come back when the faults end, but elections take longer than may be waited."
+duration = "6s"
+[cluster]
+nodes = 3
+slots = 3
+[cluster.broker.replication]
+heartbeat = "3s"
+lease = "7s"
+election_min = "15s"
+election_max = "20s"
+[[workload]]
+destinations = { count = 4 }
+producers = 2
+consumers = 2
+rate = "50/s"
+[[fault]]
+at = "3s"
+crash = { all = true }
+[expect]
+drained_within = "3s"
+"#);
+    let (detail, shards) = stuck(&result);
+    assert!(detail.starts_with("3s after the faults "), "{detail}");
+    assert_eq!(shards.len(), 3, "{shards:#?}");
+    assert!(
+        shards[0].starts_with("slot 0 on n1 n2 n3: no leader known at n1 n2 n3; "),
+        "{shards:#?}"
+    );
+    assert!(shards[0].contains("n1 n2 n3 have applied 0 of "), "{shards:#?}");
+    assert!(shards[1].contains("waits for its subscription to load1."), "{shards:#?}");
+}
+
+#[test]
+fn a_queue_that_is_worked_off_too_slowly_is_named_with_its_consumers() {
+    let result = run(r#"
+name = "slow-consumers"
+about = "Consumers take ten seconds a message, and may wait for three."
+duration = "4s"
+[cluster]
+nodes = 3
+slots = 3
+[[workload]]
+destinations = { count = 2, prefix = "slow" }
+producers = 1
+consumers = 2
+rate = "10/s"
+prefetch = 2
+handling = "10s"
+[expect]
+drained_within = "3s"
+"#);
+    let (detail, shards) = stuck(&result);
+    assert!(detail.contains("messages are left in slow."), "{detail}");
+    let [shard] = shards else { panic!("both queues are in one slot: {shards:#?}") };
+    assert!(shard.starts_with("slot 1 on n2 n1 n3: led by n2; "), "{shard}");
+    for text in [
+        " messages of slow.0 not delivered; ",
+        " messages in slow.1; ",
+        "; consumer c0 on n2 is subscribed to slow.0",
+    ] {
+        assert!(shard.contains(text), "{text}: {shard}");
+    }
+}
+
+#[test]
+fn a_cluster_that_never_gets_ready_says_who_is_silent() {
+    let result = run(r#"
+name = "deaf"
+about = "Almost everything is lost on the way."
+duration = "1s"
+[cluster]
+nodes = 3
+slots = 3
+[network]
+loss = 0.995
+[[workload]]
+destinations = { count = 2 }
+producers = 1
+consumers = 2
+rate = "10/s"
+"#);
+    let (detail, shards) = stuck(&result);
+    assert!(detail.starts_with("60s after the start not every shard has a leader"), "{detail}");
+    assert_eq!(shards[2], "n3 says nothing: no answer in time");
+    let slot = "slot 1 on n2 n1 n3: no leader known, n1 n2 n3 say nothing; consumer c0 of load1.0";
+    assert!(shards[4].starts_with(slot), "{shards:#?}");
+}
+
+#[test]
+fn an_expectation_that_is_missed_names_the_shards() {
+    let result = run(r#"
+name = "impatient"
+about = "Nobody is as fast as this asks."
+duration = "4s"
+[cluster]
+nodes = 3
+slots = 4
+[[workload]]
+destinations = { count = 8 }
+producers = 2
+consumers = 2
+rate = "50/s"
+[[fault]]
+at = "1s"
+crash = { leader_of = 2, back_after = "1s" }
+[expect]
+publish_p99 = "<= 1us"
+placement = "exact"
+"#);
+    assert_eq!(result.verdict, Verdict::ExpectationMissed, "{:?}", result.findings);
+    let [.., placement, publishes] = result.expectations.as_slice() else {
+        panic!("there are two")
+    };
+    assert_eq!(placement.shards.len(), 1, "one slot's leader died: {placement:?}");
+    let slot = "slot 2 on n3 n2 n1: led by n";
+    assert!(placement.shards[0].starts_with(slot), "{placement:?}");
+    assert_eq!(publishes.shards.len(), 3, "no message goes to slot 0: {publishes:?}");
+    assert!(publishes.shards.iter().any(|it| it.starts_with(slot)), "{publishes:?}");
+    assert!(publishes.shards[0].contains(" were not <= 1us, the longest took "), "{publishes:?}");
+}
