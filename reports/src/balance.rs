@@ -207,13 +207,13 @@ pub(crate) fn uniformity(p_values: &[f64]) -> Option<f64> {
 }
 
 /// Mean of the largest of `n` relative loads of coefficient of variation `cv`: `1 + k(n) cv`, with
-/// `k(n) = b - (ln ln n + ln 4 pi) / (2 b) + gamma / b` and `b = sqrt(2 ln n)`. For two nodes, where
-/// the limit is poor, the exact `k = sqrt(2 / pi)` of two loads that add up.
+/// `k(n) = b - (ln ln n + ln 4 pi) / (2 b) + gamma / b` and `b = sqrt(2 ln n)`. For few nodes, where
+/// that limit is poor, it is the mean of the largest of n normal loads that add up.
 pub(crate) fn expected_peak(n: usize, cv: f64) -> f64 {
     const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
     let k = match n {
         0 | 1 => 0.0,
-        2 => (2.0 / std::f64::consts::PI).sqrt(),
+        2..10 => largest_of(n),
         _ => {
             let ln_n = (n as f64).ln();
             let b = (2.0 * ln_n).sqrt();
@@ -221,6 +221,20 @@ pub(crate) fn expected_peak(n: usize, cv: f64) -> f64 {
         }
     };
     1.0 + k * cv
+}
+
+/// Mean of the largest of `n` normal variates of variance 1 that sum to 0. That makes each vary less
+/// than independent ones that peak alike, by `n / (n - 1)`.
+fn largest_of(n: usize) -> f64 {
+    const STEP: f64 = 0.01;
+    let normal = Normal::standard();
+    // The mean of a variate from its distribution F: the integral of 1 - F above 0, less F below.
+    let mean: f64 = (0..800)
+        .map(|step| (f64::from(step) + 0.5) * STEP)
+        .map(|x| 1.0 - normal.cdf(x).powi(n as i32) - normal.cdf(-x).powi(n as i32))
+        .sum();
+    let n = n as f64;
+    STEP * mean * (n / (n - 1.0)).sqrt()
 }
 
 #[cfg(test)]
@@ -258,6 +272,32 @@ mod tests {
             [(1e4, 10, 1.0492), (1e4, 100, 1.260), (1e5, 100, 1.0804), (1e6, 1000, 1.1043)]
         {
             close(expected_peak(n, ((n - 1) as f64 / m).sqrt()), peak, 0.007);
+        }
+    }
+
+    /// Few nodes, as most clusters have, thrown at by a generator that has nothing to do with the
+    /// formula.
+    #[test]
+    fn expected_peaks_of_few_nodes_agree_with_thrown_destinations() {
+        let mut state = 7u64;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((state >> 33) * below) >> 31
+        };
+        close(expected_peak(2, 1.0), 1.0 + (2.0 / std::f64::consts::PI).sqrt(), 1e-4);
+        for n in [2u64, 3, 5, 9] {
+            const ROUNDS: u32 = 4000;
+            const DESTINATIONS: u32 = 600;
+            let mut peaks = 0.0;
+            for _ in 0..ROUNDS {
+                let mut counts = vec![0u32; n as usize];
+                (0..DESTINATIONS).for_each(|_| counts[draw(n) as usize] += 1);
+                peaks += f64::from(*counts.iter().max().unwrap());
+            }
+            let mean = peaks * n as f64 / f64::from(ROUNDS * DESTINATIONS);
+            let theory = expected_peak(n as usize, ((n - 1) as f64 / 600.0).sqrt());
+            let off = (theory - 1.0) / (mean - 1.0);
+            assert!((0.965..1.035).contains(&off), "{n}: {theory}, thrown {mean}");
         }
     }
 

@@ -61,7 +61,10 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
         node.latency = (!took.is_empty()).then(|| Percentiles::from_samples(&mut took));
     }
     let shares: Vec<f64> = outcome.history.destinations.iter().map(|it| it.share).collect();
-    result.workload = (!shares.is_empty()).then(|| WorkloadShape::from_rates(&shares));
+    result.workload = (!shares.is_empty()).then(|| WorkloadShape {
+        structural_cv: scenario.prediction().unevenness(),
+        ..WorkloadShape::from_rates(&shares)
+    });
     result.latencies = vec![
         series("publish to receipt", publish_latencies(outcome)),
         series("publish to delivery", delivery_latencies(outcome)),
@@ -249,6 +252,30 @@ fn to_do_with(name: &str, scenario: &Scenario, outcome: &Outcome) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::history::DestinationInfo;
+
+    /// A ring gives nodes uneven shares of the slots, which is no fault of the hash function.
+    #[test]
+    fn the_placements_own_unevenness_is_expected() {
+        let told = |strategy: &str| {
+            let text = format!(
+                "name = \"uneven\"\nabout = \"x\"\nduration = \"1s\"\n[cluster]\nnodes = 5\n\
+                 slots = 64\nstrategy = \"{strategy}\"\n[[workload]]\n\
+                 protocol = \"stomp\"\ndestinations = {{ kind = \"queue\", count = 9 }}\n\
+                 producers = 1\nconsumers = 1\nrate = \"9/s\"\nbody = {{ mean = \"9B\" }}\n"
+            );
+            let scenario = Scenario::load("uneven.toml", &text).unwrap();
+            let mut outcome = Outcome::default();
+            let (name, topic, auto_ack) = ("q".into(), false, false);
+            let queue = DestinationInfo { name, topic, consumers: 1, auto_ack, share: 1.0 };
+            outcome.history.destinations.push(queue);
+            let identity = Identity::simulated(&scenario, "uneven.toml".as_ref(), 1);
+            of(&identity, &scenario, &outcome).workload.unwrap().structural_cv
+        };
+        // 13, 13, 13, 13 and 12 slots.
+        assert!((told("slots") - 4f64.sqrt() / 64.0).abs() < 1e-12, "{}", told("slots"));
+        assert!((0.1..0.9).contains(&told("ring")), "{}", told("ring"));
+    }
 
     #[test]
     fn the_99th_of_a_hundred() {

@@ -65,6 +65,36 @@ pub enum PlacementError {
         /// The number of slots.
         slots: u32,
     },
+    /// A node's weight beside that of the others is so small that the strategy would give it
+    /// nothing, or far more than its share.
+    #[error(
+        "{strategy} cannot place on node `{node}`: its weight of {weight} comes to {comes_to} \
+         beside the others; raise it or leave the node out"
+    )]
+    NegligibleWeight {
+        /// The strategy's name.
+        strategy: &'static str,
+        /// The node's name.
+        node: String,
+        /// Its weight.
+        weight: f64,
+        /// What the node would get.
+        comes_to: String,
+    },
+    /// The nodes' points would not fit into memory.
+    #[error(
+        "{strategy} would put {points:.0} points on its circle, above the limit of {limit}: {remedy}"
+    )]
+    TooManyPoints {
+        /// The strategy's name.
+        strategy: &'static str,
+        /// How many there would be.
+        points: f64,
+        /// The most there may be.
+        limit: u64,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// A parameter of a strategy has a value that it cannot work with.
     #[error("{parameter} = {given}: {reason}")]
     InvalidParameter {

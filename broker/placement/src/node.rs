@@ -157,6 +157,17 @@ impl Nodes {
         self.up().count()
     }
 
+    /// The weight at each place, 0 for nodes that are not up, all times the power of two that
+    /// brings the largest near 1: their sum is a number, and what is computed from their ratios is
+    /// the same to the bit as from the weights themselves.
+    pub fn scaled_weights(&self) -> Vec<f64> {
+        let largest = self.up().map(|(_, node)| node.weight).fold(0.0, f64::max);
+        let exponent = ((largest.to_bits() >> 52) as i64 - 1023).clamp(-1022, 1022);
+        let scale = f64::from_bits(((1023 - exponent) as u64) << 52);
+        let up = |node: &Node| node.state == NodeState::Up;
+        self.nodes.iter().map(|node| if up(node) { node.weight * scale } else { 0.0 }).collect()
+    }
+
     /// The place of the node with this name.
     pub fn find(&self, name: &[u8]) -> Option<NodeIndex> {
         self.iter().find(|(_, node)| node.name == name).map(|(index, _)| index)
@@ -246,6 +257,19 @@ mod tests {
         assert_eq!(nodes.find(b"c"), Some(NodeIndex(1)));
         assert_eq!(nodes.join(Node::new("b")), Ok(NodeIndex(0)));
         assert_eq!(nodes.count_up(), 3);
+    }
+
+    #[test]
+    fn scaled_weights_add_up_and_keep_their_ratios() {
+        for weights in [[3.0, 1.0], [f64::MAX; 2], [5e-324, 1e-323], [1e300, 1e290]] {
+            let node = |at: usize| Node::new([at as u8]).with_weight(weights[at]);
+            let mut nodes = Nodes::new([node(0), node(1)]).unwrap();
+            let scaled = nodes.scaled_weights();
+            assert!(scaled.iter().sum::<f64>().is_normal(), "{weights:?}: {scaled:?}");
+            assert_eq!(scaled[0] / scaled[1], weights[0] / weights[1]);
+            nodes.set_state(&[0], NodeState::Gone).unwrap();
+            assert_eq!(nodes.scaled_weights()[0], 0.0);
+        }
     }
 
     #[test]

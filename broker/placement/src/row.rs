@@ -167,6 +167,23 @@ pub(crate) fn fill_by_score<S: PartialOrd + Copy>(
     assert!(full, "the row is longer than the list of nodes");
 }
 
+/// The same share for each of these nodes.
+pub(crate) fn equal_shares(nodes: &[NodeIndex], places: usize) -> Vec<f64> {
+    shares_of(nodes.iter().map(|node| (*node, 1.0)), places)
+}
+
+/// What each node has, as a part of what all have.
+pub(crate) fn shares_of(parts: impl Iterator<Item = (NodeIndex, f64)>, places: usize) -> Vec<f64> {
+    let mut shares = vec![0.0; places];
+    let mut total = 0.0;
+    for (node, part) in parts {
+        shares[node.get()] += part;
+        total += part;
+    }
+    shares.iter_mut().for_each(|share| *share /= total);
+    shares
+}
+
 /// A list of nodes numbered without gaps: the last one takes the number of one that leaves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roster {

@@ -11,7 +11,7 @@ use crate::{
     slot::SlotCount,
     strategies::{
         Anchor, BoundedLoad, Continuum, Dx, Flip, Jump, JumpBack, Ketama, Maglev, Memento, Modulo,
-        MultiProbe, Random, Rendezvous, Ring, RoundRobin, Slots, Straw2, TwoChoice,
+        MultiProbe, Points, Random, Rendezvous, Ring, RoundRobin, Slots, Straw2, TwoChoice,
     },
 };
 
@@ -41,6 +41,10 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// the strategy is what it was.
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError>;
 
+    /// The part of all keys that each node is the first one of, for a list of `places` nodes: what
+    /// a hash function that behaves as chance gives it on average. They sum to 1.
+    fn shares(&self, places: usize) -> Vec<f64>;
+
     /// Bytes of memory that look-ups read.
     fn bytes(&self) -> usize;
 }
@@ -48,7 +52,7 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 /// What can be set about strategies. Each uses what concerns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Points on the circle of a node of weight 1, for `ring` and `bounded-load`.
+    /// Points on the circle of the lightest node, for `ring` and `bounded-load`.
     pub points_per_node: u32,
     /// The same for `ketama` and `ketama-nginx`; for `ketama` whole digests of four points.
     pub ketama_points: u32,
@@ -221,18 +225,18 @@ impl StrategyKind {
         Ok(match self {
             Self::Slots => Box::new(Slots::new(nodes, slots, replicas)?),
             Self::Modulo => Box::new(Modulo::new(nodes, slots)?),
-            Self::Ring => Box::new(Ring::new(nodes, points)),
+            Self::Ring => Box::new(Ring::new(nodes, points)?),
             Self::Ketama => Box::new(Ketama::new(nodes, Continuum::Libketama, with.ketama_points)?),
             Self::KetamaNginx => {
                 Box::new(Ketama::new(nodes, Continuum::Nginx, with.ketama_points)?)
             }
             Self::Rendezvous => Box::new(Rendezvous::new(nodes)),
-            Self::Straw2 => Box::new(Straw2::new(nodes)),
+            Self::Straw2 => Box::new(Straw2::new(nodes)?),
             Self::Jump => Box::new(Jump::new(nodes)),
             Self::JumpBack => Box::new(JumpBack::new(nodes)),
             Self::Flip => Box::new(Flip::new(nodes)),
-            Self::Maglev => Box::new(Maglev::new(nodes, with.table)),
-            Self::MultiProbe => Box::new(MultiProbe::new(nodes, with.probes)),
+            Self::Maglev => Box::new(Maglev::new(nodes, with.table)?),
+            Self::MultiProbe => Box::new(MultiProbe::new(nodes, with.probes)?),
             Self::Anchor => Box::new(Anchor::new(nodes, capacity)),
             Self::Dx => Box::new(Dx::new(nodes)),
             Self::Memento => Box::new(Memento::new(nodes)),
@@ -243,6 +247,30 @@ impl StrategyKind {
             Self::Random => Box::new(Random::new(nodes, slots, replicas)?),
             Self::RoundRobin => Box::new(RoundRobin::new(nodes, slots, replicas)?),
         })
+    }
+
+    /// How many points each node that is up has on the strategy's circle, for those that have one.
+    ///
+    /// # Errors
+    /// When the strategy cannot be built for a number of points.
+    pub fn points(
+        self,
+        nodes: &Nodes,
+        with: &Parameters,
+    ) -> Result<Option<Vec<u64>>, PlacementError> {
+        let per_node = match self {
+            Self::Ring | Self::BoundedLoad => with.points_per_node,
+            Self::MultiProbe => 1,
+            Self::Ketama => {
+                return Continuum::Libketama.points(nodes, with.ketama_points).map(Some);
+            }
+            Self::KetamaNginx => {
+                return Continuum::Nginx.points(nodes, with.ketama_points).map(Some);
+            }
+            _ => return Ok(None),
+        };
+        let points = Points::new(self.name(), nodes, per_node)?;
+        Ok(Some(nodes.up().map(|(_, node)| points.of(node)).collect()))
     }
 
     /// Whether the strategy sees only the slot of a key, so that a broker's table of slots places

@@ -7,8 +7,7 @@ use std::{
 
 use paceline_placement::{
     NodeIndex, Nodes, StrategyKind,
-    strategies::Maglev,
-    theory::{self, Balance, Hashed, Spread},
+    theory::{self, Balance, Drawn, Hashed, Known, Spread},
 };
 use paceline_reports::compare::{BalanceCell, ExpectedBalance, LoadProfile};
 
@@ -26,33 +25,93 @@ pub(super) struct Labels<'a> {
     pub population: &'a Population,
 }
 
-/// What chance gives a population, worked out once for all strategies and hash functions that it
-/// gives the same.
+/// What chance gives a population, worked out once for all hash functions and salts.
 #[derive(Default)]
-pub(super) struct Chances(Mutex<BTreeMap<(String, usize, u64), Arc<Chance>>>);
+pub(super) struct Chances(Mutex<BTreeMap<Case, Option<Arc<Chance>>>>);
+
+/// A population, how many nodes, and a strategy.
+type Case = (String, usize, &'static str);
 
 struct Chance {
-    peak: f64,
-    cv: f64,
-    /// Where chi-square over counts does not apply.
-    spread: Option<Spread>,
+    expected: ExpectedBalance,
+    /// The distribution of the variation where chi-square over counts does not apply.
+    spread: Option<Variation>,
+}
+
+enum Variation {
+    /// Of equal nodes that take equal parts.
+    Even(Spread),
+    /// Of any others.
+    Uneven(Drawn),
+}
+
+impl Variation {
+    fn p_value(&self, cv: f64) -> f64 {
+        match self {
+            Variation::Even(spread) => spread.p_value(cv),
+            Variation::Uneven(drawn) => drawn.p_value(cv),
+        }
+    }
 }
 
 impl Chances {
-    fn of(&self, population: &Population, nodes: usize, structural_cv: f64) -> Arc<Chance> {
-        let key = (population.name.clone(), nodes, structural_cv.to_bits());
+    /// What chance gives a strategy. `None` where chance has no part, and where it takes too long to
+    /// work out.
+    fn of(
+        &self,
+        entry: Entry,
+        placed: &Placed,
+        population: &Population,
+        nodes: &Nodes,
+        setting: &Setting,
+    ) -> Option<Arc<Chance>> {
+        let Entry::Kind(kind) = entry else { return None };
+        let key = (population.name.clone(), nodes.len(), kind.name());
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(chance) = known().get(&key) {
             return chance.clone();
         }
-        let shares = &population.shares;
-        let hashed = Hashed::new(shares, nodes, structural_cv);
-        let skewed = !population.is_uniform();
-        let spread = skewed.then(|| Spread::new(shares, nodes, structural_cv)).flatten();
-        let chance = Arc::new(Chance { peak: hashed.peak(), cv: hashed.cv(), spread });
+        let chance = chance(kind, placed, population, nodes, setting).map(Arc::new);
         known().insert(key, chance.clone());
         chance
     }
+}
+
+/// Circles are expected to be as uneven as nodes of any names would make them. What other strategies
+/// give each node is known, or the same for all names.
+fn chance(
+    kind: StrategyKind,
+    placed: &Placed,
+    population: &Population,
+    nodes: &Nodes,
+    setting: &Setting,
+) -> Option<Chance> {
+    let (weights, shares) = (weights(nodes), placed.strategy().shares(nodes.len()));
+    if weights.len() < 2 {
+        return None;
+    }
+    let destinations = &population.shares;
+    let hashed = |cv: f64| {
+        let hashed = Hashed::new(destinations, weights.len(), cv);
+        ExpectedBalance { peak: hashed.peak(), cv: hashed.cv() }
+    };
+    let circle = theory::circle_cv(kind, nodes, &setting.parameters).map(hashed);
+    if population.is_uniform() {
+        let known = Known::new(destinations.len() as u64, &shares, &weights)?;
+        let known = || ExpectedBalance { peak: known.peak(), cv: known.cv() };
+        return Some(Chance { expected: circle.unwrap_or_else(known), spread: None });
+    }
+    let n = weights.len() as f64;
+    let unevenness = shares.iter().map(|share| (share * n - 1.0).powi(2)).sum::<f64>() / n;
+    let by_chance = theory::hashed_cv(weights.len(), destinations.iter().map(|f| f * f).sum());
+    if equal(&weights) && unevenness < 0.01 * by_chance.powi(2) {
+        let spread = Spread::new(destinations, weights.len(), unevenness.sqrt());
+        let expected = hashed(unevenness.sqrt());
+        return Some(Chance { expected, spread: spread.map(Variation::Even) });
+    }
+    let drawn = Drawn::new(destinations, &shares, &weights)?;
+    let expected = circle.unwrap_or_else(|| ExpectedBalance { peak: drawn.peak(), cv: drawn.cv() });
+    Some(Chance { expected, spread: Some(Variation::Uneven(drawn)) })
 }
 
 /// Places a population and measures the balance.
@@ -69,13 +128,13 @@ pub(super) fn measure(
     let weights = weights(nodes);
     let loads = loads(&assigned, &items.shares, nodes.len());
     let balance = Balance::of(&loads, &weights).expect("there are nodes and load");
-    let chance = chance(entry, population, nodes, setting, chances);
+    let chance = chances.of(entry, placed, population, nodes, setting);
     let expected = match &chance {
-        Some(chance) => Some(ExpectedBalance { peak: chance.peak, cv: chance.cv }),
+        Some(chance) => Some(chance.expected),
         None => computed(entry, population, nodes),
     };
     let p_value = if population.is_uniform() {
-        p_value(entry, placed, &assigned, nodes, setting)
+        matches!(entry, Entry::Kind(_)).then(|| p_value(placed, &assigned, nodes)).flatten()
     } else {
         let spread = chance.as_ref().and_then(|chance| chance.spread.as_ref());
         spread.map(|spread| spread.p_value(balance.cv))
@@ -102,14 +161,15 @@ pub(super) fn measure(
         hash: hash.to_owned(),
         population: population.name.clone(),
         relative_loads: balance.relative,
-        expected_cv: chance.map(|chance| chance.cv),
+        expected_cv: chance.map(|chance| chance.expected.cv),
     };
     (cell, profile)
 }
 
 /// The least peak that any placement of whole destinations can reach on these nodes.
 pub(super) fn bound(shares: &[f64], nodes: &Nodes) -> f64 {
-    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    let all = weights(nodes);
+    let weights: Vec<f64> = nodes.up().map(|(index, _)| all[index.get()]).collect();
     if equal(&weights) {
         return theory::atomic_bound(shares, weights.len());
     }
@@ -120,20 +180,6 @@ pub(super) fn bound(shares: &[f64], nodes: &Nodes) -> f64 {
 
 fn equal(weights: &[f64]) -> bool {
     weights.windows(2).all(|pair| pair[0] == pair[1])
-}
-
-/// What chance gives a strategy. `None` where chance has no part, and where there is no formula:
-/// for unequal weights, and for strategies whose noise nobody has put into one.
-fn chance(
-    entry: Entry,
-    population: &Population,
-    nodes: &Nodes,
-    setting: &Setting,
-    chances: &Chances,
-) -> Option<Arc<Chance>> {
-    let Entry::Kind(kind) = entry else { return None };
-    let n = equal_nodes(nodes)?;
-    Some(chances.of(population, n, structural_cv(kind, n, setting)?))
 }
 
 /// What a table that follows load is expected to reach.
@@ -165,79 +211,13 @@ fn ideal_cv(shares: &[f64], nodes: usize) -> f64 {
     (squares / nodes as f64).sqrt()
 }
 
-/// Variation that a strategy adds by its own construction.
-fn structural_cv(kind: StrategyKind, nodes: usize, setting: &Setting) -> Option<f64> {
-    // Of entries dealt out evenly, some nodes have one more than others.
-    let dealt = |entries: f64| {
-        let n = nodes as f64;
-        let more = entries % n;
-        (more * (n - more)).sqrt() / entries
-    };
-    let slots = f64::from(setting.slots.get());
-    let ring = |points: u32| Some(theory::ring_cv(nodes, f64::from(points)));
-    match kind {
-        StrategyKind::Ring => ring(setting.parameters.points_per_node),
-        StrategyKind::Ketama | StrategyKind::KetamaNginx => ring(setting.parameters.ketama_points),
-        StrategyKind::Random => Some(((nodes as f64 - 1.0) / slots).sqrt()),
-        StrategyKind::Slots
-        | StrategyKind::Modulo
-        | StrategyKind::RoundRobin
-        | StrategyKind::TwoChoice => Some(dealt(slots)),
-        StrategyKind::Maglev => Some(dealt(f64::from(Maglev::TABLE).max(100.0 * nodes as f64))),
-        StrategyKind::Rendezvous
-        | StrategyKind::Straw2
-        | StrategyKind::Jump
-        | StrategyKind::JumpBack
-        | StrategyKind::Flip
-        | StrategyKind::Anchor
-        | StrategyKind::Dx
-        | StrategyKind::Memento => Some(0.0),
-        StrategyKind::MultiProbe | StrategyKind::BoundedLoad => None,
-    }
-}
-
-/// Whether the counts of equally popular destinations are what chance gives this strategy.
-pub(super) fn p_value(
-    entry: Entry,
-    placed: &Placed,
-    assigned: &[NodeIndex],
-    nodes: &Nodes,
-    setting: &Setting,
-) -> Option<f64> {
-    let Entry::Kind(kind) = entry else { return None };
+/// Whether the counts of equally popular destinations are what chance gives this strategy on these
+/// nodes. What the strategy gives each node is known, so the test is of the hash function alone, and
+/// a circle that is uneven by itself does not look like one.
+pub(super) fn p_value(placed: &Placed, assigned: &[NodeIndex], nodes: &Nodes) -> Option<f64> {
     let mut counts = vec![0u64; nodes.len()];
     assigned.iter().for_each(|node| counts[node.get()] += 1);
-    let destinations = assigned.len() as f64;
-    let node_weights = weights(nodes);
-    if kind.honours_weights() && !kind.works_on_slots() && !equal(&node_weights) {
-        let total: f64 = node_weights.iter().sum();
-        // Only draws by score follow the weights without noise of their own.
-        if !matches!(kind, StrategyKind::Rendezvous | StrategyKind::Straw2) {
-            return None;
-        }
-        let expected: Vec<f64> = node_weights.iter().map(|w| destinations * w / total).collect();
-        return theory::chi_square(&counts, &expected, 1.0).map(|test| test.p_value);
-    }
-    let expected: Vec<f64> = if kind.works_on_slots() {
-        // The table is known, so the test is of the hash function over its slots.
-        let keys: Vec<u64> = setting.slots.iter().map(|slot| u64::from(slot.0)).collect();
-        let mut owners = vec![NodeIndex::default(); keys.len()];
-        placed.strategy().place_all(&keys, &mut owners);
-        let mut held = vec![0.0; nodes.len()];
-        owners.iter().for_each(|node| held[node.get()] += destinations / keys.len() as f64);
-        held
-    } else {
-        vec![destinations / nodes.len() as f64; nodes.len()]
-    };
-    let n = nodes.len();
-    let structural = match kind {
-        StrategyKind::MultiProbe => return None,
-        StrategyKind::Ring | StrategyKind::Ketama | StrategyKind::KetamaNginx => {
-            structural_cv(kind, n, setting)?
-        }
-        _ => 0.0,
-    };
-    let sampling = theory::hashed_cv(n, 1.0 / destinations);
-    let factor = 1.0 + (structural / sampling).powi(2);
-    theory::chi_square(&counts, &expected, factor).map(|test| test.p_value)
+    let shares = placed.strategy().shares(nodes.len());
+    let expected: Vec<f64> = shares.iter().map(|share| share * assigned.len() as f64).collect();
+    theory::chi_square(&counts, &expected).map(|test| test.p_value)
 }

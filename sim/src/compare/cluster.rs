@@ -32,5 +32,5 @@ pub fn mean_weight(nodes: &Nodes) -> f64 {
     if weights.iter().all(|weight| *weight == weights[0]) {
         return weights[0];
     }
-    weights.iter().sum::<f64>() / weights.len() as f64
+    weights.iter().map(|weight| weight / weights.len() as f64).sum()
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use paceline_placement::{
-    Node, NodeIndex, Nodes, Parameters, PlacementError, SlotCount, Split, Strategy, StrategyKind,
+    NodeIndex, Nodes, Parameters, PlacementError, SlotCount, Split, Strategy, StrategyKind,
     strategies::Slots,
     theory::{self, Balance},
 };
@@ -48,10 +48,10 @@ impl Entry {
     }
 
     /// What a report says about it.
-    pub fn info(self, parameters: &Parameters) -> StrategyInfo {
+    pub fn info(self, nodes: &Nodes, parameters: &Parameters) -> StrategyInfo {
         StrategyInfo {
             name: self.name().to_owned(),
-            about: self.about(parameters),
+            about: self.about(nodes, parameters),
             baseline: matches!(
                 self,
                 Entry::Kind(StrategyKind::Random | StrategyKind::RoundRobin | StrategyKind::Modulo)
@@ -65,9 +65,9 @@ impl Entry {
         }
     }
 
-    fn about(self, parameters: &Parameters) -> String {
+    fn about(self, nodes: &Nodes, parameters: &Parameters) -> String {
         use StrategyKind as K;
-        let points = self.points(parameters).unwrap_or_default();
+        let points = self.points(nodes, parameters);
         let about = match self {
             Entry::SlotsByLoad => "an explicit table of slots, balanced by their measured load",
             Entry::SlotsSplit => {
@@ -76,14 +76,12 @@ impl Entry {
             Entry::Kind(kind) => match kind {
                 K::Slots => "an explicit table of slots, balanced by count and moved minimally",
                 K::Modulo => "the plain H(x ⊕ s) mod n",
-                K::Ring => return format!("a circle with {points} points per node"),
+                K::Ring => return format!("a circle with {points} per node"),
                 K::Ketama => {
-                    return format!(
-                        "the 32-bit circle of memcached clients, {points} points per node"
-                    );
+                    return format!("the 32-bit circle of memcached clients, {points} per node");
                 }
                 K::KetamaNginx => {
-                    return format!("the 32-bit circle of nginx, {points} points per node");
+                    return format!("the 32-bit circle of nginx, {points} per node");
                 }
                 K::Rendezvous => "the node with the highest score for the name",
                 K::Straw2 => "the longest straw, as in Ceph's CRUSH",
@@ -91,7 +89,12 @@ impl Entry {
                 K::JumpBack => "JumpBackHash over numbered nodes",
                 K::Flip => "FlipHash over numbered nodes",
                 K::Maglev => "a table filled by the nodes in turns, as in Google's Maglev",
-                K::MultiProbe => "a circle with one point per node, seen from 21 positions",
+                K::MultiProbe => {
+                    let probes = parameters.probes;
+                    return format!(
+                        "a circle with {points} per node, seen from {probes} positions"
+                    );
+                }
                 K::Anchor => "AnchorHash: removed buckets lead to those that worked then",
                 K::Dx => "DxHash: buckets tried in a pseudo-random order",
                 K::Memento => "MementoHash: JumpBackHash with a memory of removed buckets",
@@ -109,17 +112,33 @@ impl Entry {
         about.to_owned()
     }
 
-    /// Points of a node of weight 1, for strategies whose nodes have more than one.
-    pub fn points(self, parameters: &Parameters) -> Option<u32> {
-        match self {
-            Entry::Kind(StrategyKind::Ring | StrategyKind::BoundedLoad) => {
-                Some(parameters.points_per_node)
-            }
-            Entry::Kind(StrategyKind::Ketama | StrategyKind::KetamaNginx) => {
-                Some(parameters.ketama_points)
-            }
-            _ => None,
+    /// How many points the nodes have, in words, for strategies with a circle that can be built.
+    fn points(self, nodes: &Nodes, parameters: &Parameters) -> String {
+        let Entry::Kind(kind) = self else { return String::new() };
+        let points = kind.points(nodes, parameters).ok().flatten().unwrap_or_default();
+        match (points.iter().min(), points.iter().max()) {
+            (Some(1), Some(1)) => "one point".to_owned(),
+            (Some(least), Some(most)) if least == most => format!("{most} points"),
+            (Some(least), Some(most)) => format!("{least} to {most} points"),
+            _ => "too many or too few points".to_owned(),
         }
+    }
+
+    /// Seconds that building it takes on a usual machine, roughly: to refuse what takes too long.
+    pub fn rough_build_s(self, nodes: &Nodes, parameters: &Parameters) -> f64 {
+        let Entry::Kind(kind) = self else { return 0.0 };
+        let points = kind.points(nodes, parameters).ok().flatten().unwrap_or_default();
+        let weights = nodes.scaled_weights();
+        let turns = match kind {
+            // All nodes have a turn for each entry that the heaviest takes.
+            StrategyKind::Maglev => {
+                let entries = f64::from(parameters.table).max(100.0 * nodes.count_up() as f64);
+                let heaviest = weights.iter().copied().fold(0.0, f64::max);
+                entries * heaviest / weights.iter().sum::<f64>() * nodes.count_up() as f64
+            }
+            _ => 0.0,
+        };
+        1.5e-7 * points.iter().sum::<u64>() as f64 + 2e-9 * turns
     }
 
     /// Nanoseconds that a look-up takes on a usual machine, roughly: to refuse what takes too long.
@@ -340,16 +359,16 @@ pub fn loads_and_even(
     (loads, even)
 }
 
-/// Weights of the nodes that are up, and 0 for the others.
+/// Weights of the nodes that are up, and 0 for the others, in a unit in which they have a sum.
 pub fn weights(nodes: &Nodes) -> Vec<f64> {
-    let up = |node: &Node| node.state == paceline_placement::NodeState::Up;
-    nodes.iter().map(|(_, node)| if up(node) { node.weight } else { 0.0 }).collect()
+    nodes.scaled_weights()
 }
 
 /// The balance of the nodes that are up.
 pub fn balance_of_up(loads: &[f64], nodes: &Nodes) -> Balance {
     let loads: Vec<f64> = nodes.up().map(|(index, _)| loads[index.get()]).collect();
-    let weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+    let all = weights(nodes);
+    let weights: Vec<f64> = nodes.up().map(|(index, _)| all[index.get()]).collect();
     Balance::of(&loads, &weights).expect("some node is up, and all load is on such nodes")
 }
 

@@ -1,6 +1,9 @@
 //! What each combination moves when the cluster changes, beside the least that must move.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use paceline_placement::{
     HashFunction, Node, NodeIndex, NodeState, Nodes, PlacementError, SlotCount, StrategyKind,
@@ -210,6 +213,7 @@ pub(super) fn measure(
             let pairs = owners_before.iter().zip(&owners_after);
             Some(pairs.filter(|(a, b)| a != b).count() as f64 / owners_before.len() as f64)
         }
+        _ if others_points_change(entry, &nodes_before, &nodes, &touched, setting) => None,
         _ => expected(entry, change, count, optimal, touched.iter().any(|n| n.get() + 1 < count)),
     };
     let [left, joined, reweighted] = who(&nodes_before, &nodes);
@@ -309,6 +313,24 @@ fn slot_owners(entry: Entry, placed: &Placed, slots: SlotCount) -> Vec<NodeIndex
     let mut owners = vec![NodeIndex::default(); keys.len()];
     placed.strategy().place_all(&keys, &mut owners);
     owners
+}
+
+/// Whether a change gives other nodes than those it touches more or fewer points: libketama counts
+/// them by the average weight. How much that moves nobody has worked out.
+fn others_points_change(
+    entry: Entry,
+    before: &Nodes,
+    after: &Nodes,
+    touched: &BTreeSet<NodeIndex>,
+    setting: &Setting,
+) -> bool {
+    let Entry::Kind(kind @ StrategyKind::Ketama) = entry else { return false };
+    let points = |nodes: &Nodes| -> BTreeMap<NodeIndex, u64> {
+        let points = kind.points(nodes, &setting.parameters).ok().flatten().unwrap_or_default();
+        let others = nodes.up().map(|(index, _)| index).zip(points);
+        others.filter(|(index, _)| !touched.contains(index)).collect()
+    };
+    points(before) != points(after)
 }
 
 /// What theory expects to move, for strategies that place keys by themselves.

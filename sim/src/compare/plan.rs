@@ -1,13 +1,13 @@
 //! Works through a comparison: what is measured in which order, on all processors.
 
-use std::{borrow::Cow, path::Path, sync::Mutex, time::Instant};
+use std::{borrow::Cow, panic::AssertUnwindSafe, path::Path, sync::Mutex, time::Instant};
 
 use paceline_placement::{HashFunction, NameHasher, Nodes, SlotCount, StrategyKind};
 use paceline_reports::{
     CompareResult,
     compare::{
         BalanceCell, Course, FailoverCell, Focus, HashInfo, LoadProfile, MovementCell,
-        Population as PopulationInfo, Refusal, RestartCell, SpillCell,
+        Population as PopulationInfo, Refusal, RestartCell, SpillCell, StrategyInfo,
     },
     result::Identity,
 };
@@ -86,7 +86,7 @@ pub fn run(
         nodes: comparison.focus_nodes() as u64,
     };
     let mut result = CompareResult::new(identity, focus);
-    result.strategies = plan.entries.iter().map(|entry| entry.info(&c.parameters())).collect();
+    result.strategies = plan.entries.iter().map(|entry| plan.info(*entry)).collect();
     result.populations = plan.populations.iter().map(info).collect();
     if let Some(cluster) = comparison.cluster.as_ref().filter(|c| !plan.hashes.contains(&c.hash)) {
         result.hashes.push(HashInfo { name: cluster.hash.name().to_owned(), ..Default::default() });
@@ -125,6 +125,20 @@ impl Plan<'_> {
         let costs = if c.timing { c.nodes.numbers.len() * self.timed().len() } else { 0 };
         let simulated = if c.simulate { self.entries.len() } else { 0 };
         (cells * c.nodes.numbers.len() * self.entries.len() + salted + costs + simulated) as u64
+    }
+
+    fn info(&self, entry: Entry) -> StrategyInfo {
+        let nodes = self.cluster(self.comparison.focus_nodes());
+        entry.info(&nodes, &self.comparison.compare.parameters())
+    }
+
+    /// Why an entry is not even built, if it is not.
+    fn too_slow(&self, entry: Entry, nodes: &Nodes) -> Option<String> {
+        let limit = self.comparison.compare.cell_limit_s;
+        let seconds = entry.rough_build_s(nodes, &self.comparison.compare.parameters());
+        let reason =
+            || format!("takes about {seconds:.1} s to build, above cell_limit_s, which is {limit}");
+        (seconds > limit).then(reason)
     }
 
     /// The entries whose look-ups are timed: those that place the population of the focus.
@@ -173,7 +187,12 @@ impl Plan<'_> {
             .collect();
         let found = in_parallel(&jobs, |(nodes, entry)| {
             let labels = Labels { entry: *entry, hash: hash.name(), salt, population };
-            let found = self.combination(labels, &items, *nodes, main, in_focus);
+            let found = guarded(|| self.combination(labels, &items, *nodes, main, in_focus));
+            let found = found.unwrap_or_else(|reason| {
+                let asked = format!("{} on {nodes} nodes", population.name);
+                let refusal = Refusal { strategy: entry.name().to_owned(), asked, reason };
+                Found { refusals: vec![refusal], ..Found::default() }
+            });
             let (hash, population) = (hash.name(), &population.name);
             self.progress.step(&format!("{population} by {hash}: {entry} on {nodes}"));
             found
@@ -220,11 +239,16 @@ impl Plan<'_> {
         if seconds > c.cell_limit_s {
             let asked = format!("{} on {count} nodes", labels.population.name);
             let limit = c.cell_limit_s;
-            let reason = format!("takes about {seconds:.0} s, above the limit of {limit} s");
+            let reason =
+                format!("takes about {seconds:.1} s, above cell_limit_s, which is {limit}");
             found.refusals.push(refusal(asked, reason));
             return found;
         }
         let nodes = self.cluster(count);
+        if let Some(reason) = self.too_slow(entry, &nodes) {
+            found.refusals.push(refusal(format!("{count} nodes"), reason));
+            return found;
+        }
         let setting = &self.setting(count);
         let items = entry.items(whole, count);
         match Placed::new(entry, &nodes, &items, setting) {
@@ -304,8 +328,9 @@ impl Plan<'_> {
         let c = &self.comparison.compare;
         let population = &self.populations[self.comparison.focus_population()];
         let count = self.comparison.focus_nodes();
-        let testable = |entry: &&Entry| matches!(entry, Entry::Kind(kind) if *kind != StrategyKind::MultiProbe);
-        let Some(entry) = self.entries.iter().find(testable).copied() else { return };
+        let testable = |entry: &&Entry| matches!(entry, Entry::Kind(_));
+        let works = |entry: &&Entry| testable(entry) && works(result, **entry);
+        let Some(entry) = self.entries.iter().find(works).copied() else { return };
         if c.salted_p_values == 0 || count < 2 {
             return;
         }
@@ -357,10 +382,32 @@ impl Plan<'_> {
         for count in c.nodes.numbers.iter().copied() {
             let (nodes, setting) = (self.cluster(count), self.setting(count));
             let done = |entry| self.progress.step(&format!("time of {entry} on {count}"));
+            let built =
+                |entry: &&Entry| works(result, **entry) && self.too_slow(**entry, &nodes).is_none();
+            let entries: Vec<Entry> = entries.iter().filter(built).copied().collect();
             let measured = cost::measure(&entries, &hasher, &names, &whole, &nodes, &setting, done);
             result.cost.extend(measured);
         }
     }
+}
+
+/// What a job says that panicked, so that the results of the others are not lost with it.
+fn guarded<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        format!("{FAILED}: {said}")
+    })
+}
+
+/// How the refusal of an entry that panicked begins.
+const FAILED: &str = "it failed, which is a fault of this program";
+
+/// Whether an entry has not panicked so far.
+fn works(result: &CompareResult, entry: Entry) -> bool {
+    let failed =
+        |refusal: &Refusal| refusal.strategy == entry.name() && refusal.reason.starts_with(FAILED);
+    !result.refusals.iter().any(failed)
 }
 
 /// Does all jobs on all processors; the results stand in the order of the jobs.
@@ -387,4 +434,25 @@ fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> V
     let mut results = results.into_inner().expect("no job panics");
     results.sort_by_key(|(number, _)| *number);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_panics_is_refused_and_the_others_are_done() {
+        let jobs = [1, 0, 2];
+        let found = in_parallel(&jobs, |job| guarded(|| 6 / job));
+        assert_eq!((found[0].clone(), found[2].clone()), (Ok(6), Ok(3)));
+        let refused = found[1].clone().unwrap_err();
+        assert!(refused.starts_with(FAILED) && refused.contains("divide by zero"), "{refused}");
+        let mut result = CompareResult::new(Identity::default(), Focus::default());
+        let ring = Entry::Kind(StrategyKind::Ring);
+        assert!(works(&result, ring));
+        let (strategy, asked) = (ring.name().to_owned(), "8 nodes".to_owned());
+        result.refusals.push(Refusal { strategy, asked, reason: refused });
+        assert!(!works(&result, ring) && works(&result, Entry::SlotsByLoad));
+    }
 }

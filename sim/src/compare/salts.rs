@@ -36,7 +36,7 @@ pub(super) fn measure(
             let hasher = NameHasher::new(function, salt(number));
             let keys: Vec<u64> = names.iter().map(|name| hasher.key(name)).collect();
             placed.strategy().place_all(&keys, &mut assigned);
-            p_value(entry, &placed, &assigned, nodes, setting)
+            p_value(&placed, &assigned, nodes)
         })
         .collect();
     Some(SaltedPValues {
@@ -72,16 +72,21 @@ mod tests {
             names: Names::Numbered,
         };
         let population = Population::new(&spec, std::path::Path::new(""), 1).unwrap();
-        let (nodes, slots) = (Nodes::numbered(10).unwrap(), SlotCount::new(1 << 14, 10).unwrap());
+        // 999 slots are dealt unevenly to ten nodes, and no circle is even.
+        let (nodes, slots) = (Nodes::numbered(10).unwrap(), SlotCount::new(999, 10).unwrap());
         let setting = Setting { slots, replicas: 1, parameters: Parameters::default() };
-        let (entry, function) = (Entry::Kind(StrategyKind::Slots), HashFunction::Md5);
-        let salted = measure(entry, function, 1000, &population, &nodes, &setting).unwrap();
-        let mut tenths = [0; 10];
-        salted.p_values.iter().for_each(|p| tenths[((p * 10.0) as usize).min(9)] += 1);
-        // Five standard deviations of a count.
-        assert!(tenths.iter().all(|count| (55..145).contains(count)), "{tenths:?}");
-        let chi_square: f64 = tenths.iter().map(|c| (f64::from(*c) - 100.0).powi(2) / 100.0).sum();
-        assert!(chi_square < 28.0, "one in a thousand is above: {tenths:?}");
+        for kind in [StrategyKind::Slots, StrategyKind::Ring, StrategyKind::MultiProbe] {
+            let entry = Entry::Kind(kind);
+            let function = HashFunction::Md5;
+            let salted = measure(entry, function, 500, &population, &nodes, &setting).unwrap();
+            let mut tenths = [0; 10];
+            salted.p_values.iter().for_each(|p| tenths[((p * 10.0) as usize).min(9)] += 1);
+            // Five standard deviations of a count.
+            assert!(tenths.iter().all(|count| (16..84).contains(count)), "{kind}: {tenths:?}");
+            let square = |count: &i32| (f64::from(*count) - 50.0).powi(2) / 50.0;
+            let chi_square: f64 = tenths.iter().map(square).sum();
+            assert!(chi_square < 28.0, "one in a thousand is above: {kind}: {tenths:?}");
+        }
     }
 
     #[test]

@@ -47,11 +47,18 @@ pub(super) fn run(
         .output()
         .map_err(|error| failed(&program, error))?;
     let path = directory.join("result.json");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("{}\n{}", failed(&path, error), said.trim())
-    })?;
-    let result = RunResult::from_json(&text).map_err(|error| error.to_string())?;
+    // A run that left no result is this strategy's failure; the others may well have one.
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Ok(Err(format!("{}\n{}", failed(&path, error), said.trim())));
+        }
+    };
+    let result = match RunResult::from_json(&text) {
+        Ok(result) => result,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     if !output.status.success() {
         let label = result.verdict.label();
         return Ok(Err(format!("{label}; see {}", directory.join("report.html").display())));

@@ -252,7 +252,7 @@ fn theory_follows_the_points_that_a_file_asks_for() {
         let comparison = Comparison::load("points.toml", &text).unwrap();
         run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent).unwrap()
     };
-    for points in [8, 1600] {
+    for points in [16, 1600] {
         let result = compared(points);
         assert_eq!(result.balance.len(), 3);
         for cell in &result.balance {
@@ -269,6 +269,122 @@ fn theory_follows_the_points_that_a_file_asks_for() {
     let refused: Vec<&str> = odd.refusals.iter().map(|it| it.strategy.as_str()).collect();
     assert_eq!(refused, ["ketama"], "{:?}", odd.refusals);
     assert!(odd.refusals[0].reason.contains("multiple of 4"), "{:?}", odd.refusals);
+}
+
+/// The result of comparing strategies on eight nodes of these weights.
+fn weighted(weights: &str, strategies: &str, more: &str) -> paceline_reports::CompareResult {
+    let text = format!(
+        "name = \"weighted\"\nabout = \"x\"\n[compare]\nnodes = [8]\nweights = {weights}\n\
+         strategies = [{strategies}]\n{more}\n[[compare.population]]\nname = \"even\"\n\
+         destinations = 20_000\n"
+    );
+    let comparison = Comparison::load("weighted.toml", &text).unwrap();
+    run(&comparison, Identity::default(), std::path::Path::new("unused"), &Silent).unwrap()
+}
+
+#[test]
+fn the_unit_of_equal_weights_changes_no_figure() {
+    let strategies = "\"slots\", \"ring\", \"ketama\", \"straw2\", \"multi-probe\", \"two-choice\"";
+    let cells = |weight: &str| {
+        let result = weighted(weight, strategies, "timing = false\ncell_limit_s = 1");
+        assert!(result.refusals.is_empty(), "{:?}", result.refusals);
+        let abouts: Vec<String> = result.strategies.into_iter().map(|it| it.about).collect();
+        let figures = result.balance.into_iter().map(|cell| {
+            let expected = cell.expected.map_or(0.0, |expected| expected.peak);
+            [cell.peak, cell.least, cell.cv, expected, cell.p_value.unwrap_or_default()]
+        });
+        (abouts, figures.flatten().collect::<Vec<f64>>())
+    };
+    let (abouts, figures) = cells("[1]");
+    for weight in ["[0.01]", "[1048576]", "[1e-300]", "[1e308]"] {
+        let (these, same) = cells(weight);
+        assert_eq!(these, abouts, "{weight}");
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9;
+        assert!(figures.iter().zip(&same).all(close), "{weight}: {same:?} {figures:?}");
+    }
+}
+
+/// nginx's circle has 160 points for each unit of weight, and what is expected has to follow.
+#[test]
+fn theory_follows_the_points_that_weights_give() {
+    for (weight, points) in [("[0.1]", 16.0), ("[4]", 640.0)] {
+        let result = weighted(weight, "\"ketama-nginx\"", "timing = false");
+        let expected = result.balance[0].expected.unwrap().cv;
+        let ring = (7.0f64 / (8.0 * points + 1.0) + 7.0 / 20_000.0).sqrt();
+        assert!((expected / ring - 1.0).abs() < 0.1, "{expected} for {ring}");
+        let told = format!("the 32-bit circle of nginx, {points} points per node");
+        assert_eq!(result.strategies[0].about, told);
+    }
+    let result = weighted("[1, 3]", "\"ring\"", "timing = false");
+    assert_eq!(result.strategies[0].about, "a circle with 100 to 300 points per node");
+}
+
+/// Everything that is placed by chance has an expectation and a test, under weights and popularity of
+/// any kind.
+#[test]
+fn every_strategy_has_its_theory() {
+    let text = "name = \"all\"\nabout = \"x\"\n[compare]\nnodes = [6]\nweights = [1, 3]\n\
+                timing = false\nhashes = [\"md5\"]\n[[compare.population]]\nname = \"even\"\n\
+                destinations = 20_000\n[[compare.population]]\nname = \"skewed\"\n\
+                destinations = 3000\npopularity = { zipf = 0.8 }\n";
+    for text in [text.to_owned(), text.replace("[1, 3]", "[2]")] {
+        let comparison = Comparison::load("all.toml", &text).unwrap();
+        let nowhere = std::path::Path::new("unused");
+        let result = run(&comparison, Identity::default(), nowhere, &Silent).unwrap();
+        let by_count = |strategy: &str| !strategy.starts_with("slots-");
+        let cells: Vec<_> = result.balance.iter().filter(|it| by_count(&it.strategy)).collect();
+        assert_eq!(cells.len(), 2 * 19);
+        for cell in cells {
+            let expected = cell.expected.unwrap();
+            // Chance gives less than one in a thousand of either; the names are always the same.
+            assert!(cell.p_value.unwrap() > 0.001, "{cell:?}");
+            let excess = (cell.peak - 1.0) / (expected.peak - 1.0);
+            // A circle of six nodes may be lucky.
+            let circle = ["ring", "ketama", "ketama-nginx"].contains(&cell.strategy.as_str());
+            let least = if circle { 0.2 } else { 0.4 };
+            assert!((least..2.5).contains(&excess), "{cell:?}");
+        }
+    }
+}
+
+/// libketama counts points by the average weight, so that a heavier node takes some from all.
+#[test]
+fn what_a_ketama_ring_moves_is_expected_only_where_the_others_keep_their_points() {
+    let doubled = "weight = { nodes = 1, factor = 2.0 }";
+    let changes = ["add = 1", "remove = 1", doubled];
+    let cells = |strategy: &str| changed(strategy, "nodes = [8]", &changes).movement;
+    let expected: Vec<bool> = cells("ketama").iter().map(|cell| cell.expected.is_some()).collect();
+    assert_eq!(expected, [true, true, false]);
+    let collateral: Vec<bool> = cells("ketama").iter().map(|cell| cell.collateral > 0.0).collect();
+    assert_eq!(collateral, [false, false, true]);
+    for cell in cells("ring") {
+        assert!(cell.expected == Some(cell.optimal) && cell.collateral == 0.0, "{cell:?}");
+    }
+}
+
+/// What cannot be built, or not in time, is refused before anything is built, and the others'
+/// results stand.
+#[test]
+fn a_strategy_that_cannot_be_built_takes_nothing_from_the_others() {
+    let strategies = "\"ketama-nginx\", \"maglev\", \"rendezvous\"";
+    let refused = |weights: &str, more: &str| {
+        let begun = std::time::Instant::now();
+        let result = weighted(weights, strategies, more);
+        assert!(begun.elapsed().as_secs() < 8, "{weights}");
+        assert!(result.balance.iter().any(|cell| cell.strategy == "rendezvous"), "{weights}");
+        let refused = |strategy: &str| {
+            let refusals = result.refusals.iter().filter(|it| it.strategy == strategy);
+            refusals.map(|it| it.reason.clone()).collect::<String>()
+        };
+        [refused("ketama-nginx"), refused("maglev")]
+    };
+    let [nginx, maglev] = refused("[1048576]", "timing = true");
+    assert!(nginx.contains("above the limit of 33554432") && maglev.is_empty(), "{nginx} {maglev}");
+    let [nginx, _] = refused("[10000]", "timing = true\ncell_limit_s = 1");
+    assert!(nginx.contains("to build, above cell_limit_s, which is 1"), "{nginx}");
+    let small = "[1, 1, 1, 1, 1, 1, 1, 1e-9]";
+    let [nginx, maglev] = refused(small, "timing = false\nreplicas = 8");
+    assert!(nginx.contains("`n8`") && maglev.contains("`n8`"), "{nginx} {maglev}");
 }
 
 /// One destination has half of the messages, so each placement of whole ones has a peak of 2 on four

@@ -100,6 +100,16 @@ impl Prediction {
         self.placement.slots().slot(self.hasher.key(name.as_bytes()))
     }
 
+    /// Coefficient of variation of the numbers of slots that the nodes lead: what the placement adds
+    /// to the unevenness that chance gives the loads.
+    pub fn unevenness(&self) -> f64 {
+        let mut leads = vec![0.0; self.nodes.len()];
+        self.placement.iter().for_each(|(_, row)| leads[row[0].get()] += 1.0);
+        let fair = f64::from(self.placement.slots().get()) / leads.len() as f64;
+        let squares: f64 = leads.iter().map(|led| (led / fair - 1.0).powi(2)).sum();
+        (squares / leads.len() as f64).sqrt()
+    }
+
     /// The nodes of a slot, the preferred leader first; `n1` is 0.
     pub fn row(&self, slot: SlotId) -> Vec<u32> {
         self.placement.row(slot).iter().map(|node| self.nodes[node.get()]).collect()

@@ -6,7 +6,7 @@ use crate::{
     error::PlacementError,
     mix::{GOLDEN, mix64, reduce},
     node::{NodeIndex, Nodes},
-    row::{Zones, fill_by_rehash},
+    row::{Zones, equal_shares, fill_by_rehash},
     strategy::Strategy,
 };
 
@@ -127,6 +127,10 @@ impl Strategy for Anchor {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         self.follow(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        equal_shares(self.nodes.working(), places)
     }
 
     fn bytes(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Consistent hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2018,
 //! <https://arxiv.org/abs/1608.01350>.
 
-use super::{circle::Circle, ring, table::Table};
+use super::{circle::Circle, points::Points, ring, table::Table};
 use crate::{
     error::PlacementError,
     mix::nth,
@@ -18,7 +18,7 @@ use crate::{
 pub struct BoundedLoad {
     table: Table,
     factor: f64,
-    points_per_node: u32,
+    points: Points,
 }
 
 impl BoundedLoad {
@@ -38,18 +38,20 @@ impl BoundedLoad {
             });
         }
         let table = Table::new(nodes, slots, replicas)?;
-        let mut bounded = Self { table, factor, points_per_node };
+        let points = Points::new("bounded-load", nodes, points_per_node)?;
+        let mut bounded = Self { table, factor, points };
         bounded.fill(nodes);
         Ok(bounded)
     }
 
     fn fill(&mut self, nodes: &Nodes) {
-        let circle: Circle = ring::circle(nodes, self.points_per_node);
-        let total: f64 = nodes.up().map(|(_, node)| node.weight).sum();
+        let circle: Circle = ring::circle(nodes, &self.points);
+        let weights = nodes.scaled_weights();
+        let total: f64 = weights.iter().sum();
         let copies = self.table.rows.len() as f64;
-        let mut room: Vec<u32> = nodes
+        let mut room: Vec<u32> = weights
             .iter()
-            .map(|(_, node)| (self.factor * copies * node.weight / total).ceil() as u32)
+            .map(|weight| (self.factor * copies * weight / total).ceil() as u32)
             .collect();
         self.table.refill(nodes, true, |slot, row| {
             let start = circle.next(nth(slot, 1));
@@ -77,8 +79,13 @@ impl Strategy for BoundedLoad {
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         self.table.check(nodes)?;
+        self.points = self.points.follow(nodes)?;
         self.fill(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
     }
 
     fn bytes(&self) -> usize {

@@ -62,6 +62,19 @@ impl Circle {
         from.iter().chain(before).copied()
     }
 
+    /// Every point's owner with the part of the circle from the point before to it.
+    pub(crate) fn arcs(&self) -> impl Iterator<Item = (NodeIndex, f64)> {
+        let last = self.positions.last().copied().into_iter();
+        let before = last.chain(self.positions.iter().copied());
+        let whole = 2f64.powi(64);
+        let arc = move |from: u64, to: u64| match to.wrapping_sub(from) {
+            0 => 1.0, // the only point
+            arc => arc as f64 / whole,
+        };
+        let points = self.positions.iter().zip(&self.owners);
+        before.zip(points).map(move |(from, (to, owner))| (*owner, arc(from, *to)))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.positions.len() * (size_of::<u64>() + size_of::<NodeIndex>())
             + size_of_val(self.starts.as_slice())

@@ -6,7 +6,7 @@ use crate::{
     error::PlacementError,
     mix::nth,
     node::{NodeIndex, Nodes},
-    row::{Zones, fill_by_rehash},
+    row::{Zones, equal_shares, fill_by_rehash},
     strategy::Strategy,
 };
 
@@ -81,6 +81,10 @@ impl Strategy for Dx {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         self.follow(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        equal_shares(self.nodes.working(), places)
     }
 
     fn bytes(&self) -> usize {

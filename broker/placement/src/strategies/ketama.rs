@@ -2,11 +2,12 @@
 
 use md5::{Digest, Md5};
 
+use super::points::{check_total, negligible};
 use crate::{
     error::PlacementError,
     hash::crc32,
     node::{Node, NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    row::{RowFiller, Zones, shares_of},
     strategy::Strategy,
 };
 
@@ -37,33 +38,17 @@ impl Ketama {
 
     /// The ring over the nodes that are up, with `points_per_node` points of a node of average
     /// weight ([`Continuum::Libketama`]) or of weight 1.
+    ///
+    /// # Errors
+    /// When a node is too light for a point, or there are too many points.
     pub fn new(
         nodes: &Nodes,
         continuum: Continuum,
         points_per_node: u32,
     ) -> Result<Self, PlacementError> {
-        if continuum == Continuum::Libketama && !points_per_node.is_multiple_of(4) {
-            return Err(PlacementError::InvalidParameter {
-                parameter: "points per node",
-                given: points_per_node.to_string(),
-                reason: "each MD5 gives four points, so it must be a multiple of 4",
-            });
-        }
-        let per_node = f64::from(points_per_node);
-        let total: f64 = nodes.up().map(|(_, node)| node.weight).sum();
-        let count = nodes.count_up() as f64;
-        let mut points = Vec::new();
-        for (index, node) in nodes.up() {
-            let wanted = match continuum {
-                // Whole digests of four points, in single precision as ketama.c has it: of 61
-                // equal nodes each has one digest less than of 60.
-                Continuum::Libketama => {
-                    let part = node.weight as f32 / total as f32;
-                    4.0 * f64::from((f64::from(part) * (per_node / 4.0) * count) as f32).floor()
-                }
-                Continuum::Nginx => (per_node * node.weight).round(),
-            };
-            let wanted = (wanted as usize).clamp(1, 1 << 24);
+        let wanted = continuum.points(nodes, points_per_node)?;
+        let mut points = Vec::with_capacity(wanted.iter().sum::<u64>() as usize);
+        for ((index, node), wanted) in nodes.up().zip(wanted) {
             match continuum {
                 Continuum::Libketama => libketama(node, wanted, |at| points.push((at, index))),
                 Continuum::Nginx => nginx(node, wanted, |at| points.push((at, index))),
@@ -75,8 +60,63 @@ impl Ketama {
     }
 }
 
-fn libketama(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
-    for number in 0..wanted.div_ceil(4) {
+impl Continuum {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Libketama => "ketama",
+            Self::Nginx => "ketama-nginx",
+        }
+    }
+
+    /// How many points each node that is up has.
+    pub(crate) fn points(
+        self,
+        nodes: &Nodes,
+        points_per_node: u32,
+    ) -> Result<Vec<u64>, PlacementError> {
+        if self == Self::Libketama && !points_per_node.is_multiple_of(4) {
+            return Err(PlacementError::InvalidParameter {
+                parameter: "points per node",
+                given: points_per_node.to_string(),
+                reason: "each MD5 gives four points, so it must be a multiple of 4",
+            });
+        }
+        let per_node = f64::from(points_per_node);
+        let weights = nodes.scaled_weights();
+        let (total, count) = (weights.iter().sum::<f64>(), nodes.count_up() as f64);
+        let mut points = Vec::with_capacity(nodes.count_up());
+        for (index, node) in nodes.up() {
+            let (wanted, comes_to) = match self {
+                // Whole digests of four points, in single precision as ketama.c has it: of 61
+                // equal nodes each has one digest less than of 60.
+                Self::Libketama => {
+                    let part = weights[index.get()] as f32 / total as f32;
+                    let digests = f64::from((f64::from(part) * (per_node / 4.0) * count) as f32);
+                    let comes_to = format!("{digests:.2e} digests of four points");
+                    (4.0 * digests.floor(), comes_to)
+                }
+                Self::Nginx => {
+                    let exact = per_node * node.weight;
+                    let comes_to = format!("{exact:.2e} points, {per_node} for each unit of it");
+                    (exact.round(), comes_to)
+                }
+            };
+            if wanted < 1.0 {
+                return Err(negligible(self.name(), node, comes_to));
+            }
+            points.push(wanted);
+        }
+        let remedy = match self {
+            Self::Libketama => "set fewer points per node",
+            Self::Nginx => "each unit of weight has its points, so divide all weights by a number",
+        };
+        check_total(self.name(), points.iter().sum(), remedy)?;
+        Ok(points.into_iter().map(|wanted| wanted as u64).collect())
+    }
+}
+
+fn libketama(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
+    for number in 0..wanted / 4 {
         let mut name = node.name.clone();
         name.extend_from_slice(format!("-{number}").as_bytes());
         for point in Md5::digest(&name).chunks_exact(4) {
@@ -86,7 +126,7 @@ fn libketama(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
 }
 
 /// `ngx_http_upstream_hash_module.c`: CRC-32 of HOST, a zero byte, PORT and the previous point.
-fn nginx(node: &Node, wanted: usize, mut add: impl FnMut(u32)) {
+fn nginx(node: &Node, wanted: u64, mut add: impl FnMut(u32)) {
     let name = &node.name[..];
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (host, port) = match name.len().checked_sub(digits + 1) {
@@ -119,6 +159,18 @@ impl Strategy for Ketama {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         *self = Self::new(nodes, self.continuum, self.points_per_node)?;
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        let last = self.points[self.points.len() - 1].0;
+        let before = std::iter::once(last).chain(self.points.iter().map(|(at, _)| *at));
+        let whole = 1u64 << 32;
+        let arc = |from: u32, to: u32| match to.wrapping_sub(from) {
+            0 => whole as f64, // the only point
+            arc => f64::from(arc),
+        };
+        let points = before.zip(&self.points);
+        shares_of(points.map(|(from, (to, node))| (*node, arc(from, *to))), places)
     }
 
     fn bytes(&self) -> usize {

@@ -1,10 +1,11 @@
 //! Maglev: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", 2016.
 
+use super::points::check_dealt;
 use crate::{
     error::PlacementError,
     mix::{mix64, node_seed, nth, reduce},
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones, fill_by_walk},
+    row::{RowFiller, Zones, fill_by_walk, shares_of},
     strategy::Strategy,
 };
 
@@ -24,9 +25,22 @@ impl Maglev {
     pub const TABLE: u32 = 65_537;
 
     /// A table of at least `size` entries: the next prime, and at least 100 entries per node.
-    pub fn new(nodes: &Nodes, size: u32) -> Self {
-        let wanted = u64::from(size).max(100 * nodes.count_up() as u64);
-        Self { table: fill(nodes, next_prime(wanted)), zones: Zones::new(nodes) }
+    ///
+    /// # Errors
+    /// When a node is too light for an entry.
+    pub fn new(nodes: &Nodes, size: u32) -> Result<Self, PlacementError> {
+        Self::of(nodes, Self::size(nodes.count_up(), size))
+    }
+
+    /// How many entries a table for so many nodes has that is to have at least `wanted`.
+    pub fn size(nodes: usize, wanted: u32) -> u64 {
+        next_prime(u64::from(wanted).max(100 * nodes as u64))
+    }
+
+    fn of(nodes: &Nodes, size: u64) -> Result<Self, PlacementError> {
+        let table = fill(nodes, size);
+        check_dealt("maglev", nodes, table.iter(), table.len(), "table entries")?;
+        Ok(Self { table, zones: Zones::new(nodes) })
     }
 }
 
@@ -97,9 +111,12 @@ impl Strategy for Maglev {
         let size = self.table.len() as u64;
         let wanted =
             if size >= 10 * nodes.count_up() as u64 { size } else { next_prime(size * 10) };
-        self.table = fill(nodes, wanted);
-        self.zones = Zones::new(nodes);
+        *self = Self::of(nodes, wanted)?;
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        shares_of(self.table.iter().map(|node| (*node, 1.0)), places)
     }
 
     fn bytes(&self) -> usize {

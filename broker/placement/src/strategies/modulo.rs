@@ -4,7 +4,7 @@
 use crate::{
     error::PlacementError,
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones, fill_by_walk},
+    row::{RowFiller, Zones, fill_by_walk, shares_of},
     slot::SlotCount,
     strategy::Strategy,
 };
@@ -44,6 +44,11 @@ impl Strategy for Modulo {
         self.up = nodes.up().map(|(index, _)| index).collect();
         self.zones = Zones::new(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        let slots = self.slots.iter().map(|slot| self.up[slot.0 as usize % self.up.len()]);
+        shares_of(slots.map(|node| (node, 1.0)), places)
     }
 
     fn bytes(&self) -> usize {

@@ -1,29 +1,38 @@
 //! Multi-probe consistent hashing: Appleton and O'Reilly, 2015, <https://arxiv.org/abs/1505.00062>.
 
-use super::{circle::Circle, ring};
+use super::{circle::Circle, points::Points, ring};
 use crate::{
     error::PlacementError,
     mix::nth,
     node::{NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    row::{RowFiller, Zones, shares_of},
     strategy::Strategy,
 };
 
 /// Each node stands at one point of a circle; a key looks from several positions, and belongs to
 /// the node that is nearest behind one of them. Copies go to the next distinct nodes from there.
 ///
-/// Weights are honoured roughly: a node has as many points as its rounded weight says.
+/// Weights are honoured by more points: as many as it takes to have whole numbers of them in the
+/// ratio of the weights, within a twentieth or so.
 #[derive(Clone, Debug)]
 pub struct MultiProbe {
     probes: u64,
+    points: Points,
     circle: Circle,
     zones: Zones,
 }
 
 impl MultiProbe {
     /// A circle on which a key looks from `probes` positions; the paper takes 21.
-    pub fn new(nodes: &Nodes, probes: u32) -> Self {
-        Self { probes: u64::from(probes), circle: ring::circle(nodes, 1), zones: Zones::new(nodes) }
+    ///
+    /// # Errors
+    /// When a node is too light for a point.
+    pub fn new(nodes: &Nodes, probes: u32) -> Result<Self, PlacementError> {
+        Ok(Self::of(nodes, u64::from(probes), Points::new("multi-probe", nodes, 1)?))
+    }
+
+    fn of(nodes: &Nodes, probes: u64, points: Points) -> Self {
+        Self { probes, points, circle: ring::circle(nodes, &points), zones: Zones::new(nodes) }
     }
 }
 
@@ -47,8 +56,28 @@ impl Strategy for MultiProbe {
     }
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
-        *self = Self::new(nodes, self.probes as u32);
+        *self = Self::of(nodes, self.probes, self.points.follow(nodes)?);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        // A probe is within x of the next point with probability F(x) = Σ min(arc, x). A point is
+        // the nearest of all probes' at distance x < its arc, so it has ∫ k (1 - F)^(k-1) dx over
+        // its arc. Between two arcs of neighbouring length F is linear.
+        let mut arcs: Vec<(f64, NodeIndex)> =
+            self.circle.arcs().map(|(node, arc)| (arc, node)).collect();
+        arcs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let beyond = |part: f64| (1.0 - part).max(0.0).powi(self.probes as i32);
+        let (mut shorter, mut share, mut left) = (0.0, 0.0, 1.0);
+        let mut parts = Vec::with_capacity(arcs.len());
+        for (rank, (arc, node)) in arcs.iter().enumerate() {
+            let longer = (arcs.len() - rank) as f64;
+            let now = beyond(shorter + longer * arc);
+            share += (left - now) / longer;
+            (left, shorter) = (now, shorter + arc);
+            parts.push((*node, share));
+        }
+        shares_of(parts.into_iter(), places)
     }
 
     fn bytes(&self) -> usize {

@@ -6,7 +6,7 @@ use std::{fmt, marker::PhantomData};
 use crate::{
     error::PlacementError,
     node::{NodeIndex, Nodes},
-    row::{Roster, Zones, fill_by_rehash},
+    row::{Roster, Zones, equal_shares, fill_by_rehash},
     strategy::Strategy,
 };
 
@@ -48,6 +48,10 @@ impl<F: BucketFunction> Strategy for Numbered<F> {
         self.roster.update(nodes);
         self.zones = Zones::new(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        equal_shares(self.roster.nodes(), places)
     }
 
     fn bytes(&self) -> usize {

@@ -59,6 +59,10 @@ impl Strategy for Random {
         Ok(())
     }
 
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes()
     }

@@ -5,7 +5,7 @@ use crate::{
     error::PlacementError,
     mix::{ln, mix64, node_seed, unit},
     node::{NodeIndex, Nodes},
-    row::{Zones, fill_by_score},
+    row::{Zones, fill_by_score, shares_of},
     strategy::Strategy,
 };
 
@@ -25,7 +25,8 @@ impl Rendezvous {
     /// The strategy over the nodes that are up.
     pub fn new(nodes: &Nodes) -> Self {
         let seeds = nodes.up().map(|(index, node)| (node_seed(&node.name), index)).collect();
-        let mut weights: Vec<f64> = nodes.up().map(|(_, node)| node.weight).collect();
+        let scaled = nodes.scaled_weights();
+        let mut weights: Vec<f64> = nodes.up().map(|(index, _)| scaled[index.get()]).collect();
         if weights.windows(2).all(|pair| pair[0] == pair[1]) {
             weights.clear();
         }
@@ -47,6 +48,12 @@ impl Strategy for Rendezvous {
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         *self = Self::new(nodes);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        let weight = |at: usize| self.weights.get(at).copied().unwrap_or(1.0);
+        let nodes = self.seeds.iter().enumerate();
+        shares_of(nodes.map(|(at, (_, node))| (*node, weight(at))), places)
     }
 
     fn bytes(&self) -> usize {

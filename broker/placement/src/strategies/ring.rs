@@ -1,11 +1,11 @@
 //! The ring with virtual nodes: Karger et al., "Consistent Hashing and Random Trees", 1997.
 
-use super::circle::Circle;
+use super::{circle::Circle, points::Points};
 use crate::{
     error::PlacementError,
     mix::{mix64, node_seed, nth},
-    node::{Node, NodeIndex, Nodes},
-    row::{RowFiller, Zones},
+    node::{NodeIndex, Nodes},
+    row::{RowFiller, Zones, shares_of},
     strategy::Strategy,
 };
 
@@ -14,31 +14,36 @@ use crate::{
 ///
 /// Keys are mixed once more before they become positions, so that a hash function of fewer than 64
 /// good bits fills the circle too.
+///
+/// Weights are honoured by the number of points. Which weight has the usual number is decided when
+/// the ring is built and stays as long as it suits the nodes, so that others' points stay too.
 #[derive(Clone, Debug)]
 pub struct Ring {
-    points_per_node: u32,
+    points: Points,
     circle: Circle,
     zones: Zones,
 }
 
 impl Ring {
-    /// A ring on which a node of weight 1 has `points_per_node` points.
-    pub fn new(nodes: &Nodes, points_per_node: u32) -> Self {
-        let circle = circle(nodes, points_per_node);
-        Self { points_per_node, circle, zones: Zones::new(nodes) }
+    /// A ring on which the lightest node has `points_per_node` points.
+    ///
+    /// # Errors
+    /// When these are too many, or a node is too light for one.
+    pub fn new(nodes: &Nodes, points_per_node: u32) -> Result<Self, PlacementError> {
+        Ok(Self::of(nodes, Points::new("ring", nodes, points_per_node)?))
+    }
+
+    fn of(nodes: &Nodes, points: Points) -> Self {
+        Self { points, circle: circle(nodes, &points), zones: Zones::new(nodes) }
     }
 }
 
-/// The circle of a ring: `points_per_node` points for each unit of weight, at least one.
-pub(crate) fn circle(nodes: &Nodes, points_per_node: u32) -> Circle {
+/// The circle of a ring.
+pub(crate) fn circle(nodes: &Nodes, points: &Points) -> Circle {
     Circle::new(nodes.up().flat_map(|(index, node)| {
         let seed = node_seed(&node.name);
-        (1..=points(node, points_per_node)).map(move |number| (nth(seed, number), index))
+        (1..=points.of(node)).map(move |number| (nth(seed, number), index))
     }))
-}
-
-fn points(node: &Node, points_per_node: u32) -> u64 {
-    ((f64::from(points_per_node) * node.weight).round() as u64).clamp(1, 1 << 24)
 }
 
 impl Strategy for Ring {
@@ -54,8 +59,12 @@ impl Strategy for Ring {
     }
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
-        *self = Self::new(nodes, self.points_per_node);
+        *self = Self::of(nodes, self.points.follow(nodes)?);
         Ok(())
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        shares_of(self.circle.arcs(), places)
     }
 
     fn bytes(&self) -> usize {

@@ -51,6 +51,10 @@ impl Strategy for RoundRobin {
         Ok(())
     }
 
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
+    }
+
     fn bytes(&self) -> usize {
         self.table.bytes()
     }

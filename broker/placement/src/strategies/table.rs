@@ -3,7 +3,7 @@
 use crate::{
     error::PlacementError,
     node::{NodeIndex, NodeState, Nodes},
-    row::Zones,
+    row::{Zones, shares_of},
     slot::SlotCount,
 };
 
@@ -106,6 +106,12 @@ impl Table {
             row.copy_from_slice(&members);
         }
         self.publish();
+    }
+
+    /// The part of the slots that each node is the first one of.
+    pub(crate) fn shares(&self, places: usize) -> Vec<f64> {
+        let first = self.rows.iter().step_by(self.replicas);
+        shares_of(first.map(|node| (*node, 1.0)), places)
     }
 
     pub(crate) fn bytes(&self) -> usize {

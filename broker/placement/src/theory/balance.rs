@@ -76,16 +76,33 @@ pub struct ChiSquare {
     pub p_value: f64,
 }
 
-/// Tests counts of equally popular destinations. `variance_factor` is how many times the variance
-/// of a node's count exceeds that of plain hashing, for strategies that add noise of their own; 1
-/// otherwise. `None` with fewer than two nodes or where a node expects nothing.
-pub fn chi_square(counts: &[u64], expected: &[f64], variance_factor: f64) -> Option<ChiSquare> {
-    let freedom = counts.len().checked_sub(1).filter(|freedom| *freedom > 0)? as f64;
-    if !expected.iter().all(|e| *e > 0.0) {
-        return None;
+/// Tests counts of equally popular destinations against what chance gives each node: the share of
+/// the keys that the strategy has it take
+/// ([`Strategy::shares`](crate::Strategy::shares)), times their number.
+///
+/// Nodes that expect less than one, and far less than the others, are counted as one: the test
+/// holds for numbers that are nearly normal. `None` where that leaves fewer than two.
+///
+/// # Panics
+/// When there is not one expected count for each.
+pub fn chi_square(counts: &[u64], expected: &[f64]) -> Option<ChiSquare> {
+    assert_eq!(counts.len(), expected.len(), "one expected count each");
+    let small = (0.2 * expected.iter().sum::<f64>() / expected.len() as f64).min(1.0);
+    let mut pooled = (0.0, 0.0);
+    let mut cells = Vec::with_capacity(counts.len() + 1);
+    for (count, expected) in counts.iter().zip(expected) {
+        let count = *count as f64;
+        if *expected < small {
+            pooled = (pooled.0 + count, pooled.1 + expected);
+        } else {
+            cells.push((count, *expected));
+        }
     }
-    let terms = counts.iter().zip(expected).map(|(count, e)| (*count as f64 - e).powi(2) / e);
-    let statistic = terms.sum::<f64>() / variance_factor;
+    if pooled.0 > 0.0 || pooled.1 >= small {
+        cells.push(pooled);
+    }
+    let freedom = cells.len().checked_sub(1).filter(|freedom| *freedom > 0)? as f64;
+    let statistic: f64 = cells.iter().map(|(count, e)| (count - e).powi(2) / e).sum();
     let distribution = ChiSquared::new(freedom).ok()?;
     let upper = distribution.sf(statistic);
     let lower = distribution.cdf(statistic);
@@ -122,7 +139,7 @@ mod tests {
             (0..2000).for_each(|ball| counts[reduce(nth(nth(1, seed), ball), 20) as usize] += 1);
             counts
         };
-        let p = |counts: &[u64]| chi_square(counts, &[100.0; 20], 1.0).unwrap().p_value;
+        let p = |counts: &[u64]| chi_square(counts, &[100.0; 20]).unwrap().p_value;
         let below =
             |limit: f64| (0..2000).filter(|seed| p(&counts_of(*seed)) < limit).count() as f64;
         assert!((below(0.5) / 2000.0 - 0.5).abs() < 0.05);
@@ -131,5 +148,18 @@ mod tests {
         let mut uneven = [95; 20];
         uneven[0] = 195;
         assert!(p(&uneven) < 1e-6, "too uneven to be chance");
+    }
+
+    #[test]
+    fn nodes_that_expect_next_to_nothing_count_as_one() {
+        let test = |counts: &[u64], expected: &[f64]| chi_square(counts, expected);
+        let pooled = test(&[90, 110, 1, 0], &[99.5, 99.5, 0.5, 0.5]).unwrap();
+        assert_eq!(pooled.freedom, 2.0);
+        assert!((pooled.statistic - (9.5f64.powi(2) + 10.5f64.powi(2)) / 99.5).abs() < 1e-9);
+        assert_eq!(test(&[90, 110, 0], &[100.0, 100.0, 1e-9]).unwrap().freedom, 1.0);
+        assert!(test(&[90, 110, 1], &[100.0, 100.0, 0.0]).unwrap().p_value < 1e-6);
+        assert_eq!(test(&[5, 5, 5], &[0.5; 3]).unwrap().freedom, 2.0, "all expect little");
+        assert_eq!(test(&[10, 0], &[10.0, 0.0]), None);
+        assert_eq!(test(&[10], &[10.0]), None);
     }
 }

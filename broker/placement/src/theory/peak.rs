@@ -64,7 +64,9 @@ impl Hashed {
         let rest_variance = n * rest_squares + widened;
         let rest_skewness = if widened > 0.0 {
             let rest_cubes: f64 = rest.iter().rev().map(|share| share.powi(3)).sum();
-            (n * n * rest_cubes + 2.0 * widened.powi(2)) / rest_variance.powf(1.5)
+            // Third cumulants: of the numbers, of the shares, and of numbers that vary with shares.
+            let crossed = 3.0 * widened * n * rest_squares;
+            (n * n * rest_cubes + crossed + 2.0 * widened.powi(2)) / rest_variance.powf(1.5)
         } else {
             0.0
         };
@@ -243,6 +245,7 @@ mod tests {
             (8, 10, 5000),
             (20, 50, 20_000),
             (50, 160, 20_000),
+            (60, 20, 1200),
         ] {
             let shares = vec![1.0 / keys as f64; keys as usize];
             let theory = Hashed::new(&shares, nodes, ring_cv(nodes, points as f64)).peak();

@@ -15,8 +15,8 @@ pub struct Spread {
 }
 
 /// Destinations that are thrown one by one.
-const POPULAR: usize = 500;
-const ROUNDS: u64 = 2000;
+pub(super) const POPULAR: usize = 500;
+pub(super) const ROUNDS: u64 = 2000;
 
 impl Spread {
     /// For destinations with these shares, in descending order, which sum to 1, on `nodes` equal
@@ -63,10 +63,15 @@ impl Spread {
     /// uneven for chance, and also when they are too even for it. It is never below a thousandth,
     /// for want of more draws.
     pub fn p_value(&self, cv: f64) -> f64 {
-        let below = self.drawn.partition_point(|drawn| *drawn <= cv * cv);
-        let rarer = below.min(self.drawn.len() - below) + 1;
-        (2.0 * rarer as f64 / (self.drawn.len() + 1) as f64).min(1.0)
+        two_sided(&self.drawn, cv * cv)
     }
+}
+
+/// Two-sided p-value among values that chance gave, in ascending order.
+pub(super) fn two_sided(drawn: &[f64], value: f64) -> f64 {
+    let below = drawn.partition_point(|drawn| *drawn <= value);
+    let rarer = below.min(drawn.len() - below) + 1;
+    (2.0 * rarer as f64 / (drawn.len() + 1) as f64).min(1.0)
 }
 
 /// Two independent normal variates from two uniform words, by Box and Muller.

@@ -197,11 +197,12 @@ impl Workspace<'_> {
     /// The fitting node that holds least for its weight; used where zones make quotas impossible.
     fn least_filled(&self, others: &[NodeIndex]) -> NodeIndex {
         let held = self.held();
-        let filled = |node: NodeIndex, weight: f64| f64::from(held[node.get()] + 1) / weight;
+        let weights = self.weights();
+        let filled = |node: NodeIndex| f64::from(held[node.get()] + 1) / weights[node.get()];
         self.nodes
             .up()
             .filter(|(node, _)| self.zones.fits(*node, others, self.replicas))
-            .map(|(node, description)| (filled(node, description.weight), node))
+            .map(|(node, _)| (filled(node), node))
             .min_by(|a, b| a.partial_cmp(b).expect("weights are positive numbers"))
             .expect("there are at least as many nodes up as replicas")
             .1

@@ -19,7 +19,7 @@ mod refill;
 
 use std::collections::BTreeMap;
 
-use super::table::Table;
+use super::{points, table::Table};
 use crate::{
     error::PlacementError,
     node::{NodeIndex, NodeState, Nodes},
@@ -68,7 +68,7 @@ impl Slots {
         let mut slots =
             Self { table, pins: BTreeMap::new(), loads: None, tolerance: Self::TOLERANCE };
         slots.table.rows.fill(VACANT);
-        slots.rebalance(nodes);
+        slots.change(nodes, |_| {})?;
         Ok(slots)
     }
 
@@ -130,9 +130,7 @@ impl Slots {
                 reason: "there must be one per slot, finite and not below 0",
             });
         }
-        self.loads = Some(loads.to_vec());
-        self.rebalance(nodes);
-        Ok(())
+        self.change(nodes, |slots| slots.loads = Some(loads.to_vec()))
     }
 
     /// Keeps a slot on a node as long as that node is up.
@@ -150,9 +148,9 @@ impl Slots {
             return Err(PlacementError::UnknownNode(node.to_string()));
         }
         self.table.check(nodes)?;
-        self.pins.insert(slot, node);
-        self.rebalance(nodes);
-        Ok(())
+        self.change(nodes, |slots| {
+            slots.pins.insert(slot, node);
+        })
     }
 
     /// Lets a slot move again; tells whether it was pinned.
@@ -163,6 +161,27 @@ impl Slots {
     /// All rows one after the other.
     pub fn rows(&self) -> &[NodeIndex] {
         &self.table.rows
+    }
+
+    /// Makes a change and balances the table. Where that leaves a node with nothing because its
+    /// weight is next to nothing, all stays as it was.
+    fn change(
+        &mut self,
+        nodes: &Nodes,
+        change: impl FnOnce(&mut Self),
+    ) -> Result<(), PlacementError> {
+        let places = self.table.rows.len();
+        if points::lightest(nodes, places) >= points::LEAST {
+            change(self);
+            self.rebalance(nodes);
+            return Ok(());
+        }
+        let mut next = self.clone();
+        change(&mut next);
+        next.rebalance(nodes);
+        points::check_dealt("slots", nodes, next.rows().iter(), places, "places in slots")?;
+        *self = next;
+        Ok(())
     }
 
     fn rebalance(&mut self, nodes: &Nodes) {
@@ -222,9 +241,7 @@ impl Workspace<'_> {
 
     /// The weight at each place, 0 for nodes that are not up.
     fn weights(&self) -> Vec<f64> {
-        let weight =
-            |(_, n): (_, &crate::Node)| if n.state == NodeState::Up { n.weight } else { 0.0 };
-        self.nodes.iter().map(weight).collect()
+        self.nodes.scaled_weights()
     }
 
     /// Takes nodes that are not up out of the rows, and those that crowd a zone. Later positions
@@ -288,8 +305,11 @@ impl Strategy for Slots {
 
     fn update(&mut self, nodes: &Nodes) -> Result<(), PlacementError> {
         self.table.check(nodes)?;
-        self.rebalance(nodes);
-        Ok(())
+        self.change(nodes, |_| {})
+    }
+
+    fn shares(&self, places: usize) -> Vec<f64> {
+        self.table.shares(places)
     }
 
     fn bytes(&self) -> usize {
