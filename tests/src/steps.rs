@@ -42,7 +42,11 @@ pub const STEPS: &[Step] = &[
         about: "one seed twice, two seeds once: fingerprints",
         run: determinism,
     },
-    Step { name: "scenarios", about: "every shipped scenario over several seeds", run: scenarios },
+    Step {
+        name: "scenarios",
+        about: "every shipped scenario over several seeds, which reach every coverage point",
+        run: scenarios,
+    },
     Step {
         name: "programs",
         about: "the programs of docs/slots.md against the broker's slots",
@@ -201,7 +205,7 @@ fn scenarios(context: &Context) -> Outcome {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     let mut args = vec!["sweep"];
     args.extend(files.iter().map(String::as_str));
-    args.extend(["--seeds", &seeds, "--jobs", &jobs]);
+    args.extend(["--seeds", &seeds, "--jobs", &jobs, "--every-point"]);
     outcome(run(&mut context.sim(&args)))
 }
 

@@ -26,7 +26,7 @@ pub struct Fault {
     /// See `between`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<TimeSpan>,
-    /// How long it lasts; not for `crash`, `power_cut`, `bit_rot` and `clock_jump`.
+    /// How long it lasts; not for `crash`, `power_cut`, `stop`, `bit_rot` and `clock_jump`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Extent>,
     /// Groups of hosts that hear nothing of each other.
@@ -38,6 +38,10 @@ pub struct Fault {
     /// A machine loses power: what was not synced may be lost, and peers hear nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_cut: Option<PowerCut>,
+    /// A process is asked to end, as by SIGTERM: it hands over what it leads, tells its clients, and
+    /// ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// A process stands still, as in a long collection or under SIGSTOP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
@@ -206,6 +210,13 @@ node_fault! {
     }
 }
 node_fault! {
+    /// See [`Fault::stop`].
+    Stop {
+        /// When it starts again, if it has ended by then; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
     /// See [`Fault::pause`].
     Pause {}
 }
@@ -267,6 +278,7 @@ pub enum Kind<'a> {
     Partition(&'a Partition),
     Crash(&'a Crash),
     PowerCut(&'a PowerCut),
+    Stop(&'a Stop),
     Pause(&'a Pause),
     SlowLink(&'a SlowLink),
     LossyLink(&'a LossyLink),
@@ -284,6 +296,7 @@ impl Fault {
         kinds.extend(self.partition.as_ref().map(Kind::Partition));
         kinds.extend(self.crash.as_ref().map(Kind::Crash));
         kinds.extend(self.power_cut.as_ref().map(Kind::PowerCut));
+        kinds.extend(self.stop.as_ref().map(Kind::Stop));
         kinds.extend(self.pause.as_ref().map(Kind::Pause));
         kinds.extend(self.slow_link.as_ref().map(Kind::SlowLink));
         kinds.extend(self.lossy_link.as_ref().map(Kind::LossyLink));
@@ -314,6 +327,7 @@ impl Fault {
             }
             Some(Kind::Crash(it)) => fault.crash = Some(it.of(names)),
             Some(Kind::PowerCut(it)) => fault.power_cut = Some(it.of(names)),
+            Some(Kind::Stop(it)) => fault.stop = Some(it.of(names)),
             Some(Kind::Pause(it)) => fault.pause = Some(it.of(names)),
             Some(Kind::SlowLink(it)) => fault.slow_link = Some(it.of(names)),
             Some(Kind::LossyLink(it)) => fault.lossy_link = Some(it.of(names)),
@@ -329,9 +343,10 @@ impl Fault {
 
     /// The same fault, after which the nodes start again when this is over.
     pub fn with_back_after(mut self, back_after: Option<Extent>) -> Self {
-        let Self { crash, power_cut, bit_rot, .. } = &mut self;
+        let Self { crash, power_cut, stop, bit_rot, .. } = &mut self;
         crash.iter_mut().for_each(|it| it.back_after = back_after);
         power_cut.iter_mut().for_each(|it| it.back_after = back_after);
+        stop.iter_mut().for_each(|it| it.back_after = back_after);
         bit_rot.iter_mut().for_each(|it| it.back_after = back_after);
         self
     }
@@ -359,6 +374,7 @@ impl Kind<'_> {
             Kind::Partition(_) => "partition",
             Kind::Crash(_) => "crash",
             Kind::PowerCut(_) => "power_cut",
+            Kind::Stop(_) => "stop",
             Kind::Pause(_) => "pause",
             Kind::SlowLink(_) => "slow_link",
             Kind::LossyLink(_) => "lossy_link",
@@ -377,6 +393,7 @@ impl Kind<'_> {
             Kind::Partition(_) => return None,
             Kind::Crash(fault) => fault.target(),
             Kind::PowerCut(fault) => fault.target(),
+            Kind::Stop(fault) => fault.target(),
             Kind::Pause(fault) => fault.target(),
             Kind::SlowLink(fault) => fault.target(),
             Kind::LossyLink(fault) => fault.target(),
@@ -391,7 +408,10 @@ impl Kind<'_> {
     /// Whether it takes the whole process away for a while, so that a node can suffer one at a
     /// time.
     pub fn stops_the_node(&self) -> bool {
-        matches!(self, Kind::Crash(_) | Kind::PowerCut(_) | Kind::Pause(_) | Kind::BitRot(_))
+        matches!(
+            self,
+            Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::Pause(_) | Kind::BitRot(_)
+        )
     }
 
     /// When the node starts again, of kinds that know it.
@@ -399,6 +419,7 @@ impl Kind<'_> {
         match self {
             Kind::Crash(fault) => Some(fault.back_after),
             Kind::PowerCut(fault) => Some(fault.back_after),
+            Kind::Stop(fault) => Some(fault.back_after),
             Kind::BitRot(fault) => Some(fault.back_after),
             _ => None,
         }

@@ -479,12 +479,14 @@ fn kind_details(kind: &Kind<'_>, at: Vec<Step>) -> Checked {
         Kind::BitRot(fault) if fault.bytes.is_some_and(|bytes| !(1..=MAX_ROT).contains(&bytes)) => {
             refuse(in_it("bytes"), format!("1 to {MAX_ROT} bytes are possible"))
         }
-        Kind::Crash(_) | Kind::PowerCut(_) | Kind::BitRot(_) => match kind.back_after().flatten() {
-            Some(Extent::Fixed(span) | Extent::Drawn(span, _)) if span.0.is_zero() => {
-                refuse(in_it("back_after"), "a process needs some time to come back")
+        Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::BitRot(_) => {
+            match kind.back_after().flatten() {
+                Some(Extent::Fixed(span) | Extent::Drawn(span, _)) if span.0.is_zero() => {
+                    refuse(in_it("back_after"), "a process needs some time to come back")
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        },
+        }
         _ => Ok(()),
     }
 }

@@ -1,12 +1,16 @@
 //! What the process holds of the system's memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The first pause between two attempts, and the one after each that gained much.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest pause: an attempt goes through the whole heap.
 const LONGEST_PAUSE: Duration = Duration::from_secs(80);
+
+/// And the pause is so many times as long as the attempt before it took, since others wait for the
+/// heap's locks meanwhile.
+const TIMES_AS_LONG: u32 = 500;
 
 /// An attempt that gains at least this part of what is resident is soon followed by another one.
 const MUCH: u64 = 16;
@@ -22,13 +26,19 @@ pub async fn give_back() {
         tokio::time::sleep(pause).await;
         let trimmed = tokio::task::spawn_blocking(|| {
             let before = resident_pages()?;
+            let began = Instant::now();
             trim();
-            Some((before, resident_pages()?))
+            Some((before, began.elapsed(), resident_pages()?))
         });
         // Where the system says nothing, or another allocator is at work, there is nothing to do.
-        let Ok(Some((before, after))) = trimmed.await else { return };
-        tracing::debug!(before, after, "resident pages, before and after giving freed ones back");
-        pause = next_pause(pause, before, after);
+        let Ok(Some((before, took, after))) = trimmed.await else { return };
+        tracing::debug!(
+            before,
+            after,
+            ?took,
+            "resident pages, before and after giving freed ones back"
+        );
+        pause = next_pause(pause, before, after).max(took * TIMES_AS_LONG);
     }
 }
 

@@ -221,6 +221,7 @@ impl<'a> Injector<'a> {
             }
             Kind::Crash(_) => targets.iter().for_each(|&node| supervisor.crash(node)),
             Kind::PowerCut(_) => targets.iter().for_each(|&node| supervisor.power_cut(node)),
+            Kind::Stop(_) => targets.iter().for_each(|&node| supervisor.stop(node)),
             Kind::BitRot(rot) => return self.rot(number, rot, &targets, supervisor),
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.pause(self.nodes[node])),
             Kind::ClockJump(jump) => {
@@ -252,7 +253,7 @@ impl<'a> Injector<'a> {
                     self.world.heal(cut);
                 }
             }
-            Kind::Crash(_) | Kind::PowerCut(_) | Kind::BitRot(_) => {
+            Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::BitRot(_) => {
                 targets.iter().for_each(|&node| supervisor.release(node));
             }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.resume(self.nodes[node])),

@@ -98,6 +98,12 @@ impl Supervisor {
         self.died(node);
     }
 
+    /// Asks the process to end; when it has, it stays down until [`release`](Self::release).
+    pub fn stop(&mut self, node: usize) {
+        self.hold(node, true);
+        self.world.request_shutdown(self.nodes[node]);
+    }
+
     /// The node has lost records of its journal.
     pub fn rotted(&mut self, node: usize) {
         self.recorder.lock().wounds.rotted(node as u32);
@@ -113,9 +119,12 @@ impl Supervisor {
         self.recorder.lock().meter.leaders().to_vec()
     }
 
-    /// Starts the node again.
+    /// Starts the node again; one that is still about to end, when it has.
     pub fn release(&mut self, node: usize) {
         self.hold(node, false);
+        if self.world.is_up(self.nodes[node]) {
+            return;
+        }
         self.world.restart(self.nodes[node]);
         self.recorder.lock().exits.started(node as u32);
     }
