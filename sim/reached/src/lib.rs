@@ -101,10 +101,8 @@ points! {
     BodyReadBack,
     /// the next life of a node opened a channel where its last one still had one
     ChannelSuperseded,
-    /// a command was sent again and had been carried out already
+    /// a command was sent again, and answered as before
     CommandRepeated,
-    /// a command was sent again and had been refused already
-    RefusalRepeated,
     /// commands without an answer were sent again to the next leader
     CommandsResent,
     /// an operation in memory ended with its leader

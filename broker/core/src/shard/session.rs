@@ -46,10 +46,7 @@ pub(super) fn admit(sessions: &BTreeMap<u64, Session>, origin: Origin) -> Admiss
     if (1..=last).contains(&origin.seq) {
         let answers = &sessions[&node].answers;
         let answer = answers.get(&origin.seq).cloned().unwrap_or(Outcome::Duplicate);
-        reached(match answer {
-            Outcome::Refused(_) => Point::RefusalRepeated,
-            _ => Point::CommandRepeated,
-        });
+        reached(Point::CommandRepeated);
         return Admission::Answer(answer);
     }
     if origin.seq != last + 1 {
