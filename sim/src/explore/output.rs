@@ -67,7 +67,7 @@ pub(super) fn verdict(
         expectation.shards.iter().for_each(|shard| say!("    {shard}"));
     }
     for fault in result.faults.iter().filter(|fault| !fault.note.is_empty()) {
-        println!("fault:       at {:.3}s {}", fault.at_s, fault.in_words());
+        say!("fault:       at {:.3}s {}", fault.at_s, fault.in_words());
     }
     let counters = &result.counters;
     say!(

@@ -88,7 +88,9 @@ impl Connection {
             let frame = self.receive().await?;
             match frame.command {
                 Command::Receipt
-                    if frame.header(header::RECEIPT_ID).is_some_and(|id| id.as_str() == RECEIPT) =>
+                    if frame
+                        .header(header::RECEIPT_ID)
+                        .is_some_and(|id| id.as_str() == RECEIPT) =>
                 {
                     return Ok(());
                 }
