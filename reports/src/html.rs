@@ -93,7 +93,11 @@ impl Table {
     pub(crate) fn html(&self) -> String {
         let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>");
         for (i, column) in self.columns.iter().enumerate() {
-            let class = if i >= self.numbers_from { " class=\"n\"" } else { "" };
+            // A head stands over what its column holds.
+            let mut cells = self.rows.iter().filter_map(|row| row.get(i));
+            let is_words = !self.rows.is_empty() && cells.all(|cell| cell.class == "words");
+            let number = i >= self.numbers_from && !is_words;
+            let class = if number { " class=\"n\"" } else { "" };
             let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escape(column));
         }
         html.push_str("</tr></thead><tbody>\n");
@@ -389,6 +393,15 @@ mod tests {
         assert!(html.contains("&lt;b&gt;") && html.contains("&lt;script&gt;"));
         assert!(html.contains("<td class=\"n bad\">&quot;&amp;&#39;</td>"));
         assert!(!html.contains("<script>"));
+    }
+
+    #[test]
+    fn heads_are_set_as_what_is_below_them() {
+        let mut table = Table::new(["Point", "Runs", "What happened"], 1);
+        table.row(vec!["a".into(), "5".into(), Cell::words("it came to an end")]);
+        let html = table.html();
+        assert!(html.contains("<th scope=\"col\" class=\"n\">Runs</th>"));
+        assert!(html.contains("<th scope=\"col\">What happened</th>"));
     }
 
     #[test]

@@ -115,7 +115,7 @@ points! {
     MessageWornOut,
     /// a message was refused so often that it became a dead letter
     DeadLetter,
-    /// the same, of a message in memory
+    /// a message in memory was refused so often that it became a dead letter
     VolatileDeadLetter,
     /// a dead letter was refused too often in its turn, and stayed
     DeadLetterKept,
@@ -125,7 +125,7 @@ points! {
     ExpiredOnArrival,
     /// a message expired in its queue
     ExpiredInQueue,
-    /// the same, of a message in memory
+    /// a message in memory expired in its queue
     VolatileExpired,
     /// a message looked expired to the leader, and the log kept it
     ExpiryRefused,
