@@ -14,10 +14,10 @@ use std::{
 
 use openraft::{LogId, RaftMetrics, ServerState, Vote};
 use paceline_core::{
-    UnixMillis,
-    dispatch::{ConsumerKey, Delivery, Dispatcher, MessageKey},
+    Message, UnixMillis,
+    dispatch::{ConsumerKey, Dispatcher, MessageKey},
     operation::Settlement,
-    shard::{Command, Content, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId},
+    shard::{Command, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId},
 };
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
@@ -32,6 +32,7 @@ use super::{
     ReadMessage, Settings,
     channel::{FromLeader, Input, ToLeader},
     term::{Target, Term},
+    told,
 };
 use crate::{
     costs,
@@ -114,7 +115,7 @@ enum Event {
     Inputs,
     Metrics,
     Applied,
-    Read(MessageRef, Result<Arc<paceline_core::Message>, String>),
+    Read(MessageRef, Result<Arc<Message>, String>),
     Time,
     Over,
 }
@@ -446,7 +447,7 @@ impl LeaderTask {
                     match result {
                         Some(Ok(_)) => {
                             for (message, how) in &settles {
-                                trace_settled(slot, term.number(), key, *message, *how);
+                                told::settled(slot, term.number(), key, *message, *how);
                             }
                             Ok(())
                         }
@@ -483,7 +484,7 @@ impl LeaderTask {
                         } else if done {
                             for (message, how, holder) in &settles {
                                 let message = MessageKey::Stored(*message);
-                                trace_settled(self.place.slot, ended.term, *holder, message, *how);
+                                told::settled(self.place.slot, ended.term, *holder, message, *how);
                             }
                         } else if !settles.is_empty() {
                             let messages: Vec<MessageRef> =
@@ -582,17 +583,7 @@ impl LeaderTask {
             let Some(decided) = decided.filter(|decided| !decided.is_empty()) else { break };
             self.cost += costs::DISPATCH * decided.len() as u32;
             for delivery in decided {
-                trace::event!(
-                    "dispatch",
-                    shard = self.place.slot,
-                    term = number,
-                    consumer = delivery.consumer.to_string().as_str(),
-                    message = delivery.key.to_string().as_str(),
-                    id = id_at_hand(&delivery),
-                    redelivered = delivery.redelivered,
-                    in_flight = delivery.in_flight,
-                    credit = delivery.credit
-                );
+                told::dispatched(self.place.slot, number, &delivery);
                 term.bodies.push(delivery, &self.read);
             }
             send_ready(term, &self.clients);
@@ -600,11 +591,7 @@ impl LeaderTask {
         send_ready(term, &self.clients);
     }
 
-    fn handle_read(
-        &mut self,
-        message: MessageRef,
-        written: Result<Arc<paceline_core::Message>, String>,
-    ) {
+    fn handle_read(&mut self, message: MessageRef, written: Result<Arc<Message>, String>) {
         let Some(term) = &mut self.term else { return };
         let body = match written {
             Ok(written) => {
@@ -705,14 +692,6 @@ impl LeaderTask {
     }
 }
 
-/// The message's own id, or nothing where it would have to be read from the disk.
-fn id_at_hand(delivery: &Delivery) -> &str {
-    match &delivery.content {
-        Content::Here(message) => &message.id,
-        Content::Evicted(_) => "",
-    }
-}
-
 /// Sends the deliveries whose bodies are there.
 fn send_ready(term: &mut Term, clients: &BTreeMap<u64, Client>) {
     while let Some((consumer, delivered)) = term.bodies.pop() {
@@ -740,23 +719,6 @@ fn detach(
         shard = slot,
         term = term.number(),
         consumer = consumer.to_string().as_str()
-    );
-}
-
-fn trace_settled(
-    slot: u32,
-    term: u64,
-    consumer: ConsumerKey,
-    message: MessageKey,
-    how: Settlement,
-) {
-    let kind = if how == Settlement::Accept { "settle" } else { "release" };
-    trace::event!(
-        kind,
-        shard = slot,
-        term = term,
-        consumer = consumer.to_string().as_str(),
-        message = message.to_string().as_str()
     );
 }
 

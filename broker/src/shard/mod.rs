@@ -4,6 +4,7 @@
 pub mod channel;
 mod leader;
 mod term;
+mod told;
 
 use std::{
     fmt,

@@ -126,6 +126,8 @@ mod tests {
                 consumer: CONSUMER,
                 message: NameId(message),
                 id: None,
+                queue: None,
+                priority: 4,
                 redelivered: false,
                 in_flight,
                 credit,

@@ -20,6 +20,7 @@ mod invented;
 mod lost;
 mod one_leader;
 mod order;
+mod overtaken;
 mod redelivered;
 mod replicas;
 mod settled;
@@ -140,6 +141,7 @@ pub struct Checks {
     steps: Vec<Box<dyn StepCheck + Send>>,
     settled: settled::Settled,
     asked: asked::Asked,
+    overtaken: overtaken::Overtaken,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
@@ -162,6 +164,7 @@ impl Checks {
             ],
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),
+            overtaken: overtaken::Overtaken::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
@@ -221,6 +224,10 @@ impl Checks {
         if let Err(detail) = self.asked.step(step, &self.names) {
             found.push((asked::NAME, detail));
         }
+        *self.applied.entry(overtaken::NAME).or_default() += 1;
+        if let Err(detail) = self.overtaken.step(step, &self.names) {
+            found.push((overtaken::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(step.at), detail);
         }
@@ -236,6 +243,7 @@ impl Checks {
             }
         }
         self.settled.observe(seen, history, &mut self.names);
+        self.overtaken.observe(seen, history, &mut self.names);
         if let Err(detail) = self.asked.observe(seen, history, &mut self.names) {
             found.push((asked::NAME, detail));
         }

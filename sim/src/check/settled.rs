@@ -99,6 +99,8 @@ mod tests {
                 consumer: NameId(1),
                 message,
                 id: Some(message),
+                queue: None,
+                priority: 4,
                 redelivered: true,
                 in_flight: 1,
                 credit: 1,

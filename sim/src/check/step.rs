@@ -41,6 +41,9 @@ pub enum What {
         message: NameId,
         /// The message's own id, which clients see, if the leader has it at hand.
         id: Option<NameId>,
+        /// The queue that it stood on, likewise; none of a topic's.
+        queue: Option<NameId>,
+        priority: u64,
         redelivered: bool,
         in_flight: u64,
         credit: u64,
@@ -106,6 +109,11 @@ impl Steps {
                     Some(Value::Str(id)) if !id.is_empty() => Some(self.name(id)),
                     _ => None,
                 },
+                queue: match event.field("queue") {
+                    Some(Value::Str(queue)) if !queue.is_empty() => Some(self.name(queue)),
+                    _ => None,
+                },
+                priority: number("priority")?,
                 redelivered: event
                     .field("redelivered")
                     .and_then(|value| value.as_bool())

@@ -29,6 +29,8 @@ pub fn dispatch(shard: u64, term: u64, consumer: u32, message: u32) -> What {
         consumer: NameId(consumer),
         message: NameId(message),
         id: None,
+        queue: None,
+        priority: 4,
         redelivered: false,
         in_flight: 1,
         credit: 1,

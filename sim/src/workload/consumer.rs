@@ -16,11 +16,13 @@ use super::{
     Phase, Shared,
     client::{BackOff, Connection, reason},
     history::DestinationId,
-    operation::{Delivery, How, Reply, Settle, check_body, settle},
+    operation::{Delivery, How, MessageId, Reply, Settle, check_body, settle},
     population::ConsumerPlan,
 };
 use crate::scenario::format::{AckMode, Workload};
 
+/// The header of a dead letter that says why it is one.
+const CAUSE: &str = "dlqDeliveryFailureCause";
 /// A receipt for an ACK that takes longer ends the connection.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Cumulative acknowledgements cover so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
@@ -252,6 +254,9 @@ impl Consumer {
             self.shared.recorder.nonsense("invented", detail);
             return Err(io::ErrorKind::InvalidData.into());
         };
+        if destination.is_none() {
+            self.look_at_dead_letter(id, broker_id, text("original-destination"), text(CAUSE));
+        }
         let delivery = self.shared.recorder.delivered(Delivery {
             id,
             broker_id: broker_id.into(),
@@ -279,6 +284,23 @@ impl Consumer {
             done: free + self.plan.workload.handling.0,
         });
         Ok(())
+    }
+
+    /// A dead letter says where it comes from and why it is here.
+    fn look_at_dead_letter(&self, id: MessageId, broker_id: &str, from: &str, cause: &str) {
+        let recorder = &self.shared.recorder;
+        let destination = recorder.lock().history.publish(id).map(|publish| publish.destination);
+        // What nobody has sent the check `invented` reports.
+        let Some(destination) = destination else { return };
+        let info = &self.shared.population.destinations[destination.0 as usize];
+        let expected = format!("/queue/{}", info.name);
+        if from != expected || cause.is_empty() {
+            let detail = format!(
+                "the dead letter {broker_id} was sent to {expected}, and says `{from}`, because \
+                 `{cause}`"
+            );
+            recorder.nonsense("dead-letter", detail);
+        }
     }
 
     /// The oldest delivery in hand is worked off: settles it, or does what the scenario asks for.
