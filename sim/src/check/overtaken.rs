@@ -35,6 +35,8 @@ pub struct Overtaken {
 /// What a shard's present leader has said.
 #[derive(Debug, Default)]
 struct Shard {
+    /// Its term; what leaders of earlier ones still say is of no consequence.
+    term: u64,
     /// Counts deliveries.
     now: u64,
     /// What is with consumers.
@@ -102,9 +104,17 @@ impl Overtaken {
     /// Takes in one step; an error says why it must never happen.
     pub fn step(&mut self, step: &Step, names: &Steps) -> Result<(), String> {
         match step.what {
-            What::ServeBegin { shard, .. } => {
-                self.shards.insert(shard, Shard::default());
+            What::ServeBegin { shard, term } => {
+                let known = self.shards.entry(shard).or_default();
+                if known.term <= term {
+                    *known = Shard { term, ..Shard::default() };
+                }
             }
+            What::Dispatch { shard, term, .. }
+            | What::Settle { shard, term, .. }
+            | What::Release { shard, term, .. }
+            | What::Detach { shard, term, .. }
+                if self.shards.get(&shard).is_none_or(|known| known.term != term) => {}
             What::Dispatch { shard, consumer, message, id, queue, priority, .. } => {
                 let rank = Rank::new(priority, names.text(message));
                 let out = Out { consumer, id, place: queue.zip(rank) };
@@ -184,6 +194,7 @@ mod tests {
         fn new() -> Self {
             let (mut told, mut names, mut check) =
                 (Told::new(), Steps::default(), Overtaken::default());
+            check.step(&by(0, What::ServeBegin { shard: 1, term: 1 }), &names).unwrap();
             let messages = (0..3)
                 .map(|number| {
                     let id = told.publish(QUEUE);
@@ -239,6 +250,16 @@ mod tests {
             assert_eq!(leader.hand_out(0, 2, 4).is_err(), is_overtaken);
             assert_eq!(leader.hand_out(1, 2, 4).is_err(), is_overtaken);
         }
+    }
+
+    #[test]
+    fn a_leader_whose_term_is_over_gives_nothing_back() {
+        let mut leader = Leader::new();
+        leader.check.step(&by(1, What::ServeBegin { shard: 1, term: 2 }), &leader.names).unwrap();
+        leader.hand_out(0, 1, 4).unwrap();
+        leader.detach(1);
+        leader.hand_out(1, 2, 4).unwrap();
+        leader.hand_out(0, 2, 4).unwrap();
     }
 
     #[test]
