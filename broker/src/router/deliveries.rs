@@ -4,7 +4,6 @@
 //! prefetch; after a change of leader, the new one knows nothing of what the client still holds. So
 //! the prefetch that the client asked for is kept here: what is beyond it waits.
 
-use paceline_reached::{Point, reached};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
@@ -14,6 +13,7 @@ use paceline_core::{
     dispatch::MessageKey,
     operation::{ConsumerId, Delivery, DeliveryId},
 };
+use paceline_reached::{Point, reached};
 
 use crate::shard::channel::Delivered;
 

@@ -4,8 +4,9 @@
 //! it, and it is seated again when it has credit, at one lane per delivery. So a consumer of ten
 //! thousand queues with a prefetch of 1 costs as much per message as any other.
 
-use paceline_reached::{Point, reached};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use paceline_reached::{Point, reached};
 
 use super::{
     Dispatcher,

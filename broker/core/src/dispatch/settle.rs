@@ -1,7 +1,8 @@
 //! Deliveries and how they end: by the consumer, by its death, or by what the log says.
 
-use paceline_reached::{Point, reached};
 use std::collections::BTreeSet;
+
+use paceline_reached::{Point, reached};
 
 use super::{
     Dispatcher,

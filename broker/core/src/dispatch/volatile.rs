@@ -5,8 +5,9 @@
 //! at once, without the log. Rejected too often, one of a queue goes to the dead-letter queue,
 //! still volatile; a subscriber's copy is dropped.
 
-use paceline_reached::{Point, reached};
 use std::sync::Arc;
+
+use paceline_reached::{Point, reached};
 
 use super::{
     Dispatcher,

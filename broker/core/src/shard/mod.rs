@@ -41,8 +41,9 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-use paceline_reached::{Point, reached};
 use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
+
+use paceline_reached::{Point, reached};
 
 pub(crate) use bodies::dead_letter;
 pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};

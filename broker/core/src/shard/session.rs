@@ -4,9 +4,9 @@
 //! not answered. The shard applies a number exactly when it is the next one. One session per node
 //! is kept, so the memory needed is bounded by the number of nodes.
 
-use paceline_reached::{Point, reached};
 use std::collections::BTreeMap;
 
+use paceline_reached::{Point, reached};
 use serde::{Deserialize, Serialize};
 
 use super::command::{Origin, Outcome, SessionId};

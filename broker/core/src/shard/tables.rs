@@ -1,13 +1,13 @@
 //! The replicated tables of a shard, and the two verbs that keep its books: a message enters a
 //! queue, a message leaves it.
 
-use paceline_reached::{Point, reached};
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU64,
     sync::Arc,
 };
 
+use paceline_reached::{Point, reached};
 use serde::{Deserialize, Serialize};
 
 use super::{

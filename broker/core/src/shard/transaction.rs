@@ -15,9 +15,9 @@
 //! [`Command::Finish`]: super::Command::Finish
 //! [`Command::Forget`]: super::Command::Forget
 
-use paceline_reached::{Point, reached};
 use std::collections::BTreeSet;
 
+use paceline_reached::{Point, reached};
 use serde::{Deserialize, Serialize};
 
 use super::{
