@@ -145,7 +145,7 @@ impl Service {
                     Some(last) => self.part(shard.slot()).durable(last).await,
                     None => Ok(()),
                 };
-                if stored.is_ok() {
+                if stored.is_ok() && !shard.is_taking_over() {
                     reply.send(&answer);
                 }
             }
@@ -166,8 +166,19 @@ impl Service {
 
 /// Stands for election until this node leads. The first time usually ends the present leadership
 /// and the second wins.
+///
+/// The present leader's lease rests on followers who do not stand as long as they hear from it, and
+/// it may not hear that this one does. So before that this node answers it no more, until no answer
+/// it has given counts.
 async fn take_over(shard: &Shard) {
     reached(Point::TakeOverAsked);
+    shard.set_taking_over(true);
+    time::sleep(shard.lease().duration()).await;
+    stand(shard).await;
+    shard.set_taking_over(false);
+}
+
+async fn stand(shard: &Shard) {
     for _ in 0..STAND_TIMES {
         if shard.is_led_here() || shard.raft().trigger().elect().await.is_err() {
             return;

@@ -33,6 +33,11 @@ impl Lease {
         Self { others, duration, heard: Mutex::default() }
     }
 
+    /// How long after it was sent an answered message counts.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
     /// A follower has answered what was sent at `sent` under `vote`, and had not refused `vote`.
     pub fn acknowledged(&self, follower: u64, vote: Vote<u64>, sent: Instant) {
         let mut heard = self.heard.lock().expect("no holder panics");

@@ -12,7 +12,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -111,6 +111,8 @@ struct Inner {
     /// The nodes in the row.
     row: usize,
     repair_floor: Mutex<Option<u64>>,
+    /// How many requests to take over are being carried out.
+    taking_over: AtomicU32,
     raft: Raft,
     machine: Arc<Machine>,
     lease: Arc<Lease>,
@@ -161,6 +163,7 @@ impl Shard {
             node,
             row: nodes,
             repair_floor: Mutex::new(parts.repair_floor),
+            taking_over: AtomicU32::new(0),
             raft,
             machine,
             lease,
@@ -213,6 +216,20 @@ impl Shard {
     /// The replica is whole again.
     pub(crate) fn end_repair(&self) {
         *self.inner.repair_floor.lock().expect("no holder panics") = None;
+    }
+
+    /// Whether this node is about to stand for election although it hears from a leader. It must
+    /// not answer one then: the leader's lease would count on its not standing.
+    pub fn is_taking_over(&self) -> bool {
+        self.inner.taking_over.load(Ordering::Relaxed) > 0
+    }
+
+    /// Begins or ends what [`Self::is_taking_over`] tells.
+    pub(crate) fn set_taking_over(&self, begins: bool) {
+        match begins {
+            true => self.inner.taking_over.fetch_add(1, Ordering::Relaxed),
+            false => self.inner.taking_over.fetch_sub(1, Ordering::Relaxed),
+        };
     }
 
     /// Whether this node may answer a candidate's request for a vote. Of two replicas the other one
