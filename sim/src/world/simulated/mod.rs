@@ -11,7 +11,7 @@ mod status;
 mod supervisor;
 mod targets;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use paceline_reports::result::FaultMark;
 use paceline_runtime::{
@@ -111,10 +111,11 @@ impl<'a> Run<'a> {
         let mut drained_after = None;
         let mut end = self.end();
         if self.get_ready(&shared).await {
-            self.work().await;
+            let mut injector = self.work().await;
             if !self.is_unsafe() {
-                (drained_after, end.replicas) = self.drain(&shared).await;
+                (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
             }
+            self.marks = injector.marks(self.recorder.now());
         }
         self.phase.send_replace(Phase::Stop);
         time::sleep(LOOK_EVERY).await;
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
 
     /// Reports that something did not happen in time, and what each shard waits for.
     async fn stuck(&self, check: &'static str, detail: String, shared: &Shared) {
-        let views = self.views(false).await;
+        let views = self.views(false, &BTreeSet::new()).await;
         let consumers = shared.population.consumers_of();
         let mut recorder = self.recorder.lock();
         let at = recorder.now();
@@ -224,7 +225,7 @@ impl<'a> Run<'a> {
     }
 
     /// The workload runs and faults strike.
-    async fn work(&mut self) {
+    async fn work(&mut self) -> faults::Injector<'a> {
         let began = time::Instant::now();
         {
             let mut recorder = self.recorder.lock();
@@ -257,7 +258,7 @@ impl<'a> Run<'a> {
             }
         }
         injector.heal(&mut self.supervisor);
-        self.marks = injector.marks(self.recorder.now());
+        injector
     }
 
     fn sample(&self) {
