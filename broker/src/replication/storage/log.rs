@@ -215,8 +215,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(())
     }
 
+    /// The mark is set while a snapshot is being installed, and may reach the disk before the snapshot
+    /// does. It then speaks of entries that this log does not have, and is worth nothing.
     async fn read_committed(&mut self) -> Result<Option<LogId<u64>>, StorageError<u64>> {
-        decode(&self.reader.group.committed()).map_err(failed(ErrorSubject::Logs, ErrorVerb::Read))
+        let committed: Option<LogId<u64>> = decode(&self.reader.group.committed())
+            .map_err(failed(ErrorSubject::Logs, ErrorVerb::Read))?;
+        let Some(committed) = committed else { return Ok(None) };
+        let in_log = self.reader.log_id(committed.index).await?;
+        Ok(in_log.filter(|log_id| *log_id == committed))
     }
 
     /// Returns, and calls back, when the entries can be read. openraft would replicate nothing and

@@ -146,6 +146,24 @@ fn a_leadership_does_not_survive_a_restart() {
     });
 }
 
+/// openraft sets the mark as it begins to install a snapshot. Power may go after a record that holds
+/// the mark and before the one that holds the snapshot.
+#[test]
+fn a_commit_mark_beyond_the_log_is_not_believed() {
+    run(|dir| async move {
+        let mut replica = Replica::open(&dir).await;
+        replica.commit((1..=5).map(|index| Entry::new_blank(log_id(index))).collect()).await;
+        for (mark, believed) in [(9, None), (4, Some(log_id(4)))] {
+            replica.log.save_committed(Some(log_id(mark))).await.unwrap();
+            replica.log.save_vote(&Vote::new(7, 1)).await.unwrap();
+            replica.journal.close().await.unwrap();
+            drop(replica);
+            replica = Replica::open(&dir).await;
+            assert_eq!(replica.log.read_committed().await.unwrap(), believed);
+        }
+    });
+}
+
 #[test]
 fn messages_outlive_purges_and_restarts_and_their_bodies_are_read_back() {
     run(|dir| async move {
