@@ -7,7 +7,7 @@
 //! what only the leader knew is dropped.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -104,7 +104,8 @@ pub(super) struct LeaderTask {
     next_look: Instant,
     led_since: Instant,
     hand_over: Option<HandOver>,
-    resolving: BTreeSet<TransactionId>,
+    /// Transactions prepared here: since when this leader has known of each, or when it last asked.
+    doubts: BTreeMap<TransactionId, Instant>,
     /// Names the next proposal. It begins at random, so that those of the process before, which
     /// may have led in the same term, have other names.
     next_proposal: u64,
@@ -156,7 +157,7 @@ impl LeaderTask {
             next_look: now + LOOK_EVERY,
             led_since: now,
             hand_over: None,
-            resolving: BTreeSet::new(),
+            doubts: BTreeMap::new(),
             next_proposal: random::stream(&format!("proposals of shard {slot}")).random(),
             cost: Duration::ZERO,
         }
@@ -295,7 +296,7 @@ impl LeaderTask {
         self.term = Some(term);
         self.led_since = Instant::now();
         self.hand_over = None;
-        self.resolving.clear();
+        self.doubts.clear();
     }
 
     /// Stops serving. What was proposed and not applied may still be applied by the next leader;
@@ -663,20 +664,21 @@ impl LeaderTask {
         linked && matched.is_some_and(|matched| matched.index + 64 >= last)
     }
 
-    /// Asks after transactions that were prepared long ago: their ingress node may have died.
+    /// Asks after transactions that have been prepared for long: their ingress node may have died.
+    /// How long is counted here, since the clock of whoever prepared them may be wrong, as may this
+    /// one; and asked is again and again, since nobody else may be left who would.
     fn resolve_doubts(&mut self) {
         let Some(router) = self.router.get() else { return };
-        let (now, slot) = (wall_clock().0, self.place.slot);
-        let patience = self.settings.in_doubt_after.as_millis() as u64;
-        let old: Vec<_> = self.machine.with_state(|state| {
-            state.prepared().filter(|doubt| doubt.since.0 + patience < now).collect()
-        });
-        let still: BTreeSet<TransactionId> = old.iter().map(|doubt| doubt.transaction).collect();
-        self.resolving.retain(|transaction| still.contains(transaction));
-        for doubt in old {
-            if !self.resolving.insert(doubt.transaction) {
+        let (now, slot) = (Instant::now(), self.place.slot);
+        let prepared: Vec<_> = self.machine.with_state(|state| state.prepared().collect());
+        let mut doubts = BTreeMap::new();
+        for doubt in prepared {
+            let since = self.doubts.get(&doubt.transaction).copied().unwrap_or(now);
+            if now - since < self.settings.in_doubt_after {
+                doubts.insert(doubt.transaction, since);
                 continue;
             }
+            doubts.insert(doubt.transaction, now);
             let router = router.clone();
             reached(Point::DoubtResolved);
             task::spawn(async move {
@@ -689,6 +691,7 @@ impl LeaderTask {
                 router.command(doubt.coordinator, forget).await;
             });
         }
+        self.doubts = doubts;
     }
 }
 
