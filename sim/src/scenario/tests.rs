@@ -141,7 +141,7 @@ fn faults_of_links_clients_and_clocks_are_refused_where_they_make_no_sense() {
         "happens at once; it has no `lasts`",
     );
     let prefetch = "producers = 40\nprefetch = 4\nvanish = 0.95";
-    refused("producers = 40", prefetch, 26, "`vanish` together leave");
+    refused("producers = 40", prefetch, 27, "`vanish` together leave");
 }
 
 #[test]
