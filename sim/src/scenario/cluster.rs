@@ -80,7 +80,11 @@ impl Scenario {
     pub fn clock_error(&self) -> Duration {
         let jumps = self.faults.iter().filter_map(|fault| fault.clock_jump.as_ref()?.by);
         let jumps: u64 = jumps.map(|by| by.nanos.unsigned_abs()).sum();
-        self.clock.offset.0 * 2 + Duration::from_nanos(jumps)
+        let drifts = self.faults.iter().filter_map(|fault| {
+            let (ppm, lasts) = (fault.clock_drift.as_ref()?.ppm?, fault.lasts?);
+            Some(lasts.most().0.mul_f64(ppm.abs() / 1e6))
+        });
+        self.clock.offset.0 * 2 + Duration::from_nanos(jumps) + drifts.sum::<Duration>()
     }
 
     /// Where destinations live.

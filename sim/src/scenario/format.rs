@@ -202,6 +202,10 @@ pub struct Workload {
     /// has in hand unsettled, and comes back; default none.
     #[serde(default)]
     pub leave: Fraction,
+    /// The share of deliveries at which the consumer falls silent without closing its connection, as
+    /// if its machine had gone, and connects anew; default none.
+    #[serde(default)]
+    pub vanish: Fraction,
     /// The priorities of messages, from the first to the last with the same chance; default none
     /// is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -104,8 +104,78 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     refused(partition, "partition = { node = \"n9\" }", 33, "no node `n9`");
     refused(partition, "partition = { one_way = true }", 33, "exactly one of");
     refused("power_cut = {", "bit_rot = { bytes = 0,", 38, "1 to 1000 bytes");
+    refused("power_cut = { any = 1,", "lost_write = { any = 2,", 38, "at most 1 nodes may lose");
+    refused("power_cut = { any", "lost_write = { writes = 0, any", 38, "1 to 1000 writes");
+    refused(
+        "power_cut = { any",
+        "misdirected_write = { writes = 1001, any",
+        38,
+        "1 to 1000 writes",
+    );
     refused("power_cut = {", "full_disk = {", 38, "unknown field `back_after`");
     refused("\"<= 1.15\"", "\"1.15\"", 43, "begins with none of");
+}
+
+/// A fault in place of the partition, which lasts.
+fn refused_fault(fault: &str, reason: &str) {
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(partition, fault, 33, reason);
+}
+
+#[test]
+fn faults_of_links_clients_and_clocks_are_refused_where_they_make_no_sense() {
+    refused_fault("flap = { any = 1, down = '1s' }", "`flap` needs `up`");
+    refused_fault("flap = { any = 1, up = '1s' }", "`flap` needs `down`");
+    refused_fault("flap = { any = 1, down = '1s', up = '0s' }", "at least 1ms");
+    refused_fault("flap = { down = '1s', up = '1s' }", "exactly one of");
+    refused_fault("flood = { any = 1, connections = 0 }", "1 to 100000 connections");
+    refused_fault("clock_drift = { any = 1 }", "`clock_drift` needs `ppm`");
+    refused_fault("clock_drift = { any = 1, ppm = 0.0 }", "not by 0");
+    refused_fault("clock_drift = { any = 1, ppm = 1e6 }", "100000 millionths");
+    refused_fault("slow_link = { any = 1, one_way = true }", "`latency` or `bandwidth`");
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(
+        partition,
+        "reconnect_storm = { all = true }",
+        32,
+        "happens at once; it has no `lasts`",
+    );
+    let prefetch = "producers = 40\nprefetch = 4\nvanish = 0.95";
+    refused("producers = 40", prefetch, 27, "`vanish` together leave");
+}
+
+#[test]
+fn labels_say_what_is_special_about_a_fault() {
+    let faults = r#"[[fault]]
+at = "46s"
+lasts = "2s"
+slow_link = { node = "n2", latency = { min = "1ms", mean = "2ms", p99 = "3ms" }, one_way = true }
+
+[[fault]]
+at = "48s"
+bit_rot = { node = "n3", tail = true, back_after = "1s" }
+
+[[fault]]
+at = "50s"
+reconnect_storm = { all = true }
+
+[[fault]]
+between = ["50s", "51s"]
+lasts = ["1s", "2s"]
+flap = { any = 1, down = "100ms", up = "200ms" }
+
+[expect]"#;
+    let expanded = expand(&with("[expect]", faults).unwrap(), 5).scenario;
+    let labels: Vec<String> = expanded.faults.iter().map(fault::label).collect();
+    let first = labels.len() - 4;
+    assert_eq!(labels[first], "one-way slow link n2");
+    assert_eq!(labels[first + 1], "tail bit rot n3");
+    assert!(labels[first + 2..].contains(&"reconnect storm n1 n2 n3 n4 n5".to_owned()));
+    let flap = expanded.faults.iter().find(|fault| fault.flap.is_some()).unwrap();
+    assert!(matches!(flap.lasts, Some(fault::Extent::Fixed(_))), "it is drawn");
+    assert_eq!(fault::nodes(flap).len(), 1);
+    let read = Scenario::load("expanded.toml", &expanded.to_toml()).unwrap();
+    assert_eq!(expand(&read, 5).scenario, expanded);
 }
 
 #[test]

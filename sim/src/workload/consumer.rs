@@ -36,6 +36,8 @@ const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
 enum Wish {
     Stay,
     Leave,
+    /// Says nothing more and leaves the connection as it is.
+    Vanish,
 }
 
 /// A delivery that is being worked on.
@@ -75,6 +77,8 @@ struct Consumer {
     /// Settlements without an answer, by receipt.
     waiting: BTreeMap<u32, time::Instant>,
     attempts: u32,
+    /// Connections on which it has fallen silent, and which it leaves open to the end.
+    vanished: Vec<Connection>,
     was_ready: bool,
     unconfirmed: usize,
 }
@@ -105,6 +109,7 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         transaction: Gathered::default(),
         waiting: BTreeMap::new(),
         attempts: 0,
+        vanished: Vec::new(),
         was_ready: false,
         unconfirmed: 0,
     };
@@ -134,7 +139,12 @@ impl Consumer {
         back_off.reset();
         self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&connection);
-        let ended = self.work(&mut connection).await;
+        let storm = self.shared.storm_over(&node);
+        let ended = tokio::select! {
+            biased;
+            dropped = storm => Err(dropped),
+            ended = self.work(&mut connection) => ended,
+        };
         if let Err(error) = &ended {
             trace::event!(
                 "client_failure",
@@ -143,9 +153,15 @@ impl Consumer {
                 error = error.to_string().as_str()
             );
         }
-        drop(connection);
+        let has_vanished = matches!(ended, Ok(Wish::Vanish));
+        if has_vanished {
+            connection.fall_silent();
+            self.vanished.push(connection);
+        } else {
+            drop(connection);
+        }
         self.shared.recorder.closed(self.plan.client, id);
-        ended
+        ended.map(|_| ())
     }
 
     fn subscribe(&mut self, connection: &Connection) {
@@ -176,7 +192,8 @@ impl Consumer {
         }
     }
 
-    async fn work(&mut self, connection: &mut Connection) -> io::Result<()> {
+    /// Works until the connection fails or is not wanted any more.
+    async fn work(&mut self, connection: &mut Connection) -> io::Result<Wish> {
         loop {
             let done = self.in_hand.front().map(|it| it.done);
             let cumulative = self
@@ -189,11 +206,14 @@ impl Consumer {
             let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
             tokio::select! {
                 biased;
-                () = at(done) => {
-                    if self.finish(connection)? == Wish::Leave {
-                        return self.leave(connection).await;
+                () = at(done) => match self.finish(connection)? {
+                    Wish::Stay => {}
+                    Wish::Leave => {
+                        self.leave(connection).await?;
+                        return Ok(Wish::Leave);
                     }
-                }
+                    Wish::Vanish => return Ok(Wish::Vanish),
+                },
                 () = at(cumulative) => self.acknowledge_all(connection),
                 () = at(gathered) => self.commit(connection),
                 frame = connection.receive() => self.take(connection, &frame?)?,
@@ -308,10 +328,13 @@ impl Consumer {
         let in_hand = self.in_hand.pop_front().expect("one was due");
         let working = self.shared.phase() < Phase::Drain;
         let draw: f64 = self.random.random();
-        let Workload { drop, nack, leave, ack_transactions, .. } = &*self.plan.workload;
+        let Workload { drop, nack, leave, vanish, ack_transactions, .. } = &*self.plan.workload;
         // Who looks after the dead letters refuses some and does nothing else.
-        let (drop, leave) =
-            if self.plan.sources.is_empty() { (0.0, 0.0) } else { (drop.0, leave.0) };
+        let (drop, leave, vanish) = if self.plan.sources.is_empty() {
+            (0.0, 0.0, 0.0)
+        } else {
+            (drop.0, leave.0, vanish.0)
+        };
         if working && draw < drop {
             return Err(io::Error::other("drops its connection, as the scenario asks"));
         }
@@ -321,6 +344,9 @@ impl Consumer {
         }
         if working && draw < drop + nack.0 + leave {
             return Ok(Wish::Leave);
+        }
+        if working && draw < drop + nack.0 + leave + vanish {
+            return Ok(Wish::Vanish);
         }
         if ack_transactions.0 > 0.0
             && self.ack_mode() == AckMode::ClientIndividual

@@ -14,6 +14,7 @@ pub mod producer;
 
 use std::{
     future::Future,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -55,6 +56,8 @@ pub struct Shared {
     pub finished: watch::Sender<usize>,
     /// Counts connections.
     pub connections: Arc<AtomicU32>,
+    /// Whenever it changes, clients of the nodes it names drop their connections.
+    pub storm: watch::Sender<Vec<String>>,
 }
 
 impl Shared {
@@ -66,6 +69,20 @@ impl Shared {
     /// A name for the next connection.
     pub fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits, from now on, for a storm that takes the clients of this node with it.
+    pub fn storm_over(&self, node: &str) -> impl Future<Output = io::Error> + use<> {
+        let (mut storm, node) = (self.storm.subscribe(), node.to_owned());
+        async move {
+            while storm.changed().await.is_ok() {
+                if storm.borrow_and_update().contains(&node) {
+                    return io::Error::other("drops its connection with all the others");
+                }
+            }
+            // The world outlives its clients; if it does not, there are no more storms.
+            std::future::pending().await
+        }
     }
 
     /// Waits until the phase is at least `phase`.

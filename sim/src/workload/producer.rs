@@ -76,7 +76,12 @@ impl Producer {
         let opened = Connection::open(id, &node).await;
         let mut connection = opened?;
         back_off.reset();
-        let ended = self.work(&mut connection).await;
+        let storm = self.shared.storm_over(&node);
+        let ended = tokio::select! {
+            biased;
+            dropped = storm => Err(dropped),
+            ended = self.work(&mut connection) => ended,
+        };
         if let Err(error) = &ended {
             trace::event!(
                 "client_failure",

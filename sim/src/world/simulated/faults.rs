@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -16,19 +15,20 @@ use paceline_runtime::{
     world::{DiskFault, LinkConfig, NodeId, PartitionId, World},
 };
 
-use rand::{Rng, RngExt};
+use tokio::sync::watch;
 
-use super::{latency, link, supervisor::Supervisor, targets};
+use super::{damage::Journal, flood::Flooding, latency, link, supervisor::Supervisor, targets};
 use crate::scenario::{
     Scenario,
     expand::stream,
-    fault::{self, BitRot, Extent, Fault, Kind, Partition},
+    fault::{self, Extent, Fault, Flap, Kind, LossyLink, Partition, SlowLink},
 };
 
 /// Something that is to be done at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Change {
     End(usize),
+    Flip(usize),
     Begin(usize),
 }
 
@@ -45,6 +45,9 @@ pub struct Injector<'a> {
     /// Faults that hold now.
     active: BTreeSet<usize>,
     partitions: BTreeMap<usize, Vec<PartitionId>>,
+    floods: BTreeMap<usize, Flooding>,
+    /// Tells clients of which nodes they are to drop their connections.
+    storm: watch::Sender<Vec<String>>,
     /// When each fault began and ended.
     spans: BTreeMap<usize, (Duration, Option<Duration>)>,
     /// The fault that has stopped each node that is stopped.
@@ -58,7 +61,13 @@ pub struct Injector<'a> {
 
 impl<'a> Injector<'a> {
     /// An injector of the faults of an expanded scenario.
-    pub fn new(world: World, scenario: &'a Scenario, nodes: &[NodeId], hosts: &[NodeId]) -> Self {
+    pub fn new(
+        world: World,
+        scenario: &'a Scenario,
+        nodes: &[NodeId],
+        hosts: &[NodeId],
+        storm: watch::Sender<Vec<String>>,
+    ) -> Self {
         let mut agenda = BTreeSet::new();
         for (number, fault) in scenario.faults.iter().enumerate() {
             let at = fault.at.expect("expanded: every fault has its time").0;
@@ -76,6 +85,8 @@ impl<'a> Injector<'a> {
             agenda,
             active: BTreeSet::new(),
             partitions: BTreeMap::new(),
+            floods: BTreeMap::new(),
+            storm,
             spans: BTreeMap::new(),
             stopped: BTreeMap::new(),
             notes: BTreeMap::new(),
@@ -94,6 +105,7 @@ impl<'a> Injector<'a> {
             self.agenda.pop_first();
             match change {
                 Change::Begin(number) => self.begin(number, at, supervisor),
+                Change::Flip(number) => self.flip(number, at),
                 Change::End(number) => self.end(number, at, supervisor),
             }
         }
@@ -132,7 +144,7 @@ impl<'a> Injector<'a> {
                 let fault = &self.faults[number];
                 let at_s = began.as_secs_f64();
                 let left_out = self.left_out.contains_key(&number);
-                let lasts = !matches!(kind(fault), Kind::ClockJump(_)) && !left_out;
+                let lasts = !kind(fault).is_at_once() && !left_out;
                 FaultMark {
                     at_s,
                     until_s: lasts.then(|| ended.unwrap_or(end).as_secs_f64().max(at_s)),
@@ -171,7 +183,7 @@ impl<'a> Injector<'a> {
     fn begin(&mut self, number: usize, at: Duration, supervisor: &mut Supervisor) {
         self.spans.insert(number, (at, None));
         let decided = self.decide(number, supervisor);
-        if let Err(why) = decided.and_then(|()| self.strike(number, supervisor)) {
+        if let Err(why) = decided.and_then(|()| self.strike(number, at, supervisor)) {
             self.left_out.insert(number, why);
         }
         self.log("fault_begin", number);
@@ -231,7 +243,12 @@ impl<'a> Injector<'a> {
     /// # Errors
     ///
     /// Why nothing was done.
-    fn strike(&mut self, number: usize, supervisor: &mut Supervisor) -> Result<(), String> {
+    fn strike(
+        &mut self,
+        number: usize,
+        at: Duration,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), String> {
         let fault = self.faults[number].clone();
         let targets = self.targets(number);
         self.active.insert(number);
@@ -243,7 +260,9 @@ impl<'a> Injector<'a> {
             Kind::Crash(_) => targets.iter().for_each(|&node| supervisor.crash(node)),
             Kind::PowerCut(_) => targets.iter().for_each(|&node| supervisor.power_cut(node)),
             Kind::Stop(_) => targets.iter().for_each(|&node| supervisor.stop(node)),
-            Kind::BitRot(rot) => return self.rot(number, rot, &targets, supervisor),
+            damage @ (Kind::BitRot(_) | Kind::LostWrite(_) | Kind::MisdirectedWrite(_)) => {
+                return self.damage(number, damage, &targets, supervisor);
+            }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.pause(self.nodes[node])),
             Kind::ClockJump(jump) => {
                 let millis = jump.by.expect("validated: it says how far").nanos / 1_000_000;
@@ -252,6 +271,22 @@ impl<'a> Injector<'a> {
                 }
                 self.active.remove(&number);
             }
+            Kind::ReconnectStorm(_) => {
+                let names = self.scenario.node_names();
+                self.storm.send_replace(targets.iter().map(|&node| names[node].clone()).collect());
+                self.active.remove(&number);
+            }
+            Kind::Flood(flood) => {
+                let nodes = targets.iter().map(|&node| self.scenario.node_names()[node].clone());
+                let flood = Flooding::begin(self.world, &self.hosts, nodes, flood);
+                self.floods.insert(number, flood);
+            }
+            Kind::Flap(flap) => {
+                let down = flap.down.expect("validated: it says for how long").0;
+                self.take_down(number, &targets);
+                self.agenda.insert((at + down, Change::Flip(number)));
+            }
+            Kind::ClockDrift(_) => self.set_drifts(&targets),
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
         }
@@ -269,27 +304,76 @@ impl<'a> Injector<'a> {
         self.stopped.retain(|_, by| *by != number);
         let targets = self.targets(number);
         match kind(&self.faults[number]) {
-            Kind::Partition(_) => {
-                for cut in self.partitions.remove(&number).into_iter().flatten() {
-                    self.world.heal(cut);
-                }
-            }
-            Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::BitRot(_) => {
+            Kind::Partition(_) => self.take_up(number),
+            Kind::Flap(_) => self.take_up(number),
+            Kind::Flood(_) => drop(self.floods.remove(&number)),
+            Kind::ClockDrift(_) => self.set_drifts(&targets),
+            kind if kind.back_after().is_some() => {
                 targets.iter().for_each(|&node| supervisor.release(node));
             }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.resume(self.nodes[node])),
-            Kind::ClockJump(_) => {}
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
+            _ => {}
         }
     }
 
-    /// Kills the processes and changes bytes of their journals, unless too many nodes have lost
-    /// records then, or one of these for a second time, or somebody stays away.
-    fn rot(
+    /// Cuts the nodes off from everybody, clients too, and from each other.
+    fn take_down(&mut self, number: usize, targets: &[usize]) {
+        let everybody: Vec<NodeId> = self.nodes.iter().chain(&self.hosts).copied().collect();
+        let mut cuts = Vec::new();
+        for node in targets.iter().map(|&target| self.nodes[target]) {
+            let others: Vec<NodeId> =
+                everybody.iter().copied().filter(|other| *other != node).collect();
+            cuts.extend(self.world.partition(&[node], &others));
+        }
+        self.partitions.insert(number, cuts);
+    }
+
+    /// Lifts what a fault has cut.
+    fn take_up(&mut self, number: usize) {
+        for cut in self.partitions.remove(&number).into_iter().flatten() {
+            self.world.heal(cut);
+        }
+    }
+
+    /// Links that are down go up, and the other way round.
+    fn flip(&mut self, number: usize, at: Duration) {
+        let Kind::Flap(Flap { down: Some(down), up: Some(up), .. }) = kind(&self.faults[number])
+        else {
+            unreachable!("validated: a flap says how long it is down and up")
+        };
+        let (down, up) = (down.0, up.0);
+        if !self.active.contains(&number) {
+            return;
+        }
+        let next = if self.partitions.contains_key(&number) {
+            self.take_up(number);
+            up
+        } else {
+            self.take_down(number, &self.targets(number));
+            down
+        };
+        self.agenda.insert((at + next, Change::Flip(number)));
+    }
+
+    /// Gives the clocks of some nodes what the active faults make of them together.
+    fn set_drifts(&self, targets: &[usize]) {
+        for &node in targets {
+            let ppm = self.active.iter().filter_map(|&number| match kind(&self.faults[number]) {
+                Kind::ClockDrift(drift) if self.targets(number).contains(&node) => drift.ppm,
+                _ => None,
+            });
+            self.world.set_clock_drift(self.nodes[node], ppm.sum());
+        }
+    }
+
+    /// Kills the processes and damages their journals, unless too many nodes have lost records then,
+    /// or one of these for a second time, or somebody stays away.
+    fn damage(
         &mut self,
         number: usize,
-        rot: &BitRot,
+        kind: Kind<'_>,
         targets: &[usize],
         supervisor: &mut Supervisor,
     ) -> Result<(), String> {
@@ -310,34 +394,29 @@ impl<'a> Injector<'a> {
             supervisor.crash(node);
             supervisor.rotted(node);
             let mut random = stream(self.scenario.seed, &format!("rot {number} of node {node}"));
-            for _ in 0..rot.bytes.unwrap_or(1) {
-                self.rot_byte(node, &mut random);
+            let journal = self.journal(node);
+            match kind {
+                Kind::BitRot(rot) => {
+                    let tail = rot.tail == Some(true);
+                    (0..rot.bytes.unwrap_or(1)).for_each(|_| journal.rot(tail, &mut random));
+                }
+                Kind::LostWrite(lost) => {
+                    (0..lost.writes.unwrap_or(1)).for_each(|_| journal.lose(&mut random));
+                }
+                Kind::MisdirectedWrite(lost) => {
+                    (0..lost.writes.unwrap_or(1)).for_each(|_| journal.misdirect(&mut random));
+                }
+                _ => unreachable!("no other kind damages a journal"),
             }
         }
         Ok(())
     }
 
-    /// Turns over a bit of the node's journal, any of them with the same chance.
-    fn rot_byte(&self, node: usize, random: &mut impl Rng) {
+    /// The node's journal on its disk.
+    fn journal(&self, node: usize) -> Journal {
         let config = self.scenario.node_config(&self.scenario.node_names()[node]);
-        let journal = config.expect("validated: the node accepts it").node.data_dir.join("journal");
-        let files = self.world.files(self.nodes[node], journal);
-        let is_segment =
-            |(path, _): &(PathBuf, u64)| path.extension().is_some_and(|it| it == "segment");
-        let segments: Vec<(PathBuf, u64)> = files.into_iter().filter(is_segment).collect();
-        let bytes: u64 = segments.iter().map(|(_, length)| length).sum();
-        if bytes == 0 {
-            return;
-        }
-        let mut at = random.random_range(0..bytes);
-        let mask = 1 << random.random_range(0..8);
-        for (path, length) in segments {
-            if at < length {
-                assert!(self.world.damage_file(self.nodes[node], path, at, mask), "it is there");
-                return;
-            }
-            at -= length;
-        }
+        let dir = config.expect("validated: the node accepts it").node.data_dir.join("journal");
+        Journal::new(self.world, self.nodes[node], dir)
     }
 
     fn cut(&self, partition: &Partition) -> Vec<PartitionId> {
@@ -380,8 +459,14 @@ impl<'a> Injector<'a> {
             }
             for target in self.targets(number) {
                 let node = self.nodes[target];
+                let one_way = match kind {
+                    Kind::SlowLink(SlowLink { one_way, .. }) => one_way == &Some(true),
+                    Kind::LossyLink(LossyLink { one_way, .. }) => one_way == &Some(true),
+                    _ => false,
+                };
                 for &other in everybody.iter().filter(|other| **other != node) {
-                    for way in [(node, other), (other, node)] {
+                    let ways = [(node, other), (other, node)];
+                    for &way in &ways[..if one_way { 1 } else { 2 }] {
                         let config = changed.entry(way).or_insert_with(|| link(self.scenario));
                         match kind {
                             Kind::SlowLink(slow) => {

@@ -5,8 +5,10 @@
 //! producers finish, and within its bound all must be drained and all replicas agree. At last the
 //! nodes are asked for digests of what they hold.
 
+mod damage;
 mod drain;
 mod faults;
+mod flood;
 mod status;
 mod supervisor;
 mod targets;
@@ -111,7 +113,7 @@ impl<'a> Run<'a> {
         let mut drained_after = None;
         let mut end = self.end();
         if self.get_ready(&shared).await {
-            let mut injector = self.work().await;
+            let mut injector = self.work(shared.storm.clone()).await;
             if !self.is_unsafe() {
                 (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
             }
@@ -182,6 +184,7 @@ impl<'a> Run<'a> {
             ready: watch::Sender::new(0),
             finished: watch::Sender::new(0),
             connections: Arc::default(),
+            storm: watch::Sender::new(Vec::new()),
         };
         let host =
             |client: workload::history::ClientId| self.hosts[client.0 as usize % self.hosts.len()];
@@ -225,7 +228,7 @@ impl<'a> Run<'a> {
     }
 
     /// The workload runs and faults strike.
-    async fn work(&mut self) -> faults::Injector<'a> {
+    async fn work(&mut self, storm: watch::Sender<Vec<String>>) -> faults::Injector<'a> {
         let began = time::Instant::now();
         {
             let mut recorder = self.recorder.lock();
@@ -235,7 +238,7 @@ impl<'a> Run<'a> {
         }
         self.phase.send_replace(Phase::Work);
         let mut injector =
-            faults::Injector::new(self.world, self.scenario, &self.nodes, &self.hosts);
+            faults::Injector::new(self.world, self.scenario, &self.nodes, &self.hosts, storm);
         let end = began + self.scenario.duration.0;
         let mut next_sample = began + Duration::from_secs(1);
         loop {
