@@ -21,14 +21,18 @@ mod lost;
 mod one_leader;
 mod order;
 mod overtaken;
+mod quiet;
 mod redelivered;
+mod reigns;
 mod replicas;
 mod settled;
 pub mod step;
+mod topics;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 pub use balance::{Balance, Led};
+pub use quiet::{Margins, Quiet};
 pub use replicas::Replica;
 
 use crate::workload::{
@@ -112,6 +116,10 @@ pub struct End {
     pub allowed_lost: u64,
     /// How far wall clocks may differ from each other.
     pub clock_error: Duration,
+    /// When nothing was wrong.
+    pub quiet: Quiet,
+    /// The shard of each destination.
+    pub shards: Vec<usize>,
     /// Every replica of every shard that answered.
     pub replicas: Vec<Replica>,
 }
@@ -142,6 +150,7 @@ pub struct Checks {
     settled: settled::Settled,
     asked: asked::Asked,
     overtaken: overtaken::Overtaken,
+    topics: topics::Topics,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
@@ -165,6 +174,7 @@ impl Checks {
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),
             overtaken: overtaken::Overtaken::default(),
+            topics: topics::Topics::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
@@ -182,6 +192,16 @@ impl Checks {
             applied: BTreeMap::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// The workload begins: from here times count.
+    pub fn begin(&mut self) {
+        self.topics.reigns.begin();
+    }
+
+    /// How often any node began to serve a shard.
+    pub fn reigns(&self) -> usize {
+        self.topics.reigns.count()
     }
 
     /// Takes in an event of the broker. `node` is the one that emitted it.
@@ -228,6 +248,7 @@ impl Checks {
         if let Err(detail) = self.overtaken.step(step, &self.names) {
             found.push((overtaken::NAME, detail));
         }
+        self.topics.step(step);
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(step.at), detail);
         }
@@ -259,6 +280,8 @@ impl Checks {
             *self.applied.entry(check.name()).or_default() += 1;
             found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
         }
+        *self.applied.entry(topics::NAME).or_default() += 1;
+        found.extend(self.topics.judge(history, end).into_iter().map(|it| (topics::NAME, it)));
         for (name, detail) in found {
             self.report(name, Severity::Safety, None, detail);
         }

@@ -5,11 +5,16 @@ use std::time::Duration;
 use paceline::{
     cluster::Cluster,
     config::{ClusterConfig, Member, NodeConfig},
+    link::Timings,
 };
 use paceline_core::slotting;
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
 use super::Scenario;
+use crate::{check::Margins, workload::client::SILENCE};
+
+/// How long a node may take to say whether it leads a shard; the router's own limit.
+const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Where every node listens for clients.
 pub const STOMP_PORT: u16 = paceline::config::DEFAULT_STOMP_PORT;
@@ -81,6 +86,23 @@ impl Scenario {
         let jumps = self.faults.iter().filter_map(|fault| fault.clock_jump.as_ref()?.by);
         let jumps: u64 = jumps.map(|by| by.nanos.unsigned_abs()).sum();
         self.clock.offset.0 * 2 + Duration::from_nanos(jumps)
+    }
+
+    /// How long things take in a run while nothing is wrong, by the nodes' own limits.
+    pub fn margins(&self) -> Margins {
+        let config = self.node_config("n1").expect("validated: the node accepts it");
+        let (link, replication) = (Timings::default(), config.replication);
+        // What is asked in vain, and paused after, before the next is asked.
+        let found = LEADER_ANSWERS + Duration::from_secs(1);
+        let slow = self.network.latency.p99.0 * 10;
+        let linked = link.silent_after + link.connect.max(replication.connect_timeout);
+        Margins {
+            healed: linked + link.redial_at_most + replication.election_max + found + slow,
+            known: found + slow,
+            delivered: Duration::from_secs(1) + slow,
+            flight: Duration::from_millis(100) + slow,
+            noticed: SILENCE + slow,
+        }
     }
 
     /// Where destinations live.

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     Phase, Shared,
     client::{BackOff, Connection, reason},
-    history::DestinationId,
+    history::{ConnectionId, DestinationId},
     operation::{Delivery, How, MessageId, Reply, Settle, check_body, settle},
     population::ConsumerPlan,
 };
@@ -208,7 +208,7 @@ impl Consumer {
             Command::Receipt => {
                 let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
                 match receipt.strip_prefix("subscribe-") {
-                    Some(number) => self.confirmed(number),
+                    Some(number) => self.confirmed(connection.id, number),
                     None => self.decided(receipt, Reply::Ok),
                 }
                 Ok(())
@@ -225,11 +225,11 @@ impl Consumer {
         }
     }
 
-    fn confirmed(&mut self, number: &str) {
+    fn confirmed(&mut self, connection: ConnectionId, number: &str) {
         let number = number.parse().ok();
         let source = number.and_then(|number: usize| self.sources.get(number));
         if let Some((_, Some(destination))) = source {
-            self.shared.recorder.subscribed(self.plan.client, *destination);
+            self.shared.recorder.subscribed(self.plan.client, connection, *destination);
         }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
         if self.unconfirmed == 0 && !self.was_ready {
