@@ -26,6 +26,7 @@ mod redelivered;
 mod reigns;
 mod replicas;
 mod settled;
+mod skipped;
 pub mod step;
 mod topics;
 
@@ -150,6 +151,7 @@ pub struct Checks {
     settled: settled::Settled,
     asked: asked::Asked,
     overtaken: overtaken::Overtaken,
+    expired: expiry::Expired,
     topics: topics::Topics,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
@@ -174,12 +176,12 @@ impl Checks {
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),
             overtaken: overtaken::Overtaken::default(),
+            expired: expiry::Expired::allowing(clock_error),
             topics: topics::Topics::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
-                Box::new(expiry::Expired::allowing(clock_error)),
             ],
             ends: vec![
                 Box::new(lost::Lost),
@@ -248,6 +250,10 @@ impl Checks {
         if let Err(detail) = self.overtaken.step(step, &self.names) {
             found.push((overtaken::NAME, detail));
         }
+        *self.applied.entry(expiry::NAME).or_default() += 1;
+        if let Err(detail) = self.expired.step(step, &self.names) {
+            found.push((expiry::NAME, detail));
+        }
         self.topics.step(step);
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(step.at), detail);
@@ -268,6 +274,9 @@ impl Checks {
         if let Err(detail) = self.asked.observe(seen, history, &mut self.names) {
             found.push((asked::NAME, detail));
         }
+        if let Err(detail) = self.expired.observe(seen, history, &mut self.names) {
+            found.push((expiry::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(at), detail);
         }
@@ -282,6 +291,9 @@ impl Checks {
         }
         *self.applied.entry(topics::NAME).or_default() += 1;
         found.extend(self.topics.judge(history, end).into_iter().map(|it| (topics::NAME, it)));
+        *self.applied.entry(skipped::NAME).or_default() += 1;
+        let skipped = skipped::judge(history, end, &self.topics.reigns);
+        found.extend(skipped.into_iter().map(|it| (skipped::NAME, it)));
         for (name, detail) in found {
             self.report(name, Severity::Safety, None, detail);
         }

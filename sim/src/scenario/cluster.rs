@@ -81,11 +81,38 @@ impl Scenario {
         self.cluster_config().placement()
     }
 
-    /// How far two wall clocks of the run may differ at the most.
+    /// How far two wall clocks of the expanded scenario may differ at the most, those of clients,
+    /// which are right, included: by where they start, and by how far jumps have put each of them at
+    /// any time. A node that only the run can name may be any. Clocks show whole milliseconds.
     pub fn clock_error(&self) -> Duration {
-        let jumps = self.faults.iter().filter_map(|fault| fault.clock_jump.as_ref()?.by);
-        let jumps: u64 = jumps.map(|by| by.nanos.unsigned_abs()).sum();
-        self.clock.offset.0 * 2 + Duration::from_nanos(jumps)
+        let mut jumps: Vec<_> = self
+            .faults
+            .iter()
+            .filter_map(|fault| Some((fault.at, fault.clock_jump.as_ref()?)))
+            .collect();
+        jumps.sort_by_key(|(at, _)| *at);
+        let (mut behind, mut ahead) = (0, 0);
+        for name in self.node_names() {
+            let (mut least, mut most) = (0, 0);
+            for (_, jump) in &jumps {
+                let by = jump.by.map_or(0, |by| by.nanos);
+                let is_named = jump.all
+                    || jump.node.as_ref() == Some(&name)
+                    || jump.nodes.as_ref().is_some_and(|nodes| nodes.contains(&name));
+                // Drawn or chosen later: it may be put that way, and may be left alone.
+                let may_be = jump.target().is_of_leaders() || jump.any.is_some();
+                if is_named || (may_be && by < 0) {
+                    least += by;
+                }
+                if is_named || (may_be && by > 0) {
+                    most += by;
+                }
+                behind = behind.min(least);
+                ahead = ahead.max(most);
+            }
+        }
+        let jumped = Duration::from_nanos(ahead.abs_diff(behind));
+        self.clock.offset.0 * 2 + jumped + Duration::from_millis(1)
     }
 
     /// How long things take in a run while nothing is wrong, by the nodes' own limits.
