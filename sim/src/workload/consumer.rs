@@ -30,6 +30,8 @@ const CUMULATIVE: usize = 8;
 /// A transaction acknowledges so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
 const TRANSACTION: usize = 3;
 const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
+/// What an aborted transaction acknowledged is acknowledged again after so long.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Whether the consumer goes on with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +59,7 @@ struct Pending {
 /// Acknowledgements that travel in one transaction.
 #[derive(Default)]
 struct Gathered {
-    deliveries: Vec<u32>,
-    acks: Vec<Text>,
+    deliveries: Vec<InHand>,
     since: Option<time::Instant>,
 }
 
@@ -326,8 +327,7 @@ impl Consumer {
             && self.ack_mode() == AckMode::ClientIndividual
             && self.random.random_bool(ack_transactions.0)
         {
-            self.transaction.deliveries.push(in_hand.delivery);
-            self.transaction.acks.push(in_hand.ack);
+            self.transaction.deliveries.push(in_hand);
             self.transaction.since.get_or_insert_with(time::Instant::now);
             if self.transaction.deliveries.len() >= TRANSACTION {
                 self.commit(connection);
@@ -357,9 +357,22 @@ impl Consumer {
         connection.leave().await
     }
 
-    /// Acknowledges all that was gathered for a transaction.
+    /// Acknowledges all that was gathered for a transaction, or, where the scenario has it aborted,
+    /// tells the broker so and does it all again.
     fn commit(&mut self, connection: &Connection) {
-        let Gathered { deliveries, acks, .. } = std::mem::take(&mut self.transaction);
+        let gathered = std::mem::take(&mut self.transaction).deliveries;
+        let acks: Vec<Text> = gathered.iter().map(|it| it.ack.clone()).collect();
+        let aborts = self.plan.workload.aborts.0;
+        if aborts > 0.0 && self.shared.phase() < Phase::Drain && self.random.random_bool(aborts) {
+            for frame in settle::aborted(&acks) {
+                connection.send(&frame);
+            }
+            let again = time::Instant::now() + AGAIN_AFTER;
+            let free = self.in_hand.back().map_or(again, |it| it.done.max(again));
+            self.in_hand.extend(gathered.into_iter().map(|it| InHand { done: free, ..it }));
+            return;
+        }
+        let deliveries = gathered.iter().map(|it| it.delivery).collect();
         let index = self.settle_sent(connection, deliveries, How::Accept);
         for frame in settle::transaction(How::Accept, &acks, index) {
             connection.send(&frame);
