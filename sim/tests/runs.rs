@@ -211,3 +211,31 @@ placement = "exact"
     assert!(publishes.shards.iter().any(|it| it.starts_with(slot)), "{publishes:?}");
     assert!(publishes.shards[0].contains(" were not <= 1us, the longest took "), "{publishes:?}");
 }
+
+#[test]
+fn the_rest_drains_without_a_node_that_stays_away() {
+    let result = run(r#"
+name = "away"
+about = "A node dies and stays away until all else is done."
+duration = "10s"
+[cluster]
+nodes = 3
+slots = 4
+[[workload]]
+destinations = { count = 8 }
+producers = 2
+consumers = 3
+rate = "50/s"
+[[fault]]
+at = "4s"
+outlasts = true
+crash = { node = "n2" }
+[[fault]]
+at = "8s"
+bit_rot = { node = "n3", back_after = "500ms" }
+"#);
+    assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.findings);
+    let [away, rot] = result.faults.as_slice() else { panic!("{:?}", result.faults) };
+    assert!(away.until_s.is_some_and(|until| until > 10.0), "{away:?}");
+    assert_eq!(rot.note, "left out: n2 away, whom a repair needs");
+}

@@ -68,6 +68,8 @@ const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline-sim
 /// temporary folders, and run natively.
 const SIMULATED_BROKER: &str = "replication::storage";
 
+/// For each seed of a plain scenario so many of a swarm.
+const SWARM_SEEDS: u64 = 10;
 /// The scenarios whose runs are compared by the determinism step.
 const DETERMINISM: &[&str] = &["scenarios/smoke.toml", "scenarios/faults/partition.toml"];
 
@@ -187,26 +189,36 @@ fn fingerprint(context: &Context, scenario: &str, seed: &str) -> Result<String, 
 }
 
 fn scenarios(context: &Context) -> Outcome {
-    let mut files = Vec::new();
-    for folder in ["scenarios", "scenarios/faults", "scenarios/regressions"] {
-        let Ok(entries) = std::fs::read_dir(context.root.join(folder)) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".toml") {
-                files.push(format!("{folder}/{name}"));
-            }
-        }
-    }
-    files.sort();
-    if files.is_empty() {
+    let plain = ["scenarios", "scenarios/faults", "scenarios/regressions"];
+    let plain: Vec<String> = plain.iter().flat_map(|folder| files(context, folder)).collect();
+    let swarms = files(context, "scenarios/swarm");
+    if plain.is_empty() || swarms.is_empty() {
         return Outcome::Failed("no scenario was found".into());
     }
-    let seeds = context.seeds.to_string();
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    // Of a swarm every seed is another scenario, and a short one.
+    let seeds = [context.seeds, context.seeds * SWARM_SEEDS].map(|seeds| seeds.to_string());
+    let swept = run(&mut context.sim(&sweep(&plain, &seeds[0], &["--every-point"])));
+    outcome(swept.and_then(|()| run(&mut context.sim(&sweep(&swarms, &seeds[1], &[])))))
+}
+
+/// The scenarios in a folder, by name.
+fn files(context: &Context, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(context.root.join(folder)).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut files: Vec<String> = names
+        .filter(|name| name.ends_with(".toml"))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn sweep<'a>(files: &'a [String], seeds: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["sweep"];
     args.extend(files.iter().map(String::as_str));
-    args.extend(["--seeds", &seeds, "--jobs", &jobs, "--every-point"]);
-    outcome(run(&mut context.sim(&args)))
+    args.extend(["--seeds", seeds]);
+    args.extend(more);
+    args
 }
 
 fn programs(context: &Context) -> Outcome {

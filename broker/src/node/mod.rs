@@ -6,6 +6,7 @@ mod repair;
 mod replicas;
 mod service;
 mod shards;
+mod standing;
 pub mod status;
 
 pub use lifecycle::{NodeError, Ready, run, run_with};

@@ -17,7 +17,7 @@ use paceline_runtime::{
 };
 use paceline_store::{Group, GroupId, Journal, JournalError};
 
-use super::{NodeError, repair, service::Service, shards::Shards};
+use super::{NodeError, repair, service::Service, shards::Shards, standing};
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
@@ -50,7 +50,8 @@ pub struct Replicas {
     pub(super) receiving: Arc<Receiving>,
     router: Router,
     serving: task::JoinHandle<()>,
-    repairs: Mutex<Vec<task::JoinHandle<()>>>,
+    /// Repairs, and what looks after elections.
+    tasks: Mutex<Vec<task::JoinHandle<()>>>,
 }
 
 impl fmt::Debug for Replicas {
@@ -110,7 +111,7 @@ impl Replicas {
             router: router_cell.clone(),
             votes_from,
         });
-        let mut repairs = Vec::new();
+        let mut tasks = Vec::new();
         for slot in cluster.slots_of(node) {
             let damage = context.group(slot).damage();
             if damage.is_none() {
@@ -119,7 +120,7 @@ impl Replicas {
             if damage.is_some() || shards.get(slot).is_some_and(|it| it.repair_floor().is_some()) {
                 trace::event!("repair_begin", shard = slot);
                 let repair = repair::run(context.clone(), slot, damage, shards.clone());
-                repairs.push(task::spawn(repair));
+                tasks.push(task::spawn(repair));
             }
         }
         if promised {
@@ -134,6 +135,9 @@ impl Replicas {
                     .for_each(|shard| shard.raft().runtime_config().elect(true));
             });
         }
+
+        let election_max = config.replication.election_max;
+        tasks.push(task::spawn(standing::run(shards.clone(), votes_from, election_max)));
 
         let connector = Connector {
             node,
@@ -165,7 +169,7 @@ impl Replicas {
                 receiving: Arc::new(Receiving::new(config.limits.receiving)),
                 router,
                 serving,
-                repairs: Mutex::new(repairs),
+                tasks: Mutex::new(tasks),
             }
         }))
     }
@@ -209,11 +213,11 @@ impl Replicas {
     /// Stops at once, as a crash would, but for what is on its way to the disk.
     pub async fn halt(&self) {
         self.serving.abort();
-        let repairs = std::mem::take(&mut *self.repairs.lock().expect("no holder panics"));
-        repairs.iter().for_each(|repair| repair.abort());
-        for repair in repairs {
+        let tasks = std::mem::take(&mut *self.tasks.lock().expect("no holder panics"));
+        tasks.iter().for_each(|task| task.abort());
+        for task in tasks {
             // It was just told to end; until it has, it may start a replica.
-            let _ = repair.await;
+            let _ = task.await;
         }
         for shard in self.shards.all() {
             if shard.raft().shutdown().await.is_err() {

@@ -2,7 +2,7 @@
 //!
 //! Three things lose messages rightly, by their specification: messages that are not persistent,
 //! consumers for whom sending settles (`auto`), and topics without durable subscribers. In a run
-//! without faults even these must not lose.
+//! without faults even these must not lose, the last two while no client leaves.
 
 use super::{End, EndCheck};
 use crate::workload::{
@@ -28,9 +28,11 @@ impl Lost {
 /// Whether the broker owes a delivery of this message that nobody has seen.
 fn is_owed(id: MessageId, publish: &Publish, history: &History, end: &End) -> bool {
     let destination = history.destination(publish.destination);
-    let at_most_once = !publish.persistent || destination.auto_ack || destination.topic;
+    let goes_with_its_consumer = destination.auto_ack || destination.topic;
+    let is_safe = end.faultless && (!goes_with_its_consumer || history.closed.is_empty());
+    let at_most_once = !publish.persistent || goes_with_its_consumer;
     let may_expire = publish.expires.is_some_and(|expires| expires <= end.at + end.clock_error);
-    if !publish.is_acknowledged() || may_expire || (at_most_once && !end.faultless) {
+    if !publish.is_acknowledged() || may_expire || (at_most_once && !is_safe) {
         return false;
     }
     let seen = history.deliveries_of(id).count();
@@ -66,7 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{super::testing::*, *};
-    use crate::workload::operation::Reply;
+    use crate::workload::{history::ConnectionId, operation::Reply};
 
     fn end() -> End {
         End { at: Duration::from_secs(1), drained: true, ..End::default() }
@@ -108,5 +110,17 @@ mod tests {
         told.deliver_to(1, on_topic, false);
         told.deliver(volatile, false);
         assert_eq!(Lost::find(&told.history, &faultless), []);
+    }
+
+    #[test]
+    fn a_subscriber_who_is_not_there_misses_what_is_sent() {
+        let mut told = Told::new();
+        let on_topic = told.publish(TOPIC);
+        let queued = told.send_by(0, QUEUE, |it| it.persistent = false);
+        told.reply(queued, Reply::Ok);
+        told.deliver_to(0, on_topic, false);
+        told.history.closed.insert(ConnectionId(1), Duration::ZERO);
+        let faultless = End { faultless: true, ..end() };
+        assert_eq!(Lost::find(&told.history, &faultless), [queued]);
     }
 }

@@ -109,9 +109,12 @@ pub fn missed(
     )
 }
 
-/// When each subscription got what, and when it was through with it.
+/// A delivery: when it came, when its consumer was through with it, and its size.
+type Got = (Duration, Duration, u64);
+
+/// What each subscription got.
 struct Held {
-    by_subscription: BTreeMap<(ConnectionId, DestinationId), Vec<(Duration, Duration, u64)>>,
+    by_subscription: BTreeMap<(ConnectionId, DestinationId), Vec<Got>>,
     /// When what was sent to each destination, and its size.
     sent: BTreeMap<DestinationId, Vec<(Duration, u64)>>,
 }

@@ -11,7 +11,7 @@ use paceline_runtime::{output, say};
 use super::{Exit, exit, run, sweep};
 use crate::{
     compare,
-    scenario::{self, Scenario},
+    scenario::{self, Expansion, Source, swarm::Drawn},
 };
 
 /// Runs the broker's own code in a simulated world that one seed reproduces to the byte.
@@ -128,10 +128,17 @@ fn shard(text: &str) -> Result<(u64, u64), String> {
 pub(super) struct BadInput(pub String);
 
 /// Reads and checks a scenario file.
-pub(super) fn load(file: &Path) -> Result<Scenario, BadInput> {
+pub(super) fn load(file: &Path) -> Result<Source, BadInput> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| BadInput(format!("cannot read {}: {error}", file.display())))?;
-    Scenario::load(&file.display().to_string(), &text).map_err(|error| BadInput(error.to_string()))
+    Source::load(&file.display().to_string(), &text).map_err(|error| BadInput(error.to_string()))
+}
+
+/// What a seed makes of a scenario or a swarm.
+pub(super) fn expanded(source: &Source, seed: u64) -> Result<(Drawn, Expansion), BadInput> {
+    let drawn = source.drawn(seed).map_err(|error| BadInput(error.to_string()))?;
+    let expansion = scenario::expand(&drawn.scenario, seed);
+    Ok((drawn, expansion))
 }
 
 /// The program: reads the command line, does what it says, and ends with the right code.
@@ -157,8 +164,8 @@ pub fn main() -> ExitCode {
 }
 
 fn expand(args: &ExpandArgs) -> Result<Exit, BadInput> {
-    let scenario = load(&args.file)?;
-    let expansion = scenario::expand(&scenario, args.seed.unwrap_or(scenario.seed));
+    let source = load(&args.file)?;
+    let (_, expansion) = expanded(&source, args.seed.unwrap_or(source.common().seed))?;
     for note in &expansion.notes {
         say!("# {note}");
     }

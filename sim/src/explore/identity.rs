@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Source};
 
 /// Scenario, seed, commit and world. Two runs of one identity are the same run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,11 @@ impl Identity {
             world: "simulated",
             file: file.display().to_string(),
         }
+    }
+
+    /// Names a run of what a file holds.
+    pub fn of(source: &Source, file: &Path, seed: u64) -> Self {
+        Self { scenario_hash: source.hash(), ..Self::simulated(source.common(), file, seed) }
     }
 
     /// The command that makes this run again.

@@ -5,7 +5,7 @@ use std::path::Path;
 use paceline_reports::{RunResult, result::Verdict};
 use paceline_runtime::say;
 
-use super::Identity;
+use super::{Identity, run::SCENARIO_FILE};
 use crate::{
     scenario::{Expansion, fault::describe},
     world::Outcome,
@@ -15,9 +15,12 @@ use crate::{
 const SHOWN: usize = 10;
 
 /// Before the run: what it is, and what the seed made of the scenario.
-pub(super) fn head(identity: &Identity, expansion: &Expansion, in_full: bool) {
+pub(super) fn head(identity: &Identity, knobs: &[String], expansion: &Expansion, in_full: bool) {
     say!("{identity}");
     say!("  {}", identity.about.replace('\n', "\n  "));
+    for knob in knobs {
+        say!("  {knob}");
+    }
     if in_full {
         say!("\n{}", expansion.scenario.to_toml());
     } else {
@@ -116,6 +119,7 @@ pub(super) fn foot(identity: &Identity, fingerprint: &str, report: Option<&Path>
     say!("reproduce:   {}", identity.reproduce());
     if let Some(report) = report {
         say!("report:      {}", report.display());
+        say!("scenario:    {}", report.with_file_name(SCENARIO_FILE).display());
     }
 }
 

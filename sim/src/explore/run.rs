@@ -15,28 +15,31 @@ use paceline_reports::{
 
 use super::{
     Exit, Identity,
-    cli::{BadInput, RunArgs, load},
+    cli::{BadInput, RunArgs, expanded, load},
     determinism, output,
 };
 use crate::{
     recorder::{Recorder, SharedRecorder},
     result,
-    scenario::{self, Expansion, Scenario},
+    scenario::{Expansion, Scenario},
     world::{Options, Outcome},
 };
 
+/// What a seed made of the scenario, beside the report.
+pub(super) const SCENARIO_FILE: &str = "scenario.toml";
+
 /// `run`, or, with all that is known printed, `replay`.
 pub(super) fn run(args: &RunArgs, verbose: bool) -> Result<Exit, BadInput> {
-    let scenario = load(&args.file)?;
-    let seed = args.seed.unwrap_or(scenario.seed);
-    let identity = Identity::simulated(&scenario, &args.file, seed);
+    let source = load(&args.file)?;
+    let seed = args.seed.unwrap_or(source.common().seed);
+    let identity = Identity::of(&source, &args.file, seed);
     if args.check_determinism {
         return determinism::check(&identity, &args.file);
     }
-    let expansion = scenario::expand(&scenario, seed);
+    let (drawn, expansion) = expanded(&source, seed)?;
     let quiet = args.outcome.is_some();
     if !quiet {
-        output::head(&identity, &expansion, verbose);
+        output::head(&identity, &drawn.knobs, &expansion, verbose);
     }
     if let Some(level) = &args.log {
         start_log(level)?;
@@ -58,10 +61,10 @@ pub(super) fn run(args: &RunArgs, verbose: bool) -> Result<Exit, BadInput> {
 
     let report = match (&args.report, args.no_report) {
         (_, true) => None,
-        (Some(dir), false) => Some(write_report(dir, &result)?),
+        (Some(dir), false) => Some(write_report(dir, &result, &expansion)?),
         (None, false) => {
             let dir = PathBuf::from("out").join(format!("{}-{seed}", identity.scenario));
-            Some(write_report(&dir, &result)?)
+            Some(write_report(&dir, &result, &expansion)?)
         }
     };
     if verbose {
@@ -108,8 +111,18 @@ fn with_shards(finding: String, shards: &[String]) -> String {
     std::iter::once(finding).chain(shown).chain(more).collect::<Vec<_>>().join(" / ")
 }
 
-fn write_report(dir: &Path, result: &RunResult) -> Result<PathBuf, BadInput> {
-    paceline_reports::write_run(dir, result).map_err(|error| BadInput(error.to_string()))
+/// Writes the report, and beside it the scenario without chance, which can be edited and run.
+fn write_report(
+    dir: &Path,
+    result: &RunResult,
+    expansion: &Expansion,
+) -> Result<PathBuf, BadInput> {
+    let report =
+        paceline_reports::write_run(dir, result).map_err(|error| BadInput(error.to_string()))?;
+    let path = dir.join(SCENARIO_FILE);
+    fs::write(&path, expansion.scenario.to_toml())
+        .map_err(|error| BadInput(format!("cannot write {}: {error}", path.display())))?;
+    Ok(report)
 }
 
 fn open_event_log(path: Option<&Path>) -> Result<Option<fs::File>, BadInput> {

@@ -27,7 +27,7 @@ use super::{
     cli::{BadInput, SweepArgs, load},
     determinism, identity,
 };
-use crate::scenario::Scenario;
+use crate::scenario::Source;
 
 /// How often a sweep says where it stands when there is no terminal to draw a bar on.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -80,8 +80,7 @@ impl From<io::Error> for Stop {
 
 /// `sweep`.
 pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
-    let scenarios =
-        args.files.iter().map(|file| load(file)).collect::<Result<Vec<Scenario>, _>>()?;
+    let scenarios = args.files.iter().map(|file| load(file)).collect::<Result<Vec<Source>, _>>()?;
     if cfg!(not(madsim)) {
         return Err(BadInput("this program was built natively; build me with `cargo sim`".into()));
     }
@@ -119,7 +118,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
 }
 
 /// Every run of this part of the sweep: seed by seed, so that all scenarios come early.
-fn jobs(args: &SweepArgs, scenarios: &[Scenario]) -> VecDeque<Job> {
+fn jobs(args: &SweepArgs, scenarios: &[Source]) -> VecDeque<Job> {
     let (part, parts) = args.shard.unwrap_or((1, 1));
     let all = (args.start..args.start.saturating_add(args.seeds)).flat_map(|seed| {
         scenarios.iter().enumerate().map(move |(index, scenario)| (seed, index, scenario))
@@ -128,12 +127,12 @@ fn jobs(args: &SweepArgs, scenarios: &[Scenario]) -> VecDeque<Job> {
         .filter(|(_, number)| number % parts == part - 1)
         .map(|((seed, index, scenario), _)| Job {
             scenario: index,
-            identity: Identity::simulated(scenario, &args.files[index], seed),
+            identity: Identity::of(scenario, &args.files[index], seed),
         })
         .collect()
 }
 
-fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
+fn empty_result(args: &SweepArgs, scenarios: &[Source]) -> SweepResult {
     let mut reproduce = String::from("cargo sim sweep");
     for file in &args.files {
         reproduce.push_str(&format!(" {}", file.display()));
@@ -164,8 +163,8 @@ fn empty_result(args: &SweepArgs, scenarios: &[Scenario]) -> SweepResult {
         scenarios: scenarios
             .iter()
             .map(|scenario| ScenarioSweep {
-                scenario: scenario.name.clone(),
-                about: scenario.about.trim().to_owned(),
+                scenario: scenario.common().name.clone(),
+                about: scenario.common().about.trim().to_owned(),
                 scenario_hash: scenario.hash(),
                 runs: Vec::new(),
             })

@@ -118,6 +118,7 @@ impl Expander {
         }
         if free_only {
             let length = match (back_after, lasts) {
+                _ if fault.outlasts => self.end.saturating_sub(at),
                 (Some(span), _) | (None, Some(Extent::Fixed(span))) => span.0,
                 _ => self.end.saturating_sub(at),
             };

@@ -29,6 +29,9 @@ pub struct Fault {
     /// How long it lasts; not for `crash`, `power_cut`, `stop`, `bit_rot` and `clock_jump`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Extent>,
+    /// It goes on when the others are over: the cluster must drain in spite of it. Then it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outlasts: bool,
     /// Groups of hosts that hear nothing of each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<Partition>,
@@ -414,6 +417,20 @@ impl Kind<'_> {
         )
     }
 
+    /// Whether the rest of the cluster can be asked to drain while it goes on.
+    pub fn can_outlast(&self) -> bool {
+        matches!(
+            self,
+            Kind::Crash(_)
+                | Kind::PowerCut(_)
+                | Kind::Stop(_)
+                | Kind::Pause(_)
+                | Kind::SlowLink(_)
+                | Kind::LossyLink(_)
+                | Kind::SlowDisk(_)
+        )
+    }
+
     /// When the node starts again, of kinds that know it.
     pub fn back_after(&self) -> Option<Option<Extent>> {
         match self {
@@ -518,6 +535,7 @@ pub fn describe(fault: &Fault) -> String {
     match (fault.lasts, fault.kinds().first().and_then(Kind::back_after).flatten()) {
         (Some(Extent::Fixed(span)), _) => text.push_str(&format!(" for {span}")),
         (_, Some(Extent::Fixed(span))) => text.push_str(&format!(", back after {span}")),
+        _ if fault.outlasts => text.push_str(", until the rest has drained"),
         _ => {}
     }
     text

@@ -8,6 +8,7 @@ mod cluster;
 pub mod expand;
 pub mod fault;
 pub mod format;
+pub mod swarm;
 pub mod units;
 mod validate;
 
@@ -18,6 +19,7 @@ use toml::de::{DeTable, DeValue};
 pub use cluster::{LINK_PORT, Prediction, STOMP_PORT};
 pub use expand::{Expansion, expand};
 pub use format::Scenario;
+pub use swarm::Source;
 
 /// One step on the way to a value in a TOML document.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -116,6 +116,22 @@ fn columns_point_at_the_value() {
 }
 
 #[test]
+fn what_outlasts_the_faults_leaves_a_majority() {
+    let at =
+        "at = \"15s\"\nlasts = \"10s\"\npartition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    let crash = "between = [\"40s\", \"60s\"]\noutlasts = true\ncrash = { any = 1 }";
+    let scenario = with(at, crash).unwrap();
+    let faults = expand(&scenario, 1).scenario.faults;
+    let fault = faults.iter().find(|fault| fault.outlasts).unwrap();
+    assert!(super::fault::nodes(fault).len() == 1, "{fault:?}");
+    let wrong = |old: &str, new: &str| crash.replacen(old, new, 1);
+    refused(at, &wrong("any = 1", "any = 2"), 32, "2 nodes that stay away");
+    refused(at, &wrong("any = 1", "any = 1, back_after = \"1s\""), 33, "ends when all is drained");
+    refused(at, &wrong("crash", "lasts = \"1s\"\ncrash"), 33, "ends when all is drained");
+    refused(at, &wrong("crash", "partition"), 32, "`partition` ends with the other faults");
+}
+
+#[test]
 fn the_same_seed_expands_alike_and_others_do_not() {
     let scenario = Scenario::load("split.toml", SPLIT_BRAIN).unwrap();
     let once = expand(&scenario, 11);
@@ -236,7 +252,8 @@ fn the_examples_of_the_reference_are_scenarios() {
         .collect();
     assert!(examples.len() >= 2);
     for example in examples {
-        Scenario::load("docs/scenarios.md", example).unwrap();
+        let source = Source::load("docs/scenarios.md", example).unwrap();
+        (0..20).for_each(|seed| assert!(source.drawn(seed).is_ok(), "seed {seed}"));
     }
 }
 

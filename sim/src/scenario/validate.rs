@@ -250,6 +250,12 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
         };
     };
 
+    if it.outlasts {
+        outlasting(scenario, it, kind, &at)?;
+        when(scenario, it, TimeSpan::default(), &at)?;
+        targets(scenario, &kind.target().expect("these kinds name nodes"), in_it(kind.name()))?;
+        return kind_details(kind, in_it(kind.name()));
+    }
     let length = match (kind.has_length(), it.lasts) {
         (true, None) => return refuse(at, format!("`{}` needs `lasts`", kind.name())),
         (false, Some(_)) => {
@@ -275,6 +281,38 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
         bit_rot(scenario, kind, in_it(kind.name()))?;
     }
     kind_details(kind, in_it(kind.name()))
+}
+
+/// A fault that goes on while the rest drains: no end is named, and all of them together leave every
+/// shard its majority.
+fn outlasting(scenario: &Scenario, it: &Fault, kind: &Kind<'_>, at: &[Step]) -> Checked {
+    let in_it = |key: &str| [at, &[key.into()]].concat();
+    if !kind.can_outlast() {
+        let reason = format!("`{}` ends with the other faults", kind.name());
+        return refuse(in_it("outlasts"), reason);
+    }
+    for (key, is_named) in [
+        ("every", it.every.is_some()),
+        ("lasts", it.lasts.is_some()),
+        (kind.name(), kind.back_after().flatten().is_some()),
+    ] {
+        if is_named {
+            let reason = "what outlasts the other faults comes once, and ends when all is drained";
+            return refuse(in_it(key), reason);
+        }
+    }
+    let (nodes, replicas) = (scenario.cluster.nodes, scenario.cluster.replicas());
+    let outlasting = scenario.faults.iter().filter(|fault| fault.outlasts);
+    let away: u32 =
+        outlasting.filter_map(|fault| Some(count(&fault.kinds().first()?.target()?, nodes))).sum();
+    if away > most_rotten(replicas) || replicas == 2 {
+        let reason = format!(
+            "with {replicas} replicas {away} nodes that stay away leave some shard without the \
+             majority that could drain it"
+        );
+        return refuse(in_it("outlasts"), reason);
+    }
+    Ok(())
 }
 
 /// `at` or `between`, and over before the run is.

@@ -34,7 +34,8 @@ impl Run<'_> {
         if producers.is_empty() {
             return;
         }
-        let bound = self.scenario.expect.drained_within.0;
+        // Leaders that return to where they belong begin it all anew.
+        let bound = self.scenario.expect.drained_within.0 + self.long() * 3;
         let deadline = time::Instant::now() + bound;
         let late = |what: &str| format!("{}s after all was drained {what}", bound.as_secs_f64());
         loop {
@@ -53,6 +54,12 @@ impl Run<'_> {
         }
     }
 
+    /// What healing takes, and what a client needs to notice that its connection is dead.
+    fn long(&self) -> Duration {
+        let margins = self.scenario.margins();
+        margins.healed.max(margins.noticed)
+    }
+
     /// Each producer sends its canaries; ends when all are acknowledged.
     async fn sing(&self, producers: &[ProducerPlan], shared: &Shared) {
         let singing: Vec<_> = producers
@@ -68,9 +75,9 @@ impl Run<'_> {
     }
 
     /// Waits until all slots are led and all subscribers there, and that has not changed for as
-    /// long as healing takes; `None` if that is not before the deadline.
+    /// [`long`](Self::long); `None` if that is not before the deadline.
     async fn settle(&self, shared: &Shared, deadline: time::Instant) -> Option<Standing> {
-        let long = self.scenario.margins().healed;
+        let long = self.long();
         let mut known: Option<(Standing, Duration)> = None;
         while time::Instant::now() < deadline {
             let now = self.recorder.now();

@@ -1,11 +1,15 @@
 //! After the faults: everything must be delivered and settled, and all replicas must agree, within
 //! the scenario's bound.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use paceline_placement::SlotId;
 use paceline_runtime::time;
 
-use super::Run;
+use super::{Run, faults::Injector};
 use crate::{
     check::Replica,
     workload::{Phase, Shared},
@@ -17,29 +21,66 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const GRACE: Duration = Duration::from_millis(500);
 
 impl Run<'_> {
-    /// Waits until all is drained. Returns how long that took, if it did, and the last word of
-    /// every replica.
-    pub(super) async fn drain(&self, shared: &Shared) -> (Option<Duration>, Vec<Replica>) {
+    /// Waits until all is drained: first without the nodes that a fault still keeps away, if there are
+    /// any, then with all. Returns how long that took, if it did, and the last word of every replica.
+    pub(super) async fn drain(
+        &mut self,
+        shared: &Shared,
+        injector: &mut Injector<'_>,
+    ) -> (Option<Duration>, Vec<Replica>) {
+        let began = time::Instant::now();
+        self.phase.send_replace(Phase::Drain);
+        let away = injector.away();
+        if !away.is_empty() {
+            if !self.drain_without(&away, shared).await {
+                return (None, Vec::new());
+            }
+            injector.heal_the_last(self.recorder.now(), &mut self.supervisor);
+        }
+        let nobody = BTreeSet::new();
+        if !self.drain_without(&nobody, shared).await {
+            return (None, Vec::new());
+        }
+        let took = time::Instant::now() - began;
+        time::sleep(GRACE).await;
+        // Replicas may be caught in the middle of an entry; then they are asked again.
+        for _ in 0..10 {
+            if let Ok(replicas) = self.agreement(true, &nobody).await {
+                return (Some(took), replicas);
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+        self.stuck("drain", "what was drained did not stay so".into(), shared).await;
+        (None, Vec::new())
+    }
+
+    /// Waits until all is drained on the nodes that are not away. Whether it came in time.
+    async fn drain_without(&self, away: &BTreeSet<u32>, shared: &Shared) -> bool {
         let began = time::Instant::now();
         let bound = self.scenario.expect.drained_within.0;
-        self.phase.send_replace(Phase::Drain);
         let mut next_sample = began + Duration::from_secs(1);
         loop {
             let missing = match Self::clients_wait_for(shared) {
                 Some(reason) => reason,
-                None => match self.agreement(false).await {
+                None => match self.agreement(false, away).await {
                     Ok(_) => break,
                     Err(reason) => reason,
                 },
             };
             let now = time::Instant::now();
             if self.is_unsafe() {
-                return (None, Vec::new());
+                return false;
             }
             if now - began > bound {
-                let detail = format!("{}s after the faults {missing}", bound.as_secs_f64());
+                let away: Vec<String> = away.iter().map(|node| format!("n{}", node + 1)).collect();
+                let without = match away.as_slice() {
+                    [] => String::new(),
+                    away => format!(" and without {}", away.join(" ")),
+                };
+                let detail =
+                    format!("{}s after the faults{without} {missing}", bound.as_secs_f64());
                 self.stuck("drain", detail, shared).await;
-                return (None, Vec::new());
+                return false;
             }
             if now >= next_sample {
                 self.sample();
@@ -47,17 +88,7 @@ impl Run<'_> {
             }
             time::sleep(LOOK_EVERY).await;
         }
-        let took = time::Instant::now() - began;
-        time::sleep(GRACE).await;
-        // Replicas may be caught in the middle of an entry; then they are asked again.
-        for _ in 0..10 {
-            if let Ok(replicas) = self.agreement(true).await {
-                return (Some(took), replicas);
-            }
-            time::sleep(LOOK_EVERY).await;
-        }
-        self.stuck("drain", "what was drained did not stay so".into(), shared).await;
-        (None, Vec::new())
+        true
     }
 
     /// What clients still wait for, if anything. Consumers are not asked: what their queues hold
@@ -69,17 +100,19 @@ impl Run<'_> {
             .then(|| format!("{} producers still wait for answers", producers - finished))
     }
 
-    /// Whether all queues are empty, all transactions decided, all replicas whole, and all of a
-    /// shard have applied the same; what they say, or what is not so.
-    async fn agreement(&self, verify: bool) -> Result<Vec<Replica>, String> {
-        let replicas = self.statuses(verify).await?;
+    /// Whether on the nodes that are not away all queues are empty, all transactions decided, all
+    /// replicas whole, and all of a shard have applied the same; what they say, or what is not so.
+    async fn agreement(&self, verify: bool, away: &BTreeSet<u32>) -> Result<Vec<Replica>, String> {
+        let replicas = self.statuses(verify, away).await?;
         let mut shards: BTreeMap<u64, Vec<&Replica>> = BTreeMap::new();
         for replica in &replicas {
             shards.entry(replica.shard).or_default().push(replica);
         }
-        let copies = self.scenario.cluster.replicas() as usize;
+        let prediction = self.scenario.prediction();
         for slot in 0..u64::from(self.scenario.cluster.slots) {
             let shard = shards.get(&slot).map_or(&[][..], Vec::as_slice);
+            let row = prediction.row(SlotId(slot as u32));
+            let copies = row.iter().filter(|node| !away.contains(node)).count();
             if shard.len() != copies {
                 let held = shard.len();
                 return Err(format!("shard {slot} is held by {held} nodes in place of {copies}"));

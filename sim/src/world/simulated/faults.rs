@@ -36,8 +36,8 @@ enum Change {
 pub struct Injector<'a> {
     world: World,
     scenario: &'a Scenario,
-    nodes: &'a [NodeId],
-    hosts: &'a [NodeId],
+    nodes: Vec<NodeId>,
+    hosts: Vec<NodeId>,
     /// By number; once one has begun it names the nodes it strikes.
     faults: Vec<Fault>,
     /// What is still to be done, by time.
@@ -58,12 +58,7 @@ pub struct Injector<'a> {
 
 impl<'a> Injector<'a> {
     /// An injector of the faults of an expanded scenario.
-    pub fn new(
-        world: World,
-        scenario: &'a Scenario,
-        nodes: &'a [NodeId],
-        hosts: &'a [NodeId],
-    ) -> Self {
+    pub fn new(world: World, scenario: &'a Scenario, nodes: &[NodeId], hosts: &[NodeId]) -> Self {
         let mut agenda = BTreeSet::new();
         for (number, fault) in scenario.faults.iter().enumerate() {
             let at = fault.at.expect("expanded: every fault has its time").0;
@@ -75,8 +70,8 @@ impl<'a> Injector<'a> {
         Self {
             world,
             scenario,
-            nodes,
-            hosts,
+            nodes: nodes.to_vec(),
+            hosts: hosts.to_vec(),
             faults: scenario.faults.clone(),
             agenda,
             active: BTreeSet::new(),
@@ -104,14 +99,29 @@ impl<'a> Injector<'a> {
         }
     }
 
-    /// Ends everything that has not ended by itself.
+    /// Ends everything that has not ended by itself, but for what outlasts the other faults.
     pub fn heal(&mut self, supervisor: &mut Supervisor) {
         let last = self.scenario.duration.0;
         self.agenda.clear();
         for number in self.active.clone() {
-            self.end(number, last, supervisor);
+            if !self.faults[number].outlasts {
+                self.end(number, last, supervisor);
+            }
         }
         self.world.heal_all();
+    }
+
+    /// The nodes that a fault keeps from doing their part, though the other faults are over.
+    pub fn away(&self) -> BTreeSet<u32> {
+        let active = self.active.iter().filter(|&&number| self.faults[number].outlasts);
+        active.flat_map(|&number| self.targets(number)).map(|node| node as u32).collect()
+    }
+
+    /// Ends what has outlasted the other faults.
+    pub fn heal_the_last(&mut self, now: Duration, supervisor: &mut Supervisor) {
+        for number in self.active.clone() {
+            self.end(number, now, supervisor);
+        }
     }
 
     /// What was done, for the report.
@@ -207,6 +217,13 @@ impl<'a> Injector<'a> {
             }
             nodes
         };
+        if fault.outlasts {
+            // A repair needs every node of the row.
+            let wounded = supervisor.wounded();
+            if !wounded.is_empty() {
+                return Err(format!("{} not repaired", names(&wounded)));
+            }
+        }
         if kind.stops_the_node() {
             self.stopped.extend(nodes.iter().map(|&node| (node, number)));
         }
@@ -214,6 +231,10 @@ impl<'a> Injector<'a> {
         let names = nodes.iter().map(|&node| all[node].clone()).collect();
         self.faults[number] = fault.of(names, &all);
         Ok(())
+    }
+
+    fn most_rotten(&self) -> usize {
+        fault::most_rotten(self.scenario.cluster.replicas()) as usize
     }
 
     /// Does to the nodes what the fault says.
@@ -275,7 +296,7 @@ impl<'a> Injector<'a> {
     }
 
     /// Kills the processes and changes bytes of their journals, unless too many nodes have lost
-    /// records then, or one of these for a second time.
+    /// records then, or one of these for a second time, or somebody stays away.
     fn rot(
         &mut self,
         number: usize,
@@ -283,13 +304,18 @@ impl<'a> Injector<'a> {
         targets: &[usize],
         supervisor: &mut Supervisor,
     ) -> Result<(), String> {
-        let wounded = supervisor.wounded();
-        let most = fault::most_rotten(self.scenario.cluster.replicas()) as usize;
-        if wounded.len() + targets.len() > most {
-            let names: Vec<String> = wounded.iter().map(|node| format!("n{}", node + 1)).collect();
+        let (away, wounded) = (self.away(), supervisor.wounded());
+        let why = if !away.is_empty() {
+            Some(format!("{} away, whom a repair needs", names(&away)))
+        } else if wounded.len() + targets.len() > self.most_rotten() {
+            Some(format!("{} not repaired", names(&wounded)))
+        } else {
+            None
+        };
+        if let Some(why) = why {
             self.active.remove(&number);
             self.stopped.retain(|_, by| *by != number);
-            return Err(format!("{} not repaired", names.join(" ")));
+            return Err(why);
         }
         for &node in targets {
             supervisor.crash(node);
@@ -349,14 +375,14 @@ impl<'a> Injector<'a> {
 
     fn hosts_of(&self, name: &str) -> Vec<NodeId> {
         match name {
-            "clients" => self.hosts.to_vec(),
+            "clients" => self.hosts.clone(),
             name => vec![self.nodes[self.node_number(name)]],
         }
     }
 
     /// Gives every link what the active faults make of it.
     fn set_links(&self) {
-        let everybody: Vec<NodeId> = self.nodes.iter().chain(self.hosts).copied().collect();
+        let everybody: Vec<NodeId> = self.nodes.iter().chain(&self.hosts).copied().collect();
         let mut changed: BTreeMap<(NodeId, NodeId), LinkConfig> = BTreeMap::new();
         for &number in &self.active {
             let kind = kind(&self.faults[number]);
@@ -386,7 +412,7 @@ impl<'a> Injector<'a> {
                 }
             }
         }
-        for &node in self.nodes {
+        for &node in &self.nodes {
             for &other in everybody.iter().filter(|other| **other != node) {
                 for (from, to) in [(node, other), (other, node)] {
                     self.world.set_link(from, to, changed.get(&(from, to)).cloned());
@@ -421,6 +447,10 @@ impl<'a> Injector<'a> {
             self.world.set_disk_fault(node, fault);
         }
     }
+}
+
+fn names(nodes: &BTreeSet<u32>) -> String {
+    nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(" ")
 }
 
 fn kind(fault: &Fault) -> Kind<'_> {

@@ -12,7 +12,7 @@ mod status;
 mod supervisor;
 mod targets;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use paceline_reports::result::FaultMark;
 use paceline_runtime::{
@@ -117,10 +117,13 @@ impl<'a> Run<'a> {
         let mut drained_after = None;
         let mut end = self.end();
         if self.get_ready(&shared).await {
-            self.work().await;
+            let mut injector = self.work().await;
             if !self.is_unsafe() {
-                (drained_after, end.replicas) = self.drain(&shared).await;
+                (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
             }
+            let now = self.recorder.now();
+            self.marks = injector.marks(now);
+            self.spans = injector.spans(now);
             if drained_after.is_some() {
                 self.send_canaries(&shared).await;
             }
@@ -153,7 +156,7 @@ impl<'a> Run<'a> {
 
     /// Reports that something did not happen in time, and what each shard waits for.
     async fn stuck(&self, check: &'static str, detail: String, shared: &Shared) {
-        let views = self.views(false).await;
+        let views = self.views(false, &BTreeSet::new()).await;
         let consumers = shared.population.consumers_of();
         let at = self.recorder.now();
         let end = End { at, ..self.end() };
@@ -244,7 +247,7 @@ impl<'a> Run<'a> {
     }
 
     /// The workload runs and faults strike.
-    async fn work(&mut self) {
+    async fn work(&mut self) -> faults::Injector<'a> {
         let began = time::Instant::now();
         {
             let mut recorder = self.recorder.lock();
@@ -277,9 +280,7 @@ impl<'a> Run<'a> {
             }
         }
         injector.heal(&mut self.supervisor);
-        let now = self.recorder.now();
-        self.marks = injector.marks(now);
-        self.spans = injector.spans(now);
+        injector
     }
 
     fn sample(&self) {

@@ -1,6 +1,6 @@
 //! Asks every node what it holds, over the links as the `status` command does.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use paceline::{
     cluster::Cluster,
@@ -29,11 +29,15 @@ struct Target {
 }
 
 impl Run<'_> {
-    /// What every node says of its replicas; an error names the node that says nothing.
-    pub(super) async fn statuses(&self, verify: bool) -> Result<Vec<Replica>, String> {
+    /// What every node but those away says of its replicas; an error names the node that says nothing.
+    pub(super) async fn statuses(
+        &self,
+        verify: bool,
+        away: &BTreeSet<u32>,
+    ) -> Result<Vec<Replica>, String> {
         let name = |node: u32| format!("n{}", node + 1);
         let mut replicas = Vec::new();
-        for view in self.views(verify).await {
+        for view in self.views(verify, away).await {
             let said = view.said;
             replicas.extend(said.map_err(|error| {
                 format!("{} does not tell its status: {error}", name(view.node))
@@ -42,10 +46,11 @@ impl Run<'_> {
         Ok(replicas)
     }
 
-    /// What every node says of its replicas, or why it says nothing.
-    pub(super) async fn views(&self, verify: bool) -> Vec<View> {
+    /// What every node but those away says of its replicas, or why it says nothing.
+    pub(super) async fn views(&self, verify: bool, away: &BTreeSet<u32>) -> Vec<View> {
         let cluster = Arc::new(self.scenario.cluster());
         let targets: Vec<Target> = (self.scenario.node_names().into_iter().zip(0..))
+            .filter(|(_, node)| !away.contains(node))
             .map(|(name, node)| Target {
                 node,
                 number: cluster.number_of(&name).expect("it is a member"),
