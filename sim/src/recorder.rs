@@ -21,7 +21,10 @@ use crate::{
     scenario::Scenario,
     waiting::Subscriber,
     workload::{
-        history::{ClientId, ConnectionId, DestinationId, DestinationInfo, History, Observation},
+        history::{
+            ClientId, ConnectionId, DestinationId, DestinationInfo, History, Observation,
+            Subscription,
+        },
         operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
     },
     world::Options,
@@ -163,10 +166,21 @@ impl SharedRecorder {
     }
 
     /// Records that a consumer's subscription is confirmed.
-    pub fn subscribed(&self, client: ClientId, destination: DestinationId) {
-        if let Some(subscriber) = self.lock().subscribers.get_mut(&client) {
-            subscriber.confirmed.insert(destination);
-        }
+    pub fn subscribed(
+        &self,
+        client: ClientId,
+        connection: ConnectionId,
+        destination: DestinationId,
+    ) {
+        let mut recorder = self.lock();
+        let since = recorder.now();
+        let recorder = &mut *recorder;
+        let Some(subscriber) = recorder.subscribers.get_mut(&client) else { return };
+        subscriber.confirmed.insert(destination);
+        let node = node_number(&subscriber.node, recorder.incarnations.len());
+        let node = node.expect("clients connect to nodes of the cluster");
+        let confirmed = Subscription { client, destination, connection, node, since };
+        recorder.history.subscriptions.push(confirmed);
     }
 
     /// Records that a connection is gone.
@@ -213,6 +227,7 @@ impl Recorder {
     pub fn begin(&mut self, at: Duration) {
         self.epoch = at;
         self.epoch_instant = Some(Instant::now());
+        self.checks.begin();
     }
 
     /// Time since the workload began; zero before.

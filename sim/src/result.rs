@@ -267,7 +267,8 @@ mod tests {
             let scenario = Scenario::load("uneven.toml", &text).unwrap();
             let mut outcome = Outcome::default();
             let (name, topic, auto_ack) = ("q".into(), false, false);
-            let queue = DestinationInfo { name, topic, consumers: 1, auto_ack, share: 1.0 };
+            let (consumers, prefetch, share) = (1, 1, 1.0);
+            let queue = DestinationInfo { name, topic, consumers, auto_ack, prefetch, share };
             outcome.history.destinations.push(queue);
             let identity = Identity::simulated(&scenario, "uneven.toml".as_ref(), 1);
             of(&identity, &scenario, &outcome).workload.unwrap().structural_cv

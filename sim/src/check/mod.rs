@@ -21,14 +21,19 @@ mod lost;
 mod one_leader;
 mod order;
 mod overtaken;
+mod quiet;
 mod redelivered;
+mod reigns;
 mod replicas;
 mod settled;
+mod skipped;
 pub mod step;
+mod topics;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 pub use balance::{Balance, Led};
+pub use quiet::{Margins, Quiet};
 pub use replicas::Replica;
 
 use crate::workload::{
@@ -112,6 +117,10 @@ pub struct End {
     pub allowed_lost: u64,
     /// How far wall clocks may differ from each other.
     pub clock_error: Duration,
+    /// When nothing was wrong.
+    pub quiet: Quiet,
+    /// The shard of each destination.
+    pub shards: Vec<usize>,
     /// Every replica of every shard that answered.
     pub replicas: Vec<Replica>,
 }
@@ -142,6 +151,8 @@ pub struct Checks {
     settled: settled::Settled,
     asked: asked::Asked,
     overtaken: overtaken::Overtaken,
+    expired: expiry::Expired,
+    topics: topics::Topics,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
@@ -165,11 +176,12 @@ impl Checks {
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),
             overtaken: overtaken::Overtaken::default(),
+            expired: expiry::Expired::allowing(clock_error),
+            topics: topics::Topics::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
-                Box::new(expiry::Expired::allowing(clock_error)),
             ],
             ends: vec![
                 Box::new(lost::Lost),
@@ -182,6 +194,16 @@ impl Checks {
             applied: BTreeMap::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// The workload begins: from here times count.
+    pub fn begin(&mut self) {
+        self.topics.reigns.begin();
+    }
+
+    /// How often any node began to serve a shard.
+    pub fn reigns(&self) -> usize {
+        self.topics.reigns.count()
     }
 
     /// Takes in an event of the broker. `node` is the one that emitted it.
@@ -228,6 +250,11 @@ impl Checks {
         if let Err(detail) = self.overtaken.step(step, &self.names) {
             found.push((overtaken::NAME, detail));
         }
+        *self.applied.entry(expiry::NAME).or_default() += 1;
+        if let Err(detail) = self.expired.step(step, &self.names) {
+            found.push((expiry::NAME, detail));
+        }
+        self.topics.step(step);
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(step.at), detail);
         }
@@ -247,6 +274,9 @@ impl Checks {
         if let Err(detail) = self.asked.observe(seen, history, &mut self.names) {
             found.push((asked::NAME, detail));
         }
+        if let Err(detail) = self.expired.observe(seen, history, &mut self.names) {
+            found.push((expiry::NAME, detail));
+        }
         for (name, detail) in found {
             self.report(name, Severity::Safety, Some(at), detail);
         }
@@ -259,6 +289,11 @@ impl Checks {
             *self.applied.entry(check.name()).or_default() += 1;
             found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
         }
+        *self.applied.entry(topics::NAME).or_default() += 1;
+        found.extend(self.topics.judge(history, end).into_iter().map(|it| (topics::NAME, it)));
+        *self.applied.entry(skipped::NAME).or_default() += 1;
+        let skipped = skipped::judge(history, end, &self.topics.reigns);
+        found.extend(skipped.into_iter().map(|it| (skipped::NAME, it)));
         for (name, detail) in found {
             self.report(name, Severity::Safety, None, detail);
         }

@@ -184,7 +184,8 @@ pub struct Workload {
     /// Publishes in one transaction; default 5.
     #[serde(default = "defaults::transaction_size")]
     pub transaction_size: u32,
-    /// The share of transactions that the producer aborts; default none.
+    /// The share of transactions that are aborted, of producers as of consumers, who do it again
+    /// then; default none.
     #[serde(default)]
     pub aborts: Fraction,
     /// The share of deliveries that the consumer refuses (NACK); default none.

@@ -290,6 +290,27 @@ fn the_hash_names_what_is_said_not_how() {
     assert_ne!(plain, hash(&SPLIT_BRAIN.replace("nodes = 5", "nodes = 6")));
 }
 
+/// Two clocks are apart by how far one has been ahead and the other behind, whatever the jumps sum up
+/// to.
+#[test]
+fn clocks_differ_by_where_jumps_have_put_them() {
+    let jump = |at: u32, target: &str, by: &str| {
+        format!("[[fault]]\nat = \"{at}s\"\nclock_jump = {{ {target}, by = \"{by}\" }}\n")
+    };
+    let error = |jumps: &[String]| {
+        let scenario = with("[expect]", &format!("{}[expect]", jumps.concat())).unwrap();
+        expand(&scenario, 1).scenario.clock_error().as_millis()
+    };
+    assert_eq!(error(&[]), 1);
+    let n1 = [(5, "-2s"), (1, "2s"), (9, "1500ms")].map(|(at, by)| jump(at, "node = \"n1\"", by));
+    assert_eq!(error(&n1), 2_001);
+    let all = [n1.concat(), jump(3, "nodes = [\"n2\"]", "-1s")];
+    assert_eq!(error(&all), 3_001);
+    // Who leads may be hit by both, by one or by none.
+    let leaders = ["1s", "-1s", "1s"].map(|by| jump(2, "leaders = 1", by));
+    assert_eq!(error(&leaders), 3_001);
+}
+
 const REFERENCE: &str = include_str!("../../../docs/scenarios.md");
 
 #[test]

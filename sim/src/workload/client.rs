@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often each side promises to be heard.
 const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A server that is silent for so long is given up.
-const SILENCE: Duration = Duration::from_secs(12);
+pub const SILENCE: Duration = Duration::from_secs(12);
 
 /// A connection to one node. What is sent is queued and written by a task of its own, so that a
 /// client that waits to be read never stops reading.

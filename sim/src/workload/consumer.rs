@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     Phase, Shared,
     client::{BackOff, Connection, reason},
-    history::DestinationId,
+    history::{ConnectionId, DestinationId},
     operation::{Delivery, How, MessageId, Reply, Settle, check_body, settle},
     population::ConsumerPlan,
 };
@@ -30,6 +30,8 @@ const CUMULATIVE: usize = 8;
 /// A transaction acknowledges so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
 const TRANSACTION: usize = 3;
 const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
+/// What an aborted transaction acknowledged is acknowledged again after so long.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Whether the consumer goes on with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +61,7 @@ struct Pending {
 /// Acknowledgements that travel in one transaction.
 #[derive(Default)]
 struct Gathered {
-    deliveries: Vec<u32>,
-    acks: Vec<Text>,
+    deliveries: Vec<InHand>,
     since: Option<time::Instant>,
 }
 
@@ -228,7 +229,7 @@ impl Consumer {
             Command::Receipt => {
                 let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
                 match receipt.strip_prefix("subscribe-") {
-                    Some(number) => self.confirmed(number),
+                    Some(number) => self.confirmed(connection.id, number),
                     None => self.decided(receipt, Reply::Ok),
                 }
                 Ok(())
@@ -245,11 +246,11 @@ impl Consumer {
         }
     }
 
-    fn confirmed(&mut self, number: &str) {
+    fn confirmed(&mut self, connection: ConnectionId, number: &str) {
         let number = number.parse().ok();
         let source = number.and_then(|number: usize| self.sources.get(number));
         if let Some((_, Some(destination))) = source {
-            self.shared.recorder.subscribed(self.plan.client, *destination);
+            self.shared.recorder.subscribed(self.plan.client, connection, *destination);
         }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
         if self.unconfirmed == 0 && !self.was_ready {
@@ -352,8 +353,7 @@ impl Consumer {
             && self.ack_mode() == AckMode::ClientIndividual
             && self.random.random_bool(ack_transactions.0)
         {
-            self.transaction.deliveries.push(in_hand.delivery);
-            self.transaction.acks.push(in_hand.ack);
+            self.transaction.deliveries.push(in_hand);
             self.transaction.since.get_or_insert_with(time::Instant::now);
             if self.transaction.deliveries.len() >= TRANSACTION {
                 self.commit(connection);
@@ -383,9 +383,22 @@ impl Consumer {
         connection.leave().await
     }
 
-    /// Acknowledges all that was gathered for a transaction.
+    /// Acknowledges all that was gathered for a transaction, or, where the scenario has it aborted,
+    /// tells the broker so and does it all again.
     fn commit(&mut self, connection: &Connection) {
-        let Gathered { deliveries, acks, .. } = std::mem::take(&mut self.transaction);
+        let gathered = std::mem::take(&mut self.transaction).deliveries;
+        let acks: Vec<Text> = gathered.iter().map(|it| it.ack.clone()).collect();
+        let aborts = self.plan.workload.aborts.0;
+        if aborts > 0.0 && self.shared.phase() < Phase::Drain && self.random.random_bool(aborts) {
+            for frame in settle::aborted(&acks) {
+                connection.send(&frame);
+            }
+            let again = time::Instant::now() + AGAIN_AFTER;
+            let free = self.in_hand.back().map_or(again, |it| it.done.max(again));
+            self.in_hand.extend(gathered.into_iter().map(|it| InHand { done: free, ..it }));
+            return;
+        }
+        let deliveries = gathered.iter().map(|it| it.delivery).collect();
         let index = self.settle_sent(connection, deliveries, How::Accept);
         for frame in settle::transaction(How::Accept, &acks, index) {
             connection.send(&frame);

@@ -31,8 +31,25 @@ pub struct DestinationInfo {
     pub consumers: u32,
     /// What a delivery settles by itself: the broker forgets the message once it is sent.
     pub auto_ack: bool,
+    /// How many deliveries each of its subscriptions may hold.
+    pub prefetch: u32,
     /// Its share of the messages of its workload.
     pub share: f64,
+}
+
+/// A subscription that the broker has confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose.
+    pub client: ClientId,
+    /// To what.
+    pub destination: DestinationId,
+    /// Over which connection; it ends with it.
+    pub connection: ConnectionId,
+    /// The node that the connection leads to; `n1` is 0.
+    pub node: u32,
+    /// When its receipt came.
+    pub since: Duration,
 }
 
 /// Everything the clients saw.
@@ -50,6 +67,8 @@ pub struct History {
     pub settles: Vec<Settle>,
     /// For each message that was ever delivered, its deliveries as indices.
     pub delivered: BTreeMap<MessageId, Vec<u32>>,
+    /// In the order in which they were confirmed.
+    pub subscriptions: Vec<Subscription>,
     /// Connections that ended, and when.
     pub closed: BTreeMap<ConnectionId, Duration>,
 }

@@ -2,9 +2,10 @@
 //!
 //! Clients speak the real protocol through the seam's sockets; they know the broker by nothing but
 //! its answers. [`population`] says who does what, [`client`] is one connection, [`producer`] and
-//! [`consumer`] are a client's life, and [`operation`] holds what each operation sends and how its
+//! [`consumer`] are a client's life, [`canary`] is what producers of topics do at the end, and [`operation`] holds what each operation sends and how its
 //! reply is read.
 
+pub mod canary;
 pub mod client;
 pub mod consumer;
 pub mod history;

@@ -156,6 +156,17 @@ impl<'a> Injector<'a> {
             .collect()
     }
 
+    /// When something was wrong: each fault that struck, from its beginning to its end. A clock that
+    /// jumps is no matter for anything but expiry.
+    pub fn spans(&self, end: Duration) -> Vec<(Duration, Duration)> {
+        self.spans
+            .iter()
+            .filter(|(number, _)| !self.left_out.contains_key(number))
+            .filter(|&(&number, _)| !matches!(kind(&self.faults[number]), Kind::ClockJump(_)))
+            .map(|(_, &(began, ended))| (began, ended.unwrap_or(end)))
+            .collect()
+    }
+
     /// What became known when a fault began, or why it struck nobody.
     fn note(&self, number: usize) -> String {
         match self.left_out.get(&number) {

@@ -2,9 +2,10 @@
 //!
 //! A run has four parts. The nodes start, through the broker's own entry point, and the clients
 //! get ready. Clients work and faults strike, for the scenario's duration. Then everything heals,
-//! producers finish, and within its bound all must be drained and all replicas agree. At last the
-//! nodes are asked for digests of what they hold.
+//! producers finish, and within its bound all must be drained and all replicas agree. The nodes are
+//! asked for digests of what they hold, and at last every topic must carry a message once more.
 
+mod canaries;
 mod damage;
 mod drain;
 mod faults;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 
 use super::Outcome;
 use crate::{
-    check::End,
+    check::{End, Quiet},
     meter::Usage,
     recorder::SharedRecorder,
     scenario::{Scenario, expand::stream, format::Delay},
@@ -38,6 +39,8 @@ use supervisor::Supervisor;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The most machines that clients are spread over.
 const CLIENT_HOSTS: usize = 16;
+/// With a larger share of loss links break without any fault.
+const QUIET_LOSS: f64 = 0.01;
 /// How often a running world is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -84,6 +87,8 @@ struct Run<'a> {
     supervisor: Supervisor,
     phase: watch::Sender<Phase>,
     marks: Vec<FaultMark>,
+    /// When faults held.
+    spans: Vec<(Duration, Duration)>,
 }
 
 impl<'a> Run<'a> {
@@ -105,6 +110,7 @@ impl<'a> Run<'a> {
             supervisor,
             phase: watch::Sender::new(Phase::Prepare),
             marks: Vec::new(),
+            spans: Vec::new(),
         }
     }
 
@@ -117,12 +123,18 @@ impl<'a> Run<'a> {
             if !self.is_unsafe() {
                 (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
             }
-            self.marks = injector.marks(self.recorder.now());
+            let now = self.recorder.now();
+            self.marks = injector.marks(now);
+            self.spans = injector.spans(now);
+            if drained_after.is_some() {
+                self.send_canaries(&shared).await;
+            }
         }
         self.phase.send_replace(Phase::Stop);
         time::sleep(LOOK_EVERY).await;
 
         end.at = self.recorder.now();
+        end.quiet = self.quiet(end.at);
         end.drained = drained_after.is_some();
         {
             let mut recorder = self.recorder.lock();
@@ -148,9 +160,9 @@ impl<'a> Run<'a> {
     async fn stuck(&self, check: &'static str, detail: String, shared: &Shared) {
         let views = self.views(false, &BTreeSet::new()).await;
         let consumers = shared.population.consumers_of();
-        let mut recorder = self.recorder.lock();
-        let at = recorder.now();
+        let at = self.recorder.now();
         let end = End { at, ..self.end() };
+        let mut recorder = self.recorder.lock();
         let shards = Stuck {
             rows: recorder.meter.rows(),
             serving: recorder.meter.leaders(),
@@ -165,12 +177,22 @@ impl<'a> Run<'a> {
         recorder.checks.stuck(check, at, detail, shards);
     }
 
+    /// The quiet times of the run, which is over at `end`. A network that loses much by itself is
+    /// never quiet.
+    fn quiet(&self, end: Duration) -> Quiet {
+        let margins = self.scenario.margins();
+        let always = [(Duration::ZERO, end)];
+        let is_lossy = self.scenario.network.loss.0 > QUIET_LOSS;
+        Quiet::between(if is_lossy { &always } else { &self.spans }, end, margins)
+    }
+
     /// What the scenario says of the end of a run.
     fn end(&self) -> End {
         End {
             faultless: self.scenario.faults.is_empty(),
             allowed_lost: self.scenario.expect.acknowledged_lost,
             clock_error: self.scenario.clock_error(),
+            shards: self.recorder.lock().meter.shards().to_vec(),
             ..End::default()
         }
     }
