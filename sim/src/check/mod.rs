@@ -15,6 +15,7 @@ mod conservation;
 mod credit;
 mod doubled;
 mod expiry;
+mod fifo;
 mod in_flight;
 mod invented;
 mod lost;
@@ -25,6 +26,7 @@ mod redelivered;
 mod replicas;
 mod settled;
 pub mod step;
+mod trail;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -142,6 +144,7 @@ pub struct Checks {
     settled: settled::Settled,
     asked: asked::Asked,
     overtaken: overtaken::Overtaken,
+    trail: trail::Trail,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
@@ -165,6 +168,7 @@ impl Checks {
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),
             overtaken: overtaken::Overtaken::default(),
+            trail: trail::Trail::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
@@ -209,6 +213,7 @@ impl Checks {
     }
 
     fn step(&mut self, step: &Step) {
+        self.trail.step(step);
         let mut found = Vec::new();
         for check in &mut self.steps {
             *self.applied.entry(check.name()).or_default() += 1;
@@ -259,6 +264,9 @@ impl Checks {
             *self.applied.entry(check.name()).or_default() += 1;
             found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
         }
+        *self.applied.entry(fifo::NAME).or_default() += 1;
+        let out_of_order = fifo::judge(history, end, &self.trail, &mut self.names);
+        found.extend(out_of_order.into_iter().map(|it| (fifo::NAME, it)));
         for (name, detail) in found {
             self.report(name, Severity::Safety, None, detail);
         }

@@ -48,6 +48,9 @@ pub enum What {
         in_flight: u64,
         credit: u64,
     },
+    /// The leader read from the log what it had handed out without having it at hand; the fields
+    /// are those that [`What::Dispatch`] lacked.
+    ReadBack { shard: u64, message: NameId, id: NameId, queue: Option<NameId> },
     /// A consumer's message is gone for good.
     Settle { shard: u64, term: u64, consumer: NameId, message: NameId },
     /// A consumer's message went back to its queue.
@@ -120,6 +123,15 @@ impl Steps {
                     .ok_or_else(|| format!("the event `{event}` lacks `redelivered`"))?,
                 in_flight: number("in_flight")?,
                 credit: number("credit")?,
+            },
+            "read_back" => What::ReadBack {
+                shard: number("shard")?,
+                message: self.field(event, "message")?,
+                id: self.field(event, "id")?,
+                queue: match event.field("queue") {
+                    Some(Value::Str(queue)) if !queue.is_empty() => Some(self.name(queue)),
+                    _ => None,
+                },
             },
             "settle" => What::Settle {
                 shard: number("shard")?,
