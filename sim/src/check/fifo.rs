@@ -31,7 +31,7 @@ use std::{
 use precedence::{Entry, Turn, overtaken};
 
 use super::{
-    End,
+    End, Found,
     step::{NameId, Steps},
     trail::{Handed, Trail},
 };
@@ -50,7 +50,7 @@ const USUAL_PRIORITY: u8 = 4;
 const TOLD: usize = 2;
 
 /// Everything that is wrong, one sentence each.
-pub fn judge(history: &History, end: &End, trail: &Trail, names: &mut Steps) -> Vec<String> {
+pub fn judge(history: &History, end: &End, trail: &Trail, names: &mut Steps) -> Vec<Found> {
     let messages: HashMap<NameId, MessageId> =
         history.deliveries.iter().map(|it| (names.name(&it.broker_id), it.id)).collect();
     let queues: Vec<NameId> = history.destinations.iter().map(|it| names.name(&it.name)).collect();
@@ -131,7 +131,7 @@ impl Lines {
 
 impl Judge<'_> {
     /// Over the whole run.
-    fn queues(&self) -> Vec<String> {
+    fn queues(&self) -> Vec<Found> {
         let mut queues: BTreeMap<DestinationId, Vec<Entry>> = BTreeMap::new();
         let mut lines = Lines::default();
         for (id, publish) in self.history.all_publishes() {
@@ -156,19 +156,20 @@ impl Judge<'_> {
                     Some(it) => format!("before {}, {}", first.id, self.handed(it)),
                     None => format!("and {} never", first.id),
                 };
-                found.push(format!(
+                let detail = format!(
                     "{} of {name}, {}, was handed out {then}; but {}",
                     by.id,
                     self.handed(by_whom),
                     self.why(first, by)
-                ));
+                );
+                found.push(Found::about(detail, [first.id, by.id]));
             }
         }
         found
     }
 
     /// Within each leadership.
-    fn leaderships(&self) -> Vec<String> {
+    fn leaderships(&self) -> Vec<Found> {
         let undecided = self.undecided();
         let mut found = Vec::new();
         for ((queue, _), handed) in &self.out.by_life {
@@ -199,21 +200,22 @@ impl Judge<'_> {
                     let at = handed.binary_search_by_key(&entry.id, |it| it.id);
                     self.handed(&handed[at.expect("it is one of them")])
                 };
-                found.push(format!(
+                let detail = format!(
                     "{} of {name}, {}, was handed out before {}, {}, by one leader; but {}",
                     by.id,
                     of(by),
                     first.id,
                     of(first),
                     self.why(first, by)
-                ));
+                );
+                found.push(Found::about(detail, [first.id, by.id]));
             }
         }
         found
     }
 
     /// What arrives from topics over each connection.
-    fn topics(&self) -> Vec<String> {
+    fn topics(&self) -> Vec<Found> {
         let mut arrived: BTreeMap<(DestinationId, ConnectionId), BTreeMap<MessageId, Turn>> =
             BTreeMap::new();
         for (number, delivery) in (0..).zip(&self.history.deliveries) {
@@ -235,13 +237,14 @@ impl Judge<'_> {
                 .collect();
             let name = &self.history.destination(topic).name;
             for (first, by) in earliest(&entries) {
-                found.push(format!(
+                let detail = format!(
                     "{} of {name} reached c{} before {}; but {}",
                     by.id,
                     self.history.deliveries[by.out.expect("it arrived").1 as usize].client.0,
                     first.id,
                     self.why(first, by)
-                ));
+                );
+                found.push(Found::about(detail, [first.id, by.id]));
             }
         }
         found
@@ -334,7 +337,7 @@ fn arrivals(
     messages: &HashMap<NameId, MessageId>,
     names: &Steps,
     handed: &[Handed],
-) -> Vec<String> {
+) -> Vec<Found> {
     let mut times: HashMap<MessageId, u32> = HashMap::new();
     let id_of = |handed: &Handed| handed.id.and_then(|id| messages.get(&id)).copied();
     for id in handed.iter().filter_map(id_of) {
@@ -348,7 +351,7 @@ fn arrivals(
         let (last, before) = latest.entry((what.consumer, what.life)).or_insert((*arrival, id));
         if *arrival < *last && found.len() < TOLD {
             let at = |arrival: u32| history.deliveries[arrival as usize].at.as_secs_f64();
-            found.push(format!(
+            let detail = format!(
                 "n{} handed {before} to {} in term {} before {id}, and they arrived the other way \
                  round, at {:.6}s and {:.6}s",
                 what.node + 1,
@@ -356,7 +359,8 @@ fn arrivals(
                 what.term,
                 at(*last),
                 at(*arrival)
-            ));
+            );
+            found.push(Found::about(detail, [*before, id]));
         }
         if *arrival > *last {
             (*last, *before) = (*arrival, id);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{End, EndCheck};
+use super::{End, EndCheck, Found};
 use crate::{check::step::NodeId, workload::history::History};
 
 /// What a node says of its replica of a shard.
@@ -39,13 +39,13 @@ impl EndCheck for ReplicasAgree {
         "replicas"
     }
 
-    fn judge(&self, _: &History, end: &End) -> Vec<String> {
+    fn judge(&self, _: &History, end: &End) -> Vec<Found> {
         let mut first: BTreeMap<(u64, u64), &Replica> = BTreeMap::new();
         let mut found = Vec::new();
         for replica in &end.replicas {
             let other = *first.entry((replica.shard, replica.applied)).or_insert(replica);
             if other.digest != replica.digest {
-                found.push(format!(
+                let detail = format!(
                     "n{} and n{} differ in shard {} after both applied entry {}: {} and {}",
                     other.node + 1,
                     replica.node + 1,
@@ -53,7 +53,8 @@ impl EndCheck for ReplicasAgree {
                     replica.applied,
                     other.digest,
                     replica.digest
-                ));
+                );
+                found.push(detail.into());
             }
         }
         found

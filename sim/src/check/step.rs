@@ -4,6 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use paceline_runtime::trace::{Event, Value};
 
+use super::Subject;
+
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;
 
@@ -61,6 +63,19 @@ pub enum What {
     Detach { shard: u64, term: u64, consumer: NameId },
     /// The node's process died or was restarted; what it had in memory is gone.
     Died,
+}
+
+impl What {
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<Subject> {
+        match *self {
+            Self::Dispatch { shard, message, .. }
+            | Self::ReadBack { shard, message, .. }
+            | Self::Settle { shard, message, .. }
+            | Self::Release { shard, message, .. } => Some(Subject::Placed { shard, message }),
+            _ => None,
+        }
+    }
 }
 
 /// Turns events into steps.

@@ -113,7 +113,8 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         loop {
             let ended = consumer.connection(&mut back_off).await;
             consumer.forget();
-            if ended.is_err() {
+            if let Err(error) = &ended {
+                consumer.shared.recorder.failed(consumer.plan.client, error);
                 back_off.wait().await;
             }
         }
@@ -132,6 +133,7 @@ impl Consumer {
         self.attempts += 1;
         let mut connection = Connection::open(id, &node).await?;
         back_off.reset();
+        self.shared.recorder.opened(id, &node);
         self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&connection);
         let ended = self.work(&mut connection).await;
@@ -144,7 +146,7 @@ impl Consumer {
             );
         }
         drop(connection);
-        self.shared.recorder.closed(self.plan.client, id);
+        self.shared.recorder.closed(self.plan.client, id, &ended);
         ended
     }
 

@@ -76,6 +76,7 @@ impl Producer {
         let opened = Connection::open(id, &node).await;
         let mut connection = opened?;
         back_off.reset();
+        self.shared.recorder.opened(id, &node);
         let ended = self.work(&mut connection).await;
         if let Err(error) = &ended {
             trace::event!(
@@ -85,7 +86,7 @@ impl Producer {
                 error = error.to_string().as_str()
             );
         }
-        self.shared.recorder.closed(self.plan.client, id);
+        self.shared.recorder.closed(self.plan.client, id, &ended);
         ended
     }
 

@@ -84,7 +84,8 @@ impl Story {
     }
 
     fn judge(&mut self) -> Vec<String> {
-        judge(&self.told.history, &self.end, &self.trail, &mut self.names)
+        let found = judge(&self.told.history, &self.end, &self.trail, &mut self.names);
+        found.into_iter().map(|it| it.detail).collect()
     }
 }
 

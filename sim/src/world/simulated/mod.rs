@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use super::Outcome;
 use crate::{
-    check::End,
+    check::{End, Found},
     meter::Usage,
     recorder::SharedRecorder,
     scenario::{Scenario, expand::stream, format::Delay},
@@ -148,6 +148,8 @@ impl<'a> Run<'a> {
         let mut recorder = self.recorder.lock();
         let at = recorder.now();
         let end = End { at, ..self.end() };
+        let slots = 0..u64::from(self.scenario.cluster.slots);
+        let holders: Vec<_> = slots.map(|slot| recorder.checks.holders(slot)).collect();
         let shards = Stuck {
             rows: recorder.meter.rows(),
             serving: recorder.meter.leaders(),
@@ -157,9 +159,12 @@ impl<'a> Run<'a> {
             end: &end,
             consumers: &consumers,
             subscribers: &recorder.subscribers,
+            failures: &recorder.failures,
+            holders: &holders,
         };
         let shards = shards.in_words();
-        recorder.checks.stuck(check, at, detail, shards);
+        let waiting = end.lost(&recorder.history);
+        recorder.checks.stuck(check, at, Found::about(detail, waiting), shards);
     }
 
     /// What the scenario says of the end of a run.
