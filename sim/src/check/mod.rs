@@ -34,7 +34,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 pub use balance::{Balance, Led};
 pub use found::{Found, Subject};
-pub use replicas::Replica;
+pub use replicas::{Pair, Replica, unlike};
 
 use crate::workload::{
     history::{History, Observation},
@@ -121,6 +121,8 @@ pub struct End {
     pub clock_error: Duration,
     /// Every replica of every shard that answered.
     pub replicas: Vec<Replica>,
+    /// In what replicas differ that should not, in words.
+    pub differences: BTreeMap<Pair, String>,
 }
 
 impl End {

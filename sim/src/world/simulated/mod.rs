@@ -114,6 +114,7 @@ impl<'a> Run<'a> {
             self.work().await;
             if !self.is_unsafe() {
                 (drained_after, end.replicas) = self.drain(&shared).await;
+                end.differences = self.differences(&end.replicas).await;
             }
         }
         self.phase.send_replace(Phase::Stop);
