@@ -52,6 +52,8 @@ pub struct Recorder {
     pub exits: Exits,
     /// Where the consumers are.
     pub subscribers: BTreeMap<ClientId, Subscriber>,
+    /// What clients failed of last, and when, in words.
+    pub failures: BTreeMap<ClientId, String>,
     /// The last events, if they are wanted.
     pub tail: VecDeque<String>,
     /// When the workload began, by the trace's clock; times in the history count from here.
@@ -183,21 +185,41 @@ impl SharedRecorder {
         recorder.history.subscriptions.push(confirmed);
     }
 
-    /// Records that a connection is gone.
-    pub fn closed(&self, client: ClientId, connection: ConnectionId) {
+    /// Records which node a connection leads to.
+    pub fn opened(&self, connection: ConnectionId, node: &str) {
+        self.lock().history.nodes.insert(connection, node.into());
+    }
+
+    /// Records that a connection is gone, and the error that ended it, if one did.
+    pub fn closed(
+        &self,
+        client: ClientId,
+        connection: ConnectionId,
+        ended: &std::io::Result<impl Sized>,
+    ) {
         trace::event!("client_closed", client = client.0, connection = connection.0);
         let mut recorder = self.lock();
         let now = recorder.now();
         recorder.history.closed.insert(connection, now);
+        if let Err(error) = ended {
+            recorder.history.errors.insert(connection, error.to_string());
+        }
         recorder.subscribers.remove(&client);
         recorder.observe(|_| Some(Observation::Closed(connection)));
+    }
+
+    /// Records that a client could not connect, or lost its connection.
+    pub fn failed(&self, client: ClientId, error: &std::io::Error) {
+        let mut recorder = self.lock();
+        let failure = format!("{:.3}s: {error}", recorder.now().as_secs_f64());
+        recorder.failures.insert(client, failure);
     }
 
     /// Records that something arrived which no client can make sense of.
     pub fn nonsense(&self, check: &'static str, detail: String) {
         let mut recorder = self.lock();
         let now = recorder.now();
-        recorder.checks.report(check, Severity::Safety, Some(now), detail);
+        recorder.checks.report(check, Severity::Safety, Some(now), detail.into());
     }
 }
 
@@ -212,6 +234,7 @@ impl Recorder {
             wounds: Wounds::default(),
             exits: Exits::default(),
             subscribers: BTreeMap::new(),
+            failures: BTreeMap::new(),
             history: History::new(destinations, producers),
             checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),
@@ -292,7 +315,7 @@ impl Recorder {
             self.wounds.died(node);
         }
         if let Err(detail) = self.wounds.event(node, &event) {
-            self.checks.report("repair", Severity::Safety, Some(event.at), detail);
+            self.checks.report("repair", Severity::Safety, Some(event.at), detail.into());
         }
         if let Some(step) = self.checks.event(node, &event) {
             self.meter.step(&step);

@@ -30,18 +30,20 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
             detail: message.clone(),
             at_s: None,
             shards: Vec::new(),
+            chain: Vec::new(),
         })
         .collect();
-    let mut violations: Vec<_> = outcome.violations.iter().collect();
-    violations.sort_by_key(|violation| std::cmp::Reverse(violation.severity));
-    findings.extend(violations.iter().map(|violation| Finding {
+    let mut violations: Vec<_> = outcome.violations.iter().zip(&outcome.chains).collect();
+    violations.sort_by_key(|(violation, _)| std::cmp::Reverse(violation.severity));
+    findings.extend(violations.iter().map(|(violation, chain)| Finding {
         check: violation.check.to_owned(),
         detail: violation.detail.clone(),
         at_s: violation.at.map(|at| at.as_secs_f64()),
         shards: violation.shards.clone(),
+        chain: (*chain).clone(),
     }));
 
-    let worst = violations.first().map(|violation| violation.severity);
+    let worst = violations.first().map(|(violation, _)| violation.severity);
     let verdict = match worst {
         _ if outcome.crashed.is_some() => Verdict::Crashed,
         Some(Severity::Safety) => Verdict::SafetyViolated,

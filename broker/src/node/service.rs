@@ -23,6 +23,7 @@ use super::{
     repair::Witness,
     replicas::Replicas,
     shards::Shards,
+    status,
 };
 use crate::{
     config::ClusterConfig,
@@ -93,6 +94,15 @@ impl Service {
                 if let Some(replicas) = self.replicas.upgrade() {
                     reply.send(&replicas.status(verify));
                 }
+            }
+            Request::Tables { group } => {
+                let shard = self.shards.get(group);
+                reply.send(&shard.map(|shard| status::tables(&shard)).unwrap_or_default());
+            }
+            Request::Entries { group, table, skip } => {
+                let shard = self.shards.get(group);
+                let entries = shard.map(|shard| status::entries(&shard, table, skip));
+                reply.send(&entries.unwrap_or_default());
             }
             Request::Witness { group } => {
                 let shard = self.shards.get(group);

@@ -606,6 +606,10 @@ impl LeaderTask {
                 None
             }
         };
+        if let Some(body) = &body {
+            let key = MessageKey::Stored(message);
+            told::read_back(self.place.slot, term.number(), key, body);
+        }
         term.bodies.loaded(message, body);
     }
 

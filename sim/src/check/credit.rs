@@ -101,7 +101,7 @@ impl StepCheck for Credit {
                         .map_err(|wrong| format!("{} {wrong}", names.text(consumer)));
                 }
             }
-            What::Apply { .. } => {}
+            What::Apply { .. } | What::ReadBack { .. } => {}
         }
         Ok(())
     }

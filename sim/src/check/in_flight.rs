@@ -67,7 +67,7 @@ impl StepCheck for InFlight {
                     state.holder.retain(|_, holder| *holder != consumer);
                 }
             }
-            What::Apply { .. } | What::Attach { .. } => {}
+            What::Apply { .. } | What::Attach { .. } | What::ReadBack { .. } => {}
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use paceline_runtime::trace::{Event, Value};
 
+use super::Subject;
+
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;
 
@@ -48,6 +50,9 @@ pub enum What {
         in_flight: u64,
         credit: u64,
     },
+    /// The leader read from the log what it had handed out without having it at hand; the fields
+    /// are those that [`What::Dispatch`] lacked.
+    ReadBack { shard: u64, message: NameId, id: NameId, queue: Option<NameId> },
     /// A consumer's message is gone for good.
     Settle { shard: u64, term: u64, consumer: NameId, message: NameId },
     /// A consumer's message went back to its queue.
@@ -58,6 +63,19 @@ pub enum What {
     Detach { shard: u64, term: u64, consumer: NameId },
     /// The node's process died or was restarted; what it had in memory is gone.
     Died,
+}
+
+impl What {
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<Subject> {
+        match *self {
+            Self::Dispatch { shard, message, .. }
+            | Self::ReadBack { shard, message, .. }
+            | Self::Settle { shard, message, .. }
+            | Self::Release { shard, message, .. } => Some(Subject::Placed { shard, message }),
+            _ => None,
+        }
+    }
 }
 
 /// Turns events into steps.
@@ -120,6 +138,15 @@ impl Steps {
                     .ok_or_else(|| format!("the event `{event}` lacks `redelivered`"))?,
                 in_flight: number("in_flight")?,
                 credit: number("credit")?,
+            },
+            "read_back" => What::ReadBack {
+                shard: number("shard")?,
+                message: self.field(event, "message")?,
+                id: self.field(event, "id")?,
+                queue: match event.field("queue") {
+                    Some(Value::Str(queue)) if !queue.is_empty() => Some(self.name(queue)),
+                    _ => None,
+                },
             },
             "settle" => What::Settle {
                 shard: number("shard")?,

@@ -119,7 +119,8 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         loop {
             let ended = consumer.connection(&mut back_off).await;
             consumer.forget();
-            if ended.is_err() {
+            if let Err(error) = &ended {
+                consumer.shared.recorder.failed(consumer.plan.client, error);
                 back_off.wait().await;
             }
         }
@@ -138,6 +139,7 @@ impl Consumer {
         self.attempts += 1;
         let mut connection = Connection::open(id, &node).await?;
         back_off.reset();
+        self.shared.recorder.opened(id, &node);
         self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&connection);
         let storm = self.shared.storm_over(&node);
@@ -161,7 +163,7 @@ impl Consumer {
         } else {
             drop(connection);
         }
-        self.shared.recorder.closed(self.plan.client, id);
+        self.shared.recorder.closed(self.plan.client, id, &ended);
         ended.map(|_| ())
     }
 

@@ -71,6 +71,10 @@ pub struct History {
     pub subscriptions: Vec<Subscription>,
     /// Connections that ended, and when.
     pub closed: BTreeMap<ConnectionId, Duration>,
+    /// To which node connections led.
+    pub nodes: BTreeMap<ConnectionId, Arc<str>>,
+    /// What ended connections that did not end in good order.
+    pub errors: BTreeMap<ConnectionId, String>,
 }
 
 /// Something a client just did or saw; the checks get it as it happens, already recorded.
@@ -88,6 +92,21 @@ pub enum Observation<'a> {
     Settled(&'a Settle),
     /// A connection is gone, whoever ended it.
     Closed(ConnectionId),
+}
+
+impl Observation<'_> {
+    /// The messages that it is about.
+    pub fn messages(&self, history: &History) -> Vec<MessageId> {
+        match self {
+            Self::Sent(id, _) | Self::Replied(id, _) => vec![*id],
+            Self::Delivered(delivery) => vec![delivery.id],
+            Self::SettleSent(settle) | Self::Settled(settle) => {
+                let deliveries = settle.deliveries.iter();
+                deliveries.map(|it| history.deliveries[*it as usize].id).collect()
+            }
+            Self::Closed(_) => Vec::new(),
+        }
+    }
 }
 
 impl History {

@@ -76,6 +76,7 @@ impl Producer {
         let opened = Connection::open(id, &node).await;
         let mut connection = opened?;
         back_off.reset();
+        self.shared.recorder.opened(id, &node);
         let storm = self.shared.storm_over(&node);
         let ended = tokio::select! {
             biased;
@@ -90,7 +91,7 @@ impl Producer {
                 error = error.to_string().as_str()
             );
         }
-        self.shared.recorder.closed(self.plan.client, id);
+        self.shared.recorder.closed(self.plan.client, id, &ended);
         ended
     }
 

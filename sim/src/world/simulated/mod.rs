@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use super::Outcome;
 use crate::{
-    check::{End, Quiet},
+    check::{End, Found, Quiet},
     meter::Usage,
     recorder::SharedRecorder,
     scenario::{Scenario, expand::stream, format::Delay},
@@ -122,6 +122,7 @@ impl<'a> Run<'a> {
             let mut injector = self.work(shared.storm.clone()).await;
             if !self.is_unsafe() {
                 (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
+                end.differences = self.differences(&end.replicas).await;
             }
             let now = self.recorder.now();
             self.marks = injector.marks(now);
@@ -162,7 +163,9 @@ impl<'a> Run<'a> {
         let consumers = shared.population.consumers_of();
         let at = self.recorder.now();
         let end = End { at, ..self.end() };
+        let slots = 0..u64::from(self.scenario.cluster.slots);
         let mut recorder = self.recorder.lock();
+        let holders: Vec<_> = slots.map(|slot| recorder.checks.holders(slot)).collect();
         let shards = Stuck {
             rows: recorder.meter.rows(),
             serving: recorder.meter.leaders(),
@@ -172,9 +175,12 @@ impl<'a> Run<'a> {
             end: &end,
             consumers: &consumers,
             subscribers: &recorder.subscribers,
+            failures: &recorder.failures,
+            holders: &holders,
         };
         let shards = shards.in_words();
-        recorder.checks.stuck(check, at, detail, shards);
+        let waiting = end.lost(&recorder.history);
+        recorder.checks.stuck(check, at, Found::about(detail, waiting), shards);
     }
 
     /// The quiet times of the run, which is over at `end`. A network that loses much by itself is
