@@ -7,6 +7,7 @@
 
 mod drain;
 mod faults;
+mod sightings;
 mod status;
 mod supervisor;
 mod targets;
@@ -245,7 +246,11 @@ impl<'a> Run<'a> {
                 .flatten()
                 .min()
                 .expect("there is an end");
-            time::sleep_until(wake).await;
+            tokio::select! {
+                biased;
+                () = time::sleep_until(wake) => {}
+                () = injector.woken() => {}
+            }
             let now = time::Instant::now();
             injector.advance(now - began, &mut self.supervisor);
             if now >= next_sample {
