@@ -101,7 +101,10 @@ impl StepCheck for Credit {
                         .map_err(|wrong| format!("{} {wrong}", names.text(consumer)));
                 }
             }
-            What::Apply { .. } => {}
+            What::Apply { .. }
+            | What::Vote { .. }
+            | What::Follow { .. }
+            | What::RepairBegin { .. } => {}
         }
         Ok(())
     }

@@ -67,7 +67,11 @@ impl StepCheck for InFlight {
                     state.holder.retain(|_, holder| *holder != consumer);
                 }
             }
-            What::Apply { .. } | What::Attach { .. } => {}
+            What::Apply { .. }
+            | What::Attach { .. }
+            | What::Vote { .. }
+            | What::Follow { .. }
+            | What::RepairBegin { .. } => {}
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod lost;
 mod one_leader;
 mod order;
 mod overtaken;
+mod promises;
 mod redelivered;
 mod replicas;
 mod settled;
@@ -159,6 +160,7 @@ impl Checks {
             names: Steps::default(),
             steps: vec![
                 Box::new(one_leader::OneLeader::default()),
+                Box::new(promises::Promises::default()),
                 Box::new(in_flight::InFlight::default()),
                 Box::new(credit::Credit::default()),
             ],
