@@ -69,7 +69,11 @@ const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline-sim
 const SIMULATED_BROKER: &str = "replication::storage";
 
 /// The scenarios whose runs are compared by the determinism step.
-const DETERMINISM: &[&str] = &["scenarios/smoke.toml", "scenarios/faults/partition.toml"];
+const DETERMINISM: &[&str] = &[
+    "scenarios/smoke.toml",
+    "scenarios/faults/partition.toml",
+    "scenarios/faults/voted-then-died.toml",
+];
 
 impl Context {
     /// For the workspace this binary was built from.
