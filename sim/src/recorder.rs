@@ -331,7 +331,7 @@ impl Recorder {
 }
 
 /// `n3` is 2; `None` for clients and the world itself.
-fn node_number(name: &str, nodes: usize) -> Option<NodeId> {
+pub fn node_number(name: &str, nodes: usize) -> Option<NodeId> {
     let number: usize = name.strip_prefix('n')?.parse().ok()?;
     (1..=nodes).contains(&number).then(|| number as NodeId - 1)
 }

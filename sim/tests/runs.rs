@@ -174,6 +174,54 @@ fn what_vanished_clients_held_comes_back_to_others() {
     assert!(lines(&log, &["client_failure"]).is_empty(), "nobody dropped a connection");
 }
 
+#[test]
+fn faults_strike_at_the_events_that_they_wait_for() {
+    let result = run(r#"
+name = "events"
+about = "Each leader of slot 2 dies as it begins to lead, and a node is paused that never is asked."
+duration = "20s"
+[cluster]
+nodes = 3
+slots = 4
+[[workload]]
+destinations = { count = 8 }
+producers = 2
+consumers = 2
+rate = "50/s"
+[[fault]]
+at = "3s"
+crash = { leader_of = 2, back_after = "9s" }
+[[fault]]
+between = ["2s", "9s"]
+on = "serve_begin"
+slot = 2
+crash = { emitter = true, back_after = "500ms" }
+[[fault]]
+between = ["2s", "9s"]
+on = "serve_begin"
+slot = 2
+nth = 2
+after = "70ms"
+lasts = "1s"
+partition = { emitter = true }
+[[fault]]
+between = ["2s", "9s"]
+on = "repair_end"
+lasts = "1s"
+pause = { emitter = true }
+"#);
+    assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.findings);
+    let told: Vec<String> = result.faults.iter().map(FaultMark::in_words).collect();
+    let [killed, cut, never, _] = result.faults.as_slice() else { panic!("{told:?}") };
+    let [node] = killed.nodes.as_slice() else { panic!("{told:?}") };
+    assert!(killed.at_s > 3.0 && killed.at_s < 9.0, "{killed:?}");
+    assert_eq!(told[0], format!("crash {node} (serve_begin of {node} in slot 2)"));
+    assert!(cut.at_s > killed.at_s + 0.07 && cut.at_s < 9.0, "{cut:?}");
+    assert!(cut.label.starts_with("partition n") && cut.note.starts_with("serve_begin of n"));
+    assert_eq!(told[2], "pause the emitter (left out: no repair_end came)");
+    assert!(never.nodes.is_empty() && never.at_s == 9.0, "{never:?}");
+}
+
 /// The first violation's sentence and its shards.
 fn stuck(result: &RunResult) -> (&str, &[String]) {
     assert_eq!(result.verdict, Verdict::LivenessViolated, "{:?}", result.findings);

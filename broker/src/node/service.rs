@@ -15,6 +15,7 @@ use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu, task,
     time::{self, Duration, Instant},
+    trace,
 };
 use paceline_store::{Group, GroupId, Journal};
 
@@ -147,6 +148,7 @@ impl Service {
                 }
                 let begin = request.prev_log_id.map_or(0, |previous| previous.index + 1);
                 let end = begin + request.entries.len() as u64;
+                let leader = request.vote;
                 let answer = shard.raft().append_entries(request).await;
                 // The leader counts what is answered, but openraft answers when entries are
                 // appended, and to entries that it has, at once. Unanswered if this node's journal
@@ -156,6 +158,12 @@ impl Service {
                     None => Ok(()),
                 };
                 if stored.is_ok() && !shard.is_taking_over() {
+                    let heard = answer
+                        .as_ref()
+                        .is_ok_and(|it| !matches!(it, AppendEntriesResponse::HigherVote(_)));
+                    if heard && shard.follows_anew(leader.leader_id().term) {
+                        told("follow", shard, &leader);
+                    }
                     reply.send(&answer);
                 }
             }
@@ -166,12 +174,30 @@ impl Service {
             RaftRequest::Vote(request) if !shard.may_vote(&request.vote) => {
                 reached(Point::VoteWithheld);
             }
-            RaftRequest::Vote(request) => reply.send(&shard.raft().vote(request).await),
+            RaftRequest::Vote(request) => {
+                let candidate = request.vote;
+                let answer = shard.raft().vote(request).await;
+                if answer.as_ref().is_ok_and(|answer| answer.vote_granted) {
+                    told("vote", shard, &candidate);
+                }
+                reply.send(&answer);
+            }
             RaftRequest::InstallSnapshot(request) => {
                 reply.send(&shard.raft().install_snapshot(request).await);
             }
         }
     }
+}
+
+/// Says whom this node has promised something to, for whoever listens.
+fn told(kind: &'static str, shard: &Shard, vote: &Vote<u64>) {
+    let id = vote.leader_id();
+    trace::event!(
+        kind,
+        shard = shard.slot(),
+        term = id.term,
+        to = id.voted_for().unwrap_or_default()
+    );
 }
 
 /// Stands for election until this node leads. The first time usually ends the present leadership
@@ -182,6 +208,7 @@ impl Service {
 /// it has given counts.
 async fn take_over(shard: &Shard) {
     reached(Point::TakeOverAsked);
+    trace::event!("take_over", shard = shard.slot());
     shard.set_taking_over(true);
     time::sleep(shard.lease().duration()).await;
     stand(shard).await;

@@ -532,6 +532,7 @@ impl LeaderTask {
             if term.proposed.is_none() && hand_over.until.is_none() {
                 hand_over.until = Some(Instant::now() + HAND_OVER_WITHIN);
                 reached(Point::HandOverBegun);
+                trace::event!("hand_over", shard = self.place.slot, to = hand_over.to);
                 ask_to_take_over(&self.place, hand_over.to);
             }
             return Ok(());

@@ -24,6 +24,7 @@ mod lost;
 mod one_leader;
 mod order;
 mod overtaken;
+mod promises;
 mod quiet;
 mod redelivered;
 mod reigns;
@@ -183,6 +184,7 @@ impl Checks {
             names: Steps::default(),
             steps: vec![
                 Box::new(one_leader::OneLeader::default()),
+                Box::new(promises::Promises::default()),
                 Box::new(in_flight::InFlight::default()),
                 Box::new(credit::Credit::default()),
             ],

@@ -33,6 +33,12 @@ pub enum What {
     ServeBegin { shard: u64, term: u64 },
     /// It no longer does.
     ServeEnd { shard: u64, term: u64 },
+    /// It votes for a node.
+    Vote { shard: u64, term: u64, to: u64 },
+    /// It answers a leader, for the first time in this term and its process's life.
+    Follow { shard: u64, term: u64, to: u64 },
+    /// It begins to repair a replica that was damaged.
+    RepairBegin { shard: u64 },
     /// It applied an entry of a shard's log.
     Apply { shard: u64, index: u64 },
     /// The leader handed a message to a consumer.
@@ -117,6 +123,13 @@ impl Steps {
         let what = match event.kind {
             "serve_begin" => What::ServeBegin { shard: number("shard")?, term: number("term")? },
             "serve_end" => What::ServeEnd { shard: number("shard")?, term: number("term")? },
+            "vote" => {
+                What::Vote { shard: number("shard")?, term: number("term")?, to: number("to")? }
+            }
+            "follow" => {
+                What::Follow { shard: number("shard")?, term: number("term")?, to: number("to")? }
+            }
+            "repair_begin" => What::RepairBegin { shard: number("shard")? },
             "apply" => What::Apply { shard: number("shard")?, index: number("index")? },
             "dispatch" => What::Dispatch {
                 shard: number("shard")?,

@@ -100,7 +100,7 @@ impl Scenario {
                     || jump.node.as_ref() == Some(&name)
                     || jump.nodes.as_ref().is_some_and(|nodes| nodes.contains(&name));
                 // Drawn or chosen later: it may be put that way, and may be left alone.
-                let may_be = jump.target().is_of_leaders() || jump.any.is_some();
+                let may_be = jump.target().is_left_to_the_run() || jump.any.is_some();
                 if is_named || (may_be && by < 0) {
                     least += by;
                 }

@@ -1,14 +1,16 @@
 //! The `[[fault]]` tables of a scenario: what goes wrong, where, when and for how long.
 //!
-//! A fault names its time (`at`, or a draw `between` two instants) and exactly one kind. What is
-//! drawn (`any` nodes, `between`, a pair of times) the seed decides; see `expand`. Who leads when a
-//! fault begins (`leader_of`, `leaders`) only the run can tell.
+//! A fault names its time (`at`, or a draw `between` two instants, or an event `on` which it begins)
+//! and exactly one kind. What is drawn (`any` nodes, `between`, a pair of times) the seed decides; see
+//! `expand`. When an event comes and of whom, and who leads when a fault begins (`leader_of`,
+//! `leaders`), only the run can tell.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
+    event::{Event, Nth},
     format::Delay,
     units::{Bandwidth, Fraction, SignedSpan, TimeSpan},
 };
@@ -26,6 +28,21 @@ pub struct Fault {
     /// See `between`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<TimeSpan>,
+    /// It begins at the first such event within `between`; with `every`, within each part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Event>,
+    /// Only at events of this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Only at events of this slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// Not at the first such event but at this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<Nth>,
+    /// So long after the event; default at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Extent>,
     /// How long it lasts; not for what takes a process down, which has `back_after` instead, and not
     /// for what happens at once: `clock_jump` and `reconnect_storm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +152,9 @@ macro_rules! node_fault {
             /// So many nodes, those that lead the most shards when the fault begins.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub leaders: Option<u32>,
+            /// The node whose event the fault waited for.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub emitter: bool,
             $($(#[$field_doc])* #[serde(default, skip_serializing_if = "Option::is_none")]
             pub $field: Option<$type>,)*
         }
@@ -149,6 +169,7 @@ macro_rules! node_fault {
                     all: self.all,
                     leader_of: self.leader_of,
                     leaders: self.leaders,
+                    emitter: self.emitter,
                 }
             }
 
@@ -162,6 +183,7 @@ macro_rules! node_fault {
                     all: false,
                     leader_of: None,
                     leaders: None,
+                    emitter: false,
                     ..self.clone()
                 }
             }
@@ -184,12 +206,14 @@ pub struct Target<'a> {
     pub leader_of: Option<u32>,
     /// A number of them, those that lead the most.
     pub leaders: Option<u32>,
+    /// The node of the event.
+    pub emitter: bool,
 }
 
 impl Target<'_> {
     /// Whether only the run can tell who it is.
-    pub fn is_of_leaders(&self) -> bool {
-        self.leader_of.is_some() || self.leaders.is_some()
+    pub fn is_left_to_the_run(&self) -> bool {
+        self.leader_of.is_some() || self.leaders.is_some() || self.emitter
     }
 }
 
@@ -200,6 +224,7 @@ impl fmt::Display for Target<'_> {
             Target { nodes: Some(nodes), .. } => f.write_str(&nodes.join(" ")),
             Target { any: Some(any), .. } => write!(f, "any {any}"),
             Target { leader_of: Some(slot), .. } => write!(f, "the leader of slot {slot}"),
+            Target { emitter: true, .. } => f.write_str("the emitter"),
             Target { leaders: Some(1), .. } => f.write_str("the node that leads most"),
             Target { leaders: Some(count), .. } => write!(f, "the {count} nodes that lead most"),
             _ => f.write_str("all nodes"),
@@ -641,9 +666,17 @@ pub fn most_rotten(replicas: u32) -> u32 {
     }
 }
 
-/// An expanded fault in one line, or what is known of it before it begins: `15s partition n1 n2 | n3 n4 n5 for 10s`.
+/// An expanded fault in one line, or what is known of it before it begins:
+/// `15s partition n1 n2 | n3 n4 n5 for 10s`, `1s to 4s, 2ms after vote 3 in slot 7: crash the emitter`.
 pub fn describe(fault: &Fault) -> String {
-    let mut text = fault.at.map(|at| format!("{at} ")).unwrap_or_default();
+    let mut text = match (fault.at, fault.between, occasion(fault)) {
+        (Some(at), ..) => format!("{at} "),
+        (None, Some([from, to]), Some(occasion)) => match fault.after {
+            Some(Extent::Fixed(after)) => format!("{from} to {to}, {after} after {occasion}: "),
+            _ => format!("{from} to {to}, at {occasion}: "),
+        },
+        _ => String::new(),
+    };
     text.push_str(&label(fault));
     match (fault.lasts, fault.kinds().first().and_then(Kind::back_after).flatten()) {
         (Some(Extent::Fixed(span)), _) => text.push_str(&format!(" for {span}")),
@@ -652,6 +685,21 @@ pub fn describe(fault: &Fault) -> String {
         _ => {}
     }
     text
+}
+
+/// The event that a fault waits for: `vote 3 of n2 in slot 7`.
+pub fn occasion(fault: &Fault) -> Option<String> {
+    let mut text = fault.on?.name().to_owned();
+    if let Some(nth) = fault.nth.map(Nth::most).filter(|nth| *nth > 1) {
+        text.push_str(&format!(" {nth}"));
+    }
+    if let Some(node) = &fault.by {
+        text.push_str(&format!(" of {node}"));
+    }
+    if let Some(slot) = fault.slot {
+        text.push_str(&format!(" in slot {slot}"));
+    }
+    Some(text)
 }
 
 /// What happens and to whom, in a few words: `power cut n3`.

@@ -179,6 +179,106 @@ flap = { any = 1, down = "100ms", up = "200ms" }
 }
 
 #[test]
+fn nonsense_about_events_is_refused() {
+    let fault = |new: &'static str, line, reason| refused("every = \"3s\"", new, line, reason);
+    fault("on = \"votes\"", 37, "unknown variant `votes`, expected one of `vote`, `follow`, ");
+    fault("on = \"vote\"\nby = \"n9\"", 38, "no node `n9`");
+    fault("on = \"vote\"\nslot = 64", 38, "there is no slot 64; they are 0 to 63");
+    fault("on = \"node_ready\"\nslot = 6", 38, "`node_ready` is of a whole node");
+    fault("on = \"vote\"\nnth = 0", 38, "counted from 1 to 1000");
+    fault("on = \"vote\"\nnth = [1, 1001]", 38, "counted from 1 to 1000");
+    fault("on = \"vote\"\nnth = [3, 2]", 38, "3 is more than 2");
+    fault("on = \"vote\"\nnth = -1", 38, "-1");
+    fault("on = \"vote\"\nafter = [\"2s\", \"13.5s\"]", 36, "may go on until 60.5s");
+    fault("on = \"vote\"\nevery = \"30s\"", 38, "does not fit");
+    for key in ["by = \"n1\"", "slot = 1", "nth = 2", "after = \"1ms\""] {
+        let name = key.split(' ').next().unwrap();
+        refused("every = \"3s\"", key, 37, &format!("`{name}` goes with `on`"));
+    }
+    refused("any = 1,", "emitter = true,", 38, "`emitter` goes with `on`");
+    let crash = "lasts = \"10s\"\npartition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(crash, "on = \"vote\"\ncrash = { emitter = true }", 32, "not with `at`");
+    let never = "at = \"15s\"\nlasts = \"10s\"";
+    refused(never, "on = \"vote\"\nlasts = \"10s\"", 31, "`on` goes with `between`");
+    let both = "any = 1, emitter = true,";
+    refused(
+        "every = \"3s\"\npower_cut = { any = 1,",
+        &format!("on = \"vote\"\npower_cut = {{ {both}"),
+        38,
+        "exactly one of",
+    );
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(partition, "partition = { emitter = true }", 33, "`emitter` goes with `on`");
+}
+
+const ON_EVENTS: &str = r#"[[fault]]
+between = ["10s", "40s"]
+every = "10s"
+on = "vote"
+slot = 7
+nth = [2, 5]
+after = ["0ms", "2ms"]
+power_cut = { emitter = true, back_after = ["20ms", "100ms"] }
+
+[[fault]]
+between = ["10s", "40s"]
+on = "hand_over"
+by = "n2"
+lasts = ["1s", "3s"]
+partition = { emitter = true, one_way = true }
+
+[[fault]]
+between = ["10s", "40s"]
+on = "segment_begin"
+crash = { any = 2 }
+
+[expect]"#;
+
+#[test]
+fn what_waits_for_an_event_waits_for_it_in_the_expansion() {
+    let scenario = with("[expect]", ON_EVENTS).unwrap();
+    let mut drawn = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let expanded = expand(&scenario, seed).scenario;
+        let read = Scenario::load("expanded.toml", &expanded.to_toml()).unwrap();
+        assert_eq!(read, expanded);
+        assert_eq!(expand(&read, seed + 1).scenario.faults, expanded.faults, "all is decided");
+        let waiting: Vec<&fault::Fault> =
+            expanded.faults.iter().filter(|fault| fault.on.is_some()).collect();
+        assert_eq!(waiting.len(), 5, "one of the first for each ten seconds");
+        for (fault, from) in waiting.iter().filter(|it| it.slot.is_some()).zip([10, 20, 30]) {
+            let Some(event::Nth::Fixed(nth)) = fault.nth else { panic!("{fault:?}") };
+            let Some(fault::Extent::Fixed(after)) = fault.after else { panic!("{fault:?}") };
+            assert!((2..=5).contains(&nth) && after.0.as_millis() <= 2);
+            assert_eq!(fault.between.unwrap().map(|at| at.0.as_secs()), [from, from + 10]);
+            assert!(fault.at.is_none() && fault.every.is_none());
+            assert_eq!(fault::label(fault), "power cut the emitter");
+            drawn.insert((nth, after));
+        }
+        let crash = waiting.iter().find(|fault| fault.crash.is_some()).unwrap();
+        assert_eq!(fault::nodes(crash).len(), 2);
+    }
+    assert!(drawn.len() > 100, "every part draws its own");
+}
+
+#[test]
+fn what_waits_for_an_event_is_described() {
+    let described: Vec<String> = expand(&with("[expect]", ON_EVENTS).unwrap(), 3)
+        .scenario
+        .faults
+        .iter()
+        .map(fault::describe)
+        .collect();
+    let cut = described.iter().find(|it| it.contains("hand_over")).unwrap();
+    assert!(
+        cut.starts_with("10s to 40s, at hand_over of n2: partition the emitter -| the others for ")
+    );
+    let vote = described.iter().find(|it| it.starts_with("20s to 30s, ")).unwrap();
+    assert!(vote.contains("us after vote ") || vote.contains("ms after vote "), "{vote}");
+    assert!(vote.contains(" in slot 7: power cut the emitter, back after "), "{vote}");
+}
+
+#[test]
 fn columns_point_at_the_value() {
     let error = with("\"n2\"]", "\"n9\"]").unwrap_err();
     assert_eq!(error.column, 21, "{error}");
@@ -330,6 +430,10 @@ fn the_examples_of_the_reference_are_scenarios() {
 /// The keys of every table of these sources, read from the fields of their types.
 #[test]
 fn the_reference_names_every_key() {
+    for event in event::Event::ALL {
+        let name = format!("| `{event}` |");
+        assert!(REFERENCE.contains(&name), "docs/scenarios.md does not name `{event}`");
+    }
     let sources = [include_str!("format.rs"), include_str!("fault.rs")];
     let fields = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
         let field = line.trim_start().strip_prefix("pub ").unwrap_or(line.trim_start());

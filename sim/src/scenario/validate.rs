@@ -1,6 +1,8 @@
 //! What serde cannot see: values that are well formed but impossible, or that contradict each
 //! other.
 
+mod occasion;
+
 use std::time::Duration;
 
 use paceline_core::Destination;
@@ -282,6 +284,7 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
         }
     };
     when(scenario, it, length, &at)?;
+    occasion::check(scenario, it, &at)?;
 
     if let Kind::Partition(it) = kind {
         return partition(scenario, it, in_it("partition"));
@@ -337,6 +340,9 @@ fn when(scenario: &Scenario, it: &Fault, length: TimeSpan, at: &[Step]) -> Check
         (Some(_), Some(_)) => {
             return refuse(in_it("between"), "either `at` or `between`, not both");
         }
+        (None, None) if it.on.is_some() => {
+            return refuse(in_it("on"), "`on` goes with `between`: from when until when?");
+        }
         (None, None) => return refuse(at.to_vec(), "when? write `at` or `between`"),
         (Some(start), None) => {
             if it.every.is_some() {
@@ -357,7 +363,8 @@ fn when(scenario: &Scenario, it: &Fault, length: TimeSpan, at: &[Step]) -> Check
             ("between", to)
         }
     };
-    let end = TimeSpan(latest.0 + length.0);
+    let after = it.after.map_or(TimeSpan::default(), |after| after.most());
+    let end = TimeSpan(latest.0 + after.0 + length.0);
     if end > scenario.duration {
         let reason =
             format!("this may go on until {end}, but the run ends at {}", scenario.duration);
@@ -415,7 +422,9 @@ fn count(target: &Target<'_>, nodes: u32) -> u32 {
         Target { all: true, .. } => nodes,
         Target { any: Some(count), .. } | Target { leaders: Some(count), .. } => count,
         Target { nodes: Some(names), .. } => names.len() as u32,
-        Target { node: Some(_), .. } | Target { leader_of: Some(_), .. } => 1,
+        Target { node: Some(_), .. }
+        | Target { leader_of: Some(_), .. }
+        | Target { emitter: true, .. } => 1,
         _ => 0,
     }
 }
@@ -428,10 +437,11 @@ fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
         target.all,
         target.leader_of.is_some(),
         target.leaders.is_some(),
+        target.emitter,
     ];
     if ways.into_iter().filter(|given| *given).count() != 1 {
         let reason = "name the nodes by exactly one of `node`, `nodes`, `any`, `all = true`, \
-                      `leader_of` and `leaders`";
+                      `leader_of`, `leaders` and `emitter = true`";
         return refuse(at, reason);
     }
     let mut path = at;

@@ -10,6 +10,7 @@ use openraft::{
 };
 use paceline_core::shard::ShardState;
 use paceline_reached::{Point, reached};
+use paceline_runtime::trace;
 use paceline_store::{Entry as Record, Group, JournalError};
 use tokio::sync::Mutex;
 
@@ -166,6 +167,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         meta: &Meta,
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError<u64>> {
+        trace::event!("snapshot_install", shard = self.group.id().0);
         let subject = || ErrorSubject::Snapshot(Some(meta.signature()));
         let parcel = Bytes::from(snapshot.into_inner());
         let (state, records) = unpack(parcel).map_err(failed(subject(), ErrorVerb::Read))?;
@@ -224,6 +226,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         // One from the leader may have come in between.
         if current.as_ref().is_none_or(|kept| kept.last_log_id < meta.last_log_id) {
             let subject = ErrorSubject::Snapshot(Some(meta.signature()));
+            trace::event!("snapshot_write", shard = self.group.id().0);
             let saved = self.group.save_snapshot(&encode(&self.snapshot)).await;
             saved.map_err(failed(subject, ErrorVerb::Write))?;
             reached(Point::SnapshotWritten);

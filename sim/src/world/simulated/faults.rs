@@ -1,4 +1,5 @@
-//! Carries out the faults of an expanded scenario, each at its time, and ends each at its time.
+//! Carries out the faults of an expanded scenario, each at its time or at the event that it waits
+//! for, and ends each at its time.
 //!
 //! Faults of one kind may overlap on a node (two slow disks, say). What holds at a moment is made
 //! anew from all that are active then, so that the end of one does not end another. A node is
@@ -17,7 +18,14 @@ use paceline_runtime::{
 
 use tokio::sync::watch;
 
-use super::{damage::Journal, flood::Flooding, latency, link, supervisor::Supervisor, targets};
+use super::{
+    damage::Journal,
+    flood::Flooding,
+    latency, link,
+    sightings::{Sighting, Sightings},
+    supervisor::Supervisor,
+    targets,
+};
 use crate::scenario::{
     Scenario,
     expand::stream,
@@ -30,6 +38,8 @@ enum Change {
     End(usize),
     Flip(usize),
     Begin(usize),
+    /// Its event has not come.
+    GiveUp(usize),
 }
 
 /// See the module.
@@ -42,6 +52,10 @@ pub struct Injector<'a> {
     faults: Vec<Fault>,
     /// What is still to be done, by time.
     agenda: BTreeSet<(Duration, Change)>,
+    /// The events that faults still wait for.
+    sightings: Sightings,
+    /// The events that faults have waited for.
+    seen: BTreeMap<usize, Sighting>,
     /// Faults that hold now.
     active: BTreeSet<usize>,
     partitions: BTreeMap<usize, Vec<PartitionId>>,
@@ -70,12 +84,13 @@ impl<'a> Injector<'a> {
     ) -> Self {
         let mut agenda = BTreeSet::new();
         for (number, fault) in scenario.faults.iter().enumerate() {
-            let at = fault.at.expect("expanded: every fault has its time").0;
-            agenda.insert((at, Change::Begin(number)));
-            if let Some(length) = length(fault) {
-                agenda.insert((at + length, Change::End(number)));
-            }
+            match (fault.at, fault.between) {
+                (Some(at), _) => agenda.insert((at.0, Change::Begin(number))),
+                (None, Some([_, to])) => agenda.insert((to.0, Change::GiveUp(number))),
+                (None, None) => unreachable!("expanded: every fault has a time or waits"),
+            };
         }
+        let sightings = Sightings::of(&scenario.faults, nodes.len(), world.now());
         Self {
             world,
             scenario,
@@ -83,6 +98,8 @@ impl<'a> Injector<'a> {
             hosts: hosts.to_vec(),
             faults: scenario.faults.clone(),
             agenda,
+            sightings,
+            seen: BTreeMap::new(),
             active: BTreeSet::new(),
             partitions: BTreeMap::new(),
             floods: BTreeMap::new(),
@@ -99,14 +116,29 @@ impl<'a> Injector<'a> {
         self.agenda.first().map(|(at, _)| *at)
     }
 
+    /// Waits until something is to be done earlier than [`next`](Self::next) said.
+    pub async fn woken(&self) {
+        self.sightings.changed().await;
+    }
+
     /// Does what is due.
     pub fn advance(&mut self, now: Duration, supervisor: &mut Supervisor) {
+        for sighting in self.sightings.take() {
+            let number = sighting.fault;
+            let after = match self.faults[number].after {
+                Some(Extent::Fixed(after)) => after.0,
+                _ => Duration::ZERO,
+            };
+            self.agenda.insert((sighting.at + after, Change::Begin(number)));
+            self.seen.insert(number, sighting);
+        }
         while let Some((at, change)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
             self.agenda.pop_first();
             match change {
                 Change::Begin(number) => self.begin(number, at, supervisor),
                 Change::Flip(number) => self.flip(number, at),
                 Change::End(number) => self.end(number, at, supervisor),
+                Change::GiveUp(number) => self.give_up(number, at),
             }
         }
     }
@@ -193,10 +225,24 @@ impl<'a> Injector<'a> {
 
     fn begin(&mut self, number: usize, at: Duration, supervisor: &mut Supervisor) {
         self.spans.insert(number, (at, None));
+        if let Some(length) = length(&self.faults[number]) {
+            self.agenda.insert((at + length, Change::End(number)));
+        }
         let decided = self.decide(number, supervisor);
         if let Err(why) = decided.and_then(|()| self.strike(number, at, supervisor)) {
             self.left_out.insert(number, why);
         }
+        self.log("fault_begin", number);
+    }
+
+    /// Leaves a fault out whose event did not come in time.
+    fn give_up(&mut self, number: usize, at: Duration) {
+        if !self.sightings.give_up(number) {
+            return;
+        }
+        let occasion = fault::occasion(&self.faults[number]).expect("only such a fault waits");
+        self.spans.insert(number, (at, None));
+        self.left_out.insert(number, format!("no {occasion} came"));
         self.log("fault_begin", number);
     }
 
@@ -208,13 +254,24 @@ impl<'a> Injector<'a> {
     fn decide(&mut self, number: usize, supervisor: &Supervisor) -> Result<(), String> {
         let fault = &self.faults[number];
         let kind = kind(fault);
+        let event = self.seen.get(&number);
+        if let (Some(on), Some(event)) = (fault.on, event) {
+            let slot = event.slot.map_or(String::new(), |slot| format!(" in slot {slot}"));
+            self.notes.insert(number, format!("{on} of n{}{slot}", event.node + 1));
+        }
         let Some(target) = kind.target() else { return Ok(()) };
         let free = |node: usize| !kind.stops_the_node() || !self.stopped.contains_key(&node);
-        let nodes = if target.is_of_leaders() {
+        let nodes = if let Some(event) = event.filter(|_| target.emitter) {
+            let node = event.node as usize;
+            if !free(node) {
+                return Err(format!("another fault had stopped n{}", node + 1));
+            }
+            vec![node]
+        } else if target.is_left_to_the_run() {
             let leaders = supervisor.leaders();
             let mut random = stream(self.scenario.seed, &format!("leaders of fault {number}"));
             let nodes = targets::leading(&target, &leaders, free, &mut random)?;
-            self.notes.insert(number, target.to_string());
+            add_note(&mut self.notes, number, target.to_string());
             nodes
         } else {
             let (nodes, stopped): (Vec<_>, Vec<_>) =
@@ -225,7 +282,7 @@ impl<'a> Injector<'a> {
             if !stopped.is_empty() {
                 let names: Vec<String> = stopped.iter().map(|it| format!("n{}", it + 1)).collect();
                 let note = format!("another fault had stopped {}", names.join(" "));
-                self.notes.insert(number, note);
+                add_note(&mut self.notes, number, note);
             }
             nodes
         };
@@ -540,6 +597,11 @@ fn names(nodes: &BTreeSet<u32>) -> String {
 
 fn kind(fault: &Fault) -> Kind<'_> {
     fault.kinds()[0]
+}
+
+/// Adds to what is known of a fault.
+fn add_note(notes: &mut BTreeMap<usize, String>, number: usize, note: String) {
+    notes.entry(number).and_modify(|known| known.push_str(&format!("; {note}"))).or_insert(note);
 }
 
 /// How long a fault lasts; `None` until everything heals.

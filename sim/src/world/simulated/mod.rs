@@ -10,6 +10,7 @@ mod damage;
 mod drain;
 mod faults;
 mod flood;
+mod sightings;
 mod status;
 mod supervisor;
 mod targets;
@@ -277,7 +278,11 @@ impl<'a> Run<'a> {
                 .flatten()
                 .min()
                 .expect("there is an end");
-            time::sleep_until(wake).await;
+            tokio::select! {
+                biased;
+                () = time::sleep_until(wake) => {}
+                () = injector.woken() => {}
+            }
             let now = time::Instant::now();
             injector.advance(now - began, &mut self.supervisor);
             if now >= next_sample {
