@@ -274,15 +274,16 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether a message that was never handed out should have been. One that expires may have been
-    /// on its way to a consumer that never had it: the leader's name of it is known from what
-    /// arrives.
+    /// Whether a message that was never handed out should have been. One that expires, or that
+    /// sending settles, may have been on its way to a consumer that never had it: the leader's name of
+    /// it is known from what arrives.
     fn is_owed(&self, id: MessageId, publish: &Publish) -> bool {
         let is_settled_for_good = self.end.drained && self.end.allowed_lost == 0;
         is_settled_for_good
             && publish.persistent
             && publish.is_acknowledged()
             && publish.expires.is_none()
+            && !self.history.destination(publish.destination).auto_ack
             && !self.history.delivered.contains_key(&id)
     }
 

@@ -128,11 +128,15 @@ fn one_connection_is_a_line_and_another_is_not() {
 
 #[test]
 fn what_never_comes_is_overtaken_unless_nothing_is_owed() {
-    for (drained, persistent, is_right) in
-        [(true, true, false), (false, true, true), (true, false, true)]
-    {
+    for (drained, persistent, auto_ack, is_right) in [
+        (true, true, false, false),
+        (false, true, false, true),
+        (true, false, false, true),
+        (true, true, true, true),
+    ] {
         let mut story = Story::new();
         story.end.drained = drained;
+        story.told.history.destinations[QUEUE.0 as usize].auto_ack = auto_ack;
         let lost = story.told.send_by(0, QUEUE, |it| it.persistent = persistent);
         story.told.reply(lost, Reply::Ok);
         let second = story.told.send_by(1, QUEUE, |_| {});
