@@ -34,8 +34,8 @@ use crate::{
     shard::{Shard, channel},
 };
 
-/// How often a node stands for election that was asked to take over.
-const STAND_TIMES: u32 = 8;
+/// How long a node stands for election that was asked to take over, from when it may be elected.
+const STAND_FOR: Duration = Duration::from_millis(400);
 
 /// The pause between.
 const STAND_EVERY: Duration = Duration::from_millis(50);
@@ -50,6 +50,8 @@ pub(super) struct Service {
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
     /// it was started again.
     pub(super) votes_from: Instant,
+    /// How long a node votes for nobody else after it has heard of its leader.
+    pub(super) promised: Duration,
 }
 
 impl link::Service for Service {
@@ -88,7 +90,7 @@ impl Service {
                 if let Some(shard) = self.shards.get(group)
                     && shard.repair_floor().is_none()
                 {
-                    take_over(&shard).await;
+                    take_over(&shard, self.promised).await;
                 }
             }
             Request::Status { verify } => {
@@ -201,25 +203,29 @@ fn told(kind: &'static str, shard: &Shard, vote: &Vote<u64>) {
 }
 
 /// Stands for election until this node leads. The first time usually ends the present leadership
-/// and the second wins.
+/// and the second wins, with the vote of who led before. Where two votes are no majority, the others'
+/// promise to that one has to run out first.
 ///
 /// The present leader's lease rests on followers who do not stand as long as they hear from it, and
 /// it may not hear that this one does. So before that this node answers it no more, until no answer
 /// it has given counts.
-async fn take_over(shard: &Shard) {
+async fn take_over(shard: &Shard, promised: Duration) {
     reached(Point::TakeOverAsked);
     trace::event!("take_over", shard = shard.slot());
     shard.set_taking_over(true);
     time::sleep(shard.lease().duration()).await;
-    stand(shard).await;
+    let two_suffice = shard.row() <= 3;
+    stand(shard, STAND_FOR + if two_suffice { Duration::ZERO } else { promised }).await;
     shard.set_taking_over(false);
 }
 
-async fn stand(shard: &Shard) {
-    for _ in 0..STAND_TIMES {
-        if shard.is_led_here() || shard.raft().trigger().elect().await.is_err() {
+async fn stand(shard: &Shard, within: Duration) {
+    let until = Instant::now() + within;
+    while !shard.is_led_here() && shard.raft().trigger().elect().await.is_ok() {
+        time::sleep(STAND_EVERY).await;
+        let leader = shard.raft().metrics().borrow().current_leader;
+        if leader.is_some() || Instant::now() >= until {
             return;
         }
-        time::sleep(STAND_EVERY).await;
     }
 }

@@ -199,6 +199,11 @@ impl Shard {
         }
     }
 
+    /// How many nodes hold a replica.
+    pub fn row(&self) -> usize {
+        self.inner.row
+    }
+
     /// The shard's slot.
     pub fn slot(&self) -> u32 {
         self.inner.slot
