@@ -17,6 +17,8 @@ use crate::{
 
 /// How often it is looked whether all is drained.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A consumer that takes longer from one message to the next has none left to take.
+const STILL_COME: Duration = Duration::from_secs(2);
 /// After all is drained so much longer, so that what is still on the wire arrives.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -63,7 +65,10 @@ impl Run<'_> {
             let missing = match Self::clients_wait_for(shared) {
                 Some(reason) => reason,
                 None => match self.agreement(false, away).await {
-                    Ok(_) => break,
+                    Ok(_) => match self.still_come() {
+                        Some(reason) => reason,
+                        None => break,
+                    },
                     Err(reason) => reason,
                 },
             };
@@ -98,6 +103,19 @@ impl Run<'_> {
         let finished = *shared.finished.borrow();
         (finished < producers)
             .then(|| format!("{} producers still wait for answers", producers - finished))
+    }
+
+    /// How many messages that are owed are missing, if messages still come. Those that are in memory
+    /// only stand in nobody's status; they are owed in a run without faults.
+    fn still_come(&self) -> Option<String> {
+        let end = self.end();
+        let recorder = self.recorder.lock();
+        let last = recorder.history.deliveries.last()?;
+        if recorder.now().saturating_sub(last.at) > STILL_COME {
+            return None;
+        }
+        let missing = end.lost(&recorder.history).len();
+        (missing > 0).then(|| format!("{missing} messages are not delivered"))
     }
 
     /// Whether on the nodes that are not away all queues are empty, all transactions decided, all
