@@ -178,6 +178,11 @@ fn run(nodes: usize, seconds: usize, verdict: Verdict) -> RunResult {
                 ),
                 at_s: Some(at_s),
                 shards: Vec::new(),
+                chain: vec![
+                    format!("{message}:"),
+                    "  23.401000s sent by producer p12 through n3, connection 12".into(),
+                    "  23.404000s acknowledged to its producer".into(),
+                ],
             });
         }
     }

@@ -25,10 +25,14 @@ pub struct Coverage<'a> {
 }
 
 impl SeedOutcome {
+    /// The points that the run came by, a bit for each.
+    pub fn points(&self) -> u128 {
+        u128::from_str_radix(&self.reached, 16).unwrap_or(0)
+    }
+
     /// Whether the run came by the point with this number.
     pub fn has_reached(&self, number: usize) -> bool {
-        let bits = u128::from_str_radix(&self.reached, 16).unwrap_or(0);
-        number < 128 && bits >> number & 1 == 1
+        number < 128 && self.points() >> number & 1 == 1
     }
 }
 
@@ -58,6 +62,24 @@ impl SweepResult {
         all.sort_by_key(|coverage| coverage.runs);
         all
     }
+
+    /// For each scenario the points that runs of no other came by. Empty where there is only one.
+    pub fn only_reached(&self) -> Vec<Vec<&CoveragePoint>> {
+        let all: Vec<u128> = self
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.runs.iter().fold(0, |all, run| all | run.points()))
+            .collect();
+        (0..all.len())
+            .map(|number| {
+                let others = all.iter().enumerate().filter(|(other, _)| *other != number);
+                let others = others.fold(0, |others, (_, points)| others | points);
+                let only = if all.len() > 1 { all[number] & !others } else { 0 };
+                let points = self.points.iter().take(128).enumerate();
+                points.filter(|(it, _)| only >> it & 1 == 1).map(|(_, point)| point).collect()
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +98,21 @@ mod tests {
         let counts: Vec<_> = coverage.iter().map(|it| (it.point.name.as_str(), it.runs)).collect();
         assert_eq!(counts, [("Never", 0), ("Once", 1), ("Always", 2)]);
         assert_eq!(coverage[1].scenarios, [("smoke", 0.5)]);
+    }
+
+    #[test]
+    fn what_only_one_scenario_reached_is_told_of_it() {
+        let mut sweep = sweep_of(&[(1, Verdict::Passed), (2, Verdict::Passed)]);
+        let point = |name: &str| CoveragePoint { name: name.into(), about: "it happens".into() };
+        sweep.points = vec![point("Both"), point("One"), point("Never"), point("Other")];
+        sweep.scenarios[0].runs[0].reached = "1".into();
+        sweep.scenarios[0].runs[1].reached = "2".into();
+        assert_eq!(sweep.only_reached(), [Vec::<&CoveragePoint>::new()], "there is no other");
+        let mut other = sweep.scenarios[0].clone();
+        other.runs[1].reached = "8".into();
+        sweep.scenarios.push(other);
+        let only = sweep.only_reached();
+        let names = |number: usize| only[number].iter().map(|it| it.name.as_str());
+        assert!(names(0).eq(["One"]) && names(1).eq(["Other"]), "{only:?}");
     }
 }

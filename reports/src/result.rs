@@ -175,6 +175,10 @@ pub struct Finding {
     /// wait for.
     #[serde(default)]
     pub shards: Vec<String>,
+    /// What became of the messages it is about, in lines: each message, and below it, indented, one
+    /// event a line.
+    #[serde(default)]
+    pub chain: Vec<String>,
 }
 
 /// How long a run took.

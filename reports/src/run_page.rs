@@ -2,7 +2,7 @@
 
 use crate::balance::{Balance, Expected};
 use crate::html::{Cell, Page, Table, and, bytes, capitalised, count, number, percent};
-use crate::result::{ReportError, RunResult, Verdict};
+use crate::result::{Finding, ReportError, RunResult, Verdict};
 use crate::run_charts::{MEASURES, heat_map, latency, load_bars, load_cdf, lorenz, over_time};
 
 /// Below this a spread that chance explains is that rare, and is called significant.
@@ -142,7 +142,18 @@ fn findings(page: &mut Page, result: &RunResult) {
     page.table(&table);
     for finding in &result.findings {
         shards(page, &finding.check, &finding.shards);
+        chain(page, finding);
     }
+}
+
+/// What became of the messages that a finding is about.
+fn chain(page: &mut Page, finding: &Finding) {
+    if finding.chain.is_empty() {
+        return;
+    }
+    let mut table = Table::new([format!("What happened, {}", finding.check)], 1);
+    finding.chain.iter().for_each(|line| table.row(vec![Cell::words(line.clone())]));
+    page.table(&table);
 }
 
 /// What each shard that a finding or an expectation is about has to do with it.
@@ -483,14 +494,17 @@ mod tests {
     }
 
     #[test]
-    fn shards_are_told_with_what_they_are_about() {
+    fn shards_and_chains_are_told_with_what_they_are_about() {
         let mut result = run(2, 3);
         let shards = vec!["slot 7 on n1: no leader known at n1".to_owned()];
         let (check, detail) = ("drain".to_owned(), "late".to_owned());
-        result.findings.push(Finding { check, detail, at_s: None, shards });
+        let chain = vec!["p0-1 of q:".to_owned(), "  1.000000s sent by producer p0".to_owned()];
+        result.findings.push(Finding { check, detail, at_s: None, shards, chain });
         result.expectations[0].shards = vec!["slot 3 on n2: led by n2".to_owned()];
         let page = run_page(&result).unwrap();
         for text in [
+            "What happened, drain",
+            "1.000000s sent by producer p0",
             "Shards, drain",
             "slot 7 on n1: no leader known at n1",
             "Shards, peak_to_average",
@@ -532,6 +546,7 @@ mod tests {
             detail: evil(),
             at_s: Some(1.0),
             shards: shards.clone(),
+            chain: vec![evil()],
         });
         result.expectations[0] =
             Expectation { name: evil(), wanted: evil(), measured: evil(), met: false, shards };
@@ -564,7 +579,8 @@ mod tests {
         result.verdict = Verdict::SafetyViolated;
         let detail = "Message 7 is nowhere.".to_owned();
         let check = "lost".into();
-        result.findings.push(Finding { check, detail, at_s: None, shards: Vec::new() });
+        let (shards, chain) = (Vec::new(), Vec::new());
+        result.findings.push(Finding { check, detail, at_s: None, shards, chain });
         assert!(lead(&result).starts_with("Safety violated: Message 7 is nowhere. The busiest"));
     }
 }

@@ -84,6 +84,11 @@ impl ScenarioSweep {
         verdicts
     }
 
+    /// What its runs took together by the clock on the wall, in seconds.
+    pub fn cost_s(&self) -> f64 {
+        self.runs.iter().map(|run| run.wall_s).sum()
+    }
+
     /// The exits of nodes in all runs.
     pub fn exit_counts(&self) -> ExitCounts {
         let mut counts = ExitCounts::default();

@@ -21,7 +21,10 @@ use crate::{
     scenario::Scenario,
     waiting::Subscriber,
     workload::{
-        history::{ClientId, ConnectionId, DestinationId, DestinationInfo, History, Observation},
+        history::{
+            ClientId, ConnectionId, DestinationId, DestinationInfo, History, Observation,
+            Subscription,
+        },
         operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
     },
     world::Options,
@@ -49,6 +52,8 @@ pub struct Recorder {
     pub exits: Exits,
     /// Where the consumers are.
     pub subscribers: BTreeMap<ClientId, Subscriber>,
+    /// What clients failed of last, and when, in words.
+    pub failures: BTreeMap<ClientId, String>,
     /// The last events, if they are wanted.
     pub tail: VecDeque<String>,
     /// When the workload began, by the trace's clock; times in the history count from here.
@@ -163,27 +168,58 @@ impl SharedRecorder {
     }
 
     /// Records that a consumer's subscription is confirmed.
-    pub fn subscribed(&self, client: ClientId, destination: DestinationId) {
-        if let Some(subscriber) = self.lock().subscribers.get_mut(&client) {
-            subscriber.confirmed.insert(destination);
-        }
+    pub fn subscribed(
+        &self,
+        client: ClientId,
+        connection: ConnectionId,
+        destination: DestinationId,
+    ) {
+        let mut recorder = self.lock();
+        let since = recorder.now();
+        let recorder = &mut *recorder;
+        let Some(subscriber) = recorder.subscribers.get_mut(&client) else { return };
+        subscriber.confirmed.insert(destination);
+        let node = node_number(&subscriber.node, recorder.incarnations.len());
+        let node = node.expect("clients connect to nodes of the cluster");
+        let confirmed = Subscription { client, destination, connection, node, since };
+        recorder.history.subscriptions.push(confirmed);
     }
 
-    /// Records that a connection is gone.
-    pub fn closed(&self, client: ClientId, connection: ConnectionId) {
+    /// Records which node a connection leads to.
+    pub fn opened(&self, connection: ConnectionId, node: &str) {
+        self.lock().history.nodes.insert(connection, node.into());
+    }
+
+    /// Records that a connection is gone, and the error that ended it, if one did.
+    pub fn closed(
+        &self,
+        client: ClientId,
+        connection: ConnectionId,
+        ended: &std::io::Result<impl Sized>,
+    ) {
         trace::event!("client_closed", client = client.0, connection = connection.0);
         let mut recorder = self.lock();
         let now = recorder.now();
         recorder.history.closed.insert(connection, now);
+        if let Err(error) = ended {
+            recorder.history.errors.insert(connection, error.to_string());
+        }
         recorder.subscribers.remove(&client);
         recorder.observe(|_| Some(Observation::Closed(connection)));
+    }
+
+    /// Records that a client could not connect, or lost its connection.
+    pub fn failed(&self, client: ClientId, error: &std::io::Error) {
+        let mut recorder = self.lock();
+        let failure = format!("{:.3}s: {error}", recorder.now().as_secs_f64());
+        recorder.failures.insert(client, failure);
     }
 
     /// Records that something arrived which no client can make sense of.
     pub fn nonsense(&self, check: &'static str, detail: String) {
         let mut recorder = self.lock();
         let now = recorder.now();
-        recorder.checks.report(check, Severity::Safety, Some(now), detail);
+        recorder.checks.report(check, Severity::Safety, Some(now), detail.into());
     }
 }
 
@@ -198,6 +234,7 @@ impl Recorder {
             wounds: Wounds::default(),
             exits: Exits::default(),
             subscribers: BTreeMap::new(),
+            failures: BTreeMap::new(),
             history: History::new(destinations, producers),
             checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),
@@ -213,6 +250,7 @@ impl Recorder {
     pub fn begin(&mut self, at: Duration) {
         self.epoch = at;
         self.epoch_instant = Some(Instant::now());
+        self.checks.begin();
     }
 
     /// Time since the workload began; zero before.
@@ -277,7 +315,7 @@ impl Recorder {
             self.wounds.died(node);
         }
         if let Err(detail) = self.wounds.event(node, &event) {
-            self.checks.report("repair", Severity::Safety, Some(event.at), detail);
+            self.checks.report("repair", Severity::Safety, Some(event.at), detail.into());
         }
         if let Some(step) = self.checks.event(node, &event) {
             self.meter.step(&step);
@@ -293,7 +331,7 @@ impl Recorder {
 }
 
 /// `n3` is 2; `None` for clients and the world itself.
-fn node_number(name: &str, nodes: usize) -> Option<NodeId> {
+pub fn node_number(name: &str, nodes: usize) -> Option<NodeId> {
     let number: usize = name.strip_prefix('n')?.parse().ok()?;
     (1..=nodes).contains(&number).then(|| number as NodeId - 1)
 }

@@ -30,18 +30,20 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
             detail: message.clone(),
             at_s: None,
             shards: Vec::new(),
+            chain: Vec::new(),
         })
         .collect();
-    let mut violations: Vec<_> = outcome.violations.iter().collect();
-    violations.sort_by_key(|violation| std::cmp::Reverse(violation.severity));
-    findings.extend(violations.iter().map(|violation| Finding {
+    let mut violations: Vec<_> = outcome.violations.iter().zip(&outcome.chains).collect();
+    violations.sort_by_key(|(violation, _)| std::cmp::Reverse(violation.severity));
+    findings.extend(violations.iter().map(|(violation, chain)| Finding {
         check: violation.check.to_owned(),
         detail: violation.detail.clone(),
         at_s: violation.at.map(|at| at.as_secs_f64()),
         shards: violation.shards.clone(),
+        chain: (*chain).clone(),
     }));
 
-    let worst = violations.first().map(|violation| violation.severity);
+    let worst = violations.first().map(|(violation, _)| violation.severity);
     let verdict = match worst {
         _ if outcome.crashed.is_some() => Verdict::Crashed,
         Some(Severity::Safety) => Verdict::SafetyViolated,
@@ -267,7 +269,8 @@ mod tests {
             let scenario = Scenario::load("uneven.toml", &text).unwrap();
             let mut outcome = Outcome::default();
             let (name, topic, auto_ack) = ("q".into(), false, false);
-            let queue = DestinationInfo { name, topic, consumers: 1, auto_ack, share: 1.0 };
+            let (consumers, prefetch, share) = (1, 1, 1.0);
+            let queue = DestinationInfo { name, topic, consumers, auto_ack, prefetch, share };
             outcome.history.destinations.push(queue);
             let identity = Identity::simulated(&scenario, "uneven.toml".as_ref(), 1);
             of(&identity, &scenario, &outcome).workload.unwrap().structural_cv

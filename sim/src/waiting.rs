@@ -10,7 +10,7 @@ use crate::{
 
 /// The most shards that are told in full.
 const TOLD: usize = 8;
-/// The most consumers of one destination that are told.
+/// The most consumers of one destination, and holders of one slot's messages, that are told.
 const CONSUMERS_TOLD: usize = 3;
 
 /// What a node said of its replicas when it was asked, or why it said nothing.
@@ -49,6 +49,10 @@ pub struct Stuck<'a> {
     pub consumers: &'a [Vec<ClientId>],
     /// The consumers that are connected.
     pub subscribers: &'a BTreeMap<ClientId, Subscriber>,
+    /// What consumers failed of last, and when, in words.
+    pub failures: &'a BTreeMap<ClientId, String>,
+    /// By slot: who holds messages, in words.
+    pub holders: &'a [Vec<String>],
 }
 
 /// What is known of one shard.
@@ -144,6 +148,11 @@ impl Stuck<'_> {
         for (queue, depth) in &held {
             open.push(format!("{} in {queue}", messages(*depth)));
         }
+        let holders = self.holders.get(slot).map_or(&[][..], Vec::as_slice);
+        open.extend(holders.iter().take(CONSUMERS_TOLD).cloned());
+        if holders.len() > CONSUMERS_TOLD {
+            open.push(format!("{} more hold messages", holders.len() - CONSUMERS_TOLD));
+        }
         for id in &shard.destinations {
             let is_wanted =
                 shard.undelivered.contains_key(id) || held.contains_key(&**destination(id));
@@ -206,7 +215,12 @@ impl Stuck<'_> {
                         "consumer c{number} on {} waits for its subscription to {queue}",
                         it.node
                     ),
-                    None => format!("consumer c{number} of {queue} is not connected"),
+                    None => match self.failures.get(&client) {
+                        Some(failure) => format!(
+                            "consumer c{number} of {queue} is not connected, since {failure}"
+                        ),
+                        None => format!("consumer c{number} of {queue} is not connected"),
+                    },
                 })
             })
             .collect()
@@ -320,6 +334,17 @@ mod tests {
         serving: [Option<NodeId>; 2],
         subscribers: &BTreeMap<ClientId, Subscriber>,
     ) -> Vec<String> {
+        told_with(told, views, serving, subscribers, 0)
+    }
+
+    /// As [`told`], with so many holders of messages in the second slot.
+    fn told_with(
+        told: &Told,
+        views: &[View],
+        serving: [Option<NodeId>; 2],
+        subscribers: &BTreeMap<ClientId, Subscriber>,
+        holders: usize,
+    ) -> Vec<String> {
         let end = End::default();
         Stuck {
             rows: &[vec![0, 1, 2], vec![1, 2, 0]],
@@ -330,6 +355,8 @@ mod tests {
             end: &end,
             consumers: &[vec![ClientId(3)], vec![ClientId(4), ClientId(5)]],
             subscribers,
+            failures: &[(ClientId(4), "3.000s: connection refused".to_owned())].into(),
+            holders: &[Vec::new(), vec!["n1.7 holds 2".to_owned(); holders]],
         }
         .in_words()
     }
@@ -380,10 +407,22 @@ mod tests {
                  1 publish to q unanswered; n2 has applied 3 of 5 entries; consumer c3 on n1 is \
                  subscribed to q",
                 "slot 1 on n2 n3 n1: no leader known at n1 n2, n3 says nothing; 1 publish to t \
-                 unanswered; consumer c4 of t is not connected; consumer c5 on n3 waits for its \
+                 unanswered; consumer c4 of t is not connected, since 3.000s: connection refused; \
+                 consumer c5 on n3 waits for its \
                  subscription to t",
             ]
         );
+    }
+
+    #[test]
+    fn those_who_hold_messages_are_told() {
+        let views: Vec<View> = (0..3).map(|node| view(node, [Some(0), Some(1)])).collect();
+        let told = |holders| {
+            let serving = [Some(0), Some(1)];
+            told_with(&Told::new(), &views, serving, &everybody_subscribed(), holders)
+        };
+        assert_eq!(told(1), ["slot 1 on n2 n3 n1: led by n2; n1.7 holds 2"]);
+        assert!(told(5)[0].ends_with("n1.7 holds 2; 2 more hold messages"), "{:?}", told(5));
     }
 
     #[test]
@@ -413,6 +452,8 @@ mod tests {
             end: &End::default(),
             consumers: &[],
             subscribers: &BTreeMap::new(),
+            failures: &BTreeMap::new(),
+            holders: &[],
         }
         .in_words();
         assert_eq!(lines.len(), TOLD + 1);

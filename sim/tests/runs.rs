@@ -14,19 +14,23 @@ use paceline_sim::{
     recorder::Recorder,
     result,
     scenario::{Scenario, expand},
-    world::{Options, simulated},
+    world::{Options, Outcome, simulated},
 };
 
 const SEED: u64 = 1;
 
 fn run(text: &str) -> RunResult {
+    carry_out(text, Options::default()).0
+}
+
+fn carry_out(text: &str, options: Options) -> (RunResult, Outcome) {
     let scenario = Scenario::load("test.toml", text).unwrap_or_else(|error| panic!("{error}"));
     let identity = Identity::simulated(&scenario, Path::new("test.toml"), SEED);
     let scenario = expand(&scenario, SEED).scenario;
-    let recorder = Recorder::shared(&scenario, Options::default());
+    let recorder = Recorder::shared(&scenario, options);
     let mut outcome = simulated::run(&scenario, recorder.clone());
     outcome.take(&mut recorder.lock());
-    result::of(&identity, &scenario, &outcome)
+    (result::of(&identity, &scenario, &outcome), outcome)
 }
 
 #[test]
@@ -78,6 +82,144 @@ pause = { all = true }
     assert_eq!(told[1], format!("crash {dead} (the leader of slot 2)"));
     assert_eq!(paused.note, format!("another fault had stopped {dead}"));
     assert!(paused.nodes.len() == 2 && !paused.nodes.contains(dead), "{paused:?}");
+}
+
+/// What a small cluster under load does under these faults: outcome and event log.
+fn under(name: &str, workload: &str, faults: &str) -> (RunResult, Outcome, String) {
+    let text = format!(
+        r#"
+name = "{name}"
+about = "A fault of the kind that it is called after."
+duration = "12s"
+[cluster]
+nodes = 3
+slots = 4
+[cluster.broker.storage]
+segment = "32KiB"
+[[workload]]
+destinations = {{ count = 4 }}
+producers = 2
+consumers = 4
+rate = "60/s"
+{workload}
+{faults}
+"#
+    );
+    let file = format!("paceline-runs-{name}-{}", std::process::id());
+    let file = std::env::temp_dir().join(file);
+    let event_log = Some(std::fs::File::create(&file).unwrap());
+    let (result, outcome) = carry_out(&text, Options { event_log, ..Options::default() });
+    let log = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(result.verdict, Verdict::Passed, "{name} {:?}", result.findings);
+    (result, outcome, log)
+}
+
+/// Lines of an event log that contain all of these.
+fn lines<'a>(log: &'a str, words: &[&str]) -> Vec<&'a str> {
+    log.lines().filter(|line| words.iter().all(|word| line.contains(word))).collect()
+}
+
+#[test]
+fn writes_that_are_lost_or_go_astray_are_found_and_repaired() {
+    for (name, fault) in [
+        ("tail", "bit_rot = { tail = true,"),
+        ("lost", "lost_write = {"),
+        ("misdirected", "misdirected_write = {"),
+    ] {
+        let fault = format!("[[fault]]\nat = '6s'\n{fault} node = 'n2', back_after = '500ms' }}");
+        let (result, _, log) = under(name, "", &fault);
+        assert_eq!(result.faults[0].nodes, ["n2"], "{name}");
+        assert!(!lines(&log, &["n2#", " repair_begin "]).is_empty(), "{name}");
+        assert!(lines(&log, &["n1#", " repair_begin "]).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_flapping_link_goes_down_and_up_until_it_ends() {
+    let fault = "[[fault]]\nat = '4s'\nlasts = '1s'\n\
+                 flap = { node = 'n1', down = '150ms', up = '100ms' }";
+    let (result, _, log) = under("flap", "", fault);
+    assert_eq!(result.faults[0].until_s, Some(5.0));
+    // Down at 0, 250, 500 and 750 ms; both ways each.
+    assert_eq!(lines(&log, &[" partition id="]).len(), 8);
+    assert_eq!(lines(&log, &[" heal id="]).len(), 8);
+}
+
+#[test]
+fn everybody_reconnects_in_a_storm_and_clocks_drift_for_a_while() {
+    let faults = "[[fault]]\nat = '4s'\nreconnect_storm = { all = true }\n\
+                  [[fault]]\nat = '6s'\nreconnect_storm = { node = 'n1' }\n\
+                  [[fault]]\nat = '5s'\nlasts = '2s'\nclock_drift = { node = 'n2', ppm = -2000.0 }";
+    let (result, _, log) = under("storm", "", faults);
+    let dropped = lines(&log, &["client_failure", "drops its connection with all the others"]);
+    let (first, second): (Vec<&str>, Vec<&str>) =
+        dropped.iter().partition(|line| line.starts_with("5.15"));
+    assert_eq!(first.len(), 6, "{dropped:?}");
+    assert!(!second.is_empty() && second.len() < 6, "those of n1 only: {dropped:?}");
+    assert!(second.iter().all(|line| line.contains("node=n1")), "{dropped:?}");
+    assert_eq!(result.faults.iter().filter(|fault| fault.until_s.is_none()).count(), 2);
+    let drifts = lines(&log, &["fault_drift"]);
+    assert_eq!(drifts.len(), 2);
+    assert!(
+        drifts[0].ends_with("amount=-2000000") && drifts[1].ends_with("amount=0"),
+        "{drifts:?}"
+    );
+}
+
+#[test]
+fn what_vanished_clients_held_comes_back_to_others() {
+    let (_, outcome, log) = under("vanish", "vanish = 0.02", "");
+    assert!(outcome.history.deliveries.iter().any(|delivery| delivery.redelivered));
+    assert!(lines(&log, &["client_failure"]).is_empty(), "nobody dropped a connection");
+}
+
+#[test]
+fn faults_strike_at_the_events_that_they_wait_for() {
+    let result = run(r#"
+name = "events"
+about = "Each leader of slot 2 dies as it begins to lead, and a node is paused that never is asked."
+duration = "20s"
+[cluster]
+nodes = 3
+slots = 4
+[[workload]]
+destinations = { count = 8 }
+producers = 2
+consumers = 2
+rate = "50/s"
+[[fault]]
+at = "3s"
+crash = { leader_of = 2, back_after = "9s" }
+[[fault]]
+between = ["2s", "9s"]
+on = "serve_begin"
+slot = 2
+crash = { emitter = true, back_after = "500ms" }
+[[fault]]
+between = ["2s", "9s"]
+on = "serve_begin"
+slot = 2
+nth = 2
+after = "70ms"
+lasts = "1s"
+partition = { emitter = true }
+[[fault]]
+between = ["2s", "9s"]
+on = "repair_end"
+lasts = "1s"
+pause = { emitter = true }
+"#);
+    assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.findings);
+    let told: Vec<String> = result.faults.iter().map(FaultMark::in_words).collect();
+    let [killed, cut, never, _] = result.faults.as_slice() else { panic!("{told:?}") };
+    let [node] = killed.nodes.as_slice() else { panic!("{told:?}") };
+    assert!(killed.at_s > 3.0 && killed.at_s < 9.0, "{killed:?}");
+    assert_eq!(told[0], format!("crash {node} (serve_begin of {node} in slot 2)"));
+    assert!(cut.at_s > killed.at_s + 0.07 && cut.at_s < 9.0, "{cut:?}");
+    assert!(cut.label.starts_with("partition n") && cut.note.starts_with("serve_begin of n"));
+    assert_eq!(told[2], "pause the emitter (left out: no repair_end came)");
+    assert!(never.nodes.is_empty() && never.at_s == 9.0, "{never:?}");
 }
 
 /// The first violation's sentence and its shards.

@@ -69,9 +69,13 @@ const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline-sim
 const SIMULATED_BROKER: &str = "replication::storage";
 
 /// For each seed of a plain scenario so many of a swarm.
-const SWARM_SEEDS: u64 = 10;
+const SWARM_SEEDS: u32 = 10;
 /// The scenarios whose runs are compared by the determinism step.
-const DETERMINISM: &[&str] = &["scenarios/smoke.toml", "scenarios/faults/partition.toml"];
+const DETERMINISM: &[&str] = &[
+    "scenarios/smoke.toml",
+    "scenarios/faults/partition.toml",
+    "scenarios/faults/voted-then-died.toml",
+];
 
 impl Context {
     /// For the workspace this binary was built from.

@@ -12,6 +12,7 @@ use crate::{
     cluster::Cluster,
     config::{ClusterConfig, units},
     node::{
+        compare::{self, Target},
         protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
     },
@@ -113,6 +114,32 @@ impl Answers {
         self.cluster.name_of(leader)
     }
 
+    /// In what replicas differ that should not, one line a pair.
+    async fn differences(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for slot in self.slots().iter().filter(|slot| slot.agrees() == Some(false)) {
+            for (one, other) in slot.unlike() {
+                let (one, other) = (self.target(one), self.target(other));
+                let found = compare::differences(&self.cluster.name, slot.slot, &one, &other);
+                let words = match found.await {
+                    Ok(found) => {
+                        let words = found.iter().map(|it| it.in_words(&one.name, &other.name));
+                        words.collect::<Vec<_>>().join("; ")
+                    }
+                    Err(error) => format!("{} and {}: {error}", one.name, other.name),
+                };
+                lines.push(format!("slot {}: {words}", slot.slot));
+            }
+        }
+        lines
+    }
+
+    fn target(&self, node: u64) -> Target {
+        let member = self.cluster.members().iter().find(|(number, _)| *number == node);
+        let address = member.map_or_else(String::new, |(_, member)| member.link.clone());
+        Target { number: node, name: self.name(node).into(), address }
+    }
+
     fn shard(&self, node: u64, slot: u32) -> Option<&ShardStatus> {
         let status = self.nodes.get(&node)?.as_ref().ok()?;
         status.shards.iter().find(|shard| shard.slot == slot)
@@ -130,6 +157,24 @@ impl Slot<'_> {
         leader.and_then(|(_, shard)| *shard).or_else(|| {
             self.replicas.iter().filter_map(|(_, shard)| *shard).max_by_key(|shard| shard.applied)
         })
+    }
+
+    /// Nodes whose replicas have applied the same entries and differ, each with the first that it
+    /// differs from.
+    fn unlike(&self) -> Vec<(u64, u64)> {
+        let mut first: BTreeMap<u64, (u64, [u8; 32])> = BTreeMap::new();
+        let mut unlike = Vec::new();
+        for (node, shard) in &self.replicas {
+            let Some((applied, digest)) = shard.and_then(|it| Some((it.applied, it.digest?)))
+            else {
+                continue;
+            };
+            let (other, its) = *first.entry(applied).or_insert((*node, digest));
+            if its != digest {
+                unlike.push((other, *node));
+            }
+        }
+        unlike
     }
 
     /// Whether the replicas that have applied the same entries have the same bytes; `None` where no
@@ -167,12 +212,12 @@ impl Status {
         if self.json {
             say!("{:#}", json_of(&answers));
         } else {
-            self.print(&config, &answers);
+            self.print(&config, &answers, &answers.differences().await);
         }
         answers.ensure_any()
     }
 
-    fn print(&self, cluster: &ClusterConfig, answers: &Answers) {
+    fn print(&self, cluster: &ClusterConfig, answers: &Answers, differences: &[String]) {
         say!(
             "cluster {}: {} slots on {} nodes, {} copies each\n",
             cluster.name,
@@ -224,6 +269,7 @@ impl Status {
                 true => say!("\nall replicas that can be compared are identical"),
                 false => say!("\nREPLICAS DIFFER in slots {}", differ.join(", ")),
             }
+            differences.iter().for_each(|line| say!("  {line}"));
         }
         if self.slots {
             let mut table = vec![row(["SLOT", "LEADER", "TERM", "APPLIED"])];

@@ -1,5 +1,6 @@
 //! A node: its life from start to end, and what nodes ask of each other.
 
+pub mod compare;
 mod lifecycle;
 pub mod protocol;
 mod repair;

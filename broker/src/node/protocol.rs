@@ -1,5 +1,6 @@
 //! What nodes ask of each other over links.
 
+use paceline_core::shard::Table;
 use serde::{Deserialize, Serialize};
 
 use crate::{replication::RaftRequest, shard::channel::OpenChannel};
@@ -34,6 +35,22 @@ pub enum Request {
     /// Answered by the `ClusterConfig` that the node runs by, as JSON: what a client needs to know
     /// the cluster from one of its nodes.
     Cluster,
+    /// Where the receiver's replica of a group differs from another, table by table. Answered by a
+    /// [`Tables`](super::status::Tables).
+    Tables {
+        /// The group.
+        group: u32,
+    },
+    /// What is in a table of a group. Answered by the entries that follow the first `skip`, not all
+    /// of them where there are many; by none behind the last.
+    Entries {
+        /// The group.
+        group: u32,
+        /// Of which table.
+        table: Table,
+        /// How many entries the asker knows.
+        skip: u64,
+    },
 }
 
 /// What a stream is for.

@@ -156,6 +156,7 @@ impl Replicas {
                 replicas: replicas.clone(),
                 cluster: config.cluster.clone(),
                 votes_from,
+                promised: lease_of_followers(config),
             };
             let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
             Self {

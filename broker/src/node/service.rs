@@ -15,6 +15,7 @@ use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu, task,
     time::{self, Duration, Instant},
+    trace,
 };
 use paceline_store::{Group, GroupId, Journal};
 
@@ -23,6 +24,7 @@ use super::{
     repair::Witness,
     replicas::Replicas,
     shards::Shards,
+    status,
 };
 use crate::{
     config::ClusterConfig,
@@ -32,8 +34,8 @@ use crate::{
     shard::{Shard, channel},
 };
 
-/// How often a node stands for election that was asked to take over.
-const STAND_TIMES: u32 = 8;
+/// How long a node stands for election that was asked to take over, from when it may be elected.
+const STAND_FOR: Duration = Duration::from_millis(400);
 
 /// The pause between.
 const STAND_EVERY: Duration = Duration::from_millis(50);
@@ -48,6 +50,8 @@ pub(super) struct Service {
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
     /// it was started again.
     pub(super) votes_from: Instant,
+    /// How long a node votes for nobody else after it has heard of its leader.
+    pub(super) promised: Duration,
 }
 
 impl link::Service for Service {
@@ -86,13 +90,22 @@ impl Service {
                 if let Some(shard) = self.shards.get(group)
                     && shard.repair_floor().is_none()
                 {
-                    take_over(&shard).await;
+                    take_over(&shard, self.promised).await;
                 }
             }
             Request::Status { verify } => {
                 if let Some(replicas) = self.replicas.upgrade() {
                     reply.send(&replicas.status(verify));
                 }
+            }
+            Request::Tables { group } => {
+                let shard = self.shards.get(group);
+                reply.send(&shard.map(|shard| status::tables(&shard)).unwrap_or_default());
+            }
+            Request::Entries { group, table, skip } => {
+                let shard = self.shards.get(group);
+                let entries = shard.map(|shard| status::entries(&shard, table, skip));
+                reply.send(&entries.unwrap_or_default());
             }
             Request::Witness { group } => {
                 let shard = self.shards.get(group);
@@ -137,6 +150,7 @@ impl Service {
                 }
                 let begin = request.prev_log_id.map_or(0, |previous| previous.index + 1);
                 let end = begin + request.entries.len() as u64;
+                let leader = request.vote;
                 let answer = shard.raft().append_entries(request).await;
                 // The leader counts what is answered, but openraft answers when entries are
                 // appended, and to entries that it has, at once. Unanswered if this node's journal
@@ -146,6 +160,12 @@ impl Service {
                     None => Ok(()),
                 };
                 if stored.is_ok() && !shard.is_taking_over() {
+                    let heard = answer
+                        .as_ref()
+                        .is_ok_and(|it| !matches!(it, AppendEntriesResponse::HigherVote(_)));
+                    if heard && shard.follows_anew(leader.leader_id().term) {
+                        told("follow", shard, &leader);
+                    }
                     reply.send(&answer);
                 }
             }
@@ -156,7 +176,14 @@ impl Service {
             RaftRequest::Vote(request) if !shard.may_vote(&request.vote) => {
                 reached(Point::VoteWithheld);
             }
-            RaftRequest::Vote(request) => reply.send(&shard.raft().vote(request).await),
+            RaftRequest::Vote(request) => {
+                let candidate = request.vote;
+                let answer = shard.raft().vote(request).await;
+                if answer.as_ref().is_ok_and(|answer| answer.vote_granted) {
+                    told("vote", shard, &candidate);
+                }
+                reply.send(&answer);
+            }
             RaftRequest::InstallSnapshot(request) => {
                 reply.send(&shard.raft().install_snapshot(request).await);
             }
@@ -164,25 +191,41 @@ impl Service {
     }
 }
 
+/// Says whom this node has promised something to, for whoever listens.
+fn told(kind: &'static str, shard: &Shard, vote: &Vote<u64>) {
+    let id = vote.leader_id();
+    trace::event!(
+        kind,
+        shard = shard.slot(),
+        term = id.term,
+        to = id.voted_for().unwrap_or_default()
+    );
+}
+
 /// Stands for election until this node leads. The first time usually ends the present leadership
-/// and the second wins.
+/// and the second wins, with the vote of who led before. Where two votes are no majority, the others'
+/// promise to that one has to run out first.
 ///
 /// The present leader's lease rests on followers who do not stand as long as they hear from it, and
 /// it may not hear that this one does. So before that this node answers it no more, until no answer
 /// it has given counts.
-async fn take_over(shard: &Shard) {
+async fn take_over(shard: &Shard, promised: Duration) {
     reached(Point::TakeOverAsked);
+    trace::event!("take_over", shard = shard.slot());
     shard.set_taking_over(true);
     time::sleep(shard.lease().duration()).await;
-    stand(shard).await;
+    let two_suffice = shard.row() <= 3;
+    stand(shard, STAND_FOR + if two_suffice { Duration::ZERO } else { promised }).await;
     shard.set_taking_over(false);
 }
 
-async fn stand(shard: &Shard) {
-    for _ in 0..STAND_TIMES {
-        if shard.is_led_here() || shard.raft().trigger().elect().await.is_err() {
+async fn stand(shard: &Shard, within: Duration) {
+    let until = Instant::now() + within;
+    while !shard.is_led_here() && shard.raft().trigger().elect().await.is_ok() {
+        time::sleep(STAND_EVERY).await;
+        let leader = shard.raft().metrics().borrow().current_leader;
+        if leader.is_some() || Instant::now() >= until {
             return;
         }
-        time::sleep(STAND_EVERY).await;
     }
 }

@@ -1,10 +1,12 @@
 //! What a node says of itself and its shards.
 
 use openraft::ServerState;
+use paceline_core::shard::{Table, TableEntry};
 use paceline_runtime::time;
 use serde::{Deserialize, Serialize};
 
 use super::replicas::Replicas;
+use crate::shard::Shard;
 
 /// A node as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,31 @@ pub struct ShardStatus {
     /// A hash of the state, equal on all replicas that have applied the same entries. Computed on
     /// demand only.
     pub digest: Option<[u8; 32]>,
+}
+
+/// A replica table by table, to see in what it differs from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables {
+    /// The last entry applied: only replicas that have applied the same can be compared.
+    pub applied: u64,
+    /// A hash of each table.
+    pub digests: Vec<(Table, [u8; 32])>,
+}
+
+/// The most entries of a table in one answer.
+const ENTRIES_AT_A_TIME: usize = 1_000;
+
+/// Answers [`Request::Tables`](super::protocol::Request::Tables).
+pub(super) fn tables(shard: &Shard) -> Tables {
+    shard.machine().with_state(|state| Tables {
+        applied: state.applied(),
+        digests: Table::ALL.map(|table| (table, state.table_digest(table))).into(),
+    })
+}
+
+/// Answers [`Request::Entries`](super::protocol::Request::Entries).
+pub(super) fn entries(shard: &Shard, table: Table, skip: u64) -> Vec<TableEntry> {
+    shard.machine().with_state(|state| state.table_entries(table, skip as usize, ENTRIES_AT_A_TIME))
 }
 
 impl Replicas {

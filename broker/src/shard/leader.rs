@@ -7,7 +7,7 @@
 //! what only the leader knew is dropped.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -104,7 +104,8 @@ pub(super) struct LeaderTask {
     next_look: Instant,
     led_since: Instant,
     hand_over: Option<HandOver>,
-    resolving: BTreeSet<TransactionId>,
+    /// Transactions prepared here: since when this leader has known of each, or when it last asked.
+    doubts: BTreeMap<TransactionId, Instant>,
     /// Names the next proposal. It begins at random, so that those of the process before, which
     /// may have led in the same term, have other names.
     next_proposal: u64,
@@ -156,7 +157,7 @@ impl LeaderTask {
             next_look: now + LOOK_EVERY,
             led_since: now,
             hand_over: None,
-            resolving: BTreeSet::new(),
+            doubts: BTreeMap::new(),
             next_proposal: random::stream(&format!("proposals of shard {slot}")).random(),
             cost: Duration::ZERO,
         }
@@ -295,7 +296,7 @@ impl LeaderTask {
         self.term = Some(term);
         self.led_since = Instant::now();
         self.hand_over = None;
-        self.resolving.clear();
+        self.doubts.clear();
     }
 
     /// Stops serving. What was proposed and not applied may still be applied by the next leader;
@@ -531,6 +532,7 @@ impl LeaderTask {
             if term.proposed.is_none() && hand_over.until.is_none() {
                 hand_over.until = Some(Instant::now() + HAND_OVER_WITHIN);
                 reached(Point::HandOverBegun);
+                trace::event!("hand_over", shard = self.place.slot, to = hand_over.to);
                 ask_to_take_over(&self.place, hand_over.to);
             }
             return Ok(());
@@ -605,6 +607,10 @@ impl LeaderTask {
                 None
             }
         };
+        if let Some(body) = &body {
+            let key = MessageKey::Stored(message);
+            told::read_back(self.place.slot, term.number(), key, body);
+        }
         term.bodies.loaded(message, body);
     }
 
@@ -663,20 +669,21 @@ impl LeaderTask {
         linked && matched.is_some_and(|matched| matched.index + 64 >= last)
     }
 
-    /// Asks after transactions that were prepared long ago: their ingress node may have died.
+    /// Asks after transactions that have been prepared for long: their ingress node may have died.
+    /// How long is counted here, since the clock of whoever prepared them may be wrong, as may this
+    /// one; and asked is again and again, since nobody else may be left who would.
     fn resolve_doubts(&mut self) {
         let Some(router) = self.router.get() else { return };
-        let (now, slot) = (wall_clock().0, self.place.slot);
-        let patience = self.settings.in_doubt_after.as_millis() as u64;
-        let old: Vec<_> = self.machine.with_state(|state| {
-            state.prepared().filter(|doubt| doubt.since.0 + patience < now).collect()
-        });
-        let still: BTreeSet<TransactionId> = old.iter().map(|doubt| doubt.transaction).collect();
-        self.resolving.retain(|transaction| still.contains(transaction));
-        for doubt in old {
-            if !self.resolving.insert(doubt.transaction) {
+        let (now, slot) = (Instant::now(), self.place.slot);
+        let prepared: Vec<_> = self.machine.with_state(|state| state.prepared().collect());
+        let mut doubts = BTreeMap::new();
+        for doubt in prepared {
+            let since = self.doubts.get(&doubt.transaction).copied().unwrap_or(now);
+            if now - since < self.settings.in_doubt_after {
+                doubts.insert(doubt.transaction, since);
                 continue;
             }
+            doubts.insert(doubt.transaction, now);
             let router = router.clone();
             reached(Point::DoubtResolved);
             task::spawn(async move {
@@ -689,6 +696,7 @@ impl LeaderTask {
                 router.command(doubt.coordinator, forget).await;
             });
         }
+        self.doubts = doubts;
     }
 }
 

@@ -111,6 +111,8 @@ struct Inner {
     /// The nodes in the row.
     row: usize,
     repair_floor: Mutex<Option<u64>>,
+    /// The latest term in which this process has answered a leader.
+    followed: AtomicU64,
     /// How many requests to take over are being carried out.
     taking_over: AtomicU32,
     raft: Raft,
@@ -163,6 +165,7 @@ impl Shard {
             node,
             row: nodes,
             repair_floor: Mutex::new(parts.repair_floor),
+            followed: AtomicU64::new(0),
             taking_over: AtomicU32::new(0),
             raft,
             machine,
@@ -196,6 +199,11 @@ impl Shard {
         }
     }
 
+    /// How many nodes hold a replica.
+    pub fn row(&self) -> usize {
+        self.inner.row
+    }
+
     /// The shard's slot.
     pub fn slot(&self) -> u32 {
         self.inner.slot
@@ -216,6 +224,11 @@ impl Shard {
     /// The replica is whole again.
     pub(crate) fn end_repair(&self) {
         *self.inner.repair_floor.lock().expect("no holder panics") = None;
+    }
+
+    /// This node answers a leader of this term. Whether it is the first time.
+    pub(crate) fn follows_anew(&self, term: u64) -> bool {
+        self.inner.followed.fetch_max(term, Ordering::Relaxed) < term
     }
 
     /// Whether this node is about to stand for election although it hears from a leader. It must

@@ -25,6 +25,18 @@ pub(super) fn dispatched(slot: u32, term: u64, delivery: &Delivery) {
     );
 }
 
+/// The body of a message that had been handed out without it was read from the disk.
+pub(super) fn read_back(slot: u32, term: u64, key: MessageKey, message: &Message) {
+    trace::event!(
+        "read_back",
+        shard = slot,
+        term = term,
+        message = key.to_string().as_str(),
+        id = &*message.id,
+        queue = queue_of(message)
+    );
+}
+
 /// A delivery ended.
 pub(super) fn settled(
     slot: u32,

@@ -48,7 +48,7 @@ pub(crate) fn scan<'a>(
     if end.header.is_err()
         && last
         && batch_after(bytes, salt, 0).is_none()
-        && looks_torn(bytes, 0, SEGMENT_HEADER_BYTES)
+        && looks_torn(bytes, 0, 0, SEGMENT_HEADER_BYTES)
     {
         end.end = 0;
         return end;
@@ -82,7 +82,11 @@ pub(crate) fn scan<'a>(
             _ => {}
         }
         let extent = header.map_or(RECORD_HEADER_BYTES, |header| header.record_bytes());
-        if last && batch_after(bytes, salt, at + 1).is_none() && looks_torn(bytes, at, extent) {
+        let written_from = if at < batch.end { batch.start } else { at };
+        if last
+            && batch_after(bytes, salt, at + 1).is_none()
+            && looks_torn(bytes, written_from, at, extent)
+        {
             if at < batch.end {
                 end.end = batch.start as u32;
                 end.last_batch = before;
@@ -133,14 +137,15 @@ struct Batch<'a> {
     found: Vec<Found<'a>>,
 }
 
-/// Whether a crash during the write of the last batch can have left this: the bytes end too early,
-/// or a sector's worth within the record was never written.
-fn looks_torn(bytes: &[u8], at: usize, extent: usize) -> bool {
+/// Whether a crash during the write of the last batch, which began at `written_from`, can have left
+/// this: the bytes end too early, or a sector that the record has a part in was never written. All
+/// of such a sector that belongs to the batch is zeros, also what stands before the record.
+fn looks_torn(bytes: &[u8], written_from: usize, at: usize, extent: usize) -> bool {
     let end = at + extent;
     if end > bytes.len() {
         return true;
     }
-    let mut from = at;
+    let mut from = (at / SECTOR_BYTES * SECTOR_BYTES).max(written_from);
     while from < end {
         let sector_end = (from / SECTOR_BYTES + 1) * SECTOR_BYTES;
         let piece = &bytes[from..sector_end.min(bytes.len())];
@@ -262,6 +267,28 @@ mod tests {
             assert_eq!(damage, 0, "sector {sector}");
             assert_eq!((entries, end.end as usize), (vec![0], starts[1]), "sector {sector}");
         }
+    }
+
+    /// A header that begins in the last byte of a sector, with a byte that is zero, is no sector that
+    /// was never written: what stands before it in that sector was.
+    #[test]
+    fn rot_of_the_last_record_is_not_taken_for_a_torn_tail() {
+        let first = SECTOR_BYTES - SEGMENT_HEADER_BYTES - 2 * RECORD_HEADER_BYTES - 1;
+        let at = SECTOR_BYTES - 1;
+        let (mut bytes, _) = (1..100_000)
+            .map(|last| segment(&[&[first, last]]))
+            .find(|(bytes, _)| bytes[at] == 0)
+            .expect("one in 256 begins so");
+        assert_eq!(read(&bytes, true).0, [0, 1]);
+        let rotten = at + RECORD_HEADER_BYTES;
+        bytes[rotten] ^= 4;
+        let (entries, damage, end) = read(&bytes, true);
+        assert_eq!((entries, damage, end.end as usize), (vec![0], 1, bytes.len()));
+
+        // Of a batch that begins within a sector this part of it may be missing.
+        let (mut bytes, starts) = segment(&[&[30], &[700]]);
+        bytes[starts[1]..SECTOR_BYTES].fill(0);
+        assert_eq!(read(&bytes, true).2.end as usize, starts[1]);
     }
 
     #[test]

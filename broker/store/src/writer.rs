@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     disk::{self, File, OpenOptions},
-    time,
+    time, trace,
 };
 
 use crate::{
@@ -147,6 +147,7 @@ async fn write(shared: &Shared, batch: &Batch) -> Result<Option<File>, JournalEr
     file.sync_data().await.map_err(io("sync"))?;
     if is_new {
         reached(Point::SegmentBegun);
+        trace::event!("segment_begin", segment = batch.segment);
         disk::sync_dir(&shared.dir)
             .await
             .map_err(|error| JournalError::io("sync", &shared.dir, error))?;

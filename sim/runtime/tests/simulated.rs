@@ -646,6 +646,34 @@ mod disks {
     }
 
     #[test]
+    fn the_writes_of_a_file_are_known_and_can_be_lost() {
+        world(1, |world| async move {
+            let node = world.add_node(NodeConfig::new("node"));
+            let file = world.spawn_on(node, async {
+                let file = File::open("/log", &NEW).await.unwrap();
+                disk::sync_dir("/").await.unwrap();
+                file.write_all_at(Bytes::from_static(b"one"), 0).await.unwrap();
+                file.write_all_at(Bytes::from_static(b"two"), 3).await.unwrap();
+                file.write_all_at(Bytes::from_static(b"ONE"), 0).await.unwrap();
+                file.write_all_at(Bytes::from_static(b"three"), 6).await.unwrap();
+                file.sync_data().await.unwrap();
+                file
+            });
+            let file = file.await.unwrap();
+            assert_eq!(world.appends(node, "/log"), [0..3, 3..6, 6..11]);
+            assert_eq!(world.peek_file(node, "/log", 3..100), Bytes::from_static(b"twothree"));
+            world.spoil_file(node, "/log", 8, b"\0\0\0\0\0\0");
+            let cut = file.clone();
+            world.spawn_on(node, async move { cut.set_len(10).await.unwrap() }).await.unwrap();
+            assert_eq!(world.appends(node, "/log"), [0..3, 3..6]);
+            // On the disk too, not only in the cache.
+            world.power_cut(node);
+            let found = world.peek_file(node, "/log", 0..10);
+            assert_eq!(found, Bytes::from_static(b"ONEtwoth\0\0"));
+        });
+    }
+
+    #[test]
     fn a_failed_sync_cannot_be_made_good_by_another() {
         let kept = (0..20).filter(|seed| {
             world(*seed, |world| async move {

@@ -14,7 +14,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    End, EndCheck,
+    End, EndCheck, Found,
     step::{NameId, Step, Steps, What},
 };
 use crate::workload::{
@@ -136,7 +136,7 @@ impl EndCheck for Consumed {
         "consumed"
     }
 
-    fn judge(&self, history: &History, end: &End) -> Vec<String> {
+    fn judge(&self, history: &History, end: &End) -> Vec<Found> {
         if !end.drained {
             return Vec::new();
         }
@@ -146,10 +146,11 @@ impl EndCheck for Consumed {
         gone.take(5)
             .map(|id| {
                 let deliveries = history.deliveries_of(*id).count();
-                format!(
+                let detail = format!(
                     "{id} was delivered {deliveries} times and left its queue, though no consumer \
                      acknowledged it"
-                )
+                );
+                Found::about(detail, [*id])
             })
             .collect()
     }
@@ -218,7 +219,9 @@ mod tests {
         let mut told = Told::new();
         let id = told.publish(QUEUE);
         told.deliver(id, false);
-        assert!(Consumed.judge(&told.history, &end)[0].contains("no consumer acknowledged it"));
+        assert!(
+            Consumed.judge(&told.history, &end)[0].detail.contains("no consumer acknowledged it")
+        );
         refuse(&mut told, id);
         assert_eq!(Consumed.judge(&told.history, &end).len(), 1);
         told.deliver(id, true);

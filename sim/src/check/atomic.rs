@@ -3,7 +3,7 @@
 //! A transaction that was acknowledged is checked as its messages are (`lost`), one that failed
 //! too (`invented`); here are those whose fate no client knows.
 
-use super::{End, EndCheck};
+use super::{End, EndCheck, Found};
 use crate::workload::{history::History, operation::MessageId};
 
 /// See the module.
@@ -15,7 +15,7 @@ impl EndCheck for Atomic {
         "atomic"
     }
 
-    fn judge(&self, history: &History, end: &End) -> Vec<String> {
+    fn judge(&self, history: &History, end: &End) -> Vec<Found> {
         if !end.drained {
             return Vec::new();
         }
@@ -37,9 +37,9 @@ impl EndCheck for Atomic {
                 .filter(telling)
                 .partition(|id| history.delivered.contains_key(id));
             if let (Some(there), Some(missing)) = (there.first(), missing.first()) {
-                found.push(format!(
-                    "of one transaction, {there} was delivered and {missing} was not"
-                ));
+                let detail =
+                    format!("of one transaction, {there} was delivered and {missing} was not");
+                found.push(Found::about(detail, [**there, **missing]));
             }
         }
         found

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{End, EndCheck};
+use super::{End, EndCheck, Found};
 use crate::workload::history::History;
 
 /// See the module.
@@ -15,7 +15,7 @@ impl EndCheck for Conservation {
         "conservation"
     }
 
-    fn judge(&self, history: &History, end: &End) -> Vec<String> {
+    fn judge(&self, history: &History, end: &End) -> Vec<Found> {
         if !end.drained {
             return Vec::new();
         }
@@ -36,10 +36,11 @@ impl EndCheck for Conservation {
                 let original = queue.strip_prefix("DLQ.").unwrap_or(queue);
                 let most = may_hold.get(original).copied().unwrap_or(0);
                 if *depth > most {
-                    found.push(format!(
+                    let detail = format!(
                         "n{} still holds {depth} messages of {queue}, where at most {most} can be",
                         replica.node + 1
-                    ));
+                    );
+                    found.push(detail.into());
                 }
             }
         }

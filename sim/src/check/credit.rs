@@ -101,7 +101,11 @@ impl StepCheck for Credit {
                         .map_err(|wrong| format!("{} {wrong}", names.text(consumer)));
                 }
             }
-            What::Apply { .. } => {}
+            What::Apply { .. }
+            | What::ReadBack { .. }
+            | What::Vote { .. }
+            | What::Follow { .. }
+            | What::RepairBegin { .. } => {}
         }
         Ok(())
     }

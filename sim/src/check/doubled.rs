@@ -3,7 +3,7 @@
 //! Deliveries of that one message may be many, if they are marked (`redelivered-flag`). A publish
 //! that was stored twice, after a change of leader say, shows as two names.
 
-use super::{End, EndCheck};
+use super::{End, EndCheck, Found};
 use crate::workload::history::History;
 
 /// See the module.
@@ -15,7 +15,7 @@ impl EndCheck for Doubled {
         "doubled"
     }
 
-    fn judge(&self, history: &History, _: &End) -> Vec<String> {
+    fn judge(&self, history: &History, _: &End) -> Vec<Found> {
         let mut found = Vec::new();
         for &id in history.delivered.keys() {
             let mut names = history
@@ -24,7 +24,8 @@ impl EndCheck for Doubled {
                 .map(|it| &it.broker_id);
             let Some(first) = names.next() else { continue };
             if let Some(other) = names.find(|name| *name != first) {
-                found.push(format!("{id} was delivered as {first} and as {other}"));
+                let detail = format!("{id} was delivered as {first} and as {other}");
+                found.push(Found::about(detail, [id]));
             }
         }
         found

@@ -67,7 +67,12 @@ impl StepCheck for InFlight {
                     state.holder.retain(|_, holder| *holder != consumer);
                 }
             }
-            What::Apply { .. } | What::Attach { .. } => {}
+            What::Apply { .. }
+            | What::Attach { .. }
+            | What::ReadBack { .. }
+            | What::Vote { .. }
+            | What::Follow { .. }
+            | What::RepairBegin { .. } => {}
         }
         Ok(())
     }

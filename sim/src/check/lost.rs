@@ -4,7 +4,7 @@
 //! consumers for whom sending settles (`auto`), and topics without durable subscribers. In a run
 //! without faults even these must not lose, the last two while no client leaves.
 
-use super::{End, EndCheck};
+use super::{End, EndCheck, Found};
 use crate::workload::{
     history::History,
     operation::{MessageId, Publish},
@@ -45,7 +45,7 @@ impl EndCheck for Lost {
         "lost"
     }
 
-    fn judge(&self, history: &History, end: &End) -> Vec<String> {
+    fn judge(&self, history: &History, end: &End) -> Vec<Found> {
         // Before everything is drained, what is missing may still be on its way.
         if !end.drained {
             return Vec::new();
@@ -56,10 +56,11 @@ impl EndCheck for Lost {
         }
         let first: Vec<String> = lost.iter().take(5).map(MessageId::to_string).collect();
         let shown = first.join(", ");
-        vec![format!(
+        let detail = format!(
             "{} acknowledged messages were never delivered, the first of them {shown}",
             lost.len()
-        )]
+        );
+        vec![Found::about(detail, lost)]
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
         told.deliver(delivered, false);
         let lost = told.publish(QUEUE);
         assert_eq!(Lost::find(&told.history, &end()), [lost]);
-        assert!(Lost.judge(&told.history, &end())[0].contains("1 acknowledged"));
+        assert!(Lost.judge(&told.history, &end())[0].detail.contains("1 acknowledged"));
         assert!(Lost.judge(&told.history, &End { allowed_lost: 1, ..end() }).is_empty());
     }
 

@@ -11,25 +11,36 @@
 mod asked;
 mod atomic;
 mod balance;
+mod chain;
 mod conservation;
 mod credit;
 mod doubled;
 mod expiry;
+mod fifo;
+mod found;
 mod in_flight;
 mod invented;
 mod lost;
 mod one_leader;
 mod order;
 mod overtaken;
+mod promises;
+mod quiet;
 mod redelivered;
+mod reigns;
 mod replicas;
 mod settled;
+mod skipped;
 pub mod step;
+mod topics;
+mod trail;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 pub use balance::{Balance, Led};
-pub use replicas::Replica;
+pub use found::{Found, Subject};
+pub use quiet::{Margins, Quiet};
+pub use replicas::{Pair, Replica, unlike};
 
 use crate::workload::{
     history::{History, Observation},
@@ -62,6 +73,8 @@ pub struct Violation {
     /// For a liveness violation: the shards that wait, one line each, with who leads them as the
     /// nodes see it.
     pub shards: Vec<String>,
+    /// The messages that it is about.
+    pub about: Vec<Subject>,
 }
 
 impl fmt::Display for Violation {
@@ -94,8 +107,8 @@ pub trait ReplyCheck {
 pub trait EndCheck {
     /// What reports call it.
     fn name(&self) -> &'static str;
-    /// Everything that is wrong, one sentence each; reports show the first few.
-    fn judge(&self, history: &History, end: &End) -> Vec<String>;
+    /// Everything that is wrong; reports show the first few.
+    fn judge(&self, history: &History, end: &End) -> Vec<Found>;
 }
 
 /// What is known when the run is over.
@@ -112,8 +125,14 @@ pub struct End {
     pub allowed_lost: u64,
     /// How far wall clocks may differ from each other.
     pub clock_error: Duration,
+    /// When nothing was wrong.
+    pub quiet: Quiet,
+    /// The shard of each destination.
+    pub shards: Vec<usize>,
     /// Every replica of every shard that answered.
     pub replicas: Vec<Replica>,
+    /// In what replicas differ that should not, in words.
+    pub differences: BTreeMap<Pair, String>,
 }
 
 impl End {
@@ -142,12 +161,18 @@ pub struct Checks {
     settled: settled::Settled,
     asked: asked::Asked,
     overtaken: overtaken::Overtaken,
+    expired: expiry::Expired,
+    topics: topics::Topics,
+    trail: trail::Trail,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
     /// How often each check was applied: a check that never ran has not passed.
     applied: BTreeMap<&'static str, u64>,
     violations: Vec<Violation>,
 }
+
+/// The most messages of one violation whose story is told.
+const CHAINS: usize = 3;
 
 /// The most violations of one check that are kept.
 const KEPT: usize = 10;
@@ -159,17 +184,20 @@ impl Checks {
             names: Steps::default(),
             steps: vec![
                 Box::new(one_leader::OneLeader::default()),
+                Box::new(promises::Promises::default()),
                 Box::new(in_flight::InFlight::default()),
                 Box::new(credit::Credit::default()),
             ],
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),
             overtaken: overtaken::Overtaken::default(),
+            expired: expiry::Expired::allowing(clock_error),
+            topics: topics::Topics::default(),
+            trail: trail::Trail::default(),
             replies: vec![
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
-                Box::new(expiry::Expired::allowing(clock_error)),
             ],
             ends: vec![
                 Box::new(lost::Lost),
@@ -182,6 +210,16 @@ impl Checks {
             applied: BTreeMap::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// The workload begins: from here times count.
+    pub fn begin(&mut self) {
+        self.topics.reigns.begin();
+    }
+
+    /// How often any node began to serve a shard.
+    pub fn reigns(&self) -> usize {
+        self.topics.reigns.count()
     }
 
     /// Takes in an event of the broker. `node` is the one that emitted it.
@@ -197,7 +235,7 @@ impl Checks {
             }
             Ok(None) => None,
             Err(reason) => {
-                self.report("trace", Severity::Safety, Some(event.at), reason);
+                self.report("trace", Severity::Safety, Some(event.at), reason.into());
                 None
             }
         }
@@ -209,6 +247,7 @@ impl Checks {
     }
 
     fn step(&mut self, step: &Step) {
+        self.trail.step(step);
         let mut found = Vec::new();
         for check in &mut self.steps {
             *self.applied.entry(check.name()).or_default() += 1;
@@ -228,8 +267,15 @@ impl Checks {
         if let Err(detail) = self.overtaken.step(step, &self.names) {
             found.push((overtaken::NAME, detail));
         }
+        *self.applied.entry(expiry::NAME).or_default() += 1;
+        if let Err(detail) = self.expired.step(step, &self.names) {
+            found.push((expiry::NAME, detail));
+        }
+        self.topics.step(step);
         for (name, detail) in found {
-            self.report(name, Severity::Safety, Some(step.at), detail);
+            let about = step.what.message().into_iter();
+            let found = Found { detail, about: about.collect() };
+            self.report(name, Severity::Safety, Some(step.at), found);
         }
     }
 
@@ -247,8 +293,12 @@ impl Checks {
         if let Err(detail) = self.asked.observe(seen, history, &mut self.names) {
             found.push((asked::NAME, detail));
         }
+        if let Err(detail) = self.expired.observe(seen, history, &mut self.names) {
+            found.push((expiry::NAME, detail));
+        }
         for (name, detail) in found {
-            self.report(name, Severity::Safety, Some(at), detail);
+            let found = Found::about(detail, seen.messages(history));
+            self.report(name, Severity::Safety, Some(at), found);
         }
     }
 
@@ -259,8 +309,17 @@ impl Checks {
             *self.applied.entry(check.name()).or_default() += 1;
             found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
         }
-        for (name, detail) in found {
-            self.report(name, Severity::Safety, None, detail);
+        *self.applied.entry(topics::NAME).or_default() += 1;
+        let missed = self.topics.judge(history, end).into_iter();
+        found.extend(missed.map(|it| (topics::NAME, it.into())));
+        *self.applied.entry(skipped::NAME).or_default() += 1;
+        let skipped = skipped::judge(history, end, &self.topics.reigns).into_iter();
+        found.extend(skipped.map(|it| (skipped::NAME, it.into())));
+        *self.applied.entry(fifo::NAME).or_default() += 1;
+        let out_of_order = fifo::judge(history, end, &self.trail, &mut self.names);
+        found.extend(out_of_order.into_iter().map(|it| (fifo::NAME, it)));
+        for (name, found) in found {
+            self.report(name, Severity::Safety, None, found);
         }
     }
 
@@ -270,29 +329,61 @@ impl Checks {
         check: &'static str,
         severity: Severity,
         at: Option<Duration>,
-        detail: String,
+        found: Found,
     ) {
+        let Found { detail, about } = found;
         let same = self.violations.iter().filter(|violation| violation.check == check).count();
         if same < KEPT {
-            self.violations.push(Violation { check, severity, at, detail, shards: Vec::new() });
+            self.violations.push(Violation {
+                check,
+                severity,
+                at,
+                detail,
+                shards: Vec::new(),
+                about,
+            });
         }
     }
 
     /// Records that something did not happen in time, and the shards that wait.
-    pub fn stuck(
-        &mut self,
-        check: &'static str,
-        at: Duration,
-        detail: String,
-        shards: Vec<String>,
-    ) {
-        let severity = Severity::Liveness;
-        self.violations.push(Violation { check, severity, at: Some(at), detail, shards });
+    pub fn stuck(&mut self, check: &'static str, at: Duration, found: Found, shards: Vec<String>) {
+        let (severity, Found { detail, about }) = (Severity::Liveness, found);
+        let at = Some(at);
+        self.violations.push(Violation { check, severity, at, detail, shards, about });
     }
 
     /// What was found, in the order it was found.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
+    }
+
+    /// Who holds messages of a shard, in words, one for each consumer.
+    pub fn holders(&self, shard: u64) -> Vec<String> {
+        let in_words = |(consumer, (count, first)): (step::NameId, (u64, &trail::Handed))| {
+            format!(
+                "{} holds {count} of the {} messages that it may, {} since {:.3}s",
+                self.names.text(consumer),
+                first.in_flight + first.credit,
+                self.names.text(first.message),
+                first.at.as_secs_f64()
+            )
+        };
+        self.trail.holders(shard).into_iter().map(in_words).collect()
+    }
+
+    /// What became of the messages that each violation is about, in lines.
+    pub fn chains(&mut self, history: &History) -> Vec<Vec<String>> {
+        let Self { violations, trail, names, .. } = self;
+        // Nothing is made of all that has happened where nobody asks.
+        if violations.is_empty() {
+            return Vec::new();
+        }
+        let chains = chain::Chains::new(history, trail, names);
+        let of = |violation: &Violation| {
+            let told = violation.about.iter().take(CHAINS);
+            told.flat_map(|subject| chains.of(*subject)).collect()
+        };
+        violations.iter().map(of).collect()
     }
 
     /// How often each check was applied.

@@ -4,6 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use paceline_runtime::trace::{Event, Value};
 
+use super::Subject;
+
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;
 
@@ -31,6 +33,12 @@ pub enum What {
     ServeBegin { shard: u64, term: u64 },
     /// It no longer does.
     ServeEnd { shard: u64, term: u64 },
+    /// It votes for a node.
+    Vote { shard: u64, term: u64, to: u64 },
+    /// It answers a leader, for the first time in this term and its process's life.
+    Follow { shard: u64, term: u64, to: u64 },
+    /// It begins to repair a replica that was damaged.
+    RepairBegin { shard: u64 },
     /// It applied an entry of a shard's log.
     Apply { shard: u64, index: u64 },
     /// The leader handed a message to a consumer.
@@ -48,6 +56,9 @@ pub enum What {
         in_flight: u64,
         credit: u64,
     },
+    /// The leader read from the log what it had handed out without having it at hand; the fields
+    /// are those that [`What::Dispatch`] lacked.
+    ReadBack { shard: u64, message: NameId, id: NameId, queue: Option<NameId> },
     /// A consumer's message is gone for good.
     Settle { shard: u64, term: u64, consumer: NameId, message: NameId },
     /// A consumer's message went back to its queue.
@@ -58,6 +69,19 @@ pub enum What {
     Detach { shard: u64, term: u64, consumer: NameId },
     /// The node's process died or was restarted; what it had in memory is gone.
     Died,
+}
+
+impl What {
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<Subject> {
+        match *self {
+            Self::Dispatch { shard, message, .. }
+            | Self::ReadBack { shard, message, .. }
+            | Self::Settle { shard, message, .. }
+            | Self::Release { shard, message, .. } => Some(Subject::Placed { shard, message }),
+            _ => None,
+        }
+    }
 }
 
 /// Turns events into steps.
@@ -99,6 +123,13 @@ impl Steps {
         let what = match event.kind {
             "serve_begin" => What::ServeBegin { shard: number("shard")?, term: number("term")? },
             "serve_end" => What::ServeEnd { shard: number("shard")?, term: number("term")? },
+            "vote" => {
+                What::Vote { shard: number("shard")?, term: number("term")?, to: number("to")? }
+            }
+            "follow" => {
+                What::Follow { shard: number("shard")?, term: number("term")?, to: number("to")? }
+            }
+            "repair_begin" => What::RepairBegin { shard: number("shard")? },
             "apply" => What::Apply { shard: number("shard")?, index: number("index")? },
             "dispatch" => What::Dispatch {
                 shard: number("shard")?,
@@ -120,6 +151,15 @@ impl Steps {
                     .ok_or_else(|| format!("the event `{event}` lacks `redelivered`"))?,
                 in_flight: number("in_flight")?,
                 credit: number("credit")?,
+            },
+            "read_back" => What::ReadBack {
+                shard: number("shard")?,
+                message: self.field(event, "message")?,
+                id: self.field(event, "id")?,
+                queue: match event.field("queue") {
+                    Some(Value::Str(queue)) if !queue.is_empty() => Some(self.name(queue)),
+                    _ => None,
+                },
             },
             "settle" => What::Settle {
                 shard: number("shard")?,

@@ -79,10 +79,16 @@ impl Told {
             topic,
             consumers,
             auto_ack: false,
+            prefetch: 3,
             share: 0.5,
         };
         let destinations = vec![info("q", false, 1), info("t", true, 2)];
         Self { history: History::new(destinations, 2), now: 0 }
+    }
+
+    /// Nothing happens until then.
+    pub fn pass(&mut self, until: Duration) {
+        self.now = until.as_millis() as u64;
     }
 
     fn tick(&mut self) -> Duration {

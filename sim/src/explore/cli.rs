@@ -31,6 +31,11 @@ enum Command {
     #[command(after_help = exit::HELP)]
     Replay(RunArgs),
     /// Run scenarios with many seeds, each in a process of its own
+    ///
+    /// Every scenario is run once. From then on those come first whose runs cost little and come by
+    /// coverage points that few runs reach; in the end all have been run with the same seeds. The
+    /// table says what a run cost, which share of the time a scenario took, and how many coverage
+    /// points no other scenario reached.
     #[command(after_help = exit::HELP)]
     Sweep(SweepArgs),
     /// Compare placement strategies, hash functions and salts, without a cluster

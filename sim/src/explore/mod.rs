@@ -4,6 +4,7 @@ pub mod cli;
 mod determinism;
 mod exit;
 mod identity;
+mod order;
 mod output;
 mod run;
 mod sweep;

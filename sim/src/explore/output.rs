@@ -55,6 +55,7 @@ pub(super) fn verdict(
         let at = finding.at_s.map_or(String::new(), |at| format!(" at {at:.6}s"));
         say!("  [{}]{at} {}", finding.check, finding.detail.replace('\n', "\n    "));
         finding.shards.iter().for_each(|shard| say!("    {shard}"));
+        finding.chain.iter().for_each(|line| say!("    {line}"));
     }
     if result.findings.len() > SHOWN {
         say!("  and {} more in the report", result.findings.len() - SHOWN);

@@ -26,6 +26,7 @@ use super::{
     Exit, Identity,
     cli::{BadInput, SweepArgs, load},
     determinism, identity,
+    order::Queue,
 };
 use crate::scenario::Source;
 
@@ -117,19 +118,18 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
     Ok(if args.every_point && is_incomplete { worst.max(Exit::ExpectationMissed) } else { worst })
 }
 
-/// Every run of this part of the sweep: seed by seed, so that all scenarios come early.
-fn jobs(args: &SweepArgs, scenarios: &[Source]) -> VecDeque<Job> {
+/// Every run of this part of the sweep.
+fn jobs(args: &SweepArgs, scenarios: &[Source]) -> Queue<Job> {
     let (part, parts) = args.shard.unwrap_or((1, 1));
     let all = (args.start..args.start.saturating_add(args.seeds)).flat_map(|seed| {
         scenarios.iter().enumerate().map(move |(index, scenario)| (seed, index, scenario))
     });
-    all.zip(0..)
-        .filter(|(_, number)| number % parts == part - 1)
-        .map(|((seed, index, scenario), _)| Job {
-            scenario: index,
-            identity: Identity::of(scenario, &args.files[index], seed),
-        })
-        .collect()
+    let mut jobs: Vec<VecDeque<Job>> = scenarios.iter().map(|_| VecDeque::new()).collect();
+    for ((seed, index, scenario), _) in all.zip(0..).filter(|(_, it)| it % parts == part - 1) {
+        let identity = Identity::of(scenario, &args.files[index], seed);
+        jobs[index].push_back(Job { scenario: index, identity });
+    }
+    Queue::new(jobs)
 }
 
 fn empty_result(args: &SweepArgs, scenarios: &[Source]) -> SweepResult {
@@ -174,7 +174,7 @@ fn empty_result(args: &SweepArgs, scenarios: &[Source]) -> SweepResult {
 
 fn carry_out(
     args: &SweepArgs,
-    mut waiting: VecDeque<Job>,
+    mut waiting: Queue<Job>,
     at_once: usize,
     scratch: &std::path::Path,
     result: &mut SweepResult,
@@ -191,12 +191,13 @@ fn carry_out(
     while !waiting.is_empty() || !running.is_empty() {
         while running.len() < at_once
             && !(args.stop_on_failure && failed > 0)
-            && let Some(job) = waiting.pop_front()
+            && let Some(job) = waiting.take()
         {
             if args.check_determinism {
                 // Runs its two processes at once, and waits for them.
                 let outcome = determinism::outcome(&job.identity, &args.files[job.scenario])
                     .unwrap_or_else(|error| crashed(&job.identity, error.to_string(), 0.0));
+                waiting.ended(job.scenario, outcome.wall_s, outcome.points());
                 failed += finish(&bar, &job, outcome, failed, result)?;
                 continue;
             }
@@ -220,6 +221,7 @@ fn carry_out(
             };
             if ended {
                 let outcome = collect(&run, limit);
+                waiting.ended(run.job.scenario, outcome.wall_s, outcome.points());
                 failed += finish(&bar, &run.job, outcome, failed, result)?;
             } else {
                 still.push(run);
@@ -341,7 +343,7 @@ fn print_coverage(result: &SweepResult) {
 fn print_table(result: &SweepResult) {
     let width = result.scenarios.iter().map(|it| it.scenario.len()).max().unwrap_or(0).max(8);
     say!(
-        "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
+        "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>6} {:>6}",
         "scenario",
         "runs",
         "passed",
@@ -349,18 +351,21 @@ fn print_table(result: &SweepResult) {
         "unsafe",
         "stuck",
         "crashed",
-        "speed"
+        "speed",
+        "s/run",
+        "time",
+        "only"
     );
-    for scenario in &result.scenarios {
+    let all_s: f64 = result.scenarios.iter().map(ScenarioSweep::cost_s).sum();
+    let only = result.only_reached();
+    for (number, scenario) in result.scenarios.iter().enumerate() {
         let verdicts = scenario.verdicts();
         let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
-        let (virtual_s, wall_s) =
-            scenario.runs.iter().fold((0.0, 0.0), |(virtual_s, wall_s), run| {
-                (virtual_s + run.virtual_s, wall_s + run.wall_s)
-            });
+        let virtual_s: f64 = scenario.runs.iter().map(|run| run.virtual_s).sum();
+        let wall_s = scenario.cost_s();
         let speed = if wall_s > 0.0 { format!("{:.0} x", virtual_s / wall_s) } else { "-".into() };
         say!(
-            "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
+            "{:width$} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7.2} {:>5.0}% {:>6}",
             scenario.scenario,
             scenario.runs.len(),
             count(Verdict::Passed),
@@ -368,8 +373,17 @@ fn print_table(result: &SweepResult) {
             count(Verdict::SafetyViolated),
             count(Verdict::LivenessViolated),
             count(Verdict::Crashed) + count(Verdict::Nondeterministic),
-            speed
+            speed,
+            wall_s / scenario.runs.len().max(1) as f64,
+            100.0 * scenario.cost_s() / all_s.max(f64::MIN_POSITIVE),
+            only[number].len()
         );
+    }
+    for (scenario, points) in result.scenarios.iter().zip(&only) {
+        if !points.is_empty() {
+            let names: Vec<&str> = points.iter().map(|point| point.name.as_str()).collect();
+            say!("only {} reached: {}", scenario.scenario, names.join(", "));
+        }
     }
     for scenario in &result.scenarios {
         if let Some(exits) = scenario.exit_counts().in_words() {

@@ -5,11 +5,16 @@ use std::time::Duration;
 use paceline::{
     cluster::Cluster,
     config::{ClusterConfig, Member, NodeConfig},
+    link::Timings,
 };
 use paceline_core::slotting;
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
 use super::Scenario;
+use crate::{check::Margins, workload::client::SILENCE};
+
+/// How long a node may take to say whether it leads a shard; the router's own limit.
+const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Where every node listens for clients.
 pub const STOMP_PORT: u16 = paceline::config::DEFAULT_STOMP_PORT;
@@ -76,11 +81,60 @@ impl Scenario {
         self.cluster_config().placement()
     }
 
-    /// How far two wall clocks of the run may differ at the most.
+    /// How far two wall clocks of the expanded scenario may differ at the most, those of clients,
+    /// which are right, included: by where they start, and by how far jumps have put each of them at
+    /// any time. A node that only the run can name may be any. Clocks show whole milliseconds.
     pub fn clock_error(&self) -> Duration {
-        let jumps = self.faults.iter().filter_map(|fault| fault.clock_jump.as_ref()?.by);
-        let jumps: u64 = jumps.map(|by| by.nanos.unsigned_abs()).sum();
-        self.clock.offset.0 * 2 + Duration::from_nanos(jumps)
+        let mut jumps: Vec<_> = self
+            .faults
+            .iter()
+            .filter_map(|fault| Some((fault.at, fault.clock_jump.as_ref()?)))
+            .collect();
+        jumps.sort_by_key(|(at, _)| *at);
+        let (mut behind, mut ahead) = (0, 0);
+        for name in self.node_names() {
+            let (mut least, mut most) = (0, 0);
+            for (_, jump) in &jumps {
+                let by = jump.by.map_or(0, |by| by.nanos);
+                let is_named = jump.all
+                    || jump.node.as_ref() == Some(&name)
+                    || jump.nodes.as_ref().is_some_and(|nodes| nodes.contains(&name));
+                // Drawn or chosen later: it may be put that way, and may be left alone.
+                let may_be = jump.target().is_left_to_the_run() || jump.any.is_some();
+                if is_named || (may_be && by < 0) {
+                    least += by;
+                }
+                if is_named || (may_be && by > 0) {
+                    most += by;
+                }
+                behind = behind.min(least);
+                ahead = ahead.max(most);
+            }
+        }
+        let jumped = Duration::from_nanos(ahead.abs_diff(behind));
+        let drifted = self.faults.iter().filter_map(|fault| {
+            let (ppm, lasts) = (fault.clock_drift.as_ref()?.ppm?, fault.lasts?);
+            Some(lasts.most().0.mul_f64(ppm.abs() / 1e6))
+        });
+        let drifted: Duration = drifted.sum();
+        self.clock.offset.0 * 2 + jumped + drifted + Duration::from_millis(1)
+    }
+
+    /// How long things take in a run while nothing is wrong, by the nodes' own limits.
+    pub fn margins(&self) -> Margins {
+        let config = self.node_config("n1").expect("validated: the node accepts it");
+        let (link, replication) = (Timings::default(), config.replication);
+        // What is asked in vain, and paused after, before the next is asked.
+        let found = LEADER_ANSWERS + Duration::from_secs(1);
+        let slow = self.network.latency.p99.0 * 10;
+        let linked = link.silent_after + link.connect.max(replication.connect_timeout);
+        Margins {
+            healed: linked + link.redial_at_most + replication.election_max + found + slow,
+            known: found + slow,
+            delivered: Duration::from_secs(1) + slow,
+            flight: Duration::from_millis(100) + slow,
+            noticed: SILENCE + slow,
+        }
     }
 
     /// Where destinations live.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{
     Scenario,
+    event::Nth,
     fault::{Extent, Fault, Target},
     units::TimeSpan,
 };
@@ -16,8 +17,8 @@ use super::{
 /// A scenario without chance, and what had to be left out on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expansion {
-    /// Every fault has `at`, names its nodes, unless they are those that lead then, and says how
-    /// long it lasts; `seed` is set.
+    /// Every fault has `at`, or the span in which its event may come, names its nodes, unless the
+    /// run has to tell them, and says how long it lasts; `seed` is set.
     pub scenario: Scenario,
     /// Draws that came to nothing, such as a crash when every node was already down.
     pub notes: Vec<String>,
@@ -33,14 +34,14 @@ pub fn stream(seed: u64, label: &str) -> ChaCha8Rng {
 
 /// Decides everything that the scenario leaves to the seed.
 pub fn expand(scenario: &Scenario, seed: u64) -> Expansion {
-    let mut drawn: Vec<(Duration, usize, &Fault)> = Vec::new();
+    let mut drawn: Vec<(When, usize, &Fault)> = Vec::new();
     for (number, fault) in scenario.faults.iter().enumerate() {
         let mut random = stream(seed, &format!("fault {number} when"));
-        for at in instants(fault, &mut random) {
-            drawn.push((at, number, fault));
+        for when in occurrences(fault, &mut random) {
+            drawn.push((when, number, fault));
         }
     }
-    drawn.sort_by_key(|(at, number, _)| (*at, *number));
+    drawn.sort_by_key(|(when, number, _)| (when.earliest(), *number));
 
     let mut expander = Expander {
         nodes: scenario.node_names(),
@@ -53,7 +54,7 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Expansion {
         .collect();
     let faults = drawn
         .into_iter()
-        .filter_map(|(at, number, fault)| expander.decide(at, fault, &mut streams[number]))
+        .filter_map(|(when, number, fault)| expander.decide(when, fault, &mut streams[number]))
         .collect();
 
     let mut scenario = Scenario { seed, faults, ..scenario.clone() };
@@ -61,20 +62,40 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Expansion {
     Expansion { scenario, notes: expander.notes }
 }
 
-/// When a fault happens.
-fn instants(fault: &Fault, random: &mut ChaCha8Rng) -> Vec<Duration> {
+/// When a fault happens, as far as that is known before the run.
+#[derive(Clone, Copy)]
+enum When {
+    At(Duration),
+    /// At an event from the first of these instants to the second.
+    Within(Duration, Duration),
+}
+
+impl When {
+    fn earliest(self) -> Duration {
+        match self {
+            When::At(at) | When::Within(at, _) => at,
+        }
+    }
+}
+
+/// Every time that a fault happens.
+fn occurrences(fault: &Fault, random: &mut ChaCha8Rng) -> Vec<When> {
     if let Some(at) = fault.at {
-        return vec![at.0];
+        return vec![When::At(at.0)];
     }
     let [from, to] = fault.between.expect("validated: `at` or `between`");
     let every = fault.every.map_or(to.0 - from.0, |every| every.0);
-    let mut instants = Vec::new();
+    let mut occurrences = Vec::new();
     let mut start = from.0;
     while start + every <= to.0 {
-        instants.push(draw_time(start, start + every, random));
-        start += every;
+        let end = start + every;
+        occurrences.push(match fault.on {
+            Some(_) => When::Within(start, end),
+            None => When::At(draw_time(start, end, random)),
+        });
+        start = end;
     }
-    instants
+    occurrences
 }
 
 /// A time drawn evenly from within, in whole milliseconds so that it reads well.
@@ -93,20 +114,27 @@ struct Expander {
 
 impl Expander {
     /// One occurrence of a fault, decided; `None` if no node is left for it to happen to.
-    fn decide(&mut self, at: Duration, fault: &Fault, random: &mut ChaCha8Rng) -> Option<Fault> {
+    fn decide(&mut self, when: When, fault: &Fault, random: &mut ChaCha8Rng) -> Option<Fault> {
         let kinds = fault.kinds();
         let kind = kinds.first().expect("validated: a fault has a kind");
         let lasts = fault.lasts.map(|lasts| Extent::Fixed(draw_extent(lasts, random)));
         let back_after = kind.back_after().flatten().map(|extent| draw_extent(extent, random));
-        let at_once = Some(TimeSpan(at));
-        let decided = Fault { at: at_once, between: None, every: None, lasts, ..fault.clone() };
+        let (at, between) = match when {
+            When::At(at) => (Some(TimeSpan(at)), None),
+            When::Within(from, to) => (None, Some([TimeSpan(from), TimeSpan(to)])),
+        };
+        let nth = fault.nth.map(|nth| Nth::Fixed(random.random_range(nth.least()..=nth.most())));
+        let after = fault.after.map(|after| Extent::Fixed(draw_delay(after, random)));
+        let decided = Fault { at, between, every: None, lasts, nth, after, ..fault.clone() };
         let decided = decided.with_back_after(back_after.map(Extent::Fixed));
 
-        // Groups are decided already, and who leads only the run knows.
-        let Some(target) = kind.target().filter(|target| !target.is_of_leaders()) else {
+        // Groups are decided already, and who leads and whose event it is only the run knows.
+        let Some(target) = kind.target().filter(|target| !target.is_left_to_the_run()) else {
             return Some(decided);
         };
-        let free_only = kind.stops_the_node();
+        // So it does for how long a node is down that an event brings down.
+        let free_only = kind.stops_the_node() && fault.on.is_none();
+        let at = when.earliest();
         let nodes = self.choose(at, target, free_only, random);
         if nodes.is_empty() {
             let at = TimeSpan(at);
@@ -161,6 +189,17 @@ impl Expander {
         }
         nodes.sort_unstable();
         nodes
+    }
+}
+
+/// As [`draw_extent`], in whole microseconds: what matters after an event is over in milliseconds.
+fn draw_delay(delay: Extent, random: &mut impl Rng) -> TimeSpan {
+    match delay {
+        Extent::Fixed(span) => span,
+        Extent::Drawn(least, most) => {
+            let (least, most) = (least.0.as_micros() as u64, most.0.as_micros() as u64);
+            TimeSpan(Duration::from_micros(random.random_range(least..=most)))
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! The `[[fault]]` tables of a scenario: what goes wrong, where, when and for how long.
 //!
-//! A fault names its time (`at`, or a draw `between` two instants) and exactly one kind. What is
-//! drawn (`any` nodes, `between`, a pair of times) the seed decides; see `expand`. Who leads when a
-//! fault begins (`leader_of`, `leaders`) only the run can tell.
+//! A fault names its time (`at`, or a draw `between` two instants, or an event `on` which it begins)
+//! and exactly one kind. What is drawn (`any` nodes, `between`, a pair of times) the seed decides; see
+//! `expand`. When an event comes and of whom, and who leads when a fault begins (`leader_of`,
+//! `leaders`), only the run can tell.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
+    event::{Event, Nth},
     format::Delay,
     units::{Bandwidth, Fraction, SignedSpan, TimeSpan},
 };
@@ -26,7 +28,23 @@ pub struct Fault {
     /// See `between`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<TimeSpan>,
-    /// How long it lasts; not for `crash`, `power_cut`, `stop`, `bit_rot` and `clock_jump`.
+    /// It begins at the first such event within `between`; with `every`, within each part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Event>,
+    /// Only at events of this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Only at events of this slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// Not at the first such event but at this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<Nth>,
+    /// So long after the event; default at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Extent>,
+    /// How long it lasts; not for what takes a process down, which has `back_after` instead, and not
+    /// for what happens at once: `clock_jump` and `reconnect_storm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Extent>,
     /// It goes on when the others are over: the cluster must drain in spite of it. Then it ends.
@@ -67,9 +85,27 @@ pub struct Fault {
     /// Left out where too many nodes would have lost records at once, see [`most_rotten`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_rot: Option<BitRot>,
+    /// As `bit_rot`, but a write of the journal has never reached the disk, though it was synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_write: Option<LostWrite>,
+    /// As `bit_rot`, but a write of the journal has reached another place of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misdirected_write: Option<MisdirectedWrite>,
+    /// Links go down and up, again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flap: Option<Flap>,
+    /// Strangers connect and say nothing, or half a frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flood: Option<Flood>,
+    /// All clients of the nodes drop their connections at once and come back at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconnect_storm: Option<ReconnectStorm>,
     /// Wall clocks jump.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_jump: Option<ClockJump>,
+    /// Wall clocks run too fast or too slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_drift: Option<ClockDrift>,
 }
 
 /// A time, or a pair of times between which one is drawn.
@@ -116,6 +152,9 @@ macro_rules! node_fault {
             /// So many nodes, those that lead the most shards when the fault begins.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub leaders: Option<u32>,
+            /// The node whose event the fault waited for.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub emitter: bool,
             $($(#[$field_doc])* #[serde(default, skip_serializing_if = "Option::is_none")]
             pub $field: Option<$type>,)*
         }
@@ -130,6 +169,7 @@ macro_rules! node_fault {
                     all: self.all,
                     leader_of: self.leader_of,
                     leaders: self.leaders,
+                    emitter: self.emitter,
                 }
             }
 
@@ -143,6 +183,7 @@ macro_rules! node_fault {
                     all: false,
                     leader_of: None,
                     leaders: None,
+                    emitter: false,
                     ..self.clone()
                 }
             }
@@ -165,12 +206,14 @@ pub struct Target<'a> {
     pub leader_of: Option<u32>,
     /// A number of them, those that lead the most.
     pub leaders: Option<u32>,
+    /// The node of the event.
+    pub emitter: bool,
 }
 
 impl Target<'_> {
     /// Whether only the run can tell who it is.
-    pub fn is_of_leaders(&self) -> bool {
-        self.leader_of.is_some() || self.leaders.is_some()
+    pub fn is_left_to_the_run(&self) -> bool {
+        self.leader_of.is_some() || self.leaders.is_some() || self.emitter
     }
 }
 
@@ -181,6 +224,7 @@ impl fmt::Display for Target<'_> {
             Target { nodes: Some(nodes), .. } => f.write_str(&nodes.join(" ")),
             Target { any: Some(any), .. } => write!(f, "any {any}"),
             Target { leader_of: Some(slot), .. } => write!(f, "the leader of slot {slot}"),
+            Target { emitter: true, .. } => f.write_str("the emitter"),
             Target { leaders: Some(1), .. } => f.write_str("the node that leads most"),
             Target { leaders: Some(count), .. } => write!(f, "the {count} nodes that lead most"),
             _ => f.write_str("all nodes"),
@@ -230,6 +274,8 @@ node_fault! {
         latency: Delay,
         /// In place of the network's.
         bandwidth: Bandwidth,
+        /// Only what the nodes send is late.
+        one_way: bool,
     }
 }
 node_fault! {
@@ -237,6 +283,8 @@ node_fault! {
     LossyLink {
         /// The share of segments lost.
         loss: Fraction,
+        /// Only of what the nodes send.
+        one_way: bool,
     }
 }
 node_fault! {
@@ -262,8 +310,57 @@ node_fault! {
     BitRot {
         /// In how many bytes a bit has changed; default 1.
         bytes: u32,
+        /// All of them in what was written last.
+        tail: bool,
         /// When it starts again; without it, when the faults are over.
         back_after: Extent,
+    }
+}
+node_fault! {
+    /// See [`Fault::lost_write`].
+    LostWrite {
+        /// How many are lost; default 1.
+        writes: u32,
+        /// When it starts again; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
+    /// See [`Fault::misdirected_write`].
+    MisdirectedWrite {
+        /// How many went astray; default 1.
+        writes: u32,
+        /// When it starts again; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
+    /// See [`Fault::flap`]: all links to and from the nodes. It begins with them down.
+    Flap {
+        /// How long they are down each time.
+        down: TimeSpan,
+        /// How long they are up each time.
+        up: TimeSpan,
+    }
+}
+node_fault! {
+    /// See [`Fault::flood`].
+    Flood {
+        /// How many connections are held open to each node; default 100.
+        connections: u32,
+        /// Each begins a frame and does not end it.
+        half_frame: bool,
+    }
+}
+node_fault! {
+    /// See [`Fault::reconnect_storm`].
+    ReconnectStorm {}
+}
+node_fault! {
+    /// See [`Fault::clock_drift`].
+    ClockDrift {
+        /// By so many millionths too fast, or too slow where it is negative.
+        ppm: f64,
     }
 }
 node_fault! {
@@ -289,7 +386,13 @@ pub enum Kind<'a> {
     FullDisk(&'a FullDisk),
     FailingDisk(&'a FailingDisk),
     BitRot(&'a BitRot),
+    LostWrite(&'a LostWrite),
+    MisdirectedWrite(&'a MisdirectedWrite),
+    Flap(&'a Flap),
+    Flood(&'a Flood),
+    ReconnectStorm(&'a ReconnectStorm),
     ClockJump(&'a ClockJump),
+    ClockDrift(&'a ClockDrift),
 }
 
 impl Fault {
@@ -307,7 +410,13 @@ impl Fault {
         kinds.extend(self.full_disk.as_ref().map(Kind::FullDisk));
         kinds.extend(self.failing_disk.as_ref().map(Kind::FailingDisk));
         kinds.extend(self.bit_rot.as_ref().map(Kind::BitRot));
+        kinds.extend(self.lost_write.as_ref().map(Kind::LostWrite));
+        kinds.extend(self.misdirected_write.as_ref().map(Kind::MisdirectedWrite));
+        kinds.extend(self.flap.as_ref().map(Kind::Flap));
+        kinds.extend(self.flood.as_ref().map(Kind::Flood));
+        kinds.extend(self.reconnect_storm.as_ref().map(Kind::ReconnectStorm));
         kinds.extend(self.clock_jump.as_ref().map(Kind::ClockJump));
+        kinds.extend(self.clock_drift.as_ref().map(Kind::ClockDrift));
         kinds
     }
 }
@@ -338,7 +447,13 @@ impl Fault {
             Some(Kind::FullDisk(it)) => fault.full_disk = Some(it.of(names)),
             Some(Kind::FailingDisk(it)) => fault.failing_disk = Some(it.of(names)),
             Some(Kind::BitRot(it)) => fault.bit_rot = Some(it.of(names)),
+            Some(Kind::LostWrite(it)) => fault.lost_write = Some(it.of(names)),
+            Some(Kind::MisdirectedWrite(it)) => fault.misdirected_write = Some(it.of(names)),
+            Some(Kind::Flap(it)) => fault.flap = Some(it.of(names)),
+            Some(Kind::Flood(it)) => fault.flood = Some(it.of(names)),
+            Some(Kind::ReconnectStorm(it)) => fault.reconnect_storm = Some(it.of(names)),
             Some(Kind::ClockJump(it)) => fault.clock_jump = Some(it.of(names)),
+            Some(Kind::ClockDrift(it)) => fault.clock_drift = Some(it.of(names)),
             None => {}
         }
         fault
@@ -346,11 +461,13 @@ impl Fault {
 
     /// The same fault, after which the nodes start again when this is over.
     pub fn with_back_after(mut self, back_after: Option<Extent>) -> Self {
-        let Self { crash, power_cut, stop, bit_rot, .. } = &mut self;
+        let Self { crash, power_cut, stop, bit_rot, lost_write, misdirected_write, .. } = &mut self;
         crash.iter_mut().for_each(|it| it.back_after = back_after);
         power_cut.iter_mut().for_each(|it| it.back_after = back_after);
         stop.iter_mut().for_each(|it| it.back_after = back_after);
         bit_rot.iter_mut().for_each(|it| it.back_after = back_after);
+        lost_write.iter_mut().for_each(|it| it.back_after = back_after);
+        misdirected_write.iter_mut().for_each(|it| it.back_after = back_after);
         self
     }
 }
@@ -385,7 +502,13 @@ impl Kind<'_> {
             Kind::FullDisk(_) => "full_disk",
             Kind::FailingDisk(_) => "failing_disk",
             Kind::BitRot(_) => "bit_rot",
+            Kind::LostWrite(_) => "lost_write",
+            Kind::MisdirectedWrite(_) => "misdirected_write",
+            Kind::Flap(_) => "flap",
+            Kind::Flood(_) => "flood",
+            Kind::ReconnectStorm(_) => "reconnect_storm",
             Kind::ClockJump(_) => "clock_jump",
+            Kind::ClockDrift(_) => "clock_drift",
         }
     }
 
@@ -404,17 +527,30 @@ impl Kind<'_> {
             Kind::FullDisk(fault) => fault.target(),
             Kind::FailingDisk(fault) => fault.target(),
             Kind::BitRot(fault) => fault.target(),
+            Kind::LostWrite(fault) => fault.target(),
+            Kind::MisdirectedWrite(fault) => fault.target(),
+            Kind::Flap(fault) => fault.target(),
+            Kind::Flood(fault) => fault.target(),
+            Kind::ReconnectStorm(fault) => fault.target(),
             Kind::ClockJump(fault) => fault.target(),
+            Kind::ClockDrift(fault) => fault.target(),
         })
     }
 
     /// Whether it takes the whole process away for a while, so that a node can suffer one at a
     /// time.
     pub fn stops_the_node(&self) -> bool {
-        matches!(
-            self,
-            Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::Pause(_) | Kind::BitRot(_)
-        )
+        self.back_after().is_some() || matches!(self, Kind::Pause(_))
+    }
+
+    /// Whether the node's journal has lost records when it starts again.
+    pub fn damages_the_journal(&self) -> bool {
+        matches!(self, Kind::BitRot(_) | Kind::LostWrite(_) | Kind::MisdirectedWrite(_))
+    }
+
+    /// Whether it is over as soon as it has happened.
+    pub fn is_at_once(&self) -> bool {
+        matches!(self, Kind::ClockJump(_) | Kind::ReconnectStorm(_))
     }
 
     /// Whether the rest of the cluster can be asked to drain while it goes on.
@@ -438,13 +574,15 @@ impl Kind<'_> {
             Kind::PowerCut(fault) => Some(fault.back_after),
             Kind::Stop(fault) => Some(fault.back_after),
             Kind::BitRot(fault) => Some(fault.back_after),
+            Kind::LostWrite(fault) => Some(fault.back_after),
+            Kind::MisdirectedWrite(fault) => Some(fault.back_after),
             _ => None,
         }
     }
 
     /// Whether it goes on for a time that `lasts` names.
     pub fn has_length(&self) -> bool {
-        self.back_after().is_none() && !matches!(self, Kind::ClockJump(_))
+        self.back_after().is_none() && !self.is_at_once()
     }
 }
 
@@ -528,9 +666,17 @@ pub fn most_rotten(replicas: u32) -> u32 {
     }
 }
 
-/// An expanded fault in one line, or what is known of it before it begins: `15s partition n1 n2 | n3 n4 n5 for 10s`.
+/// An expanded fault in one line, or what is known of it before it begins:
+/// `15s partition n1 n2 | n3 n4 n5 for 10s`, `1s to 4s, 2ms after vote 3 in slot 7: crash the emitter`.
 pub fn describe(fault: &Fault) -> String {
-    let mut text = fault.at.map(|at| format!("{at} ")).unwrap_or_default();
+    let mut text = match (fault.at, fault.between, occasion(fault)) {
+        (Some(at), ..) => format!("{at} "),
+        (None, Some([from, to]), Some(occasion)) => match fault.after {
+            Some(Extent::Fixed(after)) => format!("{from} to {to}, {after} after {occasion}: "),
+            _ => format!("{from} to {to}, at {occasion}: "),
+        },
+        _ => String::new(),
+    };
     text.push_str(&label(fault));
     match (fault.lasts, fault.kinds().first().and_then(Kind::back_after).flatten()) {
         (Some(Extent::Fixed(span)), _) => text.push_str(&format!(" for {span}")),
@@ -539,6 +685,21 @@ pub fn describe(fault: &Fault) -> String {
         _ => {}
     }
     text
+}
+
+/// The event that a fault waits for: `vote 3 of n2 in slot 7`.
+pub fn occasion(fault: &Fault) -> Option<String> {
+    let mut text = fault.on?.name().to_owned();
+    if let Some(nth) = fault.nth.map(Nth::most).filter(|nth| *nth > 1) {
+        text.push_str(&format!(" {nth}"));
+    }
+    if let Some(node) = &fault.by {
+        text.push_str(&format!(" of {node}"));
+    }
+    if let Some(slot) = fault.slot {
+        text.push_str(&format!(" in slot {slot}"));
+    }
+    Some(text)
 }
 
 /// What happens and to whom, in a few words: `power cut n3`.
@@ -559,7 +720,13 @@ pub fn label(fault: &Fault) -> String {
         }
         other => {
             let target = other.target().map_or_else(String::new, |target| target.to_string());
-            format!("{name} {target}")
+            let how = match other {
+                Kind::SlowLink(SlowLink { one_way: Some(true), .. })
+                | Kind::LossyLink(LossyLink { one_way: Some(true), .. }) => "one-way ",
+                Kind::BitRot(BitRot { tail: Some(true), .. }) => "tail ",
+                _ => "",
+            };
+            format!("{how}{name} {target}")
         }
     }
 }

@@ -184,7 +184,8 @@ pub struct Workload {
     /// Publishes in one transaction; default 5.
     #[serde(default = "defaults::transaction_size")]
     pub transaction_size: u32,
-    /// The share of transactions that the producer aborts; default none.
+    /// The share of transactions that are aborted, of producers as of consumers, who do it again
+    /// then; default none.
     #[serde(default)]
     pub aborts: Fraction,
     /// The share of deliveries that the consumer refuses (NACK); default none.
@@ -202,6 +203,10 @@ pub struct Workload {
     /// has in hand unsettled, and comes back; default none.
     #[serde(default)]
     pub leave: Fraction,
+    /// The share of deliveries at which the consumer falls silent without closing its connection, as
+    /// if its machine had gone, and connects anew; default none.
+    #[serde(default)]
+    pub vanish: Fraction,
     /// The priorities of messages, from the first to the last with the same chance; default none
     /// is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 //! into plain statements, so that the expansion of a scenario with a seed is a scenario itself.
 
 mod cluster;
+pub mod event;
 pub mod expand;
 pub mod fault;
 pub mod format;

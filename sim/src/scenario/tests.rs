@@ -104,8 +104,178 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     refused(partition, "partition = { node = \"n9\" }", 33, "no node `n9`");
     refused(partition, "partition = { one_way = true }", 33, "exactly one of");
     refused("power_cut = {", "bit_rot = { bytes = 0,", 38, "1 to 1000 bytes");
+    refused("power_cut = { any = 1,", "lost_write = { any = 2,", 38, "at most 1 nodes may lose");
+    refused("power_cut = { any", "lost_write = { writes = 0, any", 38, "1 to 1000 writes");
+    refused(
+        "power_cut = { any",
+        "misdirected_write = { writes = 1001, any",
+        38,
+        "1 to 1000 writes",
+    );
     refused("power_cut = {", "full_disk = {", 38, "unknown field `back_after`");
     refused("\"<= 1.15\"", "\"1.15\"", 43, "begins with none of");
+}
+
+/// A fault in place of the partition, which lasts.
+fn refused_fault(fault: &str, reason: &str) {
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(partition, fault, 33, reason);
+}
+
+#[test]
+fn faults_of_links_clients_and_clocks_are_refused_where_they_make_no_sense() {
+    refused_fault("flap = { any = 1, down = '1s' }", "`flap` needs `up`");
+    refused_fault("flap = { any = 1, up = '1s' }", "`flap` needs `down`");
+    refused_fault("flap = { any = 1, down = '1s', up = '0s' }", "at least 1ms");
+    refused_fault("flap = { down = '1s', up = '1s' }", "exactly one of");
+    refused_fault("flood = { any = 1, connections = 0 }", "1 to 100000 connections");
+    refused_fault("clock_drift = { any = 1 }", "`clock_drift` needs `ppm`");
+    refused_fault("clock_drift = { any = 1, ppm = 0.0 }", "not by 0");
+    refused_fault("clock_drift = { any = 1, ppm = 1e6 }", "100000 millionths");
+    refused_fault("slow_link = { any = 1, one_way = true }", "`latency` or `bandwidth`");
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(
+        partition,
+        "reconnect_storm = { all = true }",
+        32,
+        "happens at once; it has no `lasts`",
+    );
+    let prefetch = "producers = 40\nprefetch = 4\nvanish = 0.95";
+    refused("producers = 40", prefetch, 27, "`vanish` together leave");
+}
+
+#[test]
+fn labels_say_what_is_special_about_a_fault() {
+    let faults = r#"[[fault]]
+at = "46s"
+lasts = "2s"
+slow_link = { node = "n2", latency = { min = "1ms", mean = "2ms", p99 = "3ms" }, one_way = true }
+
+[[fault]]
+at = "48s"
+bit_rot = { node = "n3", tail = true, back_after = "1s" }
+
+[[fault]]
+at = "50s"
+reconnect_storm = { all = true }
+
+[[fault]]
+between = ["50s", "51s"]
+lasts = ["1s", "2s"]
+flap = { any = 1, down = "100ms", up = "200ms" }
+
+[expect]"#;
+    let expanded = expand(&with("[expect]", faults).unwrap(), 5).scenario;
+    let labels: Vec<String> = expanded.faults.iter().map(fault::label).collect();
+    let first = labels.len() - 4;
+    assert_eq!(labels[first], "one-way slow link n2");
+    assert_eq!(labels[first + 1], "tail bit rot n3");
+    assert!(labels[first + 2..].contains(&"reconnect storm n1 n2 n3 n4 n5".to_owned()));
+    let flap = expanded.faults.iter().find(|fault| fault.flap.is_some()).unwrap();
+    assert!(matches!(flap.lasts, Some(fault::Extent::Fixed(_))), "it is drawn");
+    assert_eq!(fault::nodes(flap).len(), 1);
+    let read = Scenario::load("expanded.toml", &expanded.to_toml()).unwrap();
+    assert_eq!(expand(&read, 5).scenario, expanded);
+}
+
+#[test]
+fn nonsense_about_events_is_refused() {
+    let fault = |new: &'static str, line, reason| refused("every = \"3s\"", new, line, reason);
+    fault("on = \"votes\"", 37, "unknown variant `votes`, expected one of `vote`, `follow`, ");
+    fault("on = \"vote\"\nby = \"n9\"", 38, "no node `n9`");
+    fault("on = \"vote\"\nslot = 64", 38, "there is no slot 64; they are 0 to 63");
+    fault("on = \"node_ready\"\nslot = 6", 38, "`node_ready` is of a whole node");
+    fault("on = \"vote\"\nnth = 0", 38, "counted from 1 to 1000");
+    fault("on = \"vote\"\nnth = [1, 1001]", 38, "counted from 1 to 1000");
+    fault("on = \"vote\"\nnth = [3, 2]", 38, "3 is more than 2");
+    fault("on = \"vote\"\nnth = -1", 38, "-1");
+    fault("on = \"vote\"\nafter = [\"2s\", \"13.5s\"]", 36, "may go on until 60.5s");
+    fault("on = \"vote\"\nevery = \"30s\"", 38, "does not fit");
+    for key in ["by = \"n1\"", "slot = 1", "nth = 2", "after = \"1ms\""] {
+        let name = key.split(' ').next().unwrap();
+        refused("every = \"3s\"", key, 37, &format!("`{name}` goes with `on`"));
+    }
+    refused("any = 1,", "emitter = true,", 38, "`emitter` goes with `on`");
+    let crash = "lasts = \"10s\"\npartition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(crash, "on = \"vote\"\ncrash = { emitter = true }", 32, "not with `at`");
+    let never = "at = \"15s\"\nlasts = \"10s\"";
+    refused(never, "on = \"vote\"\nlasts = \"10s\"", 31, "`on` goes with `between`");
+    let both = "any = 1, emitter = true,";
+    refused(
+        "every = \"3s\"\npower_cut = { any = 1,",
+        &format!("on = \"vote\"\npower_cut = {{ {both}"),
+        38,
+        "exactly one of",
+    );
+    let partition = "partition = [[\"n1\", \"n2\"], [\"n3\", \"n4\", \"n5\"]]";
+    refused(partition, "partition = { emitter = true }", 33, "`emitter` goes with `on`");
+}
+
+const ON_EVENTS: &str = r#"[[fault]]
+between = ["10s", "40s"]
+every = "10s"
+on = "vote"
+slot = 7
+nth = [2, 5]
+after = ["0ms", "2ms"]
+power_cut = { emitter = true, back_after = ["20ms", "100ms"] }
+
+[[fault]]
+between = ["10s", "40s"]
+on = "hand_over"
+by = "n2"
+lasts = ["1s", "3s"]
+partition = { emitter = true, one_way = true }
+
+[[fault]]
+between = ["10s", "40s"]
+on = "segment_begin"
+crash = { any = 2 }
+
+[expect]"#;
+
+#[test]
+fn what_waits_for_an_event_waits_for_it_in_the_expansion() {
+    let scenario = with("[expect]", ON_EVENTS).unwrap();
+    let mut drawn = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let expanded = expand(&scenario, seed).scenario;
+        let read = Scenario::load("expanded.toml", &expanded.to_toml()).unwrap();
+        assert_eq!(read, expanded);
+        assert_eq!(expand(&read, seed + 1).scenario.faults, expanded.faults, "all is decided");
+        let waiting: Vec<&fault::Fault> =
+            expanded.faults.iter().filter(|fault| fault.on.is_some()).collect();
+        assert_eq!(waiting.len(), 5, "one of the first for each ten seconds");
+        for (fault, from) in waiting.iter().filter(|it| it.slot.is_some()).zip([10, 20, 30]) {
+            let Some(event::Nth::Fixed(nth)) = fault.nth else { panic!("{fault:?}") };
+            let Some(fault::Extent::Fixed(after)) = fault.after else { panic!("{fault:?}") };
+            assert!((2..=5).contains(&nth) && after.0.as_millis() <= 2);
+            assert_eq!(fault.between.unwrap().map(|at| at.0.as_secs()), [from, from + 10]);
+            assert!(fault.at.is_none() && fault.every.is_none());
+            assert_eq!(fault::label(fault), "power cut the emitter");
+            drawn.insert((nth, after));
+        }
+        let crash = waiting.iter().find(|fault| fault.crash.is_some()).unwrap();
+        assert_eq!(fault::nodes(crash).len(), 2);
+    }
+    assert!(drawn.len() > 100, "every part draws its own");
+}
+
+#[test]
+fn what_waits_for_an_event_is_described() {
+    let described: Vec<String> = expand(&with("[expect]", ON_EVENTS).unwrap(), 3)
+        .scenario
+        .faults
+        .iter()
+        .map(fault::describe)
+        .collect();
+    let cut = described.iter().find(|it| it.contains("hand_over")).unwrap();
+    assert!(
+        cut.starts_with("10s to 40s, at hand_over of n2: partition the emitter -| the others for ")
+    );
+    let vote = described.iter().find(|it| it.starts_with("20s to 30s, ")).unwrap();
+    assert!(vote.contains("us after vote ") || vote.contains("ms after vote "), "{vote}");
+    assert!(vote.contains(" in slot 7: power cut the emitter, back after "), "{vote}");
 }
 
 #[test]
@@ -220,6 +390,27 @@ fn the_hash_names_what_is_said_not_how() {
     assert_ne!(plain, hash(&SPLIT_BRAIN.replace("nodes = 5", "nodes = 6")));
 }
 
+/// Two clocks are apart by how far one has been ahead and the other behind, whatever the jumps sum up
+/// to.
+#[test]
+fn clocks_differ_by_where_jumps_have_put_them() {
+    let jump = |at: u32, target: &str, by: &str| {
+        format!("[[fault]]\nat = \"{at}s\"\nclock_jump = {{ {target}, by = \"{by}\" }}\n")
+    };
+    let error = |jumps: &[String]| {
+        let scenario = with("[expect]", &format!("{}[expect]", jumps.concat())).unwrap();
+        expand(&scenario, 1).scenario.clock_error().as_millis()
+    };
+    assert_eq!(error(&[]), 1);
+    let n1 = [(5, "-2s"), (1, "2s"), (9, "1500ms")].map(|(at, by)| jump(at, "node = \"n1\"", by));
+    assert_eq!(error(&n1), 2_001);
+    let all = [n1.concat(), jump(3, "nodes = [\"n2\"]", "-1s")];
+    assert_eq!(error(&all), 3_001);
+    // Who leads may be hit by both, by one or by none.
+    let leaders = ["1s", "-1s", "1s"].map(|by| jump(2, "leaders = 1", by));
+    assert_eq!(error(&leaders), 3_001);
+}
+
 const REFERENCE: &str = include_str!("../../../docs/scenarios.md");
 
 #[test]
@@ -239,6 +430,10 @@ fn the_examples_of_the_reference_are_scenarios() {
 /// The keys of every table of these sources, read from the fields of their types.
 #[test]
 fn the_reference_names_every_key() {
+    for event in event::Event::ALL {
+        let name = format!("| `{event}` |");
+        assert!(REFERENCE.contains(&name), "docs/scenarios.md does not name `{event}`");
+    }
     let sources = [include_str!("format.rs"), include_str!("fault.rs")];
     let fields = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
         let field = line.trim_start().strip_prefix("pub ").unwrap_or(line.trim_start());

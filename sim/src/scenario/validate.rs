@@ -1,13 +1,15 @@
 //! What serde cannot see: values that are well formed but impossible, or that contradict each
 //! other.
 
+mod occasion;
+
 use std::time::Duration;
 
 use paceline_core::Destination;
 
 use super::{
     Problem, Scenario, Step,
-    fault::{Extent, Fault, Kind, Partition, Target, most_rotten},
+    fault::{Extent, Fault, Kind, LostWrite, MisdirectedWrite, Partition, Target, most_rotten},
     format::{AckMode, Connect, Delay, Popularity, Workload},
     units::TimeSpan,
 };
@@ -19,8 +21,14 @@ const MAX_NODES: u32 = 200;
 const MAX_SLOTS: u32 = 65_536;
 /// The most clients, destinations and unsettled messages a workload may ask for.
 const MAX_COUNT: u32 = 1_000_000;
-/// The most bytes of one journal that rot at once.
+/// The most bytes, or writes, of one journal that rot or are lost at once.
 const MAX_ROT: u32 = 1_000;
+/// The most connections of a flood to one node.
+const MAX_FLOOD: u32 = 100_000;
+/// The least time that a flapping link is up or down.
+const MIN_FLAP: Duration = Duration::from_millis(1);
+/// The most that a clock drifts, in millionths: a tenth.
+const MAX_DRIFT_PPM: f64 = 100_000.0;
 /// The largest body; the broker's default bound on a frame is larger.
 const MAX_BODY: u64 = 16 << 20;
 
@@ -197,10 +205,13 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         let reason = "a NACK refuses one message: it needs `ack = \"client-individual\"`";
         return refuse(in_it("nack"), reason);
     }
-    if it.nack.0 + it.drop.0 + it.leave.0 > 0.9 {
-        let key = [("nack", it.nack), ("drop", it.drop), ("leave", it.leave)];
-        let (key, _) = key.into_iter().find(|(_, share)| share.0 > 0.0).expect("one is above 0");
-        let reason = "`nack`, `drop` and `leave` together leave less than a tenth to be settled";
+    let unsettled =
+        [("nack", it.nack), ("drop", it.drop), ("leave", it.leave), ("vanish", it.vanish)];
+    if unsettled.iter().map(|(_, share)| share.0).sum::<f64>() > 0.9 {
+        let key = unsettled.into_iter().find(|(_, share)| share.0 > 0.0);
+        let (key, _) = key.expect("one is above 0");
+        let reason = "`nack`, `drop`, `leave` and `vanish` together leave less than a tenth to be \
+                      settled";
         return refuse(in_it(key), reason);
     }
     if it.ack_transactions.0 > 0.0 && it.ack == AckMode::Auto {
@@ -260,7 +271,9 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
         (true, None) => return refuse(at, format!("`{}` needs `lasts`", kind.name())),
         (false, Some(_)) => {
             let reason = match kind {
-                Kind::ClockJump(_) => "a clock jumps at once; it has no `lasts`".to_owned(),
+                _ if kind.is_at_once() => {
+                    format!("`{}` happens at once; it has no `lasts`", kind.name())
+                }
                 _ => format!("`{}` has `back_after` in place of `lasts`", kind.name()),
             };
             return refuse(in_it("lasts"), reason);
@@ -271,14 +284,15 @@ fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
         }
     };
     when(scenario, it, length, &at)?;
+    occasion::check(scenario, it, &at)?;
 
     if let Kind::Partition(it) = kind {
         return partition(scenario, it, in_it("partition"));
     }
     let target = kind.target().expect("every kind but a partition names nodes");
     targets(scenario, &target, in_it(kind.name()))?;
-    if let Kind::BitRot(_) = kind {
-        bit_rot(scenario, kind, in_it(kind.name()))?;
+    if kind.damages_the_journal() {
+        damage(scenario, kind, in_it(kind.name()))?;
     }
     kind_details(kind, in_it(kind.name()))
 }
@@ -326,6 +340,9 @@ fn when(scenario: &Scenario, it: &Fault, length: TimeSpan, at: &[Step]) -> Check
         (Some(_), Some(_)) => {
             return refuse(in_it("between"), "either `at` or `between`, not both");
         }
+        (None, None) if it.on.is_some() => {
+            return refuse(in_it("on"), "`on` goes with `between`: from when until when?");
+        }
         (None, None) => return refuse(at.to_vec(), "when? write `at` or `between`"),
         (Some(start), None) => {
             if it.every.is_some() {
@@ -346,7 +363,8 @@ fn when(scenario: &Scenario, it: &Fault, length: TimeSpan, at: &[Step]) -> Check
             ("between", to)
         }
     };
-    let end = TimeSpan(latest.0 + length.0);
+    let after = it.after.map_or(TimeSpan::default(), |after| after.most());
+    let end = TimeSpan(latest.0 + after.0 + length.0);
     if end > scenario.duration {
         let reason =
             format!("this may go on until {end}, but the run ends at {}", scenario.duration);
@@ -404,7 +422,9 @@ fn count(target: &Target<'_>, nodes: u32) -> u32 {
         Target { all: true, .. } => nodes,
         Target { any: Some(count), .. } | Target { leaders: Some(count), .. } => count,
         Target { nodes: Some(names), .. } => names.len() as u32,
-        Target { node: Some(_), .. } | Target { leader_of: Some(_), .. } => 1,
+        Target { node: Some(_), .. }
+        | Target { leader_of: Some(_), .. }
+        | Target { emitter: true, .. } => 1,
         _ => 0,
     }
 }
@@ -417,10 +437,11 @@ fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
         target.all,
         target.leader_of.is_some(),
         target.leaders.is_some(),
+        target.emitter,
     ];
     if ways.into_iter().filter(|given| *given).count() != 1 {
         let reason = "name the nodes by exactly one of `node`, `nodes`, `any`, `all = true`, \
-                      `leader_of` and `leaders`";
+                      `leader_of`, `leaders` and `emitter = true`";
         return refuse(at, reason);
     }
     let mut path = at;
@@ -460,8 +481,8 @@ fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
     Ok(())
 }
 
-/// What rots can be repaired from the others.
-fn bit_rot(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
+/// What is damaged can be repaired from the others.
+fn damage(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
     let target = kind.target().expect("it names nodes");
     let nodes = count(&target, scenario.cluster.nodes);
     let replicas = scenario.cluster.replicas();
@@ -517,14 +538,42 @@ fn kind_details(kind: &Kind<'_>, at: Vec<Step>) -> Checked {
         Kind::BitRot(fault) if fault.bytes.is_some_and(|bytes| !(1..=MAX_ROT).contains(&bytes)) => {
             refuse(in_it("bytes"), format!("1 to {MAX_ROT} bytes are possible"))
         }
-        Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::BitRot(_) => {
-            match kind.back_after().flatten() {
-                Some(Extent::Fixed(span) | Extent::Drawn(span, _)) if span.0.is_zero() => {
-                    refuse(in_it("back_after"), "a process needs some time to come back")
-                }
-                _ => Ok(()),
-            }
+        Kind::LostWrite(LostWrite { writes: Some(writes), .. })
+        | Kind::MisdirectedWrite(MisdirectedWrite { writes: Some(writes), .. })
+            if !(1..=MAX_ROT).contains(writes) =>
+        {
+            refuse(in_it("writes"), format!("1 to {MAX_ROT} writes are possible"))
         }
-        _ => Ok(()),
+        Kind::Flap(fault) => {
+            for (key, span) in [("down", fault.down), ("up", fault.up)] {
+                match span {
+                    None => return needs(key),
+                    Some(span) if span.0 < MIN_FLAP => {
+                        return refuse(in_it(key), "a link is down or up for at least 1ms");
+                    }
+                    Some(_) => {}
+                }
+            }
+            Ok(())
+        }
+        Kind::Flood(fault)
+            if fault.connections.is_some_and(|it| !(1..=MAX_FLOOD).contains(&it)) =>
+        {
+            refuse(in_it("connections"), format!("1 to {MAX_FLOOD} connections are possible"))
+        }
+        Kind::ClockDrift(fault) => match fault.ppm {
+            None => needs("ppm"),
+            Some(ppm) if ppm == 0.0 || !(-MAX_DRIFT_PPM..=MAX_DRIFT_PPM).contains(&ppm) => {
+                let reason = "a clock drifts by up to 100000 millionths either way, and not by 0";
+                refuse(in_it("ppm"), reason)
+            }
+            Some(_) => Ok(()),
+        },
+        _ => match kind.back_after().flatten() {
+            Some(Extent::Fixed(span) | Extent::Drawn(span, _)) if span.0.is_zero() => {
+                refuse(in_it("back_after"), "a process needs some time to come back")
+            }
+            _ => Ok(()),
+        },
     }
 }

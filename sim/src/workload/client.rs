@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often each side promises to be heard.
 const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A server that is silent for so long is given up.
-const SILENCE: Duration = Duration::from_secs(12);
+pub const SILENCE: Duration = Duration::from_secs(12);
 
 /// A connection to one node. What is sent is queued and written by a task of its own, so that a
 /// client that waits to be read never stops reading.
@@ -28,7 +28,8 @@ pub struct Connection {
     reader: net::OwnedReadHalf,
     decoder: Decoder,
     input: BytesMut,
-    output: mpsc::UnboundedSender<Bytes>,
+    /// What is to be written; nothing means that nothing will be any more.
+    output: mpsc::UnboundedSender<Option<Bytes>>,
     writer: task::JoinHandle<()>,
     last_heard: time::Instant,
 }
@@ -76,7 +77,13 @@ impl Connection {
     pub fn send(&self, frame: &Frame) {
         let mut bytes = BytesMut::new();
         frame.encode(Version::V1_2, &mut bytes);
-        let _ = self.output.send(bytes.freeze());
+        let _ = self.output.send(Some(bytes.freeze()));
+    }
+
+    /// Says nothing from now on, not even heart-beats, and reads nothing, but leaves the connection
+    /// open: as after the machine has gone, from which no word comes that it has.
+    pub fn fall_silent(&self) {
+        let _ = self.output.send(None);
     }
 
     /// Takes its leave in good order: what it has sent before is carried out, and the server is told
@@ -127,18 +134,25 @@ impl Drop for Connection {
 }
 
 /// Writes what is queued, as much as there is at a time, and heart-beats when there is nothing.
-async fn write_all(mut socket: net::OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Bytes>) {
+async fn write_all(
+    mut socket: net::OwnedWriteHalf,
+    mut queue: mpsc::UnboundedReceiver<Option<Bytes>>,
+) {
     let mut chunk = BytesMut::new();
+    let mut is_silent = false;
     loop {
         match time::timeout(HEART_BEAT_EVERY * 4 / 5, queue.recv()).await {
-            Ok(Some(bytes)) => {
+            Ok(Some(Some(bytes))) => {
                 chunk.extend_from_slice(&bytes);
                 while chunk.len() < 64 * 1024
-                    && let Ok(bytes) = queue.try_recv()
+                    && !is_silent
+                    && let Ok(next) = queue.try_recv()
                 {
-                    chunk.extend_from_slice(&bytes);
+                    is_silent = next.is_none();
+                    chunk.extend_from_slice(&next.unwrap_or_default());
                 }
             }
+            Ok(Some(None)) => is_silent = true,
             Ok(None) => return,
             Err(_) => chunk.extend_from_slice(HEART_BEAT),
         }
@@ -147,6 +161,10 @@ async fn write_all(mut socket: net::OwnedWriteHalf, mut queue: mpsc::UnboundedRe
             return;
         }
         chunk.clear();
+        if is_silent {
+            // The socket stays open as long as its connection is there.
+            return std::future::pending().await;
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     Phase, Shared,
     client::{BackOff, Connection, reason},
-    history::DestinationId,
+    history::{ConnectionId, DestinationId},
     operation::{Delivery, How, MessageId, Reply, Settle, check_body, settle},
     population::ConsumerPlan,
 };
@@ -30,12 +30,16 @@ const CUMULATIVE: usize = 8;
 /// A transaction acknowledges so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
 const TRANSACTION: usize = 3;
 const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
+/// What an aborted transaction acknowledged is acknowledged again after so long.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Whether the consumer goes on with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Stay,
     Leave,
+    /// Says nothing more and leaves the connection as it is.
+    Vanish,
 }
 
 /// A delivery that is being worked on.
@@ -57,8 +61,7 @@ struct Pending {
 /// Acknowledgements that travel in one transaction.
 #[derive(Default)]
 struct Gathered {
-    deliveries: Vec<u32>,
-    acks: Vec<Text>,
+    deliveries: Vec<InHand>,
     since: Option<time::Instant>,
 }
 
@@ -75,6 +78,8 @@ struct Consumer {
     /// Settlements without an answer, by receipt.
     waiting: BTreeMap<u32, time::Instant>,
     attempts: u32,
+    /// Connections on which it has fallen silent, and which it leaves open to the end.
+    vanished: Vec<Connection>,
     was_ready: bool,
     unconfirmed: usize,
 }
@@ -105,6 +110,7 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         transaction: Gathered::default(),
         waiting: BTreeMap::new(),
         attempts: 0,
+        vanished: Vec::new(),
         was_ready: false,
         unconfirmed: 0,
     };
@@ -113,7 +119,8 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         loop {
             let ended = consumer.connection(&mut back_off).await;
             consumer.forget();
-            if ended.is_err() {
+            if let Err(error) = &ended {
+                consumer.shared.recorder.failed(consumer.plan.client, error);
                 back_off.wait().await;
             }
         }
@@ -132,9 +139,15 @@ impl Consumer {
         self.attempts += 1;
         let mut connection = Connection::open(id, &node).await?;
         back_off.reset();
+        self.shared.recorder.opened(id, &node);
         self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&connection);
-        let ended = self.work(&mut connection).await;
+        let storm = self.shared.storm_over(&node);
+        let ended = tokio::select! {
+            biased;
+            dropped = storm => Err(dropped),
+            ended = self.work(&mut connection) => ended,
+        };
         if let Err(error) = &ended {
             trace::event!(
                 "client_failure",
@@ -143,9 +156,15 @@ impl Consumer {
                 error = error.to_string().as_str()
             );
         }
-        drop(connection);
-        self.shared.recorder.closed(self.plan.client, id);
-        ended
+        let has_vanished = matches!(ended, Ok(Wish::Vanish));
+        if has_vanished {
+            connection.fall_silent();
+            self.vanished.push(connection);
+        } else {
+            drop(connection);
+        }
+        self.shared.recorder.closed(self.plan.client, id, &ended);
+        ended.map(|_| ())
     }
 
     fn subscribe(&mut self, connection: &Connection) {
@@ -176,7 +195,8 @@ impl Consumer {
         }
     }
 
-    async fn work(&mut self, connection: &mut Connection) -> io::Result<()> {
+    /// Works until the connection fails or is not wanted any more.
+    async fn work(&mut self, connection: &mut Connection) -> io::Result<Wish> {
         loop {
             let done = self.in_hand.front().map(|it| it.done);
             let cumulative = self
@@ -189,11 +209,14 @@ impl Consumer {
             let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
             tokio::select! {
                 biased;
-                () = at(done) => {
-                    if self.finish(connection)? == Wish::Leave {
-                        return self.leave(connection).await;
+                () = at(done) => match self.finish(connection)? {
+                    Wish::Stay => {}
+                    Wish::Leave => {
+                        self.leave(connection).await?;
+                        return Ok(Wish::Leave);
                     }
-                }
+                    Wish::Vanish => return Ok(Wish::Vanish),
+                },
                 () = at(cumulative) => self.acknowledge_all(connection),
                 () = at(gathered) => self.commit(connection),
                 frame = connection.receive() => self.take(connection, &frame?)?,
@@ -208,7 +231,7 @@ impl Consumer {
             Command::Receipt => {
                 let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
                 match receipt.strip_prefix("subscribe-") {
-                    Some(number) => self.confirmed(number),
+                    Some(number) => self.confirmed(connection.id, number),
                     None => self.decided(receipt, Reply::Ok),
                 }
                 Ok(())
@@ -225,11 +248,11 @@ impl Consumer {
         }
     }
 
-    fn confirmed(&mut self, number: &str) {
+    fn confirmed(&mut self, connection: ConnectionId, number: &str) {
         let number = number.parse().ok();
         let source = number.and_then(|number: usize| self.sources.get(number));
         if let Some((_, Some(destination))) = source {
-            self.shared.recorder.subscribed(self.plan.client, *destination);
+            self.shared.recorder.subscribed(self.plan.client, connection, *destination);
         }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
         if self.unconfirmed == 0 && !self.was_ready {
@@ -308,10 +331,13 @@ impl Consumer {
         let in_hand = self.in_hand.pop_front().expect("one was due");
         let working = self.shared.phase() < Phase::Drain;
         let draw: f64 = self.random.random();
-        let Workload { drop, nack, leave, ack_transactions, .. } = &*self.plan.workload;
+        let Workload { drop, nack, leave, vanish, ack_transactions, .. } = &*self.plan.workload;
         // Who looks after the dead letters refuses some and does nothing else.
-        let (drop, leave) =
-            if self.plan.sources.is_empty() { (0.0, 0.0) } else { (drop.0, leave.0) };
+        let (drop, leave, vanish) = if self.plan.sources.is_empty() {
+            (0.0, 0.0, 0.0)
+        } else {
+            (drop.0, leave.0, vanish.0)
+        };
         if working && draw < drop {
             return Err(io::Error::other("drops its connection, as the scenario asks"));
         }
@@ -322,12 +348,14 @@ impl Consumer {
         if working && draw < drop + nack.0 + leave {
             return Ok(Wish::Leave);
         }
+        if working && draw < drop + nack.0 + leave + vanish {
+            return Ok(Wish::Vanish);
+        }
         if ack_transactions.0 > 0.0
             && self.ack_mode() == AckMode::ClientIndividual
             && self.random.random_bool(ack_transactions.0)
         {
-            self.transaction.deliveries.push(in_hand.delivery);
-            self.transaction.acks.push(in_hand.ack);
+            self.transaction.deliveries.push(in_hand);
             self.transaction.since.get_or_insert_with(time::Instant::now);
             if self.transaction.deliveries.len() >= TRANSACTION {
                 self.commit(connection);
@@ -357,9 +385,22 @@ impl Consumer {
         connection.leave().await
     }
 
-    /// Acknowledges all that was gathered for a transaction.
+    /// Acknowledges all that was gathered for a transaction, or, where the scenario has it aborted,
+    /// tells the broker so and does it all again.
     fn commit(&mut self, connection: &Connection) {
-        let Gathered { deliveries, acks, .. } = std::mem::take(&mut self.transaction);
+        let gathered = std::mem::take(&mut self.transaction).deliveries;
+        let acks: Vec<Text> = gathered.iter().map(|it| it.ack.clone()).collect();
+        let aborts = self.plan.workload.aborts.0;
+        if aborts > 0.0 && self.shared.phase() < Phase::Drain && self.random.random_bool(aborts) {
+            for frame in settle::aborted(&acks) {
+                connection.send(&frame);
+            }
+            let again = time::Instant::now() + AGAIN_AFTER;
+            let free = self.in_hand.back().map_or(again, |it| it.done.max(again));
+            self.in_hand.extend(gathered.into_iter().map(|it| InHand { done: free, ..it }));
+            return;
+        }
+        let deliveries = gathered.iter().map(|it| it.delivery).collect();
         let index = self.settle_sent(connection, deliveries, How::Accept);
         for frame in settle::transaction(How::Accept, &acks, index) {
             connection.send(&frame);

@@ -31,8 +31,25 @@ pub struct DestinationInfo {
     pub consumers: u32,
     /// What a delivery settles by itself: the broker forgets the message once it is sent.
     pub auto_ack: bool,
+    /// How many deliveries each of its subscriptions may hold.
+    pub prefetch: u32,
     /// Its share of the messages of its workload.
     pub share: f64,
+}
+
+/// A subscription that the broker has confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose.
+    pub client: ClientId,
+    /// To what.
+    pub destination: DestinationId,
+    /// Over which connection; it ends with it.
+    pub connection: ConnectionId,
+    /// The node that the connection leads to; `n1` is 0.
+    pub node: u32,
+    /// When its receipt came.
+    pub since: Duration,
 }
 
 /// Everything the clients saw.
@@ -50,8 +67,14 @@ pub struct History {
     pub settles: Vec<Settle>,
     /// For each message that was ever delivered, its deliveries as indices.
     pub delivered: BTreeMap<MessageId, Vec<u32>>,
+    /// In the order in which they were confirmed.
+    pub subscriptions: Vec<Subscription>,
     /// Connections that ended, and when.
     pub closed: BTreeMap<ConnectionId, Duration>,
+    /// To which node connections led.
+    pub nodes: BTreeMap<ConnectionId, Arc<str>>,
+    /// What ended connections that did not end in good order.
+    pub errors: BTreeMap<ConnectionId, String>,
 }
 
 /// Something a client just did or saw; the checks get it as it happens, already recorded.
@@ -69,6 +92,21 @@ pub enum Observation<'a> {
     Settled(&'a Settle),
     /// A connection is gone, whoever ended it.
     Closed(ConnectionId),
+}
+
+impl Observation<'_> {
+    /// The messages that it is about.
+    pub fn messages(&self, history: &History) -> Vec<MessageId> {
+        match self {
+            Self::Sent(id, _) | Self::Replied(id, _) => vec![*id],
+            Self::Delivered(delivery) => vec![delivery.id],
+            Self::SettleSent(settle) | Self::Settled(settle) => {
+                let deliveries = settle.deliveries.iter();
+                deliveries.map(|it| history.deliveries[*it as usize].id).collect()
+            }
+            Self::Closed(_) => Vec::new(),
+        }
+    }
 }
 
 impl History {

@@ -2,9 +2,10 @@
 //!
 //! Clients speak the real protocol through the seam's sockets; they know the broker by nothing but
 //! its answers. [`population`] says who does what, [`client`] is one connection, [`producer`] and
-//! [`consumer`] are a client's life, and [`operation`] holds what each operation sends and how its
+//! [`consumer`] are a client's life, [`canary`] is what producers of topics do at the end, and [`operation`] holds what each operation sends and how its
 //! reply is read.
 
+pub mod canary;
 pub mod client;
 pub mod consumer;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod producer;
 
 use std::{
     future::Future,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -55,6 +57,8 @@ pub struct Shared {
     pub finished: watch::Sender<usize>,
     /// Counts connections.
     pub connections: Arc<AtomicU32>,
+    /// Whenever it changes, clients of the nodes it names drop their connections.
+    pub storm: watch::Sender<Vec<String>>,
 }
 
 impl Shared {
@@ -66,6 +70,20 @@ impl Shared {
     /// A name for the next connection.
     pub fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits, from now on, for a storm that takes the clients of this node with it.
+    pub fn storm_over(&self, node: &str) -> impl Future<Output = io::Error> + use<> {
+        let (mut storm, node) = (self.storm.subscribe(), node.to_owned());
+        async move {
+            while storm.changed().await.is_ok() {
+                if storm.borrow_and_update().contains(&node) {
+                    return io::Error::other("drops its connection with all the others");
+                }
+            }
+            // The world outlives its clients; if it does not, there are no more storms.
+            std::future::pending().await
+        }
     }
 
     /// Waits until the phase is at least `phase`.

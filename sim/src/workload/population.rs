@@ -57,6 +57,11 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = DestinationId> + use<> {
+        (self.first..).take(self.cumulative.len()).map(DestinationId)
+    }
+
     /// A destination drawn by popularity.
     pub fn draw(&self, random: &mut ChaCha8Rng) -> DestinationId {
         let total = *self.cumulative.last().expect("validated: there are destinations");
@@ -95,6 +100,7 @@ pub fn destinations(scenario: &Scenario) -> Vec<DestinationInfo> {
                 topic: workload.destinations.kind == Kind::Topic,
                 consumers: sources(workload, index as u32).count() as u32,
                 auto_ack: workload.ack == AckMode::Auto,
+                prefetch: workload.prefetch,
                 share: share * weight,
             });
         }

@@ -76,7 +76,13 @@ impl Producer {
         let opened = Connection::open(id, &node).await;
         let mut connection = opened?;
         back_off.reset();
-        let ended = self.work(&mut connection).await;
+        self.shared.recorder.opened(id, &node);
+        let storm = self.shared.storm_over(&node);
+        let ended = tokio::select! {
+            biased;
+            dropped = storm => Err(dropped),
+            ended = self.work(&mut connection) => ended,
+        };
         if let Err(error) = &ended {
             trace::event!(
                 "client_failure",
@@ -85,7 +91,7 @@ impl Producer {
                 error = error.to_string().as_str()
             );
         }
-        self.shared.recorder.closed(self.plan.client, id);
+        self.shared.recorder.closed(self.plan.client, id, &ended);
         ended
     }
 

@@ -36,6 +36,8 @@ pub struct Outcome {
     pub history: History,
     /// What did not hold.
     pub violations: Vec<Violation>,
+    /// What became of the messages that each violation is about, in lines.
+    pub chains: Vec<Vec<String>>,
     /// How often each check was applied.
     pub applied: BTreeMap<&'static str, u64>,
     /// What each node bore.
@@ -70,6 +72,7 @@ impl Outcome {
     pub fn take(&mut self, recorder: &mut Recorder) {
         recorder.flush();
         self.violations = recorder.checks.violations().to_vec();
+        self.chains = recorder.checks.chains(&recorder.history);
         self.applied = recorder.checks.applied().clone();
         self.nodes = recorder.meter.node_loads();
         self.loads = recorder.meter.loads();

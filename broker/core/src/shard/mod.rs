@@ -33,6 +33,7 @@
 
 mod bodies;
 mod command;
+mod compare;
 mod session;
 mod snapshot;
 mod tables;
@@ -51,6 +52,7 @@ pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
     Refused, SessionId, TransactionId, Work,
 };
+pub use compare::{Table, TableEntry};
 pub use session::SESSION_WINDOW;
 pub use snapshot::RestoreError;
 pub use tables::Counters;

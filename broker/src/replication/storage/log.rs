@@ -15,6 +15,7 @@ use openraft::{
 };
 use paceline_reached::{Point, reached};
 use paceline_store::{Group, JournalError};
+use tokio::sync::watch;
 
 use super::{
     StorageOptions,
@@ -27,6 +28,8 @@ use crate::replication::{Machine, TypeConfig};
 pub struct LogStore {
     reader: LogReader,
     machine: Arc<Machine>,
+    /// Whether the state machine is being given a leader's snapshot.
+    receiving: watch::Receiver<bool>,
 }
 
 /// Reads the log; clones share the entries at hand.
@@ -72,8 +75,13 @@ impl Recent {
 }
 
 impl LogStore {
-    pub(super) fn new(group: Group, machine: Arc<Machine>, options: StorageOptions) -> Self {
-        Self { reader: LogReader { group, options, recent: Arc::default() }, machine }
+    pub(super) fn new(
+        group: Group,
+        machine: Arc<Machine>,
+        receiving: watch::Receiver<bool>,
+        options: StorageOptions,
+    ) -> Self {
+        Self { reader: LogReader { group, options, recent: Arc::default() }, machine, receiving }
     }
 }
 
@@ -270,7 +278,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     /// Need not wait for the disk: nobody is told.
+    ///
+    /// openraft asks for this as soon as a leader's snapshot is here, while the state machine has
+    /// only begun to install it. A crash in between would leave neither the entries nor the snapshot
+    /// that stands for them, so this waits for it.
     async fn purge(&mut self, log_id: LogId<u64>) -> Result<(), StorageError<u64>> {
+        if self.machine.last_applied() < Some(log_id) && *self.receiving.borrow() {
+            let _ = self.receiving.wait_for(|receiving| !receiving).await;
+            if self.machine.last_applied() < Some(log_id) {
+                let error = AnyError::error("the snapshot was not installed");
+                return Err(
+                    StorageIOError::new(ErrorSubject::Logs, ErrorVerb::Delete, error).into()
+                );
+            }
+        }
         reached(Point::LogPurged);
         let mut recent = self.reader.recent();
         recent.purge(log_id.index + 1);

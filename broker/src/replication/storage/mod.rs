@@ -17,6 +17,7 @@ use openraft::{AnyError, ErrorSubject, ErrorVerb, StorageError, StorageIOError, 
 use paceline_core::{Message, shard::MessageRef};
 use paceline_store::{Group, JournalError};
 use thiserror::Error;
+use tokio::sync::watch;
 
 pub use log::{LogReader, LogStore};
 pub use state_machine::{SnapshotBuilder, StateMachine};
@@ -54,8 +55,9 @@ pub async fn open(
     if let Some(damage) = group.damage() {
         return Err(failed(ErrorSubject::Store, ErrorVerb::Read)(JournalError::Damaged(damage)));
     }
-    let state_machine = StateMachine::open(group.clone(), machine.clone()).await?;
-    Ok((LogStore::new(group, machine, options), state_machine))
+    let (receives, receiving) = watch::channel(false);
+    let state_machine = StateMachine::open(group.clone(), machine.clone(), receives).await?;
+    Ok((LogStore::new(group, machine, receiving, options), state_machine))
 }
 
 /// Why a message's body could not be read back.

@@ -10,8 +10,9 @@ use openraft::{
 };
 use paceline_core::shard::ShardState;
 use paceline_reached::{Point, reached};
+use paceline_runtime::trace;
 use paceline_store::{Entry as Record, Group, JournalError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::{
     encoding::{Entry, Kept, Membership, Meta, Parcel, decode, encode, unpack},
@@ -29,6 +30,8 @@ pub struct StateMachine {
     membership: Membership,
     /// The meta data of the snapshot in the journal; locked while another one is being saved.
     kept: Arc<Mutex<Option<Meta>>>,
+    /// Whether a leader's snapshot is on its way: from its first byte until it is installed.
+    receives: watch::Sender<bool>,
     /// openraft asks for the snapshot once before it starts, and then wants its meta data only.
     started: bool,
 }
@@ -44,6 +47,7 @@ impl StateMachine {
     pub(super) async fn open(
         group: Group,
         machine: Arc<Machine>,
+        receives: watch::Sender<bool>,
     ) -> Result<Self, StorageError<u64>> {
         let kept = load(&group).await?;
         let membership = kept.as_ref().map(|kept| kept.meta.last_membership.clone());
@@ -53,7 +57,7 @@ impl StateMachine {
         }
         let kept = Arc::new(Mutex::new(kept.map(|kept| kept.meta)));
         let membership = membership.unwrap_or_default();
-        Ok(Self { group, machine, membership, kept, started: false })
+        Ok(Self { group, machine, membership, kept, receives, started: false })
     }
 
     /// The state that the snapshot in the journal is of, and every entry that it refers to and
@@ -77,6 +81,49 @@ impl StateMachine {
             }
         }
         Ok(parcel.into_bytes())
+    }
+
+    /// Installs a leader's snapshot. First the entries, then the state that refers to them: a crash
+    /// in between leaves the old state and entries that nobody asks for.
+    async fn take(
+        &mut self,
+        meta: &Meta,
+        snapshot: Box<Cursor<Vec<u8>>>,
+    ) -> Result<(), StorageError<u64>> {
+        trace::event!("snapshot_install", shard = self.group.id().0);
+        let subject = || ErrorSubject::Snapshot(Some(meta.signature()));
+        let parcel = Bytes::from(snapshot.into_inner());
+        let (state, records) = unpack(parcel).map_err(failed(subject(), ErrorVerb::Read))?;
+        let next = meta.last_log_id.map_or(0, |last| last.index + 1);
+        if let Some(record) = records.iter().find(|record| record.index >= next) {
+            let reason = format!("entry {} is newer than the snapshot", record.index);
+            let error = AnyError::error(reason);
+            return Err(StorageIOError::new(subject(), ErrorVerb::Read, error).into());
+        }
+        // Checked before anything is written for it.
+        ShardState::restore(&state).map_err(failed(subject(), ErrorVerb::Read))?;
+        let mut rest = &records[..];
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let step = rest.iter().take_while(|record| {
+                let fits = bytes < INSTALL_STEP_BYTES;
+                bytes += record.payload.len();
+                fits
+            });
+            let (step, after) = rest.split_at(step.count());
+            let write = || failed(subject(), ErrorVerb::Write);
+            self.group.retain(step).map_err(write())?.await.map_err(write())?;
+            rest = after;
+        }
+        let kept = Kept { meta: meta.clone(), state };
+        let mut current = self.kept.lock().await;
+        let saved = self.group.save_snapshot(&encode(&kept)).await;
+        saved.map_err(failed(subject(), ErrorVerb::Write))?;
+        reached(Point::SnapshotInstalled);
+        install(&self.group, &self.machine, &kept).await?;
+        self.membership = meta.last_membership.clone();
+        *current = Some(kept.meta);
+        Ok(())
     }
 }
 
@@ -156,49 +203,18 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn begin_receiving_snapshot(
         &mut self,
     ) -> Result<Box<Cursor<Vec<u8>>>, StorageError<u64>> {
+        self.receives.send_replace(true);
         Ok(Box::default())
     }
 
-    /// First the entries, then the state that refers to them: a crash in between leaves the old
-    /// state and entries that nobody asks for.
     async fn install_snapshot(
         &mut self,
         meta: &Meta,
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError<u64>> {
-        let subject = || ErrorSubject::Snapshot(Some(meta.signature()));
-        let parcel = Bytes::from(snapshot.into_inner());
-        let (state, records) = unpack(parcel).map_err(failed(subject(), ErrorVerb::Read))?;
-        let next = meta.last_log_id.map_or(0, |last| last.index + 1);
-        if let Some(record) = records.iter().find(|record| record.index >= next) {
-            let reason = format!("entry {} is newer than the snapshot", record.index);
-            let error = AnyError::error(reason);
-            return Err(StorageIOError::new(subject(), ErrorVerb::Read, error).into());
-        }
-        // Checked before anything is written for it.
-        ShardState::restore(&state).map_err(failed(subject(), ErrorVerb::Read))?;
-        let mut rest = &records[..];
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let step = rest.iter().take_while(|record| {
-                let fits = bytes < INSTALL_STEP_BYTES;
-                bytes += record.payload.len();
-                fits
-            });
-            let (step, after) = rest.split_at(step.count());
-            let write = || failed(subject(), ErrorVerb::Write);
-            self.group.retain(step).map_err(write())?.await.map_err(write())?;
-            rest = after;
-        }
-        let kept = Kept { meta: meta.clone(), state };
-        let mut current = self.kept.lock().await;
-        let saved = self.group.save_snapshot(&encode(&kept)).await;
-        saved.map_err(failed(subject(), ErrorVerb::Write))?;
-        reached(Point::SnapshotInstalled);
-        install(&self.group, &self.machine, &kept).await?;
-        self.membership = meta.last_membership.clone();
-        *current = Some(kept.meta);
-        Ok(())
+        let taken = self.take(meta, snapshot).await;
+        self.receives.send_replace(false);
+        taken
     }
 
     async fn get_current_snapshot(
@@ -224,6 +240,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         // One from the leader may have come in between.
         if current.as_ref().is_none_or(|kept| kept.last_log_id < meta.last_log_id) {
             let subject = ErrorSubject::Snapshot(Some(meta.signature()));
+            trace::event!("snapshot_write", shard = self.group.id().0);
             let saved = self.group.save_snapshot(&encode(&self.snapshot)).await;
             saved.map_err(failed(subject, ErrorVerb::Write))?;
             reached(Point::SnapshotWritten);

@@ -46,10 +46,18 @@ fn bare(how: How, ack: &str) -> Frame {
 
 /// As [`frame`], for several deliveries at once, in a transaction of their own.
 pub fn transaction(how: How, acks: &[Text], index: u32) -> Vec<Frame> {
-    let inside = |frame: Frame| frame.with(header::TRANSACTION, format!("s{index}"));
-    let mut frames = vec![inside(Frame::new(Command::Begin))];
-    frames.extend(acks.iter().map(|ack| inside(bare(how, ack))));
-    let receipt = index.to_string();
-    frames.push(inside(Frame::new(Command::Commit)).with(header::RECEIPT, receipt));
-    frames
+    let commit = Frame::new(Command::Commit).with(header::RECEIPT, index.to_string());
+    inside(how, acks, &format!("s{index}"), commit)
+}
+
+/// The ACKs of several deliveries in a transaction that comes to nothing.
+pub fn aborted(acks: &[Text]) -> Vec<Frame> {
+    inside(How::Accept, acks, "aborted", Frame::new(Command::Abort))
+}
+
+/// The frames of a transaction of that name, which the last of them ends.
+fn inside(how: How, acks: &[Text], name: &str, last: Frame) -> Vec<Frame> {
+    let frames = std::iter::once(Frame::new(Command::Begin));
+    let frames = frames.chain(acks.iter().map(|ack| bare(how, ack))).chain([last]);
+    frames.map(|frame| frame.with(header::TRANSACTION, name)).collect()
 }

@@ -1,4 +1,5 @@
-//! Carries out the faults of an expanded scenario, each at its time, and ends each at its time.
+//! Carries out the faults of an expanded scenario, each at its time or at the event that it waits
+//! for, and ends each at its time.
 //!
 //! Faults of one kind may overlap on a node (two slow disks, say). What holds at a moment is made
 //! anew from all that are active then, so that the end of one does not end another. A node is
@@ -6,7 +7,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -16,20 +16,30 @@ use paceline_runtime::{
     world::{DiskFault, LinkConfig, NodeId, PartitionId, World},
 };
 
-use rand::{Rng, RngExt};
+use tokio::sync::watch;
 
-use super::{latency, link, supervisor::Supervisor, targets};
+use super::{
+    damage::Journal,
+    flood::Flooding,
+    latency, link,
+    sightings::{Sighting, Sightings},
+    supervisor::Supervisor,
+    targets,
+};
 use crate::scenario::{
     Scenario,
     expand::stream,
-    fault::{self, BitRot, Extent, Fault, Kind, Partition},
+    fault::{self, Extent, Fault, Flap, Kind, LossyLink, Partition, SlowLink},
 };
 
 /// Something that is to be done at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Change {
     End(usize),
+    Flip(usize),
     Begin(usize),
+    /// Its event has not come.
+    GiveUp(usize),
 }
 
 /// See the module.
@@ -42,9 +52,16 @@ pub struct Injector<'a> {
     faults: Vec<Fault>,
     /// What is still to be done, by time.
     agenda: BTreeSet<(Duration, Change)>,
+    /// The events that faults still wait for.
+    sightings: Sightings,
+    /// The events that faults have waited for.
+    seen: BTreeMap<usize, Sighting>,
     /// Faults that hold now.
     active: BTreeSet<usize>,
     partitions: BTreeMap<usize, Vec<PartitionId>>,
+    floods: BTreeMap<usize, Flooding>,
+    /// Tells clients of which nodes they are to drop their connections.
+    storm: watch::Sender<Vec<String>>,
     /// When each fault began and ended.
     spans: BTreeMap<usize, (Duration, Option<Duration>)>,
     /// The fault that has stopped each node that is stopped.
@@ -58,15 +75,22 @@ pub struct Injector<'a> {
 
 impl<'a> Injector<'a> {
     /// An injector of the faults of an expanded scenario.
-    pub fn new(world: World, scenario: &'a Scenario, nodes: &[NodeId], hosts: &[NodeId]) -> Self {
+    pub fn new(
+        world: World,
+        scenario: &'a Scenario,
+        nodes: &[NodeId],
+        hosts: &[NodeId],
+        storm: watch::Sender<Vec<String>>,
+    ) -> Self {
         let mut agenda = BTreeSet::new();
         for (number, fault) in scenario.faults.iter().enumerate() {
-            let at = fault.at.expect("expanded: every fault has its time").0;
-            agenda.insert((at, Change::Begin(number)));
-            if let Some(length) = length(fault) {
-                agenda.insert((at + length, Change::End(number)));
-            }
+            match (fault.at, fault.between) {
+                (Some(at), _) => agenda.insert((at.0, Change::Begin(number))),
+                (None, Some([_, to])) => agenda.insert((to.0, Change::GiveUp(number))),
+                (None, None) => unreachable!("expanded: every fault has a time or waits"),
+            };
         }
+        let sightings = Sightings::of(&scenario.faults, nodes.len(), world.now());
         Self {
             world,
             scenario,
@@ -74,8 +98,12 @@ impl<'a> Injector<'a> {
             hosts: hosts.to_vec(),
             faults: scenario.faults.clone(),
             agenda,
+            sightings,
+            seen: BTreeMap::new(),
             active: BTreeSet::new(),
             partitions: BTreeMap::new(),
+            floods: BTreeMap::new(),
+            storm,
             spans: BTreeMap::new(),
             stopped: BTreeMap::new(),
             notes: BTreeMap::new(),
@@ -88,13 +116,29 @@ impl<'a> Injector<'a> {
         self.agenda.first().map(|(at, _)| *at)
     }
 
+    /// Waits until something is to be done earlier than [`next`](Self::next) said.
+    pub async fn woken(&self) {
+        self.sightings.changed().await;
+    }
+
     /// Does what is due.
     pub fn advance(&mut self, now: Duration, supervisor: &mut Supervisor) {
+        for sighting in self.sightings.take() {
+            let number = sighting.fault;
+            let after = match self.faults[number].after {
+                Some(Extent::Fixed(after)) => after.0,
+                _ => Duration::ZERO,
+            };
+            self.agenda.insert((sighting.at + after, Change::Begin(number)));
+            self.seen.insert(number, sighting);
+        }
         while let Some((at, change)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
             self.agenda.pop_first();
             match change {
                 Change::Begin(number) => self.begin(number, at, supervisor),
+                Change::Flip(number) => self.flip(number, at),
                 Change::End(number) => self.end(number, at, supervisor),
+                Change::GiveUp(number) => self.give_up(number, at),
             }
         }
     }
@@ -132,7 +176,7 @@ impl<'a> Injector<'a> {
                 let fault = &self.faults[number];
                 let at_s = began.as_secs_f64();
                 let left_out = self.left_out.contains_key(&number);
-                let lasts = !matches!(kind(fault), Kind::ClockJump(_)) && !left_out;
+                let lasts = !kind(fault).is_at_once() && !left_out;
                 FaultMark {
                     at_s,
                     until_s: lasts.then(|| ended.unwrap_or(end).as_secs_f64().max(at_s)),
@@ -141,6 +185,17 @@ impl<'a> Injector<'a> {
                     nodes: if left_out { Vec::new() } else { fault::nodes(fault) },
                 }
             })
+            .collect()
+    }
+
+    /// When something was wrong: each fault that struck, from its beginning to its end. A clock that
+    /// jumps is no matter for anything but expiry.
+    pub fn spans(&self, end: Duration) -> Vec<(Duration, Duration)> {
+        self.spans
+            .iter()
+            .filter(|(number, _)| !self.left_out.contains_key(number))
+            .filter(|&(&number, _)| !matches!(kind(&self.faults[number]), Kind::ClockJump(_)))
+            .map(|(_, &(began, ended))| (began, ended.unwrap_or(end)))
             .collect()
     }
 
@@ -170,10 +225,24 @@ impl<'a> Injector<'a> {
 
     fn begin(&mut self, number: usize, at: Duration, supervisor: &mut Supervisor) {
         self.spans.insert(number, (at, None));
+        if let Some(length) = length(&self.faults[number]) {
+            self.agenda.insert((at + length, Change::End(number)));
+        }
         let decided = self.decide(number, supervisor);
-        if let Err(why) = decided.and_then(|()| self.strike(number, supervisor)) {
+        if let Err(why) = decided.and_then(|()| self.strike(number, at, supervisor)) {
             self.left_out.insert(number, why);
         }
+        self.log("fault_begin", number);
+    }
+
+    /// Leaves a fault out whose event did not come in time.
+    fn give_up(&mut self, number: usize, at: Duration) {
+        if !self.sightings.give_up(number) {
+            return;
+        }
+        let occasion = fault::occasion(&self.faults[number]).expect("only such a fault waits");
+        self.spans.insert(number, (at, None));
+        self.left_out.insert(number, format!("no {occasion} came"));
         self.log("fault_begin", number);
     }
 
@@ -185,13 +254,24 @@ impl<'a> Injector<'a> {
     fn decide(&mut self, number: usize, supervisor: &Supervisor) -> Result<(), String> {
         let fault = &self.faults[number];
         let kind = kind(fault);
+        let event = self.seen.get(&number);
+        if let (Some(on), Some(event)) = (fault.on, event) {
+            let slot = event.slot.map_or(String::new(), |slot| format!(" in slot {slot}"));
+            self.notes.insert(number, format!("{on} of n{}{slot}", event.node + 1));
+        }
         let Some(target) = kind.target() else { return Ok(()) };
         let free = |node: usize| !kind.stops_the_node() || !self.stopped.contains_key(&node);
-        let nodes = if target.is_of_leaders() {
+        let nodes = if let Some(event) = event.filter(|_| target.emitter) {
+            let node = event.node as usize;
+            if !free(node) {
+                return Err(format!("another fault had stopped n{}", node + 1));
+            }
+            vec![node]
+        } else if target.is_left_to_the_run() {
             let leaders = supervisor.leaders();
             let mut random = stream(self.scenario.seed, &format!("leaders of fault {number}"));
             let nodes = targets::leading(&target, &leaders, free, &mut random)?;
-            self.notes.insert(number, target.to_string());
+            add_note(&mut self.notes, number, target.to_string());
             nodes
         } else {
             let (nodes, stopped): (Vec<_>, Vec<_>) =
@@ -202,7 +282,7 @@ impl<'a> Injector<'a> {
             if !stopped.is_empty() {
                 let names: Vec<String> = stopped.iter().map(|it| format!("n{}", it + 1)).collect();
                 let note = format!("another fault had stopped {}", names.join(" "));
-                self.notes.insert(number, note);
+                add_note(&mut self.notes, number, note);
             }
             nodes
         };
@@ -231,7 +311,12 @@ impl<'a> Injector<'a> {
     /// # Errors
     ///
     /// Why nothing was done.
-    fn strike(&mut self, number: usize, supervisor: &mut Supervisor) -> Result<(), String> {
+    fn strike(
+        &mut self,
+        number: usize,
+        at: Duration,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), String> {
         let fault = self.faults[number].clone();
         let targets = self.targets(number);
         self.active.insert(number);
@@ -243,7 +328,9 @@ impl<'a> Injector<'a> {
             Kind::Crash(_) => targets.iter().for_each(|&node| supervisor.crash(node)),
             Kind::PowerCut(_) => targets.iter().for_each(|&node| supervisor.power_cut(node)),
             Kind::Stop(_) => targets.iter().for_each(|&node| supervisor.stop(node)),
-            Kind::BitRot(rot) => return self.rot(number, rot, &targets, supervisor),
+            damage @ (Kind::BitRot(_) | Kind::LostWrite(_) | Kind::MisdirectedWrite(_)) => {
+                return self.damage(number, damage, &targets, supervisor);
+            }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.pause(self.nodes[node])),
             Kind::ClockJump(jump) => {
                 let millis = jump.by.expect("validated: it says how far").nanos / 1_000_000;
@@ -252,6 +339,22 @@ impl<'a> Injector<'a> {
                 }
                 self.active.remove(&number);
             }
+            Kind::ReconnectStorm(_) => {
+                let names = self.scenario.node_names();
+                self.storm.send_replace(targets.iter().map(|&node| names[node].clone()).collect());
+                self.active.remove(&number);
+            }
+            Kind::Flood(flood) => {
+                let nodes = targets.iter().map(|&node| self.scenario.node_names()[node].clone());
+                let flood = Flooding::begin(self.world, &self.hosts, nodes, flood);
+                self.floods.insert(number, flood);
+            }
+            Kind::Flap(flap) => {
+                let down = flap.down.expect("validated: it says for how long").0;
+                self.take_down(number, &targets);
+                self.agenda.insert((at + down, Change::Flip(number)));
+            }
+            Kind::ClockDrift(_) => self.set_drifts(&targets),
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
         }
@@ -269,27 +372,76 @@ impl<'a> Injector<'a> {
         self.stopped.retain(|_, by| *by != number);
         let targets = self.targets(number);
         match kind(&self.faults[number]) {
-            Kind::Partition(_) => {
-                for cut in self.partitions.remove(&number).into_iter().flatten() {
-                    self.world.heal(cut);
-                }
-            }
-            Kind::Crash(_) | Kind::PowerCut(_) | Kind::Stop(_) | Kind::BitRot(_) => {
+            Kind::Partition(_) => self.take_up(number),
+            Kind::Flap(_) => self.take_up(number),
+            Kind::Flood(_) => drop(self.floods.remove(&number)),
+            Kind::ClockDrift(_) => self.set_drifts(&targets),
+            kind if kind.back_after().is_some() => {
                 targets.iter().for_each(|&node| supervisor.release(node));
             }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.resume(self.nodes[node])),
-            Kind::ClockJump(_) => {}
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
+            _ => {}
         }
     }
 
-    /// Kills the processes and changes bytes of their journals, unless too many nodes have lost
-    /// records then, or one of these for a second time, or somebody stays away.
-    fn rot(
+    /// Cuts the nodes off from everybody, clients too, and from each other.
+    fn take_down(&mut self, number: usize, targets: &[usize]) {
+        let everybody: Vec<NodeId> = self.nodes.iter().chain(&self.hosts).copied().collect();
+        let mut cuts = Vec::new();
+        for node in targets.iter().map(|&target| self.nodes[target]) {
+            let others: Vec<NodeId> =
+                everybody.iter().copied().filter(|other| *other != node).collect();
+            cuts.extend(self.world.partition(&[node], &others));
+        }
+        self.partitions.insert(number, cuts);
+    }
+
+    /// Lifts what a fault has cut.
+    fn take_up(&mut self, number: usize) {
+        for cut in self.partitions.remove(&number).into_iter().flatten() {
+            self.world.heal(cut);
+        }
+    }
+
+    /// Links that are down go up, and the other way round.
+    fn flip(&mut self, number: usize, at: Duration) {
+        let Kind::Flap(Flap { down: Some(down), up: Some(up), .. }) = kind(&self.faults[number])
+        else {
+            unreachable!("validated: a flap says how long it is down and up")
+        };
+        let (down, up) = (down.0, up.0);
+        if !self.active.contains(&number) {
+            return;
+        }
+        let next = if self.partitions.contains_key(&number) {
+            self.take_up(number);
+            up
+        } else {
+            self.take_down(number, &self.targets(number));
+            down
+        };
+        self.agenda.insert((at + next, Change::Flip(number)));
+    }
+
+    /// Gives the clocks of some nodes what the active faults make of them together.
+    fn set_drifts(&self, targets: &[usize]) {
+        for &node in targets {
+            let ppm = self.active.iter().filter_map(|&number| match kind(&self.faults[number]) {
+                Kind::ClockDrift(drift) if self.targets(number).contains(&node) => drift.ppm,
+                _ => None,
+            });
+            self.world.set_clock_drift(self.nodes[node], ppm.sum());
+        }
+    }
+
+    /// Kills the processes and damages their journals, unless too many nodes have lost records then,
+    /// or one of these for a second time, or somebody stays away.
+    fn damage(
         &mut self,
         number: usize,
-        rot: &BitRot,
+        kind: Kind<'_>,
         targets: &[usize],
         supervisor: &mut Supervisor,
     ) -> Result<(), String> {
@@ -310,34 +462,29 @@ impl<'a> Injector<'a> {
             supervisor.crash(node);
             supervisor.rotted(node);
             let mut random = stream(self.scenario.seed, &format!("rot {number} of node {node}"));
-            for _ in 0..rot.bytes.unwrap_or(1) {
-                self.rot_byte(node, &mut random);
+            let journal = self.journal(node);
+            match kind {
+                Kind::BitRot(rot) => {
+                    let tail = rot.tail == Some(true);
+                    (0..rot.bytes.unwrap_or(1)).for_each(|_| journal.rot(tail, &mut random));
+                }
+                Kind::LostWrite(lost) => {
+                    (0..lost.writes.unwrap_or(1)).for_each(|_| journal.lose(&mut random));
+                }
+                Kind::MisdirectedWrite(lost) => {
+                    (0..lost.writes.unwrap_or(1)).for_each(|_| journal.misdirect(&mut random));
+                }
+                _ => unreachable!("no other kind damages a journal"),
             }
         }
         Ok(())
     }
 
-    /// Turns over a bit of the node's journal, any of them with the same chance.
-    fn rot_byte(&self, node: usize, random: &mut impl Rng) {
+    /// The node's journal on its disk.
+    fn journal(&self, node: usize) -> Journal {
         let config = self.scenario.node_config(&self.scenario.node_names()[node]);
-        let journal = config.expect("validated: the node accepts it").node.data_dir.join("journal");
-        let files = self.world.files(self.nodes[node], journal);
-        let is_segment =
-            |(path, _): &(PathBuf, u64)| path.extension().is_some_and(|it| it == "segment");
-        let segments: Vec<(PathBuf, u64)> = files.into_iter().filter(is_segment).collect();
-        let bytes: u64 = segments.iter().map(|(_, length)| length).sum();
-        if bytes == 0 {
-            return;
-        }
-        let mut at = random.random_range(0..bytes);
-        let mask = 1 << random.random_range(0..8);
-        for (path, length) in segments {
-            if at < length {
-                assert!(self.world.damage_file(self.nodes[node], path, at, mask), "it is there");
-                return;
-            }
-            at -= length;
-        }
+        let dir = config.expect("validated: the node accepts it").node.data_dir.join("journal");
+        Journal::new(self.world, self.nodes[node], dir)
     }
 
     fn cut(&self, partition: &Partition) -> Vec<PartitionId> {
@@ -380,8 +527,14 @@ impl<'a> Injector<'a> {
             }
             for target in self.targets(number) {
                 let node = self.nodes[target];
+                let one_way = match kind {
+                    Kind::SlowLink(SlowLink { one_way, .. }) => one_way == &Some(true),
+                    Kind::LossyLink(LossyLink { one_way, .. }) => one_way == &Some(true),
+                    _ => false,
+                };
                 for &other in everybody.iter().filter(|other| **other != node) {
-                    for way in [(node, other), (other, node)] {
+                    let ways = [(node, other), (other, node)];
+                    for &way in &ways[..if one_way { 1 } else { 2 }] {
                         let config = changed.entry(way).or_insert_with(|| link(self.scenario));
                         match kind {
                             Kind::SlowLink(slow) => {
@@ -444,6 +597,11 @@ fn names(nodes: &BTreeSet<u32>) -> String {
 
 fn kind(fault: &Fault) -> Kind<'_> {
     fault.kinds()[0]
+}
+
+/// Adds to what is known of a fault.
+fn add_note(notes: &mut BTreeMap<usize, String>, number: usize, note: String) {
+    notes.entry(number).and_modify(|known| known.push_str(&format!("; {note}"))).or_insert(note);
 }
 
 /// How long a fault lasts; `None` until everything heals.

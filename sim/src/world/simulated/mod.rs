@@ -2,11 +2,15 @@
 //!
 //! A run has four parts. The nodes start, through the broker's own entry point, and the clients
 //! get ready. Clients work and faults strike, for the scenario's duration. Then everything heals,
-//! producers finish, and within its bound all must be drained and all replicas agree. At last the
-//! nodes are asked for digests of what they hold.
+//! producers finish, and within its bound all must be drained and all replicas agree. The nodes are
+//! asked for digests of what they hold, and at last every topic must carry a message once more.
 
+mod canaries;
+mod damage;
 mod drain;
 mod faults;
+mod flood;
+mod sightings;
 mod status;
 mod supervisor;
 mod targets;
@@ -23,7 +27,7 @@ use tokio::sync::watch;
 
 use super::Outcome;
 use crate::{
-    check::End,
+    check::{End, Found, Quiet},
     meter::Usage,
     recorder::SharedRecorder,
     scenario::{Scenario, expand::stream, format::Delay},
@@ -36,6 +40,8 @@ use supervisor::Supervisor;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The most machines that clients are spread over.
 const CLIENT_HOSTS: usize = 16;
+/// With a larger share of loss links break without any fault.
+const QUIET_LOSS: f64 = 0.01;
 /// How often a running world is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -82,6 +88,8 @@ struct Run<'a> {
     supervisor: Supervisor,
     phase: watch::Sender<Phase>,
     marks: Vec<FaultMark>,
+    /// When faults held.
+    spans: Vec<(Duration, Duration)>,
 }
 
 impl<'a> Run<'a> {
@@ -103,6 +111,7 @@ impl<'a> Run<'a> {
             supervisor,
             phase: watch::Sender::new(Phase::Prepare),
             marks: Vec::new(),
+            spans: Vec::new(),
         }
     }
 
@@ -111,16 +120,23 @@ impl<'a> Run<'a> {
         let mut drained_after = None;
         let mut end = self.end();
         if self.get_ready(&shared).await {
-            let mut injector = self.work().await;
+            let mut injector = self.work(shared.storm.clone()).await;
             if !self.is_unsafe() {
                 (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
+                end.differences = self.differences(&end.replicas).await;
             }
-            self.marks = injector.marks(self.recorder.now());
+            let now = self.recorder.now();
+            self.marks = injector.marks(now);
+            self.spans = injector.spans(now);
+            if drained_after.is_some() {
+                self.send_canaries(&shared).await;
+            }
         }
         self.phase.send_replace(Phase::Stop);
         time::sleep(LOOK_EVERY).await;
 
         end.at = self.recorder.now();
+        end.quiet = self.quiet(end.at);
         end.drained = drained_after.is_some();
         {
             let mut recorder = self.recorder.lock();
@@ -146,9 +162,11 @@ impl<'a> Run<'a> {
     async fn stuck(&self, check: &'static str, detail: String, shared: &Shared) {
         let views = self.views(false, &BTreeSet::new()).await;
         let consumers = shared.population.consumers_of();
-        let mut recorder = self.recorder.lock();
-        let at = recorder.now();
+        let at = self.recorder.now();
         let end = End { at, ..self.end() };
+        let slots = 0..u64::from(self.scenario.cluster.slots);
+        let mut recorder = self.recorder.lock();
+        let holders: Vec<_> = slots.map(|slot| recorder.checks.holders(slot)).collect();
         let shards = Stuck {
             rows: recorder.meter.rows(),
             serving: recorder.meter.leaders(),
@@ -158,9 +176,21 @@ impl<'a> Run<'a> {
             end: &end,
             consumers: &consumers,
             subscribers: &recorder.subscribers,
+            failures: &recorder.failures,
+            holders: &holders,
         };
         let shards = shards.in_words();
-        recorder.checks.stuck(check, at, detail, shards);
+        let waiting = end.lost(&recorder.history);
+        recorder.checks.stuck(check, at, Found::about(detail, waiting), shards);
+    }
+
+    /// The quiet times of the run, which is over at `end`. A network that loses much by itself is
+    /// never quiet.
+    fn quiet(&self, end: Duration) -> Quiet {
+        let margins = self.scenario.margins();
+        let always = [(Duration::ZERO, end)];
+        let is_lossy = self.scenario.network.loss.0 > QUIET_LOSS;
+        Quiet::between(if is_lossy { &always } else { &self.spans }, end, margins)
     }
 
     /// What the scenario says of the end of a run.
@@ -169,6 +199,7 @@ impl<'a> Run<'a> {
             faultless: self.scenario.faults.is_empty(),
             allowed_lost: self.scenario.expect.acknowledged_lost,
             clock_error: self.scenario.clock_error(),
+            shards: self.recorder.lock().meter.shards().to_vec(),
             ..End::default()
         }
     }
@@ -182,6 +213,7 @@ impl<'a> Run<'a> {
             ready: watch::Sender::new(0),
             finished: watch::Sender::new(0),
             connections: Arc::default(),
+            storm: watch::Sender::new(Vec::new()),
         };
         let host =
             |client: workload::history::ClientId| self.hosts[client.0 as usize % self.hosts.len()];
@@ -225,7 +257,7 @@ impl<'a> Run<'a> {
     }
 
     /// The workload runs and faults strike.
-    async fn work(&mut self) -> faults::Injector<'a> {
+    async fn work(&mut self, storm: watch::Sender<Vec<String>>) -> faults::Injector<'a> {
         let began = time::Instant::now();
         {
             let mut recorder = self.recorder.lock();
@@ -235,7 +267,7 @@ impl<'a> Run<'a> {
         }
         self.phase.send_replace(Phase::Work);
         let mut injector =
-            faults::Injector::new(self.world, self.scenario, &self.nodes, &self.hosts);
+            faults::Injector::new(self.world, self.scenario, &self.nodes, &self.hosts, storm);
         let end = began + self.scenario.duration.0;
         let mut next_sample = began + Duration::from_secs(1);
         loop {
@@ -246,7 +278,11 @@ impl<'a> Run<'a> {
                 .flatten()
                 .min()
                 .expect("there is an end");
-            time::sleep_until(wake).await;
+            tokio::select! {
+                biased;
+                () = time::sleep_until(wake) => {}
+                () = injector.woken() => {}
+            }
             let now = time::Instant::now();
             injector.advance(now - began, &mut self.supervisor);
             if now >= next_sample {

@@ -1,11 +1,16 @@
 //! Asks every node what it holds, over the links as the `status` command does.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use paceline::{
     cluster::Cluster,
     link::{Identity, Peer, Timings},
     node::{
+        compare::{self, Target},
         protocol::Request,
         status::{ShardStatus, Status},
     },
@@ -13,20 +18,14 @@ use paceline::{
 use paceline_runtime::{task, time};
 
 use super::Run;
-use crate::{check::Replica, scenario::LINK_PORT, waiting::View};
+use crate::{
+    check::{self, Pair, Replica},
+    scenario::LINK_PORT,
+    waiting::View,
+};
 
 /// How long a node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-/// One node to ask.
-#[derive(Clone)]
-struct Target {
-    /// As the checks count.
-    node: u32,
-    /// As links count.
-    number: u64,
-    name: String,
-}
 
 impl Run<'_> {
     /// What every node but those away says of its replicas; an error names the node that says nothing.
@@ -49,26 +48,64 @@ impl Run<'_> {
     /// What every node but those away says of its replicas, or why it says nothing.
     pub(super) async fn views(&self, verify: bool, away: &BTreeSet<u32>) -> Vec<View> {
         let cluster = Arc::new(self.scenario.cluster());
-        let targets: Vec<Target> = (self.scenario.node_names().into_iter().zip(0..))
-            .filter(|(_, node)| !away.contains(node))
-            .map(|(name, node)| Target {
-                node,
+        let targets = self.targets(&cluster).into_iter().zip(0..);
+        let targets = targets.filter(|(_, node)| !away.contains(node)).collect();
+        let asked = ask_all(Arc::clone(&cluster), targets, verify);
+        self.world.spawn_on(self.hosts[0], asked).await.expect("asking does not panic")
+    }
+
+    /// In what those of the replicas differ that should not.
+    pub(super) async fn differences(&self, replicas: &[Replica]) -> BTreeMap<Pair, String> {
+        let pairs = check::unlike(replicas);
+        if pairs.is_empty() {
+            return BTreeMap::new();
+        }
+        let cluster = Arc::new(self.scenario.cluster());
+        let targets = self.targets(&cluster);
+        let asked = async move {
+            let mut differences = BTreeMap::new();
+            for pair in pairs {
+                differences.insert(pair, difference(&cluster.name, &targets, pair).await);
+            }
+            differences
+        };
+        self.world.spawn_on(self.hosts[0], asked).await.expect("asking does not panic")
+    }
+
+    /// The nodes, as the checks count them.
+    fn targets(&self, cluster: &Cluster) -> Vec<Target> {
+        let names = self.scenario.node_names().into_iter();
+        names
+            .map(|name| Target {
                 number: cluster.number_of(&name).expect("it is a member"),
+                address: format!("{name}:{LINK_PORT}"),
                 name,
             })
-            .collect();
-        let asked = ask_all(cluster, targets, verify);
-        self.world.spawn_on(self.hosts[0], asked).await.expect("asking does not panic")
+            .collect()
+    }
+}
+
+/// In what two replicas differ, or why nobody says.
+async fn difference(cluster: &str, targets: &[Target], pair: Pair) -> String {
+    let (one, other) = (&targets[pair.one as usize], &targets[pair.other as usize]);
+    let asked = compare::differences(cluster, pair.shard as u32, one, other);
+    match time::timeout(ANSWER_WITHIN, asked).await {
+        Ok(Ok(found)) => {
+            let words = found.iter().map(|it| it.in_words(&one.name, &other.name));
+            words.collect::<Vec<_>>().join("; ")
+        }
+        Ok(Err(error)) => format!("they do not say in what: {error}"),
+        Err(_) => "they do not say in what in time".to_owned(),
     }
 }
 
 /// Asks all at once, so that those that say nothing cost the time of one.
-async fn ask_all(cluster: Arc<Cluster>, targets: Vec<Target>, verify: bool) -> Vec<View> {
+async fn ask_all(cluster: Arc<Cluster>, targets: Vec<(Target, u32)>, verify: bool) -> Vec<View> {
     let asked: Vec<_> = targets
         .into_iter()
-        .map(|target| {
+        .map(|(target, node)| {
             let cluster = Arc::clone(&cluster);
-            (target.node, task::spawn(async move { view(&cluster, &target, verify).await }))
+            (node, task::spawn(async move { view(&cluster, node, &target, verify).await }))
         })
         .collect();
     let mut views = Vec::new();
@@ -78,7 +115,12 @@ async fn ask_all(cluster: Arc<Cluster>, targets: Vec<Target>, verify: bool) -> V
     views
 }
 
-async fn view(cluster: &Cluster, target: &Target, verify: bool) -> Result<Vec<Replica>, String> {
+async fn view(
+    cluster: &Cluster,
+    node: u32,
+    target: &Target,
+    verify: bool,
+) -> Result<Vec<Replica>, String> {
     let asked = time::timeout(ANSWER_WITHIN, ask(&cluster.name, target, verify)).await;
     let status = asked.map_err(|_| "no answer in time".to_owned())??;
     let node_of = |number: u64| {
@@ -87,7 +129,7 @@ async fn view(cluster: &Cluster, target: &Target, verify: bool) -> Result<Vec<Re
         Some(number - 1)
     };
     let replica = |shard: ShardStatus| Replica {
-        node: target.node,
+        node,
         shard: shard.slot.into(),
         leader: shard.leader.and_then(node_of),
         applied: shard.applied,
@@ -104,8 +146,7 @@ async fn view(cluster: &Cluster, target: &Target, verify: bool) -> Result<Vec<Re
 async fn ask(cluster: &Arc<str>, target: &Target, verify: bool) -> Result<Status, String> {
     // Not a member: number 0 is nobody's.
     let visitor = Identity { cluster: Arc::clone(cluster), node: 0, incarnation: 0 };
-    let address = format!("{}:{LINK_PORT}", target.name);
-    let peer = Peer::dial(target.number, address, visitor, Timings::default());
+    let peer = Peer::dial(target.number, target.address.clone(), visitor, Timings::default());
     let mut link = peer.watch();
     let connection = match link.wait_for(Option::is_some).await {
         Ok(connected) => connected.clone().expect("waited for"),

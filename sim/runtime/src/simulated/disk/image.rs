@@ -10,9 +10,13 @@ use bytes::Bytes;
 use rand::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) type InodeId = u64;
+
+/// So many of the latest appending writes to a file are known.
+const APPENDS_KEPT: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -41,6 +45,8 @@ struct Inode {
     cached: Vec<u8>,
     durable: Vec<u8>,
     dirty: VecDeque<(u64, Change)>,
+    /// Where the writes that made the file longer stand, in order: what a disk may have lost.
+    appends: VecDeque<Range<u64>>,
     opened: u32,
 }
 
@@ -226,6 +232,12 @@ impl Image {
         let before = self.len(id);
         let inode = self.inodes.get_mut(&id).expect("an open file has an inode");
         overwrite(&mut inode.cached, offset, &bytes);
+        if inode.cached.len() as u64 > before {
+            if inode.appends.len() == APPENDS_KEPT {
+                inode.appends.pop_front();
+            }
+            inode.appends.push_back(offset..inode.cached.len() as u64);
+        }
         self.used += inode.cached.len() as u64 - before;
         inode.dirty.push_back((self.next_change, Change::Write { offset, bytes }));
         self.next_change += 1;
@@ -235,6 +247,7 @@ impl Image {
         let before = self.len(id);
         let inode = self.inodes.get_mut(&id).expect("an open file has an inode");
         inode.cached.resize(len as usize, 0);
+        inode.keep_appends_within();
         self.used = self.used + len - before;
         inode.dirty.push_back((self.next_change, Change::Cut { len }));
         self.next_change += 1;
@@ -287,6 +300,29 @@ impl Image {
         true
     }
 
+    /// Where the latest writes that made a file longer stand, as far as they are still there.
+    pub(super) fn appends(&self, path: &Path) -> Vec<Range<u64>> {
+        let Some(Entry::File(id)) = self.entry(path) else { return Vec::new() };
+        self.inodes.get(&id).map_or_else(Vec::new, |inode| inode.appends.iter().cloned().collect())
+    }
+
+    /// What stands in a file, as far as it goes.
+    pub(super) fn peek(&self, path: &Path, range: Range<u64>) -> Bytes {
+        let Some(Entry::File(id)) = self.entry(path) else { return Bytes::new() };
+        self.read(id, range.start, range.end.saturating_sub(range.start) as usize)
+    }
+
+    /// Puts other bytes in place of some, in the cache and on the disk, where the file has them.
+    pub(super) fn spoil(&mut self, path: &Path, offset: u64, bytes: &[u8]) {
+        let Some(Entry::File(id)) = self.entry(path) else { return };
+        let inode = self.inode(id);
+        for content in [&mut inode.durable, &mut inode.cached] {
+            let begin = content.len().min(offset as usize);
+            let end = content.len().min(begin + bytes.len());
+            content[begin..end].copy_from_slice(&bytes[..end - begin]);
+        }
+    }
+
     /// The power goes and comes back: what was not synced is lost, wholly or in part.
     pub(super) fn power_cut(&mut self, rng: &mut impl Rng, block: u64) {
         // The names' changes reach the disk in order, as in a journalling file system, so a
@@ -304,6 +340,7 @@ impl Image {
                 change.apply_in_part(&mut inode.durable, rng, chance, block);
             }
             inode.cached = inode.durable.clone();
+            inode.keep_appends_within();
             inode.opened = 0;
         }
         self.drop_unreferenced();
@@ -331,6 +368,14 @@ impl Image {
             }
             keep
         });
+    }
+}
+
+impl Inode {
+    /// Forgets the writes that a cut has taken away.
+    fn keep_appends_within(&mut self) {
+        let len = self.cached.len() as u64;
+        self.appends.retain(|range| range.end <= len);
     }
 }
 

@@ -19,6 +19,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,6 +147,18 @@ impl Disks {
 
     pub(crate) fn damage(&mut self, node: usize, path: &Path, offset: u64, mask: u8) -> bool {
         self.all[node].image.damage(&normal(path), offset, mask)
+    }
+
+    pub(crate) fn appends(&self, node: usize, path: &Path) -> Vec<Range<u64>> {
+        self.all[node].image.appends(&normal(path))
+    }
+
+    pub(crate) fn peek(&self, node: usize, path: &Path, range: Range<u64>) -> Bytes {
+        self.all[node].image.peek(&normal(path), range)
+    }
+
+    pub(crate) fn spoil(&mut self, node: usize, path: &Path, offset: u64, bytes: &[u8]) {
+        self.all[node].image.spoil(&normal(path), offset, bytes);
     }
 
     pub(crate) fn files(&self, node: usize, dir: &Path) -> Vec<(PathBuf, u64)> {

@@ -47,9 +47,11 @@ use super::timers::{Driver, Timers, WorldEvent};
 use super::trace::{Recorder, emit_for};
 use crate::clock::UnixMillis;
 use crate::trace::{Event, Value};
+use bytes::Bytes;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -365,6 +367,23 @@ impl World {
     /// name; none if there is no such directory.
     pub fn files(&self, node: NodeId, dir: impl AsRef<Path>) -> Vec<(PathBuf, u64)> {
         context::with(|sim| sim.disks.files(node.0, dir.as_ref()))
+    }
+
+    /// Where the latest writes that made a file longer stand, in the order written.
+    pub fn appends(&self, node: NodeId, path: impl AsRef<Path>) -> Vec<Range<u64>> {
+        context::with(|sim| sim.disks.appends(node.0, path.as_ref()))
+    }
+
+    /// What stands in a file, as processes see it, as far as the file goes.
+    pub fn peek_file(&self, node: NodeId, path: impl AsRef<Path>, range: Range<u64>) -> Bytes {
+        context::with(|sim| sim.disks.peek(node.0, path.as_ref(), range))
+    }
+
+    /// Puts `bytes` in place of what a file has at `offset`, though nobody has written them there:
+    /// as after a write that was lost or went astray. The file does not become longer.
+    pub fn spoil_file(&self, node: NodeId, path: impl AsRef<Path>, offset: u64, bytes: &[u8]) {
+        self.note(node, "fault_spoil", offset as i64);
+        context::with(|sim| sim.disks.spoil(node.0, path.as_ref(), offset, bytes));
     }
 
     // Faults of the network.
