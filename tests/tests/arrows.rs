@@ -7,6 +7,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
     ("paceline-reached", &[]),
+    ("paceline-consensus", &[]),
     ("paceline-runtime", &[]),
     ("paceline-reports", &[]),
     ("paceline-core", &["paceline-placement", "paceline-reached", "paceline-wire"]),
@@ -41,7 +42,13 @@ const IMPURE: &[&str] =
     &["tokio", "madsim", "mio", "async-std", "futures-timer", "socket2", "openraft"];
 
 /// The crates whose purity the simulator leans on.
-const PURE: &[&str] = &["paceline-placement", "paceline-reached", "paceline-wire", "paceline-core"];
+const PURE: &[&str] = &[
+    "paceline-placement",
+    "paceline-reached",
+    "paceline-wire",
+    "paceline-consensus",
+    "paceline-core",
+];
 
 /// The names in a crate's dependency tree, to the given depth, on either build.
 fn tree(package: &str, depth: &str, simulated: bool) -> BTreeSet<String> {

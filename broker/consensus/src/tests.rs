@@ -1,0 +1,253 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::{harness::*, *};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn elected(voters: u64) -> (Group, NodeId) {
+    let mut group = Group::new(voters, 0, 7);
+    group.run(SECOND);
+    let leader = group.leader().expect("somebody leads");
+    (group, leader)
+}
+
+fn others(group: &Group, leader: NodeId) -> Vec<NodeId> {
+    group.nodes.keys().copied().filter(|node| *node != leader).collect()
+}
+
+fn isolate(group: &mut Group, node: NodeId, from: &[NodeId]) {
+    for other in from {
+        group.cut.extend([(node, *other), (*other, node)]);
+    }
+}
+
+#[test]
+fn what_is_proposed_is_committed_everywhere() {
+    for voters in 1..=5 {
+        let (mut group, leader) = elected(voters);
+        let last = (0..10).filter_map(|_| group.propose(leader)).next_back().unwrap();
+        group.run(SECOND);
+        for node in group.nodes.values() {
+            let replica = node.replica.as_ref().unwrap();
+            assert_eq!((replica.commit(), replica.stable()), (last.index, last.index));
+        }
+        assert!(group.replica(leader.0).lease().is_some());
+    }
+}
+
+#[test]
+fn a_leader_does_not_count_its_own_copy_before_it_is_on_its_disk() {
+    let (mut group, leader) = elected(3);
+    let others = others(&group, leader);
+    isolate(&mut group, others[1], &[leader, others[0]]);
+    let proposed = group.propose(leader).unwrap();
+    for _ in 0..20 {
+        group.drive();
+        group.write(others[0], 9);
+        (0..group.wire.len()).for_each(|_| group.deliver(0));
+    }
+    assert!(group.nodes[&others[0]].disk.has(proposed), "it was sent before it was written");
+    assert!(group.replica(leader.0).commit() < proposed.index);
+    group.write(leader, 9);
+    assert_eq!(group.replica(leader.0).commit(), proposed.index);
+}
+
+#[test]
+fn one_that_was_cut_off_unseats_nobody() {
+    let (mut group, leader) = elected(3);
+    let (term, others) = (group.replica(leader.0).term(), others(&group, leader));
+    isolate(&mut group, others[0], &[leader, others[1]]);
+    group.run(5 * SECOND);
+    assert_eq!(group.replica(others[0].0).role(), Role::PreCandidate);
+    group.cut.clear();
+    group.run(SECOND);
+    assert_eq!((group.leader(), group.replica(leader.0).term()), (Some(leader), term));
+    assert_eq!(group.replica(others[0].0).leader(), Some(leader));
+}
+
+#[test]
+fn one_that_hears_nothing_but_is_heard_unseats_nobody() {
+    let (mut group, leader) = elected(3);
+    let (term, others) = (group.replica(leader.0).term(), others(&group, leader));
+    group.cut.extend([(leader, others[0]), (others[1], others[0])]);
+    group.run(5 * SECOND);
+    assert_eq!((group.leader(), group.replica(leader.0).term()), (Some(leader), term));
+}
+
+#[test]
+fn a_leader_without_a_majority_falls_silent_so_that_others_elect() {
+    let (mut group, leader) = elected(5);
+    let others = others(&group, leader);
+    // One member of the connected majority still hears of it.
+    isolate(&mut group, leader, &others[1..]);
+    group.run(2 * SECOND);
+    assert_ne!(group.replica(leader.0).role(), Role::Leader);
+    let next = group.leader().expect("four of five elect");
+    assert_ne!(next, leader);
+    assert!(group.propose(next).is_some());
+    group.run(SECOND);
+    assert_eq!(group.replica(next.0).commit(), group.replica(next.0).log().last().index);
+}
+
+#[test]
+fn a_hand_over_costs_no_election_timeout() {
+    let (mut group, leader) = elected(3);
+    let to = others(&group, leader)[0];
+    group.propose(leader).unwrap();
+    let now = group.now;
+    group.replica(leader.0).hand_over(to, now).unwrap();
+    assert_eq!(group.propose(leader), None, "it takes nothing more");
+    group.run(Duration::from_millis(20));
+    assert_eq!(group.leader(), Some(to));
+    assert_eq!(group.replica(leader.0).lease(), None);
+    group.run(Duration::from_millis(20));
+    assert!(group.replica(to.0).lease().is_some_and(|until| until > now));
+}
+
+#[test]
+fn a_hand_over_that_comes_to_nothing_ends() {
+    let (mut group, leader) = elected(3);
+    let others = others(&group, leader);
+    group.crash(others[0], 0);
+    let now = group.now;
+    group.propose(leader).unwrap();
+    group.replica(leader.0).hand_over(others[0], now).unwrap();
+    group.run(SECOND);
+    assert_eq!(group.leader(), Some(leader), "the other never had all: it goes on");
+    assert!(group.propose(leader).is_some());
+}
+
+#[test]
+fn members_come_and_go() {
+    let mut group = Group::new(3, 2, 3);
+    group.run(SECOND);
+    let leader = group.leader().unwrap();
+    group.propose(leader).unwrap();
+    group.replica(leader.0).propose_membership(ids(1..=3), ids([4, 5])).unwrap();
+    group.run(SECOND);
+    let last = group.replica(leader.0).log().last();
+    assert!(group.nodes[&NodeId(4)].disk.has(last), "learners have the log");
+    group.replica(leader.0).propose_membership(ids(3..=5), ids([])).unwrap();
+    group.run(2 * SECOND);
+    let leader = group.leader().unwrap();
+    assert!(leader.0 >= 3, "{leader} leads");
+    let membership = group.replica(leader.0).log().membership().clone();
+    assert_eq!(membership, Membership::of(ids(3..=5)));
+    group.crash(NodeId(1), 0);
+    group.crash(NodeId(2), 0);
+    let proposed = group.propose(leader).unwrap();
+    group.run(SECOND);
+    assert!(group.replica(leader.0).commit() >= proposed.index);
+}
+
+#[test]
+fn one_that_lacks_what_a_snapshot_stands_for_is_sent_the_snapshot() {
+    let (mut group, leader) = elected(3);
+    let behind = others(&group, leader)[0];
+    group.crash(behind, 0);
+    (0..20).for_each(|_| assert!(group.propose(leader).is_some()));
+    group.run(SECOND);
+    group.compact(leader);
+    assert!(group.replica(leader.0).log().base().index >= 20);
+    group.start(behind);
+    group.run(SECOND);
+    let last = group.replica(leader.0).log().last();
+    assert_eq!(group.replica(behind.0).commit(), last.index);
+    let proposed = group.propose(leader).unwrap();
+    group.run(SECOND);
+    assert!(group.nodes[&behind].disk.has(proposed));
+}
+
+/// A step of a random course, and two numbers that say what exactly.
+type Step = (u8, u16, u16);
+
+fn take(group: &mut Group, (step, one, other): Step) {
+    let nodes: Vec<NodeId> = group.nodes.keys().copied().collect();
+    let node = nodes[one as usize % nodes.len()];
+    let second = nodes[other as usize % nodes.len()];
+    match step {
+        0..20 => {
+            if !group.wire.is_empty() {
+                group.deliver(one as usize % group.wire.len());
+            }
+        }
+        20..34 => {
+            if !group.wire.is_empty() {
+                group.deliver(0);
+            }
+        }
+        34..36 => {
+            if !group.wire.is_empty() {
+                group.take(one as usize % group.wire.len());
+            }
+        }
+        36..38 => {
+            if let Some(message) = group.wire.get(one as usize % group.wire.len().max(1)) {
+                group.wire.push(message.clone());
+            }
+        }
+        38..52 => group.write(node, 1 + other as usize % 4),
+        52..60 => {
+            group.propose(node);
+        }
+        60..74 => group.pass(Duration::from_millis(u64::from(other) % 40)),
+        74..77 => group.pass(Duration::from_millis(u64::from(other) % 500)),
+        77..79 => group.crash(node, other as usize % 4),
+        79..84 => group.start(node),
+        84..85 => isolate(group, node, &[second]),
+        85..86 => drop(group.cut.insert((node, second))),
+        86..89 => group.cut.clear(),
+        89..91 => group.compact(node),
+        91..93 => {
+            let now = group.now;
+            if let Some(replica) = &mut group.nodes.get_mut(&node).unwrap().replica {
+                let _ = replica.hand_over(second, now);
+            }
+        }
+        93..95 => {
+            let voters = nodes.iter().filter(|node| other >> (node.0 % 16) & 1 == 1);
+            let voters: std::collections::BTreeSet<NodeId> = voters.copied().collect();
+            if let Some(replica) = &mut group.nodes.get_mut(&node).unwrap().replica
+                && !voters.is_empty()
+            {
+                let learners = if voters.contains(&second) { ids([]) } else { ids([second.0]) };
+                let _ = replica.propose_membership(voters, learners);
+            }
+        }
+        _ => group.drive(),
+    }
+    group.drive();
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((0u8..100, any::<u16>(), any::<u16>()), 0..800)
+}
+
+proptest! {
+    /// Whatever happens nothing that must hold breaks (the group looks at every step), and when
+    /// all is well again the group goes on.
+    #[test]
+    fn whatever_happens(voters in 1u64..6, seed: u64, steps in steps()) {
+        let mut group = Group::new(voters, 2, seed);
+        steps.into_iter().for_each(|step| take(&mut group, step));
+        group.cut.clear();
+        for node in group.nodes.keys().copied().collect::<Vec<_>>() {
+            group.start(node);
+        }
+        group.run(4 * SECOND);
+        let leader = group.leader().expect("somebody leads");
+        let proposed = group.propose(leader).expect("it takes what is proposed");
+        group.run(SECOND);
+        prop_assert!(group.replica(leader.0).commit() >= proposed.index);
+        let membership = group.replica(leader.0).log().membership().clone();
+        for member in membership.members() {
+            let [of_member, of_leader] = [member, leader].map(|node| {
+                let replica = group.replica(node.0);
+                (replica.commit(), format!("{replica:?}"))
+            });
+            prop_assert_eq!(of_member.0, of_leader.0, "{}\n{}", of_member.1, of_leader.1);
+        }
+    }
+}
