@@ -208,6 +208,13 @@ impl SharedRecorder {
         recorder.observe(|_| Some(Observation::Closed(connection)));
     }
 
+    /// Records that a client has fallen silent.
+    pub fn vanished(&self) {
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        recorder.history.vanished.push(now);
+    }
+
     /// Records that a client could not connect, or lost its connection.
     pub fn failed(&self, client: ClientId, error: &std::io::Error) {
         let mut recorder = self.lock();

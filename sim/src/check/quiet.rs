@@ -16,6 +16,8 @@ pub struct Margins {
     pub flight: Duration,
     /// From the end of a connection until its client notices.
     pub noticed: Duration,
+    /// From when a client falls silent until the broker gives it up, and what it held comes back.
+    pub given_up: Duration,
 }
 
 /// See the module.

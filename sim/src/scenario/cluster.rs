@@ -11,7 +11,10 @@ use paceline_core::slotting;
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
 use super::Scenario;
-use crate::{check::Margins, workload::client::SILENCE};
+use crate::{
+    check::Margins,
+    workload::client::{HEART_BEAT_EVERY, SILENCE},
+};
 
 /// How long a node may take to say whether it leads a shard; the router's own limit.
 const LEADER_ANSWERS: Duration = Duration::from_secs(2);
@@ -134,6 +137,7 @@ impl Scenario {
             delivered: Duration::from_secs(1) + slow,
             flight: Duration::from_millis(100) + slow,
             noticed: SILENCE + slow,
+            given_up: config.stomp.heart_beat_expect.max(HEART_BEAT_EVERY) * 2 + slow,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::scenario::STOMP_PORT;
 /// How long connecting, and then the answer to CONNECT, may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often each side promises to be heard.
-const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
+pub const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A server that is silent for so long is given up.
 pub const SILENCE: Duration = Duration::from_secs(12);
 

@@ -159,6 +159,7 @@ impl Consumer {
         let has_vanished = matches!(ended, Ok(Wish::Vanish));
         if has_vanished {
             connection.fall_silent();
+            self.shared.recorder.vanished();
             self.vanished.push(connection);
         } else {
             drop(connection);

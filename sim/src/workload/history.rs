@@ -69,6 +69,8 @@ pub struct History {
     pub delivered: BTreeMap<MessageId, Vec<u32>>,
     /// In the order in which they were confirmed.
     pub subscriptions: Vec<Subscription>,
+    /// When clients fell silent without a word to the broker.
+    pub vanished: Vec<Duration>,
     /// Connections that ended, and when.
     pub closed: BTreeMap<ConnectionId, Duration>,
     /// To which node connections led.

@@ -163,7 +163,11 @@ impl Population {
             }
             first += workload.destinations.count;
         }
-        if let Some(workload) = scenario.workloads.iter().find(|it| it.nack.0 > 0.0) {
+        // Refused too often, or too often with a consumer whose connection broke.
+        let storms = scenario.faults.iter().any(|fault| fault.reconnect_storm.is_some());
+        let makes_dead_letters =
+            |it: &&Workload| storms || it.nack.0 + it.drop.0 + it.vanish.0 > 0.0;
+        if let Some(workload) = scenario.workloads.iter().find(makes_dead_letters) {
             population.consumers.push(ConsumerPlan {
                 client: client(),
                 workload: Arc::new(workload.clone()),

@@ -12,6 +12,9 @@ use super::{
 /// The most phases of a run.
 const MOST: i64 = 50;
 
+/// Kinds of faults that have no length.
+const AT_ONCE: [&str; 2] = ["clock_jump", "reconnect_storm"];
+
 /// `[swarm]`: into how many phases a run is divided, and what may go wrong in each.
 #[derive(Clone, Debug)]
 pub(super) struct Phases {
@@ -99,7 +102,8 @@ fn check(fault: &Table, path: &[Step]) -> Result<(), Problem> {
     if fault.contains_key("at") || fault.contains_key("between") {
         return refuse("a fault of a phase comes when the phase does: it has no `at` or `between`");
     }
-    if length(&mut fault.clone()).is_none() && !fault.contains_key("clock_jump") {
+    let is_at_once = AT_ONCE.iter().any(|kind| fault.contains_key(*kind));
+    if length(&mut fault.clone()).is_none() && !is_at_once {
         return refuse(
             "say by `lasts` or `back_after` how long this goes on, so that it ends with its phase",
         );

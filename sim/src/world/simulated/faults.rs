@@ -195,7 +195,10 @@ impl<'a> Injector<'a> {
             .iter()
             .filter(|(number, _)| !self.left_out.contains_key(number))
             .filter(|&(&number, _)| !matches!(kind(&self.faults[number]), Kind::ClockJump(_)))
-            .map(|(_, &(began, ended))| (began, ended.unwrap_or(end)))
+            .map(|(number, &(began, ended))| {
+                let is_at_once = kind(&self.faults[*number]).is_at_once();
+                (began, if is_at_once { began } else { ended.unwrap_or(end) })
+            })
             .collect()
     }
 

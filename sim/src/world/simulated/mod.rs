@@ -184,13 +184,19 @@ impl<'a> Run<'a> {
         recorder.checks.stuck(check, at, Found::about(detail, waiting), shards);
     }
 
-    /// The quiet times of the run, which is over at `end`. A network that loses much by itself is
-    /// never quiet.
+    /// The quiet times of the run, which is over at `end`: while no fault holds, and no client is
+    /// gone that the broker takes for being there. A network that loses much by itself is never
+    /// quiet.
     fn quiet(&self, end: Duration) -> Quiet {
         let margins = self.scenario.margins();
-        let always = [(Duration::ZERO, end)];
-        let is_lossy = self.scenario.network.loss.0 > QUIET_LOSS;
-        Quiet::between(if is_lossy { &always } else { &self.spans }, end, margins)
+        let mut spans = self.spans.clone();
+        let recorder = self.recorder.lock();
+        let vanished = recorder.history.vanished.iter();
+        spans.extend(vanished.map(|&at| (at, at + margins.given_up)));
+        if self.scenario.network.loss.0 > QUIET_LOSS {
+            spans.push((Duration::ZERO, end));
+        }
+        Quiet::between(&spans, end, margins)
     }
 
     /// What the scenario says of the end of a run.
