@@ -105,13 +105,16 @@ impl Run<'_> {
             .then(|| format!("{} producers still wait for answers", producers - finished))
     }
 
-    /// How many messages that are owed are missing, if messages still come. Those that are in memory
-    /// only stand in nobody's status; they are owed in a run without faults.
+    /// How many messages that are owed are missing, if messages still come, or will when the broker
+    /// gives up a client that has fallen silent. Those that are in memory only stand in nobody's
+    /// status; they are owed in a run without faults.
     fn still_come(&self) -> Option<String> {
         let end = self.end();
+        let given_up = self.scenario.margins().given_up;
         let recorder = self.recorder.lock();
-        let last = recorder.history.deliveries.last()?;
-        if recorder.now().saturating_sub(last.at) > STILL_COME {
+        let last = recorder.history.deliveries.last()?.at;
+        let held = recorder.history.vanished.last().map_or(last, |at| *at + given_up);
+        if recorder.now() > last.max(held) + STILL_COME {
             return None;
         }
         let missing = end.lost(&recorder.history).len();
