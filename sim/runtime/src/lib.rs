@@ -3,7 +3,7 @@
 //! Everything a broker asks of its surroundings goes through this crate: sockets, files, clocks,
 //! tasks, random numbers, cpu time, the wish to stop, and the events it reports. The same names
 //! exist twice. Built normally they are tokio and the operating system, re-exported at no cost
-//! (`native`). Built with `--cfg madsim` they are a simulated world on madsim in which one seed
+//! (`native`). Built with `--cfg madsim` they are a simulated world in one thread, in which one seed
 //! reproduces a whole cluster to the byte (`simulated`, driven through `world`).
 //!
 //! Outside this crate nobody names tokio's or std's network, files, clocks, threads or processes,
@@ -14,7 +14,7 @@
 //! | [`net`] | tokio TCP | event-driven TCP with latency, bandwidth, loss, partitions |
 //! | [`disk`] | positional I/O on the blocking pool | a disk that loses unsynced bytes on a power cut |
 //! | [`time`] | tokio timers | one virtual clock, a wall clock per node |
-//! | [`task`] | tokio tasks | madsim tasks, scheduled by the seed |
+//! | [`task`] | tokio tasks | tasks in one thread, scheduled by the seed |
 //! | [`random`] | ChaCha8 seeded by the system | ChaCha8 derived from seed, node, incarnation and label |
 //! | [`cpu`] | nothing | a queue in front of the node's cores |
 //! | [`memory`] | freed memory goes back to the system | nothing |

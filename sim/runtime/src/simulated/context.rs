@@ -6,7 +6,6 @@ use super::nodes::Nodes;
 use super::timers::Timers;
 use super::trace::Recorder;
 use std::cell::RefCell;
-use std::time::Duration;
 
 /// Everything a running world consists of.
 pub(crate) struct Simulation {
@@ -61,9 +60,4 @@ impl Drop for Installed {
         let simulation = SIMULATION.with(|slot| slot.borrow_mut().take());
         drop(simulation);
     }
-}
-
-/// Virtual time since the world began; zero when there is none.
-pub(crate) fn now() -> Duration {
-    Duration::from_nanos(try_with(|sim| sim.timers.now()).unwrap_or(0))
 }

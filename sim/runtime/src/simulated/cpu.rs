@@ -1,7 +1,7 @@
 //! Processor time: each node has a number of cores, work takes its turn on them.
 
 use super::context;
-use super::timers::Nanos;
+use super::timers::{self, Nanos};
 use std::time::Duration;
 
 /// Accounts for `cost` of work on one of the node's cores and waits until it is done.
@@ -11,14 +11,11 @@ use std::time::Duration;
 /// so throughput is exact and latency is right to within the grace.
 pub async fn charge(cost: Duration) {
     if let Some(done) = context::with(|sim| {
-        let now = sim.timers.now();
+        let now = timers::now();
         let done = sim.nodes.current_mut().cores.work(now, cost);
         (done > now + GRACE.as_nanos() as Nanos).then_some(done)
     }) {
-        super::time::sleep(
-            Duration::from_nanos(done) - context::now().min(Duration::from_nanos(done)),
-        )
-        .await;
+        super::time::sleep(Duration::from_nanos(done.saturating_sub(timers::now()))).await;
     }
 }
 

@@ -1,14 +1,16 @@
 //! The seam's simulated side: a world of nodes in one thread, reproduced exactly by one seed.
 //!
-//! madsim gives the executor (which task runs next is drawn from the seed), the virtual time and
-//! the killing of a node's tasks. The rest is here: timers that can be taken back (`timers`), the
-//! network (`net`), the disks (`disk`), the cores (`cpu`), and the log of everything that happens
-//! (`trace`). All of it hangs from one thread-local value (`context`), so a handle is a number and
-//! a destructor that runs after the end of the world finds nothing and does nothing.
+//! The executor draws from the seed which task runs next (`executor`), the clock goes from one thing
+//! that is due to the next (`timers`); then there are the network (`net`), the disks (`disk`), the
+//! cores (`cpu`), and the log of everything that happens (`trace`). Tasks and clock apart, all of it
+//! hangs from one thread-local value (`context`), so a handle is a number and a destructor that runs
+//! after the end of the world finds nothing and does nothing. madsim answers what does not go through
+//! the seam: hash maps, entropy, the system's clocks and threads.
 
 pub(crate) mod context;
 pub mod cpu;
 pub mod disk;
+mod executor;
 pub(crate) mod latency;
 pub mod memory;
 pub mod net;

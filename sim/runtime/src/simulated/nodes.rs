@@ -2,10 +2,10 @@
 
 use super::context;
 use super::cpu::Cores;
-use super::timers::{Nanos, WorldEvent};
+use super::executor;
+use super::timers::{self, Nanos, WorldEvent};
 use crate::clock::UnixMillis;
 use crate::trace::Value;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
@@ -30,8 +30,6 @@ pub(crate) enum Condition {
 pub(crate) struct Node {
     pub(crate) name: Arc<str>,
     pub(crate) ip: IpAddr,
-    /// None for the world itself, which is madsim's main node.
-    pub(crate) madsim: Option<madsim::task::NodeId>,
     pub(crate) condition: Condition,
     pub(crate) paused: bool,
     /// How often a process has been started.
@@ -51,7 +49,6 @@ impl Node {
         Node {
             name: name.into(),
             ip,
-            madsim: None,
             condition: Condition::Up,
             paused: false,
             incarnation: 0,
@@ -66,33 +63,18 @@ impl Node {
 }
 
 /// All nodes by number; number 0 is the world itself, whose main future is not on any machine.
+#[derive(Default)]
 pub(crate) struct Nodes {
     pub(crate) all: Vec<Node>,
-    by_madsim: BTreeMap<madsim::task::NodeId, usize>,
     by_name: BTreeMap<Arc<str>, usize>,
-    /// The latest answer of `current_index`, which is asked for all the time.
-    cache: Cell<Option<(madsim::task::NodeId, usize)>>,
 }
 
 impl Nodes {
-    pub(crate) fn new(world: Node) -> Nodes {
-        let mut nodes = Nodes {
-            all: Vec::new(),
-            by_madsim: BTreeMap::new(),
-            by_name: BTreeMap::new(),
-            cache: Cell::new(None),
-        };
-        nodes.add(world);
-        nodes
-    }
-
     pub(crate) fn add(&mut self, node: Node) -> usize {
         let index = self.all.len();
         let previous = self.by_name.insert(node.name.clone(), index);
         assert!(previous.is_none(), "two nodes are named {:?}", node.name);
-        if let Some(id) = node.madsim {
-            self.by_madsim.insert(id, index);
-        }
+        executor::add_host(&node.name);
         self.all.push(node);
         index
     }
@@ -103,24 +85,15 @@ impl Nodes {
 
     /// The node on which the running task is.
     pub(crate) fn current_index(&self) -> usize {
-        let id = madsim::plugin::node();
-        match self.cache.get() {
-            Some((cached, index)) if cached == id => index,
-            _ => {
-                let index = self.by_madsim.get(&id).copied().unwrap_or(0);
-                self.cache.set(Some((id, index)));
-                index
-            }
-        }
+        executor::node()
     }
 
     pub(crate) fn current(&self) -> &Node {
-        &self.all[self.current_index()]
+        &self.all[executor::node()]
     }
 
     pub(crate) fn current_mut(&mut self) -> &mut Node {
-        let index = self.current_index();
-        &mut self.all[index]
+        &mut self.all[executor::node()]
     }
 }
 
@@ -186,7 +159,7 @@ impl NodeEvent {
 
 /// Gives the machine power if it has none, and starts the process if it does not run.
 pub(crate) fn boot(index: usize) {
-    let Some((id, incarnation, process)) = context::with(|sim| {
+    let Some((incarnation, process)) = context::with(|sim| {
         let node = &mut sim.nodes.all[index];
         if node.condition == Condition::Up && (node.incarnation > 0 || node.process.is_none()) {
             return None; // Asked for twice: it runs already.
@@ -196,24 +169,20 @@ pub(crate) fn boot(index: usize) {
         node.streams.clear();
         node.shutdown = watch::channel(false).0;
         sim.net.power_on(index);
-        Some((node.madsim?, node.incarnation, node.process.clone()))
+        Some((node.incarnation, node.process.clone()))
     }) else {
         return;
     };
     super::trace::emit_for(index, "node_start", &[]);
-    let handle = madsim::runtime::Handle::current();
-    if handle.is_exit(id) {
-        handle.restart(id);
-    }
     let Some(process) = process else { return };
-    let spawner = handle.get_node(id).expect("the node was made");
-    spawner.spawn(async move {
+    let main = async move {
         process().await;
         context::with(|sim| {
-            let now = sim.timers.now();
-            sim.timers.schedule(now, WorldEvent::Node(NodeEvent::Exit(index, incarnation)));
+            let exit = WorldEvent::Node(NodeEvent::Exit(index, incarnation));
+            sim.timers.schedule(timers::now(), exit);
         });
-    });
+    };
+    executor::spawn(index, Box::pin(main));
 }
 
 /// How a process ends.
@@ -230,30 +199,25 @@ pub(crate) enum Stop {
 /// Ends the node's process. Nothing happens to a machine that is in that condition already.
 pub(crate) fn stop(index: usize, how: Stop) {
     let stopped = context::with(|sim| {
-        let now = sim.timers.now();
+        let now = timers::now();
         let node = &mut sim.nodes.all[index];
         let next = if how == Stop::PowerCut { Condition::Off } else { Condition::Down };
         if node.condition == Condition::Off || node.condition == next {
             return None;
         }
         let was_up = node.condition == Condition::Up;
-        let was_paused = std::mem::take(&mut node.paused);
-        Some((node.madsim?, next, was_up, was_paused, now))
+        node.paused = false;
+        Some((next, was_up, now))
     });
-    let Some((id, next, was_up, was_paused, now)) = stopped else { return };
+    let Some((next, was_up, now)) = stopped else { return };
     let kind = match how {
         Stop::Exit => "node_exit",
         Stop::Crash => "node_crash",
         Stop::PowerCut => "node_power_cut",
     };
     super::trace::emit_for(index, kind, &[]);
-    let handle = madsim::runtime::Handle::current();
-    if was_paused {
-        // Otherwise madsim would drop the parked tasks here, while it holds its own locks.
-        handle.resume(id);
-    }
     if was_up {
-        handle.kill(id);
+        executor::kill(index);
     }
     context::with(|sim| {
         let node = &mut sim.nodes.all[index];
@@ -267,36 +231,19 @@ pub(crate) fn stop(index: usize, how: Stop) {
 
 /// Freezes the node's tasks, or lets them go on.
 pub(crate) fn set_paused(index: usize, paused: bool) {
-    let id = context::with(|sim| {
+    let changed = context::with(|sim| {
         let node = &mut sim.nodes.all[index];
-        if node.condition != Condition::Up || node.paused == paused {
-            return None;
-        }
-        node.paused = paused;
-        node.madsim
+        let changed = node.condition == Condition::Up && node.paused != paused;
+        node.paused ^= changed;
+        changed
     });
-    let Some(id) = id else { return };
-    super::trace::emit_for(index, "node_pause", &[("paused", Value::Bool(paused))]);
-    let handle = madsim::runtime::Handle::current();
-    if paused {
-        handle.pause(id);
-    } else {
-        handle.resume(id);
+    if !changed {
+        return;
     }
-}
-
-thread_local! {
-    static SPAWNED: Cell<u32> = const { Cell::new(0) };
-}
-
-/// madsim keeps a record of every task ever started until it is asked for their number.
-pub(crate) fn count_spawn() {
-    const EVERY: u32 = 1 << 16;
-    let spawned = SPAWNED.with(|spawned| {
-        spawned.set(spawned.get().wrapping_add(1));
-        spawned.get()
-    });
-    if spawned.is_multiple_of(EVERY) {
-        let _ = madsim::runtime::Handle::current().metrics().num_tasks();
+    super::trace::emit_for(index, "node_pause", &[("paused", Value::Bool(paused))]);
+    if paused {
+        executor::pause(index);
+    } else {
+        executor::resume(index);
     }
 }

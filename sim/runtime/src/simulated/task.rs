@@ -1,26 +1,57 @@
-//! Tasks on madsim's executor, which draws the next one to run from the seed.
+//! Tasks, of which the executor draws the next one to run from the seed.
 //!
 //! A task that panics ends the whole run (`world::Crash`), so a [`JoinError`] here always means
 //! that the task was aborted or its node killed.
 
+use super::executor::{self, TaskId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::sync::mpsc;
-
-pub use madsim::task::AbortHandle;
+use std::task::{Context, Poll, ready};
+use tokio::sync::{mpsc, oneshot};
 
 /// Starts a task on the current node.
-#[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    super::nodes::count_spawn();
-    JoinHandle { inner: madsim::task::spawn(future) }
+    spawn_on(executor::node(), future)
+}
+
+/// Starts a task on a node.
+pub(crate) fn spawn_on<F>(node: usize, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let (report, output) = oneshot::channel();
+    let work = Work { future, report: Some(report) };
+    JoinHandle { abort: AbortHandle(executor::spawn(node, Box::pin(work))), output }
+}
+
+pin_project_lite::pin_project! {
+    /// A future that hands its output to the task's [`JoinHandle`].
+    struct Work<F: Future> {
+        #[pin]
+        future: F,
+        report: Option<oneshot::Sender<F::Output>>,
+    }
+}
+
+impl<F: Future> Future for Work<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let output = ready!(this.future.poll(cx));
+        if let Some(report) = this.report.take() {
+            // Nobody may wait for it.
+            let _ = report.send(output);
+        }
+        Poll::Ready(())
+    }
 }
 
 /// Lets other tasks run before going on.
@@ -37,25 +68,42 @@ pub async fn yield_now() {
     .await;
 }
 
+/// Aborts a task.
+#[derive(Clone, Debug)]
+pub struct AbortHandle(TaskId);
+
+impl AbortHandle {
+    /// Ends the task at its next await.
+    pub fn abort(&self) {
+        executor::abort(self.0);
+    }
+
+    /// Whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        executor::is_finished(self.0)
+    }
+}
+
 /// Waits for a task, or aborts it. Dropping it lets the task go on.
 pub struct JoinHandle<T> {
-    pub(crate) inner: madsim::task::JoinHandle<T>,
+    abort: AbortHandle,
+    output: oneshot::Receiver<T>,
 }
 
 impl<T> JoinHandle<T> {
     /// Ends the task at its next await.
     pub fn abort(&self) {
-        self.inner.abort();
+        self.abort.abort();
     }
 
     /// A handle that only aborts.
     pub fn abort_handle(&self) -> AbortHandle {
-        self.inner.abort_handle()
+        self.abort.clone()
     }
 
     /// Whether the task has ended.
     pub fn is_finished(&self) -> bool {
-        self.inner.is_finished()
+        self.abort.is_finished()
     }
 }
 
@@ -69,7 +117,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.inner).poll(cx).map(|result| result.map_err(|_| JoinError(())))
+        Pin::new(&mut self.output).poll(cx).map(|result| result.map_err(|_| JoinError(())))
     }
 }
 
@@ -144,7 +192,6 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 
     /// Starts a task in the set, on the current node.
-    #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
         F: Future<Output = T> + Send + 'static,

@@ -2,7 +2,7 @@
 //! wall clock per node that may be wrong.
 
 use super::context;
-use super::timers::{Nanos, TimerKey};
+use super::timers::{self, Nanos, TimerKey};
 pub use crate::clock::UnixMillis;
 use std::fmt;
 use std::future::Future;
@@ -13,16 +13,16 @@ pub use std::time::Duration;
 
 /// How long machines have been up when the world begins. Programs subtract from the present time
 /// and rely on there being one, as there is on a machine that has just started them.
-const UPTIME: Duration = Duration::from_secs(24 * 3600);
+const UPTIME: Nanos = 24 * 3600 * 1_000_000_000;
 
 /// A point of virtual time. The clock never stands still between two awaits and never goes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Duration);
+pub struct Instant(Nanos);
 
 impl Instant {
     /// The present time.
     pub fn now() -> Instant {
-        Instant(UPTIME + context::now())
+        Instant(UPTIME + timers::now())
     }
 
     /// How long ago this was.
@@ -37,59 +37,58 @@ impl Instant {
 
     /// How long `earlier` was before this; zero if it was not.
     pub fn saturating_duration_since(&self, earlier: Instant) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// How long `earlier` was before this; none if it was not.
     pub fn checked_duration_since(&self, earlier: Instant) -> Option<Duration> {
-        self.0.checked_sub(earlier.0)
+        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
     }
 
     /// This much later, unless that overflows.
     pub fn checked_add(&self, duration: Duration) -> Option<Instant> {
-        self.0.checked_add(duration).map(Instant)
+        self.0.checked_add(nanos(duration)?).map(Instant)
     }
 
     /// This much earlier, unless that was before the machines were started.
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
-        self.0.checked_sub(duration).map(Instant)
+        self.0.checked_sub(nanos(duration)?).map(Instant)
     }
+}
 
-    fn nanos(&self) -> Nanos {
-        let since_start = self.0.saturating_sub(UPTIME);
-        Nanos::try_from(since_start.as_nanos()).unwrap_or(Nanos::MAX)
-    }
+fn nanos(duration: Duration) -> Option<Nanos> {
+    Nanos::try_from(duration.as_nanos()).ok()
 }
 
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Instant({:?})", self.0)
+        write!(f, "Instant({:?})", Duration::from_nanos(self.0))
     }
 }
 
 impl Add<Duration> for Instant {
     type Output = Instant;
     fn add(self, duration: Duration) -> Instant {
-        Instant(self.0 + duration)
+        self.checked_add(duration).expect("an instant within five centuries")
     }
 }
 
 impl AddAssign<Duration> for Instant {
     fn add_assign(&mut self, duration: Duration) {
-        self.0 += duration;
+        *self = *self + duration;
     }
 }
 
 impl Sub<Duration> for Instant {
     type Output = Instant;
     fn sub(self, duration: Duration) -> Instant {
-        Instant(self.0 - duration)
+        self.checked_sub(duration).expect("an instant after the machines were started")
     }
 }
 
 impl SubAssign<Duration> for Instant {
     fn sub_assign(&mut self, duration: Duration) {
-        self.0 -= duration;
+        *self = *self - duration;
     }
 }
 
@@ -103,7 +102,7 @@ impl Sub<Instant> for Instant {
 /// Waits for `duration`, however short.
 pub fn sleep(duration: Duration) -> Sleep {
     let now = Instant::now();
-    sleep_until(now.checked_add(duration).unwrap_or(Instant(Duration::MAX)))
+    sleep_until(now.checked_add(duration).unwrap_or(Instant(Nanos::MAX)))
 }
 
 /// Waits until `deadline`.
@@ -138,8 +137,7 @@ impl Sleep {
 
     fn cancel(&mut self) {
         if let Some(entry) = self.entry.take() {
-            let waker = context::try_with(|sim| sim.timers.cancel(entry));
-            drop(waker);
+            context::try_with(|sim| sim.timers.cancel(entry));
         }
     }
 }
@@ -148,22 +146,19 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.deadline.nanos();
+        if self.is_elapsed() {
+            self.cancel();
+            return Poll::Ready(());
+        }
         let this = &mut *self;
         context::with(|sim| {
-            if sim.timers.now() >= deadline {
-                return;
-            }
             let waiting = this.entry.is_some_and(|entry| sim.timers.rewait(entry, cx.waker()));
             if !waiting {
+                let deadline = this.deadline.0.saturating_sub(UPTIME);
                 this.entry = Some(sim.timers.wait(deadline, cx.waker().clone()));
             }
         });
-        if Instant::now() < self.deadline {
-            return Poll::Pending;
-        }
-        self.cancel();
-        Poll::Ready(())
+        Poll::Pending
     }
 }
 
@@ -271,10 +266,7 @@ impl Interval {
 
 /// What this node's wall clock shows. It may jump, and differs from other nodes'.
 pub fn wall_clock() -> UnixMillis {
-    context::with(|sim| {
-        let now = sim.timers.now();
-        sim.nodes.current().wall_clock.read(now)
-    })
+    context::with(|sim| sim.nodes.current().wall_clock.read(timers::now()))
 }
 
 /// How many of the world's tasks are waiting for a time right now, for tests of the seam.

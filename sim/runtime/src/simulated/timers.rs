@@ -1,19 +1,16 @@
-//! Timers that can be taken back, and the queue of the world's own events.
+//! The virtual clock, timers that can be taken back, and the queue of the world's own events.
 //!
-//! madsim's sleeps last at least a millisecond and leave an entry behind when they are dropped.
-//! Here one madsim timer at a time stands for the earliest deadline of all: a sleeping task is an
-//! entry in an ordered map, gone when its sleep is dropped; what is under way in the network and
-//! the life of nodes are entries in a heap. One task, the driver, handles what is due.
+//! What is due stands in two heaps: sleeping tasks, and what is under way in the network and in the
+//! life of nodes. A sleep that is dropped leaves its entry in the heap, without a sleeper; when half
+//! of a heap is of that kind it is cleared of them.
 
 use super::context;
 use super::net::fabric::NetEvent;
 use super::nodes::NodeEvent;
+use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::collections::BinaryHeap;
+use std::task::Waker;
 
 /// Nanoseconds since the world began.
 pub(crate) type Nanos = u64;
@@ -25,120 +22,81 @@ pub(crate) enum WorldEvent {
     Node(NodeEvent),
 }
 
-/// Names a waiting task's entry.
-pub(crate) type TimerKey = (Nanos, u64);
-
-pub(crate) struct Timers {
-    clock: madsim::time::TimeHandle,
-    /// madsim's instant at time zero.
-    origin: Instant,
-    sleep: Pin<Box<madsim::time::Sleep>>,
-    driver: Waker,
-    /// The time for which a madsim timer stands, `Nanos::MAX` when none does.
-    armed: Nanos,
+/// Names a sleeper; never used again for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TimerKey {
     sequence: u64,
-    waiting: BTreeMap<TimerKey, Waker>,
-    events: BinaryHeap<Reverse<(Nanos, u64, WorldEvent)>>,
+    index: u32,
 }
 
-impl Timers {
-    /// Must be called inside a madsim runtime.
-    pub(crate) fn new() -> Timers {
-        let clock = madsim::time::TimeHandle::current();
-        let origin = clock.now_instant() - clock.elapsed();
-        let sleep = Box::pin(clock.sleep(Duration::ZERO));
-        Timers {
-            clock,
-            origin,
-            sleep,
-            driver: Waker::noop().clone(),
-            armed: Nanos::MAX,
-            sequence: 0,
-            waiting: BTreeMap::new(),
-            events: BinaryHeap::new(),
-        }
-    }
+thread_local! {
+    static NOW: Cell<Nanos> = const { Cell::new(0) };
+    /// Nothing is due before.
+    static DUE: Cell<Nanos> = const { Cell::new(Nanos::MAX) };
+}
 
-    pub(crate) fn now(&self) -> Nanos {
-        self.clock.elapsed().as_nanos() as Nanos
-    }
+/// Virtual time since the latest world of this thread began.
+pub(crate) fn now() -> Nanos {
+    NOW.get()
+}
 
-    /// Wakes `waker` at `deadline` unless the entry is removed before.
-    pub(crate) fn wait(&mut self, deadline: Nanos, waker: Waker) -> TimerKey {
-        self.sequence += 1;
-        let key = (deadline, self.sequence);
-        self.waiting.insert(key, waker);
-        self.arm(deadline);
-        key
-    }
+/// The clock shows this time from now on, if it is not past already.
+pub(crate) fn advance_to(time: Nanos) {
+    NOW.set(time.max(NOW.get()));
+}
 
-    /// Replaces the waker of an entry; false if the entry has fired.
-    pub(crate) fn rewait(&mut self, key: TimerKey, waker: &Waker) -> bool {
-        match self.waiting.get_mut(&key) {
-            Some(current) => {
-                current.clone_from(waker);
-                true
+/// Starts the clock of a new world.
+pub(crate) fn reset_clock() {
+    NOW.set(0);
+    DUE.set(Nanos::MAX);
+}
+
+/// Before this time nothing is due; none when nothing is going to happen.
+pub(crate) fn due() -> Option<Nanos> {
+    Some(DUE.get()).filter(|due| *due < Nanos::MAX)
+}
+
+/// Lets everything happen that is due.
+pub(crate) fn fire_due() {
+    if NOW.get() < DUE.get() {
+        return;
+    }
+    loop {
+        let node_event = context::with(|sim| {
+            let now = now();
+            while let Some(due) = sim.timers.pop_due(now) {
+                match due {
+                    Due::Wake(waker) => waker.wake(),
+                    Due::Event(WorldEvent::Net(event)) => sim.handle_net_event(now, event),
+                    Due::Event(WorldEvent::Node(event)) => return Some(event),
+                }
             }
-            None => false,
+            DUE.set(sim.timers.earliest().unwrap_or(Nanos::MAX));
+            None
+        });
+        // The life of nodes runs code of the node, which may ask for the world.
+        match node_event {
+            Some(event) => event.happen(),
+            None => return,
         }
     }
+}
 
-    /// Takes an entry back. Its waker is returned to be dropped by the caller.
-    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Waker> {
-        self.waiting.remove(&key)
-    }
+/// A task that waits for a time.
+#[derive(Default)]
+struct Sleeper {
+    /// Of the entry in the heap that is for it.
+    sequence: u64,
+    waker: Option<Waker>,
+}
 
-    /// How many tasks wait for a time: what dropped timeouts must not add to.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Lets `event` happen at `at`, after everything that was scheduled for the same time before.
-    pub(crate) fn schedule(&mut self, at: Nanos, event: WorldEvent) {
-        self.sequence += 1;
-        self.events.push(Reverse((at, self.sequence, event)));
-        self.arm(at);
-    }
-
-    /// Makes sure that the driver runs at `deadline`.
-    fn arm(&mut self, deadline: Nanos) {
-        if deadline >= self.armed {
-            return;
-        }
-        self.armed = deadline;
-        // `reset` takes any deadline, unlike madsim's constructors of a sleep, and polling it
-        // registers a timer.
-        self.sleep.as_mut().reset(self.origin + Duration::from_nanos(deadline));
-        let mut context = Context::from_waker(&self.driver);
-        if self.sleep.as_mut().poll(&mut context).is_ready() {
-            self.driver.wake_by_ref();
-        }
-    }
-
-    fn arm_earliest(&mut self) {
-        self.armed = Nanos::MAX;
-        let task = self.waiting.first_key_value().map(|((at, _), _)| *at);
-        let event = self.events.peek().map(|Reverse((at, _, _))| *at);
-        if let Some(earliest) = task.into_iter().chain(event).min() {
-            self.arm(earliest);
-        }
-    }
-
-    fn pop_due(&mut self, now: Nanos) -> Option<Due> {
-        let task = self.waiting.first_key_value().map(|(key, _)| *key).filter(|key| key.0 <= now);
-        let event = self.events.peek().map(|Reverse((at, sequence, _))| (*at, *sequence));
-        let event = event.filter(|key| key.0 <= now);
-        match (task, event) {
-            (Some(task), Some(event)) if event < task => self.pop_event(),
-            (None, Some(_)) => self.pop_event(),
-            (Some(_), _) => self.waiting.pop_first().map(|(_, waker)| Due::Wake(waker)),
-            (None, None) => None,
-        }
-    }
-
-    fn pop_event(&mut self) -> Option<Due> {
-        self.events.pop().map(|Reverse((_, _, event))| Due::Event(event))
-    }
+#[derive(Default)]
+pub(crate) struct Timers {
+    sequence: u64,
+    sleepers: Vec<Sleeper>,
+    free: Vec<u32>,
+    sleeping: BinaryHeap<Reverse<(Nanos, TimerKey)>>,
+    events: BinaryHeap<Reverse<(Nanos, u64, WorldEvent)>>,
 }
 
 enum Due {
@@ -146,46 +104,96 @@ enum Due {
     Event(WorldEvent),
 }
 
-/// The driver: never completes, handles what is due whenever it is woken.
-pub(crate) struct Driver {
-    installed: bool,
-}
-
-impl Driver {
-    pub(crate) fn new() -> Driver {
-        Driver { installed: false }
+impl Timers {
+    /// Wakes `waker` at `deadline` unless the entry is removed before.
+    pub(crate) fn wait(&mut self, deadline: Nanos, waker: Waker) -> TimerKey {
+        self.sequence += 1;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.sleepers.push(Sleeper::default());
+            (self.sleepers.len() - 1) as u32
+        });
+        let key = TimerKey { sequence: self.sequence, index };
+        self.sleepers[index as usize] = Sleeper { sequence: self.sequence, waker: Some(waker) };
+        self.sleeping.push(Reverse((deadline, key)));
+        DUE.set(DUE.get().min(deadline));
+        key
     }
-}
 
-impl Future for Driver {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.installed {
-            self.installed = true;
-            context::with(|sim| {
-                sim.timers.driver = cx.waker().clone();
-                sim.timers.armed = Nanos::MAX;
-            });
-        }
-        loop {
-            let node_event = context::with(|sim| {
-                let now = sim.timers.now();
-                while let Some(due) = sim.timers.pop_due(now) {
-                    match due {
-                        Due::Wake(waker) => waker.wake(),
-                        Due::Event(WorldEvent::Net(event)) => sim.handle_net_event(now, event),
-                        Due::Event(WorldEvent::Node(event)) => return Some(event),
-                    }
-                }
-                sim.timers.arm_earliest();
-                None
-            });
-            // The life of nodes runs code of the node and of madsim, which may ask for the world.
-            match node_event {
-                Some(event) => event.happen(),
-                None => return Poll::Pending,
+    /// Replaces the waker of an entry; false if the entry has fired.
+    pub(crate) fn rewait(&mut self, key: TimerKey, waker: &Waker) -> bool {
+        let sleeper = &mut self.sleepers[key.index as usize];
+        match &mut sleeper.waker {
+            Some(current) if sleeper.sequence == key.sequence => {
+                current.clone_from(waker);
+                true
             }
+            _ => false,
         }
     }
+
+    /// Takes an entry back, if it has not fired.
+    pub(crate) fn cancel(&mut self, key: TimerKey) {
+        if self.take(key).is_some() && self.sleeping.len() > 2 * self.waiting() + 64 {
+            let sleepers = &self.sleepers;
+            self.sleeping.retain(|Reverse((_, key))| sleeps(sleepers, *key));
+        }
+    }
+
+    /// How many tasks wait for a time: what dropped timeouts must not add to.
+    pub(crate) fn waiting(&self) -> usize {
+        self.sleepers.len() - self.free.len()
+    }
+
+    /// Lets `event` happen at `at`, after everything that was scheduled for the same time before.
+    pub(crate) fn schedule(&mut self, at: Nanos, event: WorldEvent) {
+        self.sequence += 1;
+        self.events.push(Reverse((at, self.sequence, event)));
+        DUE.set(DUE.get().min(at));
+    }
+
+    fn take(&mut self, key: TimerKey) -> Option<Waker> {
+        let sleeper = &mut self.sleepers[key.index as usize];
+        if sleeper.sequence != key.sequence {
+            return None;
+        }
+        let waker = sleeper.waker.take()?;
+        self.free.push(key.index);
+        Some(waker)
+    }
+
+    /// The first entry of a task that still sleeps.
+    fn first_sleeping(&mut self) -> Option<(Nanos, TimerKey)> {
+        while let Some(Reverse((at, key))) = self.sleeping.peek() {
+            if sleeps(&self.sleepers, *key) {
+                return Some((*at, *key));
+            }
+            self.sleeping.pop();
+        }
+        None
+    }
+
+    fn earliest(&mut self) -> Option<Nanos> {
+        let task = self.first_sleeping().map(|(at, _)| at);
+        let event = self.events.peek().map(|Reverse((at, _, _))| *at);
+        task.into_iter().chain(event).min()
+    }
+
+    fn pop_due(&mut self, now: Nanos) -> Option<Due> {
+        let task = self.first_sleeping().filter(|(at, _)| *at <= now);
+        let event = self.events.peek().map(|Reverse((at, sequence, _))| (*at, *sequence));
+        let event = event.filter(|(at, _)| *at <= now);
+        match (task, event) {
+            (Some((at, key)), event) if event.is_none_or(|event| (at, key.sequence) < event) => {
+                self.sleeping.pop();
+                self.take(key).map(Due::Wake)
+            }
+            (_, Some(_)) => self.events.pop().map(|Reverse((_, _, event))| Due::Event(event)),
+            _ => None,
+        }
+    }
+}
+
+fn sleeps(sleepers: &[Sleeper], key: TimerKey) -> bool {
+    let sleeper = &sleepers[key.index as usize];
+    sleeper.sequence == key.sequence && sleeper.waker.is_some()
 }

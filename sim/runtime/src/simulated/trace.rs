@@ -6,7 +6,7 @@
 
 use super::context;
 use super::nodes::Condition;
-use super::timers::Nanos;
+use super::timers::{self, Nanos};
 use crate::trace::{Event, Value};
 use std::fmt;
 use std::time::Duration;
@@ -141,7 +141,7 @@ pub(crate) fn emit(kind: &str, fields: &[(&str, Value<'_>)]) {
 /// Logs an event of `node` and tells the listeners. The world must not be borrowed.
 pub(crate) fn emit_for(node: usize, kind: &str, fields: &[(&str, Value<'_>)]) {
     let (now, incarnation, heard) = context::with(|sim| {
-        let now = sim.timers.now();
+        let now = timers::now();
         sim.recorder.record_event(now, node, kind, fields);
         let heard = (!sim.recorder.listeners.is_empty()).then(|| {
             let name = sim.nodes.all[node].name.clone();

@@ -10,7 +10,7 @@ use super::context::{self, Simulation};
 use super::latency::Latency;
 use super::random::derive;
 use super::time::sleep;
-use super::timers::Nanos;
+use super::timers::{self, Nanos};
 use super::trace::digest;
 pub use crate::open_options::OpenOptions;
 use bytes::Bytes;
@@ -237,7 +237,7 @@ impl Open {
 
     fn with<R>(&self, f: impl FnOnce(&mut Disk, Nanos) -> io::Result<R>) -> io::Result<R> {
         context::with(|sim| {
-            let now = sim.timers.now();
+            let now = timers::now();
             match self.disk(sim) {
                 Some(disk) => f(disk, now),
                 None => Err(system_error(EBADF)),
@@ -420,7 +420,7 @@ impl File {
 
     fn record(&self, what: u8, numbers: &[u64]) {
         context::with(|sim| {
-            let now = sim.timers.now();
+            let now = timers::now();
             sim.recorder.record(now, what, &[self.open.node as u64, self.open.inode]);
             sim.recorder.record(now, what, numbers);
         });
@@ -479,7 +479,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 pub async fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
     let path = normal(path.as_ref());
     let time = context::with(|sim| {
-        let now = sim.timers.now();
+        let now = timers::now();
         let node = sim.nodes.current_index();
         let disk = &mut sim.disks.all[node];
         let latency = disk.config.sync.sample(&mut disk.rng);

@@ -9,7 +9,7 @@ use super::link::{Link, LinkConfig, NetConfig};
 use super::socket::{Phase, Socket, SocketId, Sockets};
 use crate::simulated::context::Simulation;
 use crate::simulated::random::derive;
-use crate::simulated::timers::{Nanos, Timers, WorldEvent};
+use crate::simulated::timers::{self, Nanos, Timers, WorldEvent};
 use crate::simulated::trace::Recorder;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -54,7 +54,7 @@ impl Io<'_> {
 impl Simulation {
     /// Calls `f` with the network and what it needs.
     pub(crate) fn network<R>(&mut self, f: impl FnOnce(&mut Fabric, &mut Io<'_>) -> R) -> R {
-        let now = self.timers.now();
+        let now = timers::now();
         let mut io = Io { now, timers: &mut self.timers, recorder: &mut self.recorder };
         f(&mut self.net, &mut io)
     }

@@ -1,6 +1,6 @@
 //! How a run that panics is reported: what, where, on which node, when.
 
-use crate::simulated::context;
+use crate::simulated::{context, timers};
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -52,14 +52,9 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
     let noted = CAUGHT.try_with(|caught| {
         let Ok(mut caught) = caught.try_borrow_mut() else { return false };
         let Some(first) = caught.as_mut() else { return false };
-        // madsim's own panics (nothing can happen any more, time limit) are raised between tasks,
-        // where asking for the current node would panic again.
-        let between_tasks = info.location().is_some_and(|at| at.file().contains("/madsim-"));
-        let known = context::try_with(|sim| {
-            let node = if between_tasks { &sim.nodes.all[0] } else { sim.nodes.current() };
-            (node.name.to_string(), Duration::from_nanos(sim.timers.now()))
-        });
-        let (node, at) = known.unwrap_or_else(|| ("world".to_owned(), Duration::ZERO));
+        let node = context::try_with(|sim| sim.nodes.current().name.to_string());
+        let node = node.unwrap_or_else(|| "world".to_owned());
+        let at = Duration::from_nanos(timers::now());
         let payload = info.payload();
         let message = (payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .or_else(|| payload.downcast_ref::<String>().cloned())

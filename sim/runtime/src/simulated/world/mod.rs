@@ -40,10 +40,11 @@ pub use crash::Crash;
 
 use super::context::{self, Simulation, install};
 use super::disk::Disks;
+use super::executor::Executor;
 use super::net::fabric::{Fabric, WORLD_IP};
 use super::nodes::{self, Condition, Node, NodeEvent, Nodes, Stop};
-use super::task::JoinHandle;
-use super::timers::{Driver, Timers, WorldEvent};
+use super::task::{self, JoinHandle};
+use super::timers::{self, Timers, WorldEvent};
 use super::trace::{Recorder, emit_for};
 use crate::clock::UnixMillis;
 use crate::trace::{Event, Value};
@@ -201,21 +202,14 @@ impl World {
     ///
     /// If its name or address is taken.
     pub fn add_node(&self, config: NodeConfig) -> NodeId {
-        let madsim = madsim::runtime::Handle::current()
-            .create_node()
-            .name(config.name.clone())
-            .cores(config.cores)
-            .build()
-            .id();
         context::with(|sim| {
             let number = sim.nodes.all.len() as u32;
             let default = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + number);
             let ip = config.ip.unwrap_or(default.into());
-            let now = sim.timers.now();
+            let now = timers::now();
             let mut node = Node::new(&config.name, ip, config.cores, self.start);
             node.wall_clock.jump(now, (now / 1_000_000) as i64 + config.clock_offset_ms);
             node.wall_clock.drift(now, config.clock_drift_ppm);
-            node.madsim = Some(madsim);
             sim.net.add_host(ip);
             sim.disks.add(sim.seed, config.disk);
             NodeId(sim.nodes.add(node))
@@ -254,13 +248,11 @@ impl World {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let id = context::with(|sim| {
+        context::with(|sim| {
             let node = &sim.nodes.all[node.0];
             assert!(node.condition == Condition::Up, "{} is down", node.name);
-            node.madsim.expect("only the world itself is no machine")
         });
-        let handle = madsim::runtime::Handle::current().get_node(id).expect("the node was made");
-        JoinHandle { inner: handle.spawn(future) }
+        task::spawn_on(node.0, future)
     }
 
     /// Runs one future beside the scenario, on no machine: something that injects faults, say.
@@ -269,7 +261,7 @@ impl World {
         F: Future + 'static,
         F::Output: 'static,
     {
-        JoinHandle { inner: madsim::task::spawn_local(future) }
+        task::spawn_on(0, future)
     }
 
     // Faults of nodes.
@@ -289,7 +281,7 @@ impl World {
     /// is up.
     pub fn restart(&self, node: NodeId) {
         context::with(|sim| {
-            let at = sim.timers.now() + self.boot.as_nanos() as u64;
+            let at = timers::now() + self.boot.as_nanos() as u64;
             sim.timers.schedule(at, WorldEvent::Node(NodeEvent::Boot(node.0)));
         });
     }
@@ -335,7 +327,7 @@ impl World {
     pub fn jump_clock(&self, node: NodeId, by_millis: i64) {
         self.note(node, "fault_clock", by_millis);
         context::with(|sim| {
-            let now = sim.timers.now();
+            let now = timers::now();
             sim.nodes.all[node.0].wall_clock.jump(now, by_millis);
         });
     }
@@ -344,7 +336,7 @@ impl World {
     pub fn set_clock_drift(&self, node: NodeId, ppm: f64) {
         self.note(node, "fault_drift", (ppm * 1000.0) as i64);
         context::with(|sim| {
-            let now = sim.timers.now();
+            let now = timers::now();
             sim.nodes.all[node.0].wall_clock.drift(now, ppm);
         });
     }
@@ -431,7 +423,7 @@ impl World {
 
     /// Virtual time since the world began.
     pub fn now(&self) -> Duration {
-        context::now()
+        Duration::from_nanos(timers::now())
     }
 
     /// The seed.
@@ -509,28 +501,26 @@ where
     F: FnOnce(World) -> Fut,
     Fut: Future<Output = T>,
 {
-    let mut runtime = madsim::runtime::Runtime::with_seed_and_config(seed, Default::default());
-    if let Some(limit) = config.time_limit {
-        runtime.set_time_limit(limit);
-    }
-    let installed = std::cell::RefCell::new(None);
-    let output = runtime.block_on(async {
-        let start = config.start;
+    // What does not go through the seam all the same, madsim answers: it seeds the keys of the
+    // standard library's hash maps and what asks the system for entropy, stops the system's clocks,
+    // and refuses threads.
+    let runtime = madsim::runtime::Runtime::with_seed_and_config(seed, Default::default());
+    runtime.block_on(async {
+        let executor = Executor::new(seed, config.time_limit.map(|limit| limit.as_nanos() as u64));
         let mut simulation = Box::new(Simulation {
             seed,
-            timers: Timers::new(),
-            nodes: Nodes::new(Node::new("world", WORLD_IP, 1, start)),
+            timers: Timers::default(),
+            nodes: Nodes::default(),
             net: Fabric::new(seed, config.net),
             disks: Disks::new(),
             recorder: Recorder::new(seed),
         });
+        simulation.nodes.add(Node::new("world", WORLD_IP, 1, config.start));
         simulation.net.add_host(WORLD_IP);
         simulation.disks.add(seed, DiskConfig::default());
-        // Declared outside, so that the world is taken away before the runtime is.
-        *installed.borrow_mut() = Some(install(simulation));
-        madsim::task::spawn_local(Driver::new());
-        scenario(World { boot: config.boot, start, _thread: PhantomData }).await
-    });
-    drop(installed);
-    output
+        // Declared after the executor, so that the world is taken away before the tasks are.
+        let _installed = install(simulation);
+        let world = World { boot: config.boot, start: config.start, _thread: PhantomData };
+        executor.run(scenario(world))
+    })
 }
