@@ -38,23 +38,24 @@ impl Wounds {
 
     /// Takes in what a node says. An error says why it must never happen.
     pub fn event(&mut self, node: NodeId, event: &Event<'_>) -> Result<(), String> {
-        let repair = event.field("shard").and_then(|shard| shard.as_u64()).map(|it| (node, it));
-        match (event.kind, repair) {
-            ("repair_begin", Some(repair)) => {
-                self.repairs.insert(repair);
+        let shard = || event.field("shard").and_then(|shard| shard.as_u64());
+        match event.kind {
+            "repair_begin" => {
+                let Some(shard) = shard() else { return Ok(()) };
+                self.repairs.insert((node, shard));
                 if !self.ever.contains(&node) {
                     return Err(format!(
-                        "n{} began to repair its replica of shard {}, and no fault has damaged it",
-                        node + 1,
-                        repair.1
+                        "n{} began to repair its replica of shard {shard}, and no fault has damaged \
+                         it",
+                        node + 1
                     ));
                 }
             }
-            ("repair_end", Some(repair)) => {
-                self.repairs.remove(&repair);
+            "repair_end" => {
+                self.repairs.retain(|repair| Some(repair.1) != shard() || repair.0 != node);
             }
             // Whatever it has to repair it has said before.
-            ("node_ready", _) => {
+            "node_ready" => {
                 self.unknown.remove(&node);
             }
             _ => {}

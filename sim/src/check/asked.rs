@@ -11,10 +11,8 @@
 //!
 //! Left out is what sending settles: topics, and queues consumed with `auto`.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{
-    End, EndCheck, Found,
+    End, EndCheck, Found, HashMap, HashSet,
     step::{NameId, Step, Steps, What},
 };
 use crate::workload::{
@@ -112,7 +110,7 @@ pub struct Consumed;
 
 impl Consumed {
     fn unasked(history: &History, end: &End) -> Vec<MessageId> {
-        let mut asked = HashSet::new();
+        let mut asked = HashSet::default();
         for settle in history.settles.iter().filter(|settle| settle.how == How::Accept) {
             let deliveries = settle.deliveries.iter();
             asked.extend(deliveries.map(|it| history.deliveries[*it as usize].id));

@@ -1,12 +1,10 @@
 //! What became of a message, in the order it happened: who sent it through which node, what it was
 //! told, which leaders handed it to whom, what arrived where, and how it was settled.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
+    HashMap,
     found::Subject,
     step::{NameId, Steps},
     trail::{Handed, Trail},

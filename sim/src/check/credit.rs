@@ -5,10 +5,10 @@
 //! attached; and the messages it holds are counted here a second time, from what was handed out and
 //! what came back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{
-    StepCheck,
+    HashMap, StepCheck,
     step::{NameId, NodeId, Step, Steps, What},
 };
 

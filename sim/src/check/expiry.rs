@@ -5,9 +5,12 @@
 //! together with the message's id, which clients see too. A body that had to be read back from the
 //! disk was handed out without its id; then the arrival counts, and the way there may be long.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use super::step::{NameId, Step, Steps, What};
+use super::{
+    HashMap,
+    step::{NameId, Step, Steps, What},
+};
 use crate::workload::{
     history::{History, Observation},
     operation::MessageId,
@@ -33,7 +36,7 @@ pub struct Expired {
 impl Expired {
     /// Clocks may differ by so much.
     pub fn allowing(clock_error: Duration) -> Self {
-        Self { clock_error, expires: HashMap::new(), dispatched: HashMap::new() }
+        Self { clock_error, expires: HashMap::default(), dispatched: HashMap::default() }
     }
 
     /// Takes in one step; an error says why it must never happen.

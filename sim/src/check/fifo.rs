@@ -23,15 +23,12 @@ mod precedence;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use precedence::{Entry, Turn, overtaken};
 
 use super::{
-    End, Found,
+    End, Found, HashMap, HashSet,
     step::{NameId, Steps},
     trail::{Handed, Trail},
 };
@@ -89,7 +86,7 @@ impl<'a> Out<'a> {
         handed: &'a [Handed],
     ) -> Self {
         let mut out = Self::default();
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         for (number, what) in (0..).zip(handed) {
             let Some(&id) = what.id.and_then(|id| messages.get(&id)) else { continue };
             let Some(publish) = history.publish(id) else { continue };
@@ -289,7 +286,7 @@ impl Judge<'_> {
 
     /// Messages that a transaction was to acknowledge, and since when.
     fn undecided(&self) -> HashMap<MessageId, Duration> {
-        let mut undecided = HashMap::new();
+        let mut undecided = HashMap::default();
         for settle in self.history.settles.iter().filter(|it| it.deliveries.len() > 1) {
             for delivery in &settle.deliveries {
                 let id = self.history.deliveries[*delivery as usize].id;
@@ -339,12 +336,12 @@ fn arrivals(
     names: &Steps,
     handed: &[Handed],
 ) -> Vec<Found> {
-    let mut times: HashMap<MessageId, u32> = HashMap::new();
+    let mut times: HashMap<MessageId, u32> = HashMap::default();
     let id_of = |handed: &Handed| handed.id.and_then(|id| messages.get(&id)).copied();
     for id in handed.iter().filter_map(id_of) {
         *times.entry(id).or_default() += 1;
     }
-    let mut latest: HashMap<(NameId, u32), (u32, MessageId)> = HashMap::new();
+    let mut latest: HashMap<(NameId, u32), (u32, MessageId)> = HashMap::default();
     let mut found = Vec::new();
     for what in handed {
         let Some(id) = id_of(what).filter(|id| times[id] == 1) else { continue };

@@ -3,10 +3,10 @@
 //! Topics hand each message to many consumers; the broker names each copy apart, so the rule is the
 //! same for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{
-    StepCheck,
+    HashMap, StepCheck,
     step::{NameId, NodeId, Step, Steps, What},
 };
 
@@ -32,7 +32,8 @@ impl StepCheck for InFlight {
             What::ServeBegin { shard, term } => {
                 // A new leadership begins with nothing in flight. Of older terms two are kept, for
                 // a leader that does not yet know that it is deposed.
-                self.terms.insert((shard, term), Term { node: step.node, holder: HashMap::new() });
+                self.terms
+                    .insert((shard, term), Term { node: step.node, holder: HashMap::default() });
                 let old: Vec<_> =
                     self.terms.range((shard, 0)..(shard, term)).rev().skip(2).collect();
                 let old: Vec<_> = old.into_iter().map(|(key, _)| *key).collect();

@@ -35,7 +35,12 @@ pub mod step;
 mod topics;
 mod trail;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{self, BTreeMap},
+    fmt,
+    hash::BuildHasherDefault,
+    time::Duration,
+};
 
 pub use balance::{Balance, Led};
 pub use found::{Found, Subject};
@@ -47,6 +52,11 @@ use crate::workload::{
     operation::MessageId,
 };
 use step::{NodeId, Step, Steps};
+
+/// Quick to hash, and in the same order in every run.
+type Hashing = BuildHasherDefault<rapidhash::fast::RapidHasher<'static>>;
+type HashMap<K, V> = collections::HashMap<K, V, Hashing>;
+type HashSet<T> = collections::HashSet<T, Hashing>;
 
 /// How bad a violation is; the worst one decides the run's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,8 +176,11 @@ pub struct Checks {
     trail: trail::Trail,
     replies: Vec<Box<dyn ReplyCheck + Send>>,
     ends: Vec<Box<dyn EndCheck + Send>>,
-    /// How often each check was applied: a check that never ran has not passed.
-    applied: BTreeMap<&'static str, u64>,
+    /// How many steps and observations were looked at, and whether the end was: a check that never
+    /// ran has not passed.
+    steps_seen: u64,
+    replies_seen: u64,
+    ends_seen: u64,
     violations: Vec<Violation>,
 }
 
@@ -207,7 +220,9 @@ impl Checks {
                 Box::new(conservation::Conservation),
                 Box::new(replicas::ReplicasAgree),
             ],
-            applied: BTreeMap::new(),
+            steps_seen: 0,
+            replies_seen: 0,
+            ends_seen: 0,
             violations: Vec::new(),
         }
     }
@@ -248,29 +263,20 @@ impl Checks {
 
     fn step(&mut self, step: &Step) {
         self.trail.step(step);
+        self.steps_seen += 1;
         let mut found = Vec::new();
-        for check in &mut self.steps {
-            *self.applied.entry(check.name()).or_default() += 1;
-            if let Err(detail) = check.step(step, &self.names) {
-                found.push((check.name(), detail));
+        let mut judged = |name, verdict: Result<(), String>| {
+            if let Err(detail) = verdict {
+                found.push((name, detail));
             }
+        };
+        for check in &mut self.steps {
+            judged(check.name(), check.step(step, &self.names));
         }
-        *self.applied.entry(settled::NAME).or_default() += 1;
-        if let Err(detail) = self.settled.step(step, &self.names) {
-            found.push((settled::NAME, detail));
-        }
-        *self.applied.entry(asked::NAME).or_default() += 1;
-        if let Err(detail) = self.asked.step(step, &self.names) {
-            found.push((asked::NAME, detail));
-        }
-        *self.applied.entry(overtaken::NAME).or_default() += 1;
-        if let Err(detail) = self.overtaken.step(step, &self.names) {
-            found.push((overtaken::NAME, detail));
-        }
-        *self.applied.entry(expiry::NAME).or_default() += 1;
-        if let Err(detail) = self.expired.step(step, &self.names) {
-            found.push((expiry::NAME, detail));
-        }
+        judged(settled::NAME, self.settled.step(step, &self.names));
+        judged(asked::NAME, self.asked.step(step, &self.names));
+        judged(overtaken::NAME, self.overtaken.step(step, &self.names));
+        judged(expiry::NAME, self.expired.step(step, &self.names));
         self.topics.step(step);
         for (name, detail) in found {
             let about = step.what.message().into_iter();
@@ -281,9 +287,9 @@ impl Checks {
 
     /// Takes in what a client saw.
     pub fn observe(&mut self, at: Duration, seen: Observation<'_>, history: &History) {
+        self.replies_seen += 1;
         let mut found = Vec::new();
         for check in &mut self.replies {
-            *self.applied.entry(check.name()).or_default() += 1;
             if let Err(detail) = check.observe(seen, history) {
                 found.push((check.name(), detail));
             }
@@ -304,18 +310,15 @@ impl Checks {
 
     /// Judges the whole run.
     pub fn finish(&mut self, history: &History, end: &End) {
+        self.ends_seen += 1;
         let mut found = Vec::new();
         for check in &self.ends {
-            *self.applied.entry(check.name()).or_default() += 1;
             found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
         }
-        *self.applied.entry(topics::NAME).or_default() += 1;
         let missed = self.topics.judge(history, end).into_iter();
         found.extend(missed.map(|it| (topics::NAME, it.into())));
-        *self.applied.entry(skipped::NAME).or_default() += 1;
         let skipped = skipped::judge(history, end, &self.topics.reigns).into_iter();
         found.extend(skipped.map(|it| (skipped::NAME, it.into())));
-        *self.applied.entry(fifo::NAME).or_default() += 1;
         let out_of_order = fifo::judge(history, end, &self.trail, &mut self.names);
         found.extend(out_of_order.into_iter().map(|it| (fifo::NAME, it)));
         for (name, found) in found {
@@ -387,8 +390,16 @@ impl Checks {
     }
 
     /// How often each check was applied.
-    pub fn applied(&self) -> &BTreeMap<&'static str, u64> {
-        &self.applied
+    pub fn applied(&self) -> BTreeMap<&'static str, u64> {
+        let steps = self.steps.iter().map(|check| check.name());
+        let steps = steps.chain([settled::NAME, asked::NAME, overtaken::NAME, expiry::NAME]);
+        let replies = self.replies.iter().map(|check| check.name());
+        let ends = self.ends.iter().map(|check| check.name());
+        let ends = ends.chain([topics::NAME, skipped::NAME, fifo::NAME]);
+        (steps.map(|name| (name, self.steps_seen)))
+            .chain(replies.map(|name| (name, self.replies_seen)))
+            .chain(ends.map(|name| (name, self.ends_seen)))
+            .collect()
     }
 }
 

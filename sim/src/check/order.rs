@@ -8,9 +8,7 @@
 //! are ordered. Persistent and other messages take different ways and are ordered each among
 //! themselves; redeliveries come when they come.
 
-use std::collections::HashMap;
-
-use super::ReplyCheck;
+use super::{HashMap, ReplyCheck};
 use crate::workload::{
     history::{DestinationId, History, Observation},
     operation::{MessageId, Publish},

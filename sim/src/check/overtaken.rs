@@ -11,9 +11,12 @@
 //! consumer left while a settlement was on its way. Messages that are stored and those that are not
 //! are compared by priority alone.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use super::step::{NameId, Step, Steps, What};
+use super::{
+    HashMap, HashSet,
+    step::{NameId, Step, Steps, What},
+};
 use crate::workload::history::{History, Observation};
 
 /// What reports call the check.

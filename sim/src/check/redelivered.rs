@@ -4,9 +4,7 @@
 //! The rule needs no order of arrival: a first delivery that was long under way may arrive after a
 //! marked one.
 
-use std::collections::HashSet;
-
-use super::ReplyCheck;
+use super::{HashSet, ReplyCheck};
 use crate::workload::{
     history::{ClientId, History, Observation},
     operation::MessageId,

@@ -6,9 +6,10 @@
 //! is what counts: a delivery that was under way before the receipt may arrive after it, when the
 //! ingress node stood still, say, and no broker can help that.
 
-use std::collections::{HashMap, HashSet};
-
-use super::step::{NameId, Step, Steps, What};
+use super::{
+    HashMap, HashSet,
+    step::{NameId, Step, Steps, What},
+};
 use crate::workload::{
     history::{History, Observation},
     operation::{How, Reply},

@@ -1,10 +1,10 @@
 //! The broker's trace events as values the checks can match on.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use paceline_runtime::trace::{Event, Value};
 
-use super::Subject;
+use super::{HashMap, Subject};
 
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;

@@ -3,12 +3,12 @@
 //! It judges nothing. Checks that look at a whole run read it, and so does whoever tells what became
 //! of a message.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use super::step::{NameId, NodeId, Step, What};
+use super::{
+    HashMap,
+    step::{NameId, NodeId, Step, What},
+};
 
 /// A message was handed to a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

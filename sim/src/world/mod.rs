@@ -73,7 +73,7 @@ impl Outcome {
         recorder.flush();
         self.violations = recorder.checks.violations().to_vec();
         self.chains = recorder.checks.chains(&recorder.history);
-        self.applied = recorder.checks.applied().clone();
+        self.applied = recorder.checks.applied();
         self.nodes = recorder.meter.node_loads();
         self.loads = recorder.meter.loads();
         self.placed = recorder.meter.placed().to_vec();
