@@ -64,15 +64,17 @@ pub(crate) fn fire_due() {
     loop {
         let node_event = context::with(|sim| {
             let now = now();
-            while let Some(due) = sim.timers.pop_due(now) {
-                match due {
-                    Due::Wake(waker) => waker.wake(),
-                    Due::Event(WorldEvent::Net(event)) => sim.handle_net_event(now, event),
-                    Due::Event(WorldEvent::Node(event)) => return Some(event),
+            loop {
+                match sim.timers.pop_due(now) {
+                    Ok(Due::Wake(waker)) => waker.wake(),
+                    Ok(Due::Event(WorldEvent::Net(event))) => sim.handle_net_event(now, event),
+                    Ok(Due::Event(WorldEvent::Node(event))) => return Some(event),
+                    Err(next) => {
+                        DUE.set(next);
+                        return None;
+                    }
                 }
             }
-            DUE.set(sim.timers.earliest().unwrap_or(Nanos::MAX));
-            None
         });
         // The life of nodes runs code of the node, which may ask for the world.
         match node_event {
@@ -172,23 +174,22 @@ impl Timers {
         None
     }
 
-    fn earliest(&mut self) -> Option<Nanos> {
-        let task = self.first_sleeping().map(|(at, _)| at);
-        let event = self.events.peek().map(|Reverse((at, _, _))| *at);
-        task.into_iter().chain(event).min()
-    }
-
-    fn pop_due(&mut self, now: Nanos) -> Option<Due> {
-        let task = self.first_sleeping().filter(|(at, _)| *at <= now);
-        let event = self.events.peek().map(|Reverse((at, sequence, _))| (*at, *sequence));
-        let event = event.filter(|(at, _)| *at <= now);
-        match (task, event) {
-            (Some((at, key)), event) if event.is_none_or(|event| (at, key.sequence) < event) => {
-                self.sleeping.pop();
-                self.take(key).map(Due::Wake)
-            }
-            (_, Some(_)) => self.events.pop().map(|Reverse((_, _, event))| Due::Event(event)),
-            _ => None,
+    /// What is due first; otherwise when something will be.
+    fn pop_due(&mut self, now: Nanos) -> Result<Due, Nanos> {
+        const NEVER: (Nanos, u64) = (Nanos::MAX, u64::MAX);
+        let task = self.first_sleeping().map_or(NEVER, |(at, key)| (at, key.sequence));
+        let event = self.events.peek();
+        let event = event.map_or(NEVER, |Reverse((at, sequence, _))| (*at, *sequence));
+        let first = task.min(event);
+        if first.0 > now {
+            return Err(first.0);
+        }
+        if first == task {
+            let Reverse((_, key)) = self.sleeping.pop().expect("it was looked at");
+            Ok(Due::Wake(self.take(key).expect("it sleeps")))
+        } else {
+            let Reverse((_, _, event)) = self.events.pop().expect("it was looked at");
+            Ok(Due::Event(event))
         }
     }
 }

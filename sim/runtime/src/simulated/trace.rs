@@ -65,8 +65,8 @@ impl Recorder {
         self.begin(at, 0);
         self.pending.extend_from_slice(&(node as u32).to_le_bytes());
         self.text(kind);
-        for (name, value) in fields {
-            self.text(name);
+        // A kind's fields are the same wherever it is emitted; their names say nothing new.
+        for (_, value) in fields {
             match value {
                 Value::U64(number) => self.number(1, *number),
                 Value::I64(number) => self.number(2, *number as u64),
