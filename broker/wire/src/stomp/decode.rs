@@ -1,7 +1,9 @@
 //! Bytes to frames, however the bytes are split.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use thiserror::Error;
 
 use super::{Command, Frame, Text, Version, escape::Escapes, header};
@@ -117,13 +119,15 @@ pub struct Decoder {
     limits: Limits,
     version: Option<Version>,
     state: State,
+    /// The lines of the unfinished head.
+    lines: Vec<Range<usize>>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Before or in a head: how much of the buffer was searched for line ends, where the unfinished
-    /// line begins, and the lines found.
-    Head { searched: usize, line_start: usize, lines: Vec<(usize, usize)> },
+    /// Before or in a head: how much of the buffer was searched for line ends, and where the
+    /// unfinished line begins.
+    Head { searched: usize, line_start: usize },
     /// The head is complete and taken off the buffer.
     Body { frame: Frame, length: BodyLength },
 }
@@ -139,13 +143,13 @@ enum BodyLength {
 }
 
 impl State {
-    const START: State = State::Head { searched: 0, line_start: 0, lines: Vec::new() };
+    const START: State = State::Head { searched: 0, line_start: 0 };
 }
 
 impl Decoder {
     /// A decoder at the beginning of a connection, when the version is not yet known.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, version: None, state: State::START }
+        Self { limits, version: None, state: State::START, lines: Vec::new() }
     }
 
     /// Frames from now on are of this version.
@@ -207,21 +211,19 @@ impl Decoder {
 
     /// Looks for the end of the head; true once the state is [`State::Body`].
     fn read_head(&mut self, input: &mut BytesMut) -> Result<bool, DecodeError> {
-        let State::Head { searched, line_start, lines } = &mut self.state else {
+        let State::Head { searched, line_start } = &mut self.state else {
             unreachable!("called in this state only")
         };
+        let lines = &mut self.lines;
         if *searched == 0 && !skip_to_frame(input)? {
             return Ok(false);
         }
         loop {
-            let Some(found) = memchr(b'\n', &input[*searched..]) else {
+            // Garbage without a line end must not make its sender wait for an answer.
+            let Some(found) = memchr2(b'\n', 0, &input[*searched..]) else {
                 // One more than the limit, since the line may end with a carriage return.
                 if input.len() - *line_start > self.limits.max_line_bytes + 1 {
                     return Err(DecodeError::LineTooLong { max: self.limits.max_line_bytes });
-                }
-                // Garbage without a line end must not make its sender wait for an answer.
-                if let Some(nul) = memchr(0, &input[*searched..]) {
-                    return Err(nul_in_head(&input[*line_start..*searched + nul], lines));
                 }
                 *searched = input.len();
                 return Ok(false);
@@ -235,25 +237,25 @@ impl Decoder {
             if end > self.limits.max_head_bytes {
                 return Err(DecodeError::HeadTooLong { max: self.limits.max_head_bytes });
             }
+            if input[end] == 0 {
+                return Err(nul_in_head(&input[start..end], lines));
+            }
             let is_blank = match &input[start..end] {
                 [] => true,
                 // A lone return is a blank line where lines end with CR LF: in 1.2, before the
                 // version is known, and where the command's line ended so as well.
                 [b'\r'] => {
                     matches!(self.version, None | Some(Version::V1_2))
-                        || lines.first().is_some_and(|(_, end)| input[*end - 1] == b'\r')
+                        || lines.first().is_some_and(|line| input[line.end - 1] == b'\r')
                 }
                 _ => false,
             };
             if is_blank {
-                let lines = std::mem::take(lines);
                 let head = input.split_to(end + 1).freeze();
-                let (frame, length) = self.parse_head(&head, &lines)?;
+                let (frame, length) = self.parse_head(&head)?;
+                self.lines.clear();
                 self.state = State::Body { frame, length };
                 return Ok(true);
-            }
-            if let Some(nul) = memchr(0, &input[start..end]) {
-                return Err(nul_in_head(&input[start..start + nul], lines));
             }
             if lines.is_empty() {
                 // Said at once: a client that speaks another protocol may never send a blank line.
@@ -262,26 +264,21 @@ impl Decoder {
             if lines.len() > self.limits.max_headers {
                 return Err(DecodeError::TooManyHeaders { max: self.limits.max_headers });
             }
-            lines.push((start, end));
+            lines.push(start..end);
         }
     }
 
-    fn parse_head(
-        &self,
-        head: &Bytes,
-        lines: &[(usize, usize)],
-    ) -> Result<(Frame, BodyLength), DecodeError> {
-        let (start, end) = lines[0];
-        let command = parse_command(&head[start..end])?;
-        let crlf = head[end - 1] == b'\r' || matches!(self.version, None | Some(Version::V1_2));
+    fn parse_head(&self, head: &Bytes) -> Result<(Frame, BodyLength), DecodeError> {
+        let first = self.lines[0].clone();
+        let command = parse_command(&head[first.clone()])?;
+        let crlf =
+            head[first.end - 1] == b'\r' || matches!(self.version, None | Some(Version::V1_2));
         let escapes = Escapes::of(self.version.unwrap_or(Version::V1_0), command);
 
-        let mut headers = Vec::with_capacity(lines.len() - 1);
-        for &(start, mut end) in &lines[1..] {
-            if crlf && head[end - 1] == b'\r' {
-                end -= 1;
-            }
-            headers.push(parse_header(&head.slice(start..end), escapes)?);
+        let mut headers = Vec::with_capacity(self.lines.len() - 1);
+        for line in &self.lines[1..] {
+            let end = line.end - usize::from(crlf && head[line.end - 1] == b'\r');
+            headers.push(parse_header(head, line.start..end, escapes)?);
         }
         // Only 1.0 drops white space around headers; a first frame without accept-version is 1.0
         // (STOMP 1.1 "Protocol Negotiation").
@@ -333,21 +330,28 @@ fn parse_command(line: &[u8]) -> Result<Command, DecodeError> {
     Command::parse(line).ok_or_else(|| DecodeError::UnknownCommand(shown(line)))
 }
 
-fn parse_header(line: &Bytes, escapes: Escapes) -> Result<(Text, Text), DecodeError> {
+fn parse_header(
+    head: &Bytes,
+    at: Range<usize>,
+    escapes: Escapes,
+) -> Result<(Text, Text), DecodeError> {
+    let line = &head[at.clone()];
     let Some(colon) = memchr(b':', line) else {
         return Err(DecodeError::NoColon(shown(line)));
     };
     if colon == 0 {
         return Err(DecodeError::EmptyName(shown(line)));
     }
-    let text = |escaped: Bytes| {
-        let bytes = escapes.decode(escaped).map_err(|bad| DecodeError::UndefinedEscape {
-            line: shown(line),
-            escape: bad.0.map(|octet| shown(&[octet])).unwrap_or_default(),
-        })?;
+    let text = |escaped: Range<usize>| {
+        let bytes =
+            escapes.decode(head.slice(escaped)).map_err(|bad| DecodeError::UndefinedEscape {
+                line: shown(line),
+                escape: bad.0.map(|octet| shown(&[octet])).unwrap_or_default(),
+            })?;
         Text::from_utf8(bytes).ok_or_else(|| DecodeError::NotUtf8(shown(line)))
     };
-    Ok((text(line.slice(..colon))?, text(line.slice(colon + 1..))?))
+    let colon = at.start + colon;
+    Ok((text(at.start..colon)?, text(colon + 1..at.end)?))
 }
 
 fn read_body(
@@ -393,7 +397,7 @@ fn read_body(
 }
 
 /// A NUL on a line of the head, after `before`; on the first line the sender speaks no STOMP.
-fn nul_in_head(before: &[u8], lines: &[(usize, usize)]) -> DecodeError {
+fn nul_in_head(before: &[u8], lines: &[Range<usize>]) -> DecodeError {
     if lines.is_empty() && Command::parse(before).is_none() {
         DecodeError::UnknownCommand(shown(before))
     } else {

@@ -1,6 +1,7 @@
 //! Header escapes, which differ per version (STOMP 1.1 and 1.2 "Value Encoding"; 1.0 has none).
 
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memchr;
 
 use super::{Command, Version};
 
@@ -31,7 +32,7 @@ impl Escapes {
 
     /// The text that `escaped` stands for; copies only where there is an escape.
     pub(super) fn decode(self, escaped: Bytes) -> Result<Bytes, BadEscape> {
-        if self == Escapes::None || !escaped.contains(&b'\\') {
+        if self == Escapes::None || memchr(b'\\', &escaped).is_none() {
             return Ok(escaped);
         }
         let mut text = BytesMut::with_capacity(escaped.len());
