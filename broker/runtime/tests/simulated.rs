@@ -844,6 +844,35 @@ mod machines {
     }
 
     #[test]
+    fn what_a_killed_process_starts_as_it_dies_never_runs() {
+        struct Last(Arc<Mutex<u32>>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                *self.0.lock().unwrap() += 1;
+                let ran = self.0.clone();
+                task::spawn(async move { *ran.lock().unwrap() += 10 });
+            }
+        }
+        let ran = world(1, |world| async move {
+            let ran = Arc::new(Mutex::new(0));
+            let node = world.add_node(NodeConfig::new("node"));
+            let last = ran.clone();
+            world.start(node, move || {
+                let last = Last(last.clone());
+                async move {
+                    std::future::pending::<()>().await;
+                    drop(last);
+                }
+            });
+            sleep(MILLI).await;
+            world.crash(node);
+            sleep(SECOND).await;
+            *ran.lock().unwrap()
+        });
+        assert_eq!(ran, 1, "its destructors run, and nothing else");
+    }
+
+    #[test]
     fn a_panic_is_the_end_of_the_run() {
         let crash = World::run(1, WorldConfig::default(), |world| async move {
             let node = world.add_node(NodeConfig::new("n1"));

@@ -198,3 +198,56 @@ fn sleeps(sleepers: &[Sleeper], key: TimerKey) -> bool {
     let sleeper = &sleepers[key.index as usize];
     sleeper.sequence == key.sequence && sleeper.waker.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(timers: &mut Timers, deadline: Nanos) -> TimerKey {
+        timers.wait(deadline, Waker::noop().clone())
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_little_behind() {
+        let mut timers = Timers::default();
+        let kept = wait(&mut timers, 5);
+        for later in 10..10_000 {
+            let key = wait(&mut timers, later);
+            timers.cancel(key);
+        }
+        assert_eq!(timers.waiting(), 1);
+        assert!(timers.sleeping.len() < 100, "{} entries", timers.sleeping.len());
+        assert!(timers.rewait(kept, Waker::noop()));
+        assert!(matches!(timers.pop_due(5), Ok(Due::Wake(_))));
+        assert_eq!(timers.pop_due(Nanos::MAX - 1).err(), Some(Nanos::MAX));
+    }
+
+    #[test]
+    fn an_entry_that_has_fired_is_not_its_successor() {
+        let mut timers = Timers::default();
+        let first = wait(&mut timers, 5);
+        assert!(matches!(timers.pop_due(5), Ok(Due::Wake(_))));
+        wait(&mut timers, 7);
+        assert!(!timers.rewait(first, Waker::noop()));
+        timers.cancel(first);
+        assert_eq!(timers.pop_due(6).err(), Some(7));
+    }
+
+    #[test]
+    fn what_is_due_at_one_time_comes_in_the_order_in_which_it_was_asked_for() {
+        let mut timers = Timers::default();
+        let boot = |node| WorldEvent::Node(NodeEvent::Boot(node));
+        timers.schedule(3, boot(1));
+        wait(&mut timers, 3);
+        timers.schedule(3, boot(2));
+        timers.schedule(2, boot(0));
+        let due = std::iter::from_fn(|| timers.pop_due(3).ok());
+        let due: Vec<_> = due
+            .map(|due| match due {
+                Due::Wake(_) => None,
+                Due::Event(event) => Some(event),
+            })
+            .collect();
+        assert_eq!(due, [Some(boot(0)), Some(boot(1)), None, Some(boot(2))]);
+    }
+}
