@@ -1,6 +1,7 @@
 //! Random durations with a given least value, mean and 99th percentile.
 
 use rand::Rng;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A distribution of durations: `min` plus a log-normal part chosen so that the whole has the
@@ -14,8 +15,8 @@ use std::time::Duration;
 /// the table stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency {
-    /// Nanoseconds at evenly spaced quantiles.
-    quantiles: Vec<u64>,
+    /// Nanoseconds at evenly spaced quantiles: one table, however many links have this latency.
+    quantiles: Arc<[u64]>,
     mean: u64,
 }
 
@@ -26,7 +27,7 @@ impl Latency {
     /// Always exactly `duration`.
     pub fn constant(duration: Duration) -> Latency {
         let nanos = duration.as_nanos() as u64;
-        Latency { quantiles: vec![nanos; 1], mean: nanos }
+        Latency { quantiles: [nanos].into(), mean: nanos }
     }
 
     /// Never less than `min`, on average `mean`, in 99 of 100 cases at most `p99`.
