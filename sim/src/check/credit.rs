@@ -101,8 +101,7 @@ impl StepCheck for Credit {
                         .map_err(|wrong| format!("{} {wrong}", names.text(consumer)));
                 }
             }
-            What::Apply { .. }
-            | What::ReadBack { .. }
+            What::ReadBack { .. }
             | What::Vote { .. }
             | What::Follow { .. }
             | What::RepairBegin { .. } => {}

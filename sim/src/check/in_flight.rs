@@ -68,8 +68,7 @@ impl StepCheck for InFlight {
                     state.holder.retain(|_, holder| *holder != consumer);
                 }
             }
-            What::Apply { .. }
-            | What::Attach { .. }
+            What::Attach { .. }
             | What::ReadBack { .. }
             | What::Vote { .. }
             | What::Follow { .. }

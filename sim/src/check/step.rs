@@ -39,8 +39,6 @@ pub enum What {
     Follow { shard: u64, term: u64, to: u64 },
     /// It begins to repair a replica that was damaged.
     RepairBegin { shard: u64 },
-    /// It applied an entry of a shard's log.
-    Apply { shard: u64, index: u64 },
     /// The leader handed a message to a consumer.
     Dispatch {
         shard: u64,
@@ -130,7 +128,6 @@ impl Steps {
                 What::Follow { shard: number("shard")?, term: number("term")?, to: number("to")? }
             }
             "repair_begin" => What::RepairBegin { shard: number("shard")? },
-            "apply" => What::Apply { shard: number("shard")?, index: number("index")? },
             "dispatch" => What::Dispatch {
                 shard: number("shard")?,
                 term: number("term")?,
