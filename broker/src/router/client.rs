@@ -29,10 +29,7 @@ use super::{
 };
 use crate::{
     costs,
-    shard::{
-        channel::{Channel, FromLeader, ToLeader},
-        command_bytes,
-    },
+    shard::channel::{Channel, FromLeader, ToLeader},
 };
 
 /// The most commands that may be sent and unanswered at a time; the shard remembers more.
@@ -135,7 +132,7 @@ impl Client {
             Request::Command { command, holders, done } => {
                 let seq = self.next_seq;
                 self.next_seq += 1;
-                let bytes = command_bytes(&command);
+                let bytes = command.footprint();
                 self.unanswered.push_back(Unanswered { seq, command, holders, bytes, done });
             }
             Request::Publish { message, done } => self.volatile.push_back((message, done)),

@@ -3,7 +3,7 @@
 //!
 //! Every part is prepared in its shard; then the shard of the first publish (or settlement), the
 //! coordinator, records the decision; then the parts are finished. If this node dies in between,
-//! the leader of a prepared part asks the coordinator, where no decision becomes an abort. See
+//! the leader of a prepared part has its node ask the coordinator, where no decision becomes an abort. See
 //! `docs/decisions/0004-transactions-over-several-shards.md`.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_core::{
     Message,
     operation::{DeliveryId, OpTag, Outcome, Refusal, Settlement},
-    shard::{self, Command, TransactionId, Work},
+    shard::{self, Command, InDoubt, TransactionId, Work},
 };
 use paceline_runtime::task;
 use tokio::sync::oneshot;
@@ -115,6 +115,23 @@ impl ConnectionHandle {
             }
             Ok(taken)
         })
+    }
+}
+
+impl Router {
+    /// Asks the coordinator of a transaction that is prepared in `slot` how it ended, and ends it
+    /// there alike.
+    pub fn resolve(&self, slot: u32, doubt: InDoubt) {
+        let router = self.clone();
+        task::spawn(async move {
+            let transaction = doubt.transaction;
+            let ask = Command::Decide { transaction, commit: false, participants: Vec::new() };
+            let decided = router.command(doubt.coordinator, ask).await;
+            let shard::Outcome::Decided { commit } = decided else { return };
+            router.command(slot, Command::Finish { transaction, commit }).await;
+            let forget = Command::Forget { transaction, participant: slot };
+            router.command(doubt.coordinator, forget).await;
+        });
     }
 }
 

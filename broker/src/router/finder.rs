@@ -8,8 +8,10 @@ use paceline_runtime::time::{Duration, Instant};
 use crate::{
     cluster::Cluster,
     link::Peer,
-    node::{Shards, protocol::OpenStream},
-    shard::channel::{self, Channel, OpenChannel},
+    shard::{
+        Shards,
+        channel::{self, Channel, OpenChannel, OpenStream},
+    },
 };
 
 /// The first pause after nobody was found; it doubles.

@@ -6,11 +6,7 @@
 //! its command when that is committed and applied. When the leadership ends, everybody is told and
 //! what only the leader knew is dropped.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use openraft::{LogId, RaftMetrics, ServerState, Vote};
 use paceline_core::{
@@ -29,7 +25,7 @@ use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    ReadMessage, Settings,
+    ReadMessage, ResolveDoubt, Settings,
     channel::{FromLeader, Input, ToLeader},
     term::{Target, Term},
     told,
@@ -37,9 +33,7 @@ use super::{
 use crate::{
     costs,
     link::Peer,
-    node::protocol::Request,
-    replication::{Lease, Machine, Raft},
-    router::Router,
+    replication::{Lease, Machine, Raft, protocol::Request},
 };
 
 /// Deliveries decided at a time.
@@ -95,7 +89,7 @@ pub(super) struct LeaderTask {
     lease: Arc<Lease>,
     settings: Settings,
     read: ReadMessage,
-    router: Arc<OnceLock<Router>>,
+    resolve: ResolveDoubt,
     inbox: mpsc::UnboundedReceiver<Input>,
     clients: BTreeMap<u64, Client>,
     term: Option<Term>,
@@ -135,7 +129,7 @@ impl LeaderTask {
         lease: Arc<Lease>,
         settings: Settings,
         read: ReadMessage,
-        router: Arc<OnceLock<Router>>,
+        resolve: ResolveDoubt,
         inbox: mpsc::UnboundedReceiver<Input>,
     ) -> Self {
         let now = Instant::now();
@@ -149,7 +143,7 @@ impl LeaderTask {
             lease,
             settings,
             read,
-            router,
+            resolve,
             inbox,
             clients: BTreeMap::new(),
             term: None,
@@ -673,8 +667,7 @@ impl LeaderTask {
     /// How long is counted here, since the clock of whoever prepared them may be wrong, as may this
     /// one; and asked is again and again, since nobody else may be left who would.
     fn resolve_doubts(&mut self) {
-        let Some(router) = self.router.get() else { return };
-        let (now, slot) = (Instant::now(), self.place.slot);
+        let now = Instant::now();
         let prepared: Vec<_> = self.machine.with_state(|state| state.prepared().collect());
         let mut doubts = BTreeMap::new();
         for doubt in prepared {
@@ -684,17 +677,8 @@ impl LeaderTask {
                 continue;
             }
             doubts.insert(doubt.transaction, now);
-            let router = router.clone();
             reached(Point::DoubtResolved);
-            task::spawn(async move {
-                let transaction = doubt.transaction;
-                let ask = Command::Decide { transaction, commit: false, participants: Vec::new() };
-                let decided = router.command(doubt.coordinator, ask).await;
-                let Outcome::Decided { commit } = decided else { return };
-                router.command(slot, Command::Finish { transaction, commit }).await;
-                let forget = Command::Forget { transaction, participant: slot };
-                router.command(doubt.coordinator, forget).await;
-            });
+            (self.resolve)(self.place.slot, doubt);
         }
         self.doubts = doubts;
     }
