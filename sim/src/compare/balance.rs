@@ -95,7 +95,7 @@ fn chance(
         let hashed = Hashed::new(destinations, weights.len(), cv);
         ExpectedBalance { peak: hashed.peak(), cv: hashed.cv() }
     };
-    let circle = theory::circle_cv(kind, nodes, &setting.parameters).map(hashed);
+    let circle = kind.circle_cv(nodes, &setting.parameters).map(hashed);
     if population.is_uniform() {
         let known = Known::new(destinations.len() as u64, &shares, &weights)?;
         let known = || ExpectedBalance { peak: known.peak(), cv: known.cv() };
