@@ -1,10 +1,11 @@
 //! The machines of a world and the processes on them: what is known of each, and their lives.
 
+use super::WorldEvent;
 use super::context;
 use super::cpu::Cores;
-use super::timers::{Nanos, WorldEvent};
+use super::timers::Nanos;
 use crate::clock::UnixMillis;
-use crate::trace::Value;
+use crate::events::Value;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -62,6 +63,10 @@ impl Node {
             streams: BTreeMap::new(),
             ended: watch::channel(0).0,
         }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.condition == Condition::Up
     }
 }
 

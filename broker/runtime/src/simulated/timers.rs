@@ -5,9 +5,7 @@
 //! entry in an ordered map, gone when its sleep is dropped; what is under way in the network and
 //! the life of nodes are entries in a heap. One task, the driver, handles what is due.
 
-use super::context;
-use super::net::fabric::NetEvent;
-use super::nodes::NodeEvent;
+use super::{WorldEvent, context};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
@@ -17,13 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds since the world began.
 pub(crate) type Nanos = u64;
-
-/// An event of the world itself.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum WorldEvent {
-    Net(NetEvent),
-    Node(NodeEvent),
-}
 
 /// Names a waiting task's entry.
 pub(crate) type TimerKey = (Nanos, u64);
