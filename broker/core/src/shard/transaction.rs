@@ -18,40 +18,13 @@
 use std::collections::BTreeSet;
 
 use paceline_reached::{Point, reached};
-use serde::{Deserialize, Serialize};
 
 use super::{
     ShardState,
     command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
-    tables::{Step, Written},
+    tables::{Decision, Prepared, Step, Written},
 };
-use crate::{UnixMillis, destination::DestinationKind};
-
-/// A shard's part of a transaction whose end it does not know yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Prepared {
-    pub(super) coordinator: u32,
-    pub(super) since: UnixMillis,
-    /// Where the first of `work.publishes` was written; the others follow it.
-    pub(super) written_at: MessageRef,
-    pub(super) work: Work,
-}
-
-impl Prepared {
-    /// How many bodies its log entry must keep: topic messages are not stored.
-    pub(super) fn bodies(&self) -> u32 {
-        let queues = self.work.publishes.iter();
-        queues.filter(|message| message.destination.kind == DestinationKind::Queue).count() as u32
-    }
-}
-
-/// How a transaction ended, as long as anybody may ask.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Decision {
-    pub(super) commit: bool,
-    /// Slots that have not forgotten it. Empty if a participant asked before the session decided.
-    pub(super) waiting: BTreeSet<u32>,
-}
+use crate::UnixMillis;
 
 /// A transaction that is prepared here and waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
