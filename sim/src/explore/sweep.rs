@@ -15,10 +15,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use paceline_reached::Point;
 use paceline_reports::{
     SweepResult,
-    coverage::CoveragePoint,
     exits::ExitCounts,
     result::Verdict,
-    sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
+    sweep::{CoveragePoint, SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
 use paceline_runtime::{output, say};
 

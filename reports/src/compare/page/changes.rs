@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    compare::CompareResult,
-    compare_charts::{failover_peaks, movement, pareto},
-    html::{Cell, Page, Table, number, p_text, percent},
-    recommend::{Candidate, Recommendation, SIGNIFICANT},
+    compare::charts::{failover_peaks, movement, pareto},
+    compare::recommend::{Candidate, Recommendation, SIGNIFICANT},
+    compare::result::CompareResult,
+    draw::{
+        page::Page,
+        table::{Cell, Table},
+        text::{number, p_text, percent},
+    },
     result::ReportError,
 };
 

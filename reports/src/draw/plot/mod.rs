@@ -5,7 +5,6 @@
 //! table behind a fold.
 
 pub(crate) mod axis;
-pub(crate) mod theme;
 
 use std::fmt::Write as _;
 
@@ -13,10 +12,10 @@ use plotters::coord::cartesian::Cartesian2d;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::html::{Table, escape};
+use super::theme::{DASH_THEORY, Paint, themed};
+use crate::draw::table::{Table, escape};
 use crate::result::ReportError;
 pub(crate) use axis::Axis;
-use theme::{DASH_THEORY, Paint, themed};
 
 /// Width of every chart in SVG units. Fonts are sized for a page that shows this as 350 to 560
 /// CSS pixels.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::html::{Cell, Page, Table, and, count, number};
+use super::result::SweepResult;
+use crate::draw::page::Page;
+use crate::draw::table::{Cell, Table};
+use crate::draw::text::{and, count, number};
 use crate::result::{ReportError, Verdict};
-use crate::sweep::SweepResult;
 
 /// The most failures that the page lists per scenario; the CSV holds them all.
 const LISTED: usize = 100;
@@ -171,7 +173,7 @@ fn overview(sweep: &SweepResult) -> Table {
 mod tests {
     use super::*;
     use crate::exits::{ExitCause, tests::exits_of};
-    use crate::sweep::tests::sweep_of;
+    use crate::sweep::result::tests::sweep_of;
 
     #[test]
     fn failing_seeds_are_shown_with_their_commands() {

@@ -1,8 +1,12 @@
 //! What spilling message by message does, as the page tells it.
 
 use crate::{
-    compare::CompareResult,
-    html::{Cell, Page, Table, count, number, percent},
+    compare::result::CompareResult,
+    draw::{
+        page::Page,
+        table::{Cell, Table},
+        text::{count, number, percent},
+    },
 };
 
 pub(super) fn spilling(page: &mut Page, result: &CompareResult) {

@@ -6,11 +6,18 @@
 //! sizes are bytes. Every number must be finite and not negative: [`RunResult::validate`] refuses
 //! the rest with the path of the field, because JSON would silently turn a NaN into `null`.
 
+mod check;
+mod latency;
+mod load;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::check::ReportError;
+pub(crate) use self::check::{check_version, fraction, invalid, optional, quantity};
+pub use self::latency::{LatencySeries, LatencyWindow, Percentiles};
+pub use self::load::{MAX_SAMPLES, NodeLoad, NodeSeries, NodeTotals};
 use crate::exits::{ExitCounts, NodeExits};
 
 /// The version of the [`RunResult`] schema that this crate writes.
@@ -18,51 +25,6 @@ pub const RESULT_VERSION: u32 = 1;
 
 /// The most nodes a result may hold.
 pub const MAX_NODES: usize = 100_000;
-
-/// The most samples in one series: a week of seconds.
-pub const MAX_SAMPLES: usize = 7 * 24 * 3600;
-
-/// What can go wrong between a result and its report.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// A field holds what no run can have measured.
-    #[error("result field {field}: {reason}")]
-    Invalid {
-        /// The path of the field, for example `nodes[2].series.messages_in[17]`.
-        field: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The result was written by a newer version of this crate.
-    #[error(
-        "result has schema version {found}, this build reads up to {supported}; use the build that wrote it"
-    )]
-    TooNew {
-        /// The version in the file.
-        found: u32,
-        /// The newest version this build reads.
-        supported: u32,
-    },
-    /// The text is not a result.
-    #[error("not a result: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A plot could not be drawn.
-    #[error("plot {plot}: {reason}")]
-    Plot {
-        /// The title of the plot.
-        plot: String,
-        /// What the plotting library said.
-        reason: String,
-    },
-    /// A file of the report could not be written.
-    #[error("cannot write {path}: {source}")]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-}
 
 /// Everything that one run found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,66 +159,6 @@ impl Timing {
     }
 }
 
-/// The load of one node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NodeLoad {
-    /// The node's name.
-    pub name: String,
-    /// The node's capacity relative to the others; a share of load is fair if proportional to it.
-    #[serde(default = "one")]
-    pub weight: f64,
-    /// The share of the messages that the placement predicts for this node, in 0..=1.
-    #[serde(default)]
-    pub predicted_share: Option<f64>,
-    /// Samples over time.
-    #[serde(default)]
-    pub series: NodeSeries,
-    /// Sums over the whole run.
-    #[serde(default)]
-    pub totals: NodeTotals,
-    /// From publish to delivery, of the messages to destinations that the placement gives to this
-    /// node first.
-    #[serde(default)]
-    pub latency: Option<Percentiles>,
-}
-
-/// What one node did, sample by sample; sample `i` covers the time from `i` to `i + 1` intervals.
-/// A series may be empty (not measured); otherwise it should be as long as the others.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NodeSeries {
-    /// Messages that the shards led by this node took in, per interval.
-    pub messages_in: Vec<f64>,
-    /// Messages that the shards led by this node handed to consumers, per interval.
-    pub messages_out: Vec<f64>,
-    /// Bytes that came in from the network, per interval.
-    pub bytes_in: Vec<f64>,
-    /// Bytes that went out to the network, per interval.
-    pub bytes_out: Vec<f64>,
-    /// Messages waiting in the shards led by this node at the end of the interval.
-    pub queue_depth: Vec<f64>,
-    /// Fraction of the node's processor time that was used, in 0..=1.
-    pub cpu_busy: Vec<f64>,
-}
-
-/// What one node did in the whole run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NodeTotals {
-    /// Messages taken in by the shards it led.
-    pub messages_in: f64,
-    /// Messages handed to consumers by the shards it led.
-    pub messages_out: f64,
-    /// Bytes received from the network.
-    pub bytes_in: f64,
-    /// Bytes sent to the network.
-    pub bytes_out: f64,
-    /// Processor time used, in seconds.
-    pub cpu_s: f64,
-    /// Number of slots led at the end, if known.
-    pub slots_led: Option<u64>,
-}
-
 /// What the theory of balls and bins needs to know about a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadShape {
@@ -296,45 +198,6 @@ impl WorkloadShape {
             structural_cv: 0.0,
         }
     }
-}
-
-/// One kind of latency, over time and as a whole.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct LatencySeries {
-    /// From what to what, for example `publish to receipt`.
-    pub name: String,
-    /// Percentiles of the whole run.
-    pub overall: Percentiles,
-    /// Percentiles of windows of time, in order; windows without a message are left out.
-    #[serde(default)]
-    pub windows: Vec<LatencyWindow>,
-}
-
-/// The latencies of the messages that ended within one window of time.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct LatencyWindow {
-    /// When the window begins.
-    pub at_s: f64,
-    /// The percentiles within it.
-    #[serde(flatten)]
-    pub percentiles: Percentiles,
-}
-
-/// Percentiles of a latency, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Percentiles {
-    /// How many messages were measured.
-    pub count: u64,
-    /// Half of the messages took no longer than this.
-    pub p50_ms: f64,
-    /// 90 % took no longer.
-    pub p90_ms: f64,
-    /// 99 % took no longer.
-    pub p99_ms: f64,
-    /// 99.9 % took no longer.
-    pub p999_ms: f64,
-    /// The longest.
-    pub max_ms: f64,
 }
 
 /// One fault, as it happened.
@@ -407,10 +270,6 @@ pub struct Counters {
     pub acknowledged_lost: u64,
     /// Anything else worth counting, by name.
     pub other: BTreeMap<String, u64>,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 fn one_second() -> f64 {
@@ -525,135 +384,6 @@ impl RunResult {
     }
 }
 
-impl NodeLoad {
-    /// A node of weight 1 with nothing measured yet.
-    pub fn new(name: impl Into<String>) -> Self {
-        NodeLoad {
-            name: name.into(),
-            weight: one(),
-            predicted_share: None,
-            series: NodeSeries::default(),
-            totals: NodeTotals::default(),
-            latency: None,
-        }
-    }
-
-    /// Sets the totals that are sums of samples from the series.
-    pub fn sum_up(&mut self, sample_interval_s: f64) {
-        let sum = |values: &[f64]| values.iter().sum::<f64>();
-        self.totals.messages_in = sum(&self.series.messages_in);
-        self.totals.messages_out = sum(&self.series.messages_out);
-        self.totals.bytes_in = sum(&self.series.bytes_in);
-        self.totals.bytes_out = sum(&self.series.bytes_out);
-        self.totals.cpu_s = sum(&self.series.cpu_busy) * sample_interval_s;
-    }
-
-    fn validate(&self, path: &str, samples: usize) -> Result<(), ReportError> {
-        quantity(&format!("{path}.weight"), self.weight)?;
-        if let Some(share) = self.predicted_share {
-            fraction(&format!("{path}.predicted_share"), share)?;
-        }
-        if let Some(latency) = &self.latency {
-            latency.validate(&format!("{path}.latency"))?;
-        }
-        if samples > MAX_SAMPLES {
-            return Err(invalid(
-                &format!("{path}.series"),
-                &format!("more than {MAX_SAMPLES} samples"),
-            ));
-        }
-        for (name, values) in self.series.named() {
-            if !values.is_empty() && values.len() != samples {
-                return Err(invalid(
-                    &format!("{path}.series.{name}"),
-                    &format!("{} samples where other series have {samples}", values.len()),
-                ));
-            }
-            for (i, &value) in values.iter().enumerate() {
-                quantity(&format!("{path}.series.{name}[{i}]"), value)?;
-            }
-        }
-        for (i, &busy) in self.series.cpu_busy.iter().enumerate() {
-            fraction(&format!("{path}.series.cpu_busy[{i}]"), busy)?;
-        }
-        for (name, value) in self.totals.named() {
-            quantity(&format!("{path}.totals.{name}"), value)?;
-        }
-        Ok(())
-    }
-}
-
-impl NodeSeries {
-    /// Every series with its field name, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, &[f64]); 6] {
-        [
-            ("messages_in", &self.messages_in),
-            ("messages_out", &self.messages_out),
-            ("bytes_in", &self.bytes_in),
-            ("bytes_out", &self.bytes_out),
-            ("queue_depth", &self.queue_depth),
-            ("cpu_busy", &self.cpu_busy),
-        ]
-    }
-}
-
-impl NodeTotals {
-    /// Every sum with its field name, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, f64); 5] {
-        [
-            ("messages_in", self.messages_in),
-            ("messages_out", self.messages_out),
-            ("bytes_in", self.bytes_in),
-            ("bytes_out", self.bytes_out),
-            ("cpu_s", self.cpu_s),
-        ]
-    }
-}
-
-impl Percentiles {
-    /// The percentiles of `samples_ms`, which is sorted in the process (nearest-rank method).
-    /// Values that are not finite sort last and are refused by [`RunResult::validate`].
-    pub fn from_samples(samples_ms: &mut [f64]) -> Self {
-        samples_ms.sort_unstable_by(f64::total_cmp);
-        let count = samples_ms.len();
-        let rank = |quantile: f64| match count {
-            0 => 0.0,
-            _ => samples_ms[((quantile * count as f64).ceil() as usize).clamp(1, count) - 1],
-        };
-        Percentiles {
-            count: count as u64,
-            p50_ms: rank(0.5),
-            p90_ms: rank(0.9),
-            p99_ms: rank(0.99),
-            p999_ms: rank(0.999),
-            max_ms: rank(1.0),
-        }
-    }
-
-    /// Every percentile with its label, lowest first.
-    pub fn named(&self) -> [(&'static str, f64); 5] {
-        [
-            ("p50", self.p50_ms),
-            ("p90", self.p90_ms),
-            ("p99", self.p99_ms),
-            ("p99.9", self.p999_ms),
-            ("max", self.max_ms),
-        ]
-    }
-
-    pub(crate) fn validate(&self, path: &str) -> Result<(), ReportError> {
-        let mut lower = 0.0;
-        for (name, value) in self.named() {
-            quantity(&format!("{path}.{name}"), value)?;
-            if value < lower {
-                return Err(invalid(&format!("{path}.{name}"), "below the next lower percentile"));
-            }
-            lower = value;
-        }
-        Ok(())
-    }
-}
-
 impl Counters {
     /// Every counter with its name in words, in the order of the fields, `other` last.
     pub fn named(&self) -> Vec<(&str, u64)> {
@@ -671,45 +401,6 @@ impl Counters {
         ];
         named.extend(self.other.iter().map(|(name, &value)| (name.as_str(), value)));
         named
-    }
-}
-
-/// Refuses JSON of a newer schema before its fields are looked at, so that the error is about the
-/// version and not about a field.
-pub(crate) fn check_version(text: &str, supported: u32) -> Result<(), ReportError> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        schema_version: u32,
-    }
-    let Versioned { schema_version: found } = serde_json::from_str(text)?;
-    if found > supported { Err(ReportError::TooNew { found, supported }) } else { Ok(()) }
-}
-
-pub(crate) fn invalid(field: &str, reason: &str) -> ReportError {
-    ReportError::Invalid { field: field.to_owned(), reason: reason.to_owned() }
-}
-
-/// A number that counts or measures something: finite and not negative.
-pub(crate) fn quantity(field: &str, value: f64) -> Result<(), ReportError> {
-    if value.is_finite() && value >= 0.0 {
-        Ok(())
-    } else {
-        Err(invalid(field, &format!("{value} is not a finite number of at least 0")))
-    }
-}
-
-/// Refuses what [`quantity`] refuses, if there is a value.
-pub(crate) fn optional(field: &str, value: Option<f64>) -> Result<(), ReportError> {
-    value.map_or(Ok(()), |value| quantity(field, value))
-}
-
-/// A part of a whole. Sums of rounded parts may exceed 1 by a little.
-pub(crate) fn fraction(field: &str, value: f64) -> Result<(), ReportError> {
-    quantity(field, value)?;
-    if value <= 1.0 + 1e-6 {
-        Ok(())
-    } else {
-        Err(invalid(field, &format!("{value} is above 1, but a fraction was wanted")))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The page of one run.
 
+use super::charts::{MEASURES, heat_map, latency, load_bars, load_cdf, lorenz, over_time};
 use crate::balance::{Balance, Expected};
-use crate::html::{Cell, Page, Table, and, bytes, capitalised, count, number, percent};
+use crate::draw::page::Page;
+use crate::draw::table::{Cell, Table};
+use crate::draw::text::{and, bytes, capitalised, count, number, percent};
 use crate::result::{Finding, ReportError, RunResult, Verdict};
-use crate::run_charts::{MEASURES, heat_map, latency, load_bars, load_cdf, lorenz, over_time};
 
 /// Below this a spread that chance explains is that rare, and is called significant.
 const SIGNIFICANT: f64 = 0.01;

@@ -1,10 +1,11 @@
 //! The charts of a run: load per node in total and over time, and latency over time.
 
 use crate::balance::{Balance, Expected};
-use crate::html::{Table, bytes, number, percent};
-use crate::plot::axis::shortened;
-use crate::plot::theme::{DASH_THEORY, Paint};
-use crate::plot::{Axis, Chart, Layer, Span, thinned, windows};
+use crate::draw::plot::axis::shortened;
+use crate::draw::plot::{Axis, Chart, Layer, Span, thinned, windows};
+use crate::draw::table::Table;
+use crate::draw::text::{bytes, number, percent};
+use crate::draw::theme::{DASH_THEORY, Paint};
 use crate::result::{FaultMark, LatencySeries, LatencyWindow, NodeLoad, NodeSeries, RunResult};
 
 /// The most windows of time that a line or a heat map shows.

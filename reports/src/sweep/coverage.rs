@@ -1,17 +1,6 @@
 //! Which places of the program under test the runs of a sweep came by.
 
-use serde::{Deserialize, Serialize};
-
-use crate::sweep::{SeedOutcome, SweepResult};
-
-/// A place that some run should reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CoveragePoint {
-    /// By which it is found in the source.
-    pub name: String,
-    /// What happens there.
-    pub about: String,
-}
+use super::result::{CoveragePoint, SeedOutcome, SweepResult};
 
 /// How often a point was reached.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +74,7 @@ impl SweepResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{result::Verdict, sweep::tests::sweep_of};
+    use crate::{result::Verdict, sweep::result::tests::sweep_of};
 
     #[test]
     fn points_are_counted_by_runs_and_the_rarest_comes_first() {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::coverage::CoveragePoint;
 use crate::exits::ExitCounts;
 use crate::result::{ReportError, Verdict, check_version, quantity};
 
@@ -190,6 +189,15 @@ fn same(field: &str, ours: &str, theirs: &str) -> Result<(), ReportError> {
         field: field.to_owned(),
         reason: format!("the parts to merge differ: {ours:?} and {theirs:?}"),
     })
+}
+
+/// A place that some run should reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoveragePoint {
+    /// By which it is found in the source.
+    pub name: String,
+    /// What happens there.
+    pub about: String,
 }
 
 #[cfg(test)]
