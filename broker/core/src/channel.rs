@@ -1,0 +1,109 @@
+//! What a node's client of a shard and the shard's leader say to each other.
+//!
+//! Both directions are ordered. A channel lasts as long as the leadership at its far end and the way
+//! to it; what it was used for is taken up again on the next one.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Destination, Message,
+    dispatch::{MessageKey, VolatileId},
+    operation::Settlement,
+    shard::{Command, Outcome},
+};
+
+/// What a shard's client says. Numbers called `number` are the channel's own, count up from any
+/// beginning, and are answered by [`FromLeader::Answer`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToLeader {
+    /// A command for the log.
+    Command {
+        /// Its place in the session.
+        seq: u64,
+        /// It.
+        command: Command,
+        /// For each message that the command settles, the consumer that held it.
+        holders: Vec<u64>,
+    },
+    /// A message for the leader's memory only.
+    Publish {
+        /// The answer carries it.
+        number: u64,
+        /// It.
+        message: Arc<Message>,
+    },
+    /// A consumer wants messages.
+    Attach {
+        /// The answer carries it.
+        number: u64,
+        /// Unique in the client's node.
+        consumer: u64,
+        /// What it wants; perhaps a pattern.
+        source: Destination,
+        /// The most messages it may hold.
+        prefetch: u32,
+    },
+    /// A consumer is gone. What it holds is given back.
+    Detach {
+        /// The answer carries it.
+        number: u64,
+        /// As attached.
+        consumer: u64,
+        /// What it was working on when it died. It counts as rejected.
+        failed: Option<MessageKey>,
+    },
+    /// Ends deliveries of messages that are in no log.
+    Settle {
+        /// The answer carries it.
+        number: u64,
+        /// Who holds them.
+        consumer: u64,
+        /// Which.
+        messages: Vec<VolatileId>,
+        /// How.
+        how: Settlement,
+    },
+}
+
+/// What a shard's leader says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromLeader {
+    /// This node does not lead the shard (any more). The channel ends.
+    NotLeader {
+        /// The node that does, if that is known.
+        leader: Option<u64>,
+    },
+    /// This node leads the shard and takes what is said on the channel.
+    Serving {
+        /// Since when, as a term.
+        term: u64,
+    },
+    /// How commands ended.
+    Outcomes(Vec<(u64, Outcome)>),
+    /// The end of something that concerns the leader's memory only.
+    Answer {
+        /// As asked.
+        number: u64,
+        /// Or why not.
+        result: Result<(), String>,
+    },
+    /// A message for a consumer.
+    Deliver(Delivered),
+}
+
+/// A message handed to a consumer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Delivered {
+    /// As attached.
+    pub consumer: u64,
+    /// Names it when it is settled.
+    pub key: MessageKey,
+    /// It.
+    pub message: Arc<Message>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How many deliveries were rejected or released before.
+    pub redelivery_count: u32,
+}
