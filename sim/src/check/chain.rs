@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    found::Subject,
-    step::{NameId, Steps},
+    step::{NameId, Steps, Subject},
     trail::{Handed, Trail},
 };
 use crate::workload::{
-    history::{ConnectionId, History},
+    history::History,
+    ids::ConnectionId,
     operation::{How, MessageId, Publish, Reply},
 };
 

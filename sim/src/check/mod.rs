@@ -38,9 +38,10 @@ mod trail;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 pub use balance::{Balance, Led};
-pub use found::{Found, Subject};
+pub use found::Found;
 pub use quiet::{Margins, Quiet};
 pub use replicas::{Pair, Replica, unlike};
+pub use step::Subject;
 
 use crate::workload::{
     history::{History, Observation},

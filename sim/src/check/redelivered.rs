@@ -8,7 +8,8 @@ use std::collections::HashSet;
 
 use super::ReplyCheck;
 use crate::workload::{
-    history::{ClientId, History, Observation},
+    history::{History, Observation},
+    ids::ClientId,
     operation::MessageId,
 };
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use paceline_runtime::trace::{Event, Value};
 
-use super::Subject;
+use crate::workload::operation::MessageId;
 
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;
@@ -13,6 +13,28 @@ pub type NodeId = u32;
 /// run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameId(pub u32);
+
+/// A message, by whatever name is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// By its producer's name.
+    Sent(MessageId),
+    /// By the name that the broker gave it, and that clients see.
+    Named(NameId),
+    /// By its leader's name.
+    Placed {
+        /// Of which shard.
+        shard: u64,
+        /// Its place there.
+        message: NameId,
+    },
+}
+
+impl From<MessageId> for Subject {
+    fn from(id: MessageId) -> Self {
+        Self::Sent(id)
+    }
+}
 
 /// Something a node said it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
