@@ -126,32 +126,32 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::crash`].
+    /// See [`Fault::crash`](super::Fault::crash).
     Crash {
         /// When it starts again; without it, when the faults are over.
         back_after: Extent,
     }
 }
 node_fault! {
-    /// See [`Fault::power_cut`].
+    /// See [`Fault::power_cut`](super::Fault::power_cut).
     PowerCut {
         /// When it starts again; without it, when the faults are over.
         back_after: Extent,
     }
 }
 node_fault! {
-    /// See [`Fault::stop`].
+    /// See [`Fault::stop`](super::Fault::stop).
     Stop {
         /// When it starts again, if it has ended by then; without it, when the faults are over.
         back_after: Extent,
     }
 }
 node_fault! {
-    /// See [`Fault::pause`].
+    /// See [`Fault::pause`](super::Fault::pause).
     Pause {}
 }
 node_fault! {
-    /// See [`Fault::slow_link`]: all links to and from the nodes.
+    /// See [`Fault::slow_link`](super::Fault::slow_link): all links to and from the nodes.
     SlowLink {
         /// In place of the network's.
         latency: Delay,
@@ -162,7 +162,7 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::lossy_link`]: all links to and from the nodes.
+    /// See [`Fault::lossy_link`](super::Fault::lossy_link): all links to and from the nodes.
     LossyLink {
         /// The share of segments lost.
         loss: Fraction,
@@ -171,25 +171,25 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::slow_disk`].
+    /// See [`Fault::slow_disk`](super::Fault::slow_disk).
     SlowDisk {
         /// How many times longer everything takes.
         times: f64,
     }
 }
 node_fault! {
-    /// See [`Fault::full_disk`].
+    /// See [`Fault::full_disk`](super::Fault::full_disk).
     FullDisk {}
 }
 node_fault! {
-    /// See [`Fault::failing_disk`].
+    /// See [`Fault::failing_disk`](super::Fault::failing_disk).
     FailingDisk {
         /// The share of operations that fail; default 1.
         share: Fraction,
     }
 }
 node_fault! {
-    /// See [`Fault::bit_rot`].
+    /// See [`Fault::bit_rot`](super::Fault::bit_rot).
     BitRot {
         /// In how many bytes a bit has changed; default 1.
         bytes: u32,
@@ -200,7 +200,7 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::lost_write`].
+    /// See [`Fault::lost_write`](super::Fault::lost_write).
     LostWrite {
         /// How many are lost; default 1.
         writes: u32,
@@ -209,7 +209,7 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::misdirected_write`].
+    /// See [`Fault::misdirected_write`](super::Fault::misdirected_write).
     MisdirectedWrite {
         /// How many went astray; default 1.
         writes: u32,
@@ -218,7 +218,7 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::flap`]: all links to and from the nodes. It begins with them down.
+    /// See [`Fault::flap`](super::Fault::flap): all links to and from the nodes. It begins with them down.
     Flap {
         /// How long they are down each time.
         down: TimeSpan,
@@ -227,7 +227,7 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::flood`].
+    /// See [`Fault::flood`](super::Fault::flood).
     Flood {
         /// How many connections are held open to each node; default 100.
         connections: u32,
@@ -236,18 +236,18 @@ node_fault! {
     }
 }
 node_fault! {
-    /// See [`Fault::reconnect_storm`].
+    /// See [`Fault::reconnect_storm`](super::Fault::reconnect_storm).
     ReconnectStorm {}
 }
 node_fault! {
-    /// See [`Fault::clock_drift`].
+    /// See [`Fault::clock_drift`](super::Fault::clock_drift).
     ClockDrift {
         /// By so many millionths too fast, or too slow where it is negative.
         ppm: f64,
     }
 }
 node_fault! {
-    /// See [`Fault::clock_jump`].
+    /// See [`Fault::clock_jump`](super::Fault::clock_jump).
     ClockJump {
         /// How far.
         by: SignedSpan,
