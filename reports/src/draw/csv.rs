@@ -45,7 +45,6 @@ fn quoted(field: &str) -> String {
     }
 }
 
-/// A number, or nothing where there is none.
 /// An empty field for what was not measured.
 pub(crate) fn optional(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
