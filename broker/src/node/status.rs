@@ -31,6 +31,10 @@ pub struct Status {
     pub receiving_bytes: u64,
     /// The most that can be reserved.
     pub receiving_limit: u64,
+    /// Bytes of what clients have sent and shards have not answered.
+    pub waiting_bytes: u64,
+    /// The most that may wait.
+    pub waiting_limit: u64,
 }
 
 /// A shard on one node.
@@ -88,6 +92,7 @@ impl Replicas {
     /// What the `status` command and the checks of the simulator read.
     pub fn status(&self, verify: bool) -> Status {
         let peers = self.peers.values();
+        let waiting = self.router().waiting();
         Status {
             node: self.node,
             name: self.cluster.name_of(self.node).unwrap_or_default().into(),
@@ -139,6 +144,8 @@ impl Replicas {
                 .collect(),
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),
+            waiting_bytes: waiting.used as u64,
+            waiting_limit: waiting.limit as u64,
         }
     }
 }

@@ -179,6 +179,18 @@ impl Command {
             _ => &[],
         }
     }
+
+    /// About how many bytes it has, in memory and in the log.
+    pub fn footprint(&self) -> usize {
+        let parts = match self {
+            Command::Settle { settles } => settles.len(),
+            Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
+            Command::Expire { messages } => messages.len(),
+            _ => 0,
+        };
+        let messages: usize = self.messages().iter().map(|message| message.footprint()).sum();
+        64 + messages + 16 * parts
+    }
 }
 
 /// One entry of a shard's log.
