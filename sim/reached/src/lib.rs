@@ -105,6 +105,8 @@ points! {
     CommandRepeated,
     /// commands without an answer were sent again to the next leader
     CommandsResent,
+    /// a consumer's transactions acknowledged so much that it may hold more than its prefetch
+    WindowChanged,
     /// an operation in memory ended with its leader
     VolatileOperationLost,
     /// a message in memory was settled after its leader had gone
