@@ -18,8 +18,8 @@ use crate::{
     error::JournalError,
     format::{Kind, Place, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES},
     index::Location,
-    journal::{Inner, Shared},
     scan::{Found, scan},
+    shared::{Inner, Shared},
 };
 
 /// How much is copied before the disk is given to others again.

@@ -15,7 +15,7 @@ use crate::{
         ChunkHeader, GroupId, Kind, Place, RECORD_HEADER_BYTES, RecordHeader, Salt, segment_name,
     },
     index::{Index, Location, SnapshotIndex},
-    journal::{Durable, Inner, Journal, Shared},
+    shared::{Durable, Handle, Inner, Shared},
 };
 
 /// How much of a snapshot goes into one record, so that other groups' entries fit in between.
@@ -40,12 +40,12 @@ pub struct Entry {
 /// are made.
 #[derive(Clone)]
 pub struct Group {
-    journal: Journal,
+    journal: Arc<Handle>,
     id: GroupId,
 }
 
 impl Group {
-    pub(crate) fn new(journal: Journal, id: GroupId) -> Self {
+    pub(crate) fn new(journal: Arc<Handle>, id: GroupId) -> Self {
         Self { journal, id }
     }
 
@@ -54,13 +54,8 @@ impl Group {
         self.id
     }
 
-    /// The journal that this is a part of.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
     fn shared(&self) -> &Arc<Shared> {
-        self.journal.shared()
+        &self.journal.shared
     }
 
     /// What this group has lost, if anything. As long as it says something the group takes no

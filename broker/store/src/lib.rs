@@ -16,11 +16,13 @@ mod index;
 mod journal;
 mod recovery;
 mod scan;
+mod shared;
 mod writer;
 
 pub use error::{Damage, JournalError};
 pub use format::GroupId;
 pub use group::{Entry, Group};
 pub use identity::Identity;
-pub use journal::{Durable, Journal, Options, Usage};
+pub use journal::{Journal, Usage};
 pub use recovery::{Cut, Recovered};
+pub use shared::{Durable, Options};

@@ -23,8 +23,8 @@ use crate::{
     },
     identity::{self, Identity},
     index::{GroupIndex, Index, Location, Segment, SnapshotIndex},
-    journal::{Inner, Options, Shared},
     scan::{End, Found, scan},
+    shared::{Inner, Options, Shared},
 };
 
 /// What recovery found.

@@ -15,7 +15,7 @@ use paceline_runtime::{
 use crate::{
     error::JournalError,
     format::{GroupId, Kind, RECORD_HEADER_BYTES, RecordHeader, segment_name},
-    journal::{InFlight, Inner, Shared},
+    shared::{InFlight, Inner, Shared},
 };
 
 /// A buffer that grew beyond this for a large message is given back.
