@@ -160,9 +160,8 @@ mod tests {
 
     #[test]
     fn a_consumer_may_allow_another_number() {
-        let allow = |prefetch| {
-            by(0, What::Prefetch { shard: 1, term: 1, consumer: CONSUMER, prefetch })
-        };
+        let allow =
+            |prefetch| by(0, What::Prefetch { shard: 1, term: 1, consumer: CONSUMER, prefetch });
         let mut check = Credit::default();
         accepts(&mut check, [begin(), holding(2, 1, 0), allow(3), holding(3, 2, 1)]);
         refuses(&mut check, [allow(2), holding(4, 3, 0)], "allowed 2");
