@@ -72,10 +72,11 @@ pub(super) async fn run(
                 channel.to.send(message);
             }
         }
+        // Before anybody is told that something waits no longer.
+        counted.set(client.waiting_bytes());
         while let Some(event) = client.poll_event() {
             tell(slot, event);
         }
-        counted.set(client.waiting_bytes());
     }
 }
 
