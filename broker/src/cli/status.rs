@@ -13,9 +13,9 @@ use crate::{
     config::{ClusterConfig, units},
     node::{
         compare::{self, Target},
-        protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
     },
+    replication::protocol::Request,
 };
 
 /// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.

@@ -7,9 +7,11 @@
 
 mod connection;
 mod outbox;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::{io, sync::Arc};
 

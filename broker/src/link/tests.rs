@@ -90,7 +90,7 @@ async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
         assert!(sent < 64 << 20, "the window never closes");
     }
     // Our window of pieces to the mirror, and the mirror's to us.
-    assert!(sent as i64 >= stream::WINDOW_BYTES);
+    assert!(sent as i64 >= window::WINDOW_BYTES);
     assert!(connection.request(&vec![1u8]).await.is_ok(), "others are held up");
 }
 

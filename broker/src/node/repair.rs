@@ -24,8 +24,11 @@ use paceline_runtime::{
 use paceline_store::{Damage, Group, JournalError};
 use serde::{Deserialize, Serialize};
 
-use super::{protocol::Request, replicas::Context, shards::Shards};
-use crate::{replication::storage, shard::Shard};
+use super::context::Context;
+use crate::{
+    replication::{protocol::Request, storage},
+    shard::{Shard, Shards},
+};
 
 type RaftMetrics = openraft::RaftMetrics<u64, EmptyNode>;
 

@@ -20,18 +20,18 @@ use paceline_runtime::{
 use paceline_store::{Group, GroupId, Journal};
 
 use super::{
-    protocol::{OpenStream, Request},
     repair::Witness,
-    replicas::Replicas,
-    shards::Shards,
-    status,
+    status::{self, Subject},
 };
 use crate::{
     config::ClusterConfig,
     costs,
     link::{self, PeerId, Reply, Stream},
-    replication::{AppendAnswer, RaftRequest, SnapshotAnswer, VoteAnswer},
-    shard::{Shard, channel},
+    replication::protocol::{AppendAnswer, RaftRequest, Request, SnapshotAnswer, VoteAnswer},
+    shard::{
+        Shard, Shards,
+        channel::{self, OpenStream},
+    },
 };
 
 /// How long a node stands for election that was asked to take over, from when it may be elected.
@@ -44,7 +44,7 @@ const STAND_EVERY: Duration = Duration::from_millis(50);
 pub(super) struct Service {
     pub(super) shards: Arc<Shards>,
     pub(super) journal: Journal,
-    pub(super) replicas: Weak<Replicas>,
+    pub(super) subject: Weak<Subject>,
     /// As it is configured.
     pub(super) cluster: ClusterConfig,
     /// Before this instant this node votes for nobody: it may have promised a leader not to, before
@@ -94,8 +94,8 @@ impl Service {
                 }
             }
             Request::Status { verify } => {
-                if let Some(replicas) = self.replicas.upgrade() {
-                    reply.send(&replicas.status(verify));
+                if let Some(subject) = self.subject.upgrade() {
+                    reply.send(&subject.status(verify));
                 }
             }
             Request::Tables { group } => {

@@ -14,7 +14,7 @@ use paceline_runtime::{
 };
 use rand::RngExt;
 
-use super::shards::Shards;
+use crate::shard::Shards;
 
 /// Looks after all replicas of a node, for ever. They stand from `from` on, and again within
 /// `election_max` when nobody has won.

@@ -1,12 +1,19 @@
 //! What a node says of itself and its shards.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use openraft::ServerState;
 use paceline_core::shard::{Table, TableEntry};
-use paceline_runtime::time;
+use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::replicas::Replicas;
-use crate::shard::Shard;
+use crate::{
+    cluster::Cluster,
+    connection::Receiving,
+    link::Peer,
+    router::Router,
+    shard::{Shard, Shards},
+};
 
 /// A node as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +82,7 @@ pub struct Tables {
 /// The most entries of a table in one answer.
 const ENTRIES_AT_A_TIME: usize = 1_000;
 
-/// Answers [`Request::Tables`](super::protocol::Request::Tables).
+/// Answers [`Request::Tables`](crate::replication::protocol::Request::Tables).
 pub(super) fn tables(shard: &Shard) -> Tables {
     shard.machine().with_state(|state| Tables {
         applied: state.applied(),
@@ -83,23 +90,35 @@ pub(super) fn tables(shard: &Shard) -> Tables {
     })
 }
 
-/// Answers [`Request::Entries`](super::protocol::Request::Entries).
+/// Answers [`Request::Entries`](crate::replication::protocol::Request::Entries).
 pub(super) fn entries(shard: &Shard, table: Table, skip: u64) -> Vec<TableEntry> {
     shard.machine().with_state(|state| state.table_entries(table, skip as usize, ENTRIES_AT_A_TIME))
 }
 
-impl Replicas {
+/// What a node's status is read from.
+pub(super) struct Subject {
+    pub(super) node: u64,
+    pub(super) incarnation: u64,
+    pub(super) started: Instant,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) peers: Arc<BTreeMap<u64, Peer>>,
+    pub(super) shards: Arc<Shards>,
+    pub(super) receiving: Arc<Receiving>,
+    pub(super) router: Router,
+}
+
+impl Subject {
     /// What the `status` command and the checks of the simulator read.
-    pub fn status(&self, verify: bool) -> Status {
+    pub(super) fn status(&self, verify: bool) -> Status {
         let peers = self.peers.values();
-        let waiting = self.router().waiting();
+        let waiting = self.router.waiting();
         Status {
             node: self.node,
             name: self.cluster.name_of(self.node).unwrap_or_default().into(),
             cluster: self.cluster.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
             incarnation: self.incarnation,
-            uptime_ms: (time::Instant::now() - self.started).as_millis() as u64,
+            uptime_ms: (Instant::now() - self.started).as_millis() as u64,
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
             shards: self
                 .shards

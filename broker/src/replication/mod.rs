@@ -4,6 +4,7 @@
 mod lease;
 mod machine;
 mod network;
+pub mod protocol;
 mod runtime;
 pub mod storage;
 
@@ -14,7 +15,7 @@ use paceline_core::shard::Batch;
 
 pub use lease::{Lease, Until};
 pub use machine::{Ended, Machine};
-pub use network::{AppendAnswer, NetworkFactory, RaftRequest, SnapshotAnswer, VoteAnswer};
+pub use network::NetworkFactory;
 pub use runtime::{Instant, SeamRuntime};
 
 /// openraft's parameters.
@@ -66,5 +67,5 @@ pub type Raft = openraft::Raft<TypeConfig>;
 
 /// About how many bytes an entry with this batch has, for cutting requests to size.
 pub fn batch_bytes(batch: &Batch) -> usize {
-    batch.commands.iter().map(|(_, command)| crate::shard::command_bytes(command)).sum()
+    batch.commands.iter().map(|(_, command)| command.footprint()).sum()
 }

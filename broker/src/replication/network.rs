@@ -16,13 +16,13 @@ use openraft::{
 };
 use paceline_runtime::time::Instant;
 use paceline_store::Group;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
-use super::{Lease, TypeConfig};
-use crate::{
-    link::{LinkError, Peer},
-    node::protocol::Request,
+use super::{
+    Lease, TypeConfig,
+    protocol::{RaftRequest, Request},
 };
+use crate::link::{LinkError, Peer};
 
 /// Entries of one request are cut off behind this many bytes; the rest follows when they are
 /// answered. Keeps a follower that catches up from delaying heartbeats of others.
@@ -30,25 +30,6 @@ const MAX_APPEND_BYTES: usize = 1 << 20;
 
 /// How soon an unreachable node is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-
-/// A message of one replica of a group to another.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum RaftRequest {
-    /// Entries, or none as a heartbeat.
-    Append(AppendEntriesRequest<TypeConfig>),
-    /// A candidate asks for a vote.
-    Vote(VoteRequest<u64>),
-    /// A piece of a snapshot.
-    InstallSnapshot(InstallSnapshotRequest<TypeConfig>),
-}
-
-/// What the three requests are answered with.
-pub type AppendAnswer = Result<AppendEntriesResponse<u64>, RaftError<u64>>;
-/// See [`AppendAnswer`].
-pub type VoteAnswer = Result<VoteResponse<u64>, RaftError<u64>>;
-/// See [`AppendAnswer`].
-pub type SnapshotAnswer =
-    Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>;
 
 /// Makes one group's connections to the nodes of its row.
 #[derive(Clone)]

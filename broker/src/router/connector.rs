@@ -7,8 +7,10 @@ use paceline_core::shard::SessionId;
 use crate::{
     cluster::Cluster,
     link::Peer,
-    node::{Shards, protocol::OpenStream},
-    shard::channel::{self, Channel, OpenChannel},
+    shard::{
+        Shards,
+        channel::{self, Channel, OpenChannel, OpenStream},
+    },
 };
 
 /// Opens channels to leaders. Cheap to clone.

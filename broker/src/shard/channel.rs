@@ -24,6 +24,13 @@ pub struct OpenChannel {
     pub session: SessionId,
 }
 
+/// What a stream of a link is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum OpenStream {
+    /// A channel to a shard's leader.
+    Channel(OpenChannel),
+}
+
 /// A client's end of a channel.
 #[derive(Debug)]
 pub struct Channel {
@@ -149,7 +156,7 @@ trait Sized {
 impl Sized for ToLeader {
     fn bytes(&self) -> usize {
         match self {
-            ToLeader::Command { command, .. } => super::command_bytes(command),
+            ToLeader::Command { command, .. } => command.footprint(),
             ToLeader::Publish { message, .. } => message.footprint(),
             _ => 64,
         }

@@ -6,11 +6,7 @@
 //! its command when that is committed and applied. When the leadership ends, everybody is told and
 //! what only the leader knew is dropped.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use openraft::{LogId, RaftMetrics, ServerState, Vote};
 use paceline_core::{
@@ -30,7 +26,7 @@ use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    ReadMessage, Settings,
+    ReadMessage, Resolve, Settings,
     channel::{FromLeader, Input, ToLeader},
     term::{Target, Term},
     told,
@@ -38,9 +34,7 @@ use super::{
 use crate::{
     costs,
     link::Peer,
-    node::protocol::Request,
-    replication::{Lease, Machine, Raft},
-    router::Router,
+    replication::{Lease, Machine, Raft, protocol::Request},
 };
 
 /// Deliveries decided at a time.
@@ -96,7 +90,7 @@ pub(super) struct LeaderTask {
     lease: Arc<Lease>,
     settings: Settings,
     read: ReadMessage,
-    router: Arc<OnceLock<Router>>,
+    resolve: Resolve,
     inbox: mpsc::UnboundedReceiver<Input>,
     clients: BTreeMap<u64, Client>,
     term: Option<Term>,
@@ -137,7 +131,7 @@ impl LeaderTask {
         lease: Arc<Lease>,
         settings: Settings,
         read: ReadMessage,
-        router: Arc<OnceLock<Router>>,
+        resolve: Resolve,
         inbox: mpsc::UnboundedReceiver<Input>,
     ) -> Self {
         let now = Instant::now();
@@ -151,7 +145,7 @@ impl LeaderTask {
             lease,
             settings,
             read,
-            router,
+            resolve,
             inbox,
             clients: BTreeMap::new(),
             term: None,
@@ -690,11 +684,10 @@ impl LeaderTask {
 
     /// Asks after transactions whose ingress node may have died.
     fn resolve_doubts(&mut self) {
-        let Some(router) = self.router.get() else { return };
         let (now, after) = (self.began.elapsed(), self.settings.in_doubt_after);
         let (slot, doubts) = (self.place.slot, &mut self.doubts);
         let inquiries = self.machine.with_state(|state| doubts.look(now, after, slot, state));
-        inquiries.into_iter().for_each(|inquiry| router.resolve(inquiry));
+        inquiries.into_iter().for_each(|inquiry| (self.resolve)(inquiry));
     }
 }
 

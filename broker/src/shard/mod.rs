@@ -3,6 +3,7 @@
 
 pub mod channel;
 mod leader;
+mod shards;
 mod term;
 mod told;
 
@@ -11,7 +12,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,35 +25,27 @@ use openraft::{
 use paceline_core::{
     Message,
     dispatch::Limits,
-    shard::{Command, MessageRef, SessionId},
+    ingress::Inquiry,
+    shard::{MessageRef, SessionId},
 };
 use paceline_runtime::task;
 use tokio::sync::mpsc;
 
 use self::channel::{Channel, Input};
+pub use self::shards::Shards;
 use crate::{
     cluster::Cluster,
     replication::{Lease, Machine, NetworkFactory, Raft, TypeConfig},
-    router::Router,
 };
-
-/// About how many bytes a command has.
-pub fn command_bytes(command: &Command) -> usize {
-    let parts = match command {
-        Command::Settle { settles } => settles.len(),
-        Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
-        Command::Expire { messages } => messages.len(),
-        _ => 0,
-    };
-    let messages: usize = command.messages().iter().map(|message| message.footprint()).sum();
-    64 + messages + 16 * parts
-}
 
 /// A message as it was written, or why it cannot be read.
 pub type MessageRead = Pin<Box<dyn Future<Output = Result<Arc<Message>, String>> + Send>>;
 
 /// Reads messages back from the journal.
 pub type ReadMessage = Arc<dyn Fn(MessageRef) -> MessageRead + Send + Sync>;
+
+/// Sees an inquiry after a transaction through, unless one about the same is under way.
+pub type Resolve = Arc<dyn Fn(Inquiry) + Send + Sync>;
 
 /// How a shard's leader works.
 #[derive(Clone, Debug)]
@@ -95,8 +88,8 @@ pub struct Parts<L, S> {
     pub read: ReadMessage,
     /// How its leader works.
     pub settings: Settings,
-    /// This node's router, once there is one.
-    pub router: Arc<OnceLock<Router>>,
+    /// Sees to transactions that their ingress node has left.
+    pub resolve: Resolve,
 }
 
 /// One shard on this node. Cheap to clone.
@@ -155,7 +148,7 @@ impl Shard {
             lease.clone(),
             settings,
             parts.read,
-            parts.router,
+            parts.resolve,
             receiver,
         );
         task::spawn(leader.run());

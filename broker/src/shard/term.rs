@@ -15,7 +15,7 @@ use paceline_core::{
 use paceline_reached::{Point, reached};
 use paceline_runtime::task::JoinSet;
 
-use super::{ReadMessage, channel::Delivered, command_bytes};
+use super::{ReadMessage, channel::Delivered};
 
 /// Deliveries that end, how, and whose they are.
 pub(super) type Settles = Vec<(MessageRef, Settlement, ConsumerKey)>;
@@ -66,7 +66,7 @@ impl Gathered {
         let mut bytes = 0;
         let fitting = self.commands.iter().take(max_commands).take_while(|(_, command)| {
             let first = bytes == 0;
-            bytes += command_bytes(command);
+            bytes += command.footprint();
             first || bytes <= max_bytes
         });
         let count = fitting.count();

@@ -180,7 +180,7 @@ impl Command {
         }
     }
 
-    /// About how many bytes it has, in memory and in the log.
+    /// About how many bytes it takes, in memory or on its way.
     pub fn footprint(&self) -> usize {
         let parts = match self {
             Command::Settle { settles } => settles.len(),

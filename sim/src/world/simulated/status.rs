@@ -11,9 +11,9 @@ use paceline::{
     link::{Identity, Peer, Timings},
     node::{
         compare::{self, Target},
-        protocol::Request,
         status::{ShardStatus, Status},
     },
+    replication::protocol::Request,
 };
 use paceline_runtime::{task, time};
 

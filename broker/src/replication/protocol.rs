@@ -1,9 +1,16 @@
 //! What nodes ask of each other over links.
 
+use openraft::{
+    error::{InstallSnapshotError, RaftError},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest,
+        InstallSnapshotResponse, VoteRequest, VoteResponse,
+    },
+};
 use paceline_core::shard::Table;
 use serde::{Deserialize, Serialize};
 
-use crate::{replication::RaftRequest, shard::channel::OpenChannel};
+use super::TypeConfig;
 
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,7 +34,7 @@ pub enum Request {
         /// Whether to compute digests of the state, which takes time.
         verify: bool,
     },
-    /// The sender has lost its part of the group. Answered by a [`Witness`](super::Witness).
+    /// The sender has lost its part of the group. Answered by a [`Witness`](crate::node::Witness).
     Witness {
         /// The group.
         group: u32,
@@ -36,7 +43,7 @@ pub enum Request {
     /// the cluster from one of its nodes.
     Cluster,
     /// Where the receiver's replica of a group differs from another, table by table. Answered by a
-    /// [`Tables`](super::status::Tables).
+    /// [`Tables`](crate::node::status::Tables).
     Tables {
         /// The group.
         group: u32,
@@ -53,9 +60,21 @@ pub enum Request {
     },
 }
 
-/// What a stream is for.
+/// A message of one replica of a group to another.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum OpenStream {
-    /// A channel to a shard's leader.
-    Channel(OpenChannel),
+pub enum RaftRequest {
+    /// Entries, or none as a heartbeat.
+    Append(AppendEntriesRequest<TypeConfig>),
+    /// A candidate asks for a vote.
+    Vote(VoteRequest<u64>),
+    /// A piece of a snapshot.
+    InstallSnapshot(InstallSnapshotRequest<TypeConfig>),
 }
+
+/// What the three requests are answered with.
+pub type AppendAnswer = Result<AppendEntriesResponse<u64>, RaftError<u64>>;
+/// See [`AppendAnswer`].
+pub type VoteAnswer = Result<VoteResponse<u64>, RaftError<u64>>;
+/// See [`AppendAnswer`].
+pub type SnapshotAnswer =
+    Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::RwLock};
 
-use crate::shard::Shard;
+use super::Shard;
 
 /// Shards by slot.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Shards {
     }
 
     /// Adds a shard that has been started.
-    pub(super) fn insert(&self, shard: Shard) {
+    pub(crate) fn insert(&self, shard: Shard) {
         self.by_slot.write().expect("no holder panics").insert(shard.slot(), shard);
     }
 }
