@@ -14,6 +14,7 @@ enum Happening {
     Publish { node: usize, queue: u32, stored: bool },
     Commit { node: usize, queues: Vec<u32>, accepts: usize },
     Accept { node: usize, count: usize },
+    SetPrefetch { node: usize, prefetch: u32 },
     Client { node: usize, slot: u32 },
     Carry { node: usize, slot: u32, count: usize },
     Entry { slot: u32, count: usize },
@@ -36,6 +37,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => (node.clone(), prop::collection::vec(slot.clone(), 0..4), 0..3_usize)
             .prop_map(|(node, queues, accepts)| H::Commit { node, queues, accepts }),
         4 => (node.clone(), 1..3_usize).prop_map(|(node, count)| H::Accept { node, count }),
+        2 => (node.clone(), 1..6_u32)
+            .prop_map(|(node, prefetch)| H::SetPrefetch { node, prefetch }),
         10 => (node.clone(), slot.clone()).prop_map(|(node, slot)| H::Client { node, slot }),
         10 => (node.clone(), slot.clone(), count.clone())
             .prop_map(|(node, slot, count)| H::Carry { node, slot, count }),
@@ -139,6 +142,10 @@ impl Course {
                     !all_volatile || self.world.outcome(node, tag).is_none_or(Result::is_ok),
                     "what is not stored is settled well, whoever leads"
                 );
+            }
+            Happening::SetPrefetch { node, prefetch } => {
+                let tag = self.world.set_prefetch(node, prefetch);
+                self.asked(node, tag, nothing());
             }
             Happening::Client { node, slot } => self.world.run_client(node, slot),
             Happening::Carry { node, slot, count } => self.world.carry(node, slot, count),

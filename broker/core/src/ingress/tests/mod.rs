@@ -1,6 +1,7 @@
 //! Stories of ingress nodes, and courses of drawn events.
 
 mod courses;
+mod leader;
 mod world;
 
 use self::world::World;
@@ -207,9 +208,7 @@ fn a_consumer_is_attached_again_with_the_window_it_has_now() {
     world.settle_down();
     assert_eq!(world.outcome(0, subscribed), Some(&Ok(())));
     assert_eq!(world.nodes[0].deliveries.len(), 1);
-    let consumer = crate::operation::ConsumerId(0);
-    let set = |tag| crate::operation::Operation::SetPrefetch { tag, consumer, prefetch: 2 };
-    let tag = world.submit(0, set);
+    let tag = world.set_prefetch(0, 2);
     assert_eq!(world.outcome(0, tag), Some(&Ok(())));
     world.settle_down();
     assert_eq!(world.nodes[0].deliveries.len(), 2);

@@ -8,19 +8,16 @@ use std::{
     time::Duration,
 };
 
+use super::leader::{Shard, WALL};
 use crate::{
-    Destination, Message, UnixMillis,
+    Destination, Message,
     channel::{Delivered, FromLeader, ToLeader},
-    dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
+    dispatch::ConsumerKey,
     ingress::{
-        Budget, Connection, ConnectionEvent, Directory, Doubts, Event, Inquiry, Part, Request,
-        ShardClient,
+        Budget, Connection, ConnectionEvent, Directory, Event, Inquiry, Part, Request, ShardClient,
     },
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Settlement},
-    shard::{
-        self, Batch, Command, Content, Effect, MessageRef, Origin, SessionId, ShardState,
-        TransactionId,
-    },
+    shard::{Content, SessionId, TransactionId},
     testing::message,
 };
 
@@ -103,31 +100,6 @@ impl Node {
     }
 }
 
-/// A command on its way through the log.
-struct Proposal {
-    origin: Option<Origin>,
-    command: Command,
-    /// Node and channel that wait for the answer.
-    answer_to: Option<(usize, u64)>,
-    settles: Vec<MessageRef>,
-}
-
-/// A shard, its log and whoever leads it.
-pub(super) struct Shard {
-    pub(super) state: ShardState,
-    /// Without a leader nobody can open a channel.
-    has_leader: bool,
-    term: u64,
-    dispatcher: Dispatcher,
-    doubts: Doubts,
-    proposals: VecDeque<Proposal>,
-    /// The names of messages, in the order in which they entered their queue.
-    pub(super) entered: Vec<Arc<str>>,
-    names: BTreeMap<MessageRef, Arc<str>>,
-    /// Those that have left it.
-    pub(super) left: Vec<Arc<str>>,
-}
-
 pub(super) struct World {
     pub(super) now: Duration,
     pub(super) budget: Budget,
@@ -137,29 +109,13 @@ pub(super) struct World {
     next_channel: u64,
 }
 
-const WALL: UnixMillis = UnixMillis(1_000);
-
 impl World {
     pub(super) fn new() -> Self {
-        let shard = || {
-            let state = ShardState::new();
-            Shard {
-                dispatcher: Dispatcher::new(&state, 1, Limits::default()),
-                state,
-                has_leader: true,
-                term: 1,
-                doubts: Doubts::default(),
-                proposals: VecDeque::new(),
-                entered: Vec::new(),
-                names: BTreeMap::new(),
-                left: Vec::new(),
-            }
-        };
         Self {
             now: Duration::ZERO,
             budget: Budget { limit: 1 << 20, used: 0 },
             nodes: (0..NODES).map(|node| Node::new(node, 1)).collect(),
-            shards: (0..SLOTS).map(|_| shard()).collect(),
+            shards: (0..SLOTS).map(|_| Shard::new()).collect(),
             next_tag: 1,
             next_channel: 1,
         }
@@ -188,6 +144,11 @@ impl World {
     pub(super) fn subscribe(&mut self, node: usize, queue: &str, prefetch: u32) -> OpTag {
         let (consumer, source) = (ConsumerId(0), Destination::queue(queue).unwrap());
         self.submit(node, |tag| Operation::Subscribe { tag, consumer, source, prefetch })
+    }
+
+    pub(super) fn set_prefetch(&mut self, node: usize, prefetch: u32) -> OpTag {
+        let consumer = ConsumerId(0);
+        self.submit(node, |tag| Operation::SetPrefetch { tag, consumer, prefetch })
     }
 
     pub(super) fn accept(&mut self, node: usize, deliveries: &[Delivery]) -> OpTag {
@@ -388,12 +349,7 @@ impl World {
     /// The leader is gone. The first `kept` of its proposals are committed by the next one, the
     /// others are lost; its clients hear of neither.
     pub(super) fn lose_leader(&mut self, slot: u32, kept: usize) {
-        let shard = &mut self.shards[slot as usize];
-        let kept = kept.min(shard.proposals.len());
-        shard.proposals.truncate(kept);
-        shard.commit_entry(kept);
-        shard.proposals.clear();
-        shard.has_leader = false;
+        self.shards[slot as usize].end_term(kept);
         for node in 0..NODES {
             if self.nodes[node].wires[slot as usize].open.is_some() {
                 self.nodes[node].wires[slot as usize] = Wire::default();
@@ -402,10 +358,7 @@ impl World {
                 self.take_events(node, slot);
             }
         }
-        let shard = &mut self.shards[slot as usize];
-        shard.term += 1;
-        shard.dispatcher = Dispatcher::new(&shard.state, shard.term, Limits::default());
-        shard.doubts.clear();
+        self.shards[slot as usize].begin_term();
     }
 
     pub(super) fn elect(&mut self, slot: u32) {
@@ -488,111 +441,5 @@ impl World {
     /// What all shards' clients of a node keep.
     pub(super) fn waiting(&self, node: usize) -> usize {
         self.nodes[node].clients.iter().map(ShardClient::waiting_bytes).sum()
-    }
-}
-
-impl Shard {
-    /// The leader takes in what a client says, and what it answers at once.
-    fn handle(
-        &mut self,
-        session: SessionId,
-        node: usize,
-        channel: u64,
-        message: ToLeader,
-    ) -> Option<FromLeader> {
-        let key = |number| ConsumerKey { node: session.node, number };
-        let dispatcher = &mut self.dispatcher;
-        let (number, result) = match message {
-            ToLeader::Command { seq, mut command, holders } => {
-                let settles = match &mut command {
-                    Command::Settle { settles } => settles,
-                    Command::Transact { work } | Command::Prepare { work, .. } => &mut work.settles,
-                    _ => &mut Vec::new(),
-                };
-                for ((message, how), holder) in settles.iter().zip(holders) {
-                    let held = [(MessageKey::Stored(*message), *how)];
-                    // Late acceptances count, whoever holds the message now.
-                    let _ = dispatcher.settle_begin(key(holder), &held);
-                }
-                let settles = settles.iter().map(|(message, _)| *message).collect();
-                let origin = Some(Origin { session, seq });
-                let answer_to = Some((node, channel));
-                self.proposals.push_back(Proposal { origin, command, answer_to, settles });
-                return None;
-            }
-            ToLeader::Publish { number, message } => {
-                let taken = dispatcher.handle_volatile(WALL, message);
-                (number, taken.map(|_| ()).map_err(|why| why.to_string()))
-            }
-            ToLeader::Attach { number, consumer, source, prefetch } => {
-                let attached = dispatcher.attach(key(consumer), source, prefetch);
-                (number, attached.map_err(|why| why.to_string()))
-            }
-            ToLeader::SetPrefetch { consumer, prefetch } => {
-                assert!(dispatcher.set_prefetch(key(consumer), prefetch), "it is attached");
-                return None;
-            }
-            ToLeader::Detach { number, consumer, failed } => {
-                match failed {
-                    Some(failed) => {
-                        dispatcher.detach_failed(&self.state, key(consumer), failed);
-                    }
-                    None => drop(dispatcher.detach(key(consumer))),
-                }
-                (number, Ok(()))
-            }
-            ToLeader::Settle { number, consumer, messages, how } => {
-                let settles: Vec<_> =
-                    messages.iter().map(|message| (MessageKey::Volatile(*message), how)).collect();
-                let settled = dispatcher.settle_begin(key(consumer), &settles);
-                (number, settled.map(|_| ()).map_err(|why| why.to_string()))
-            }
-        };
-        Some(FromLeader::Answer { number, result })
-    }
-
-    /// Applies so many proposals; the answers to their clients.
-    fn commit_entry(&mut self, count: usize) -> Vec<(usize, u64, (u64, shard::Outcome))> {
-        while let Some(command) = self.dispatcher.poll_command() {
-            let settles = Vec::new();
-            self.proposals.push_back(Proposal { origin: None, command, answer_to: None, settles });
-        }
-        let count = count.min(self.proposals.len());
-        if count == 0 {
-            return Vec::new();
-        }
-        let entry: Vec<Proposal> = self.proposals.drain(..count).collect();
-        let commands = entry.iter().map(|it| (it.origin, it.command.clone())).collect();
-        let batch = Batch { now: WALL, proposal: 0, commands };
-        let applied = self.state.apply(self.state.applied() + 1, &batch);
-        for effect in &applied.effects {
-            match effect {
-                Effect::Ready { message, .. } => {
-                    // It may have left again in the same entry.
-                    let id = match self.state.content(*message) {
-                        Some(Content::Here(content)) => content.id.clone(),
-                        _ => batch.message(message.offset).expect("it is here").id.clone(),
-                    };
-                    self.entered.push(id.clone());
-                    self.names.insert(*message, id);
-                }
-                Effect::Gone { message, .. } => self.left.push(self.names[message].clone()),
-                _ => {}
-            }
-        }
-        self.dispatcher.handle_applied(&self.state, &applied);
-        let mut answers = Vec::new();
-        for (proposal, outcome) in entry.into_iter().zip(applied.outcomes) {
-            if outcome != shard::Outcome::Done {
-                self.dispatcher.settle_failed(&proposal.settles);
-                if proposal.origin.is_none() {
-                    self.dispatcher.command_failed(&proposal.command);
-                }
-            }
-            if let (Some((node, channel)), Some(origin)) = (proposal.answer_to, proposal.origin) {
-                answers.push((node, channel, (origin.seq, outcome)));
-            }
-        }
-        answers
     }
 }
