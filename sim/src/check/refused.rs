@@ -44,6 +44,17 @@ mod tests {
     use super::{super::testing::*, *};
 
     #[test]
+    fn what_a_transaction_sends_to_a_queue_is_stored() {
+        let mut told = Told::new();
+        let [id, _] = told.transaction(Reply::Ok);
+        told.history.publishes[0][0].persistent = false;
+        told.deliver(id, false);
+        let mut settle = told.accept(id);
+        settle.reply = Some((settle.sent, Reply::Failed));
+        Refused.observe(Observation::Settled(&settle), &told.history).unwrap();
+    }
+
+    #[test]
     fn what_is_not_stored_may_always_be_acknowledged() {
         for (destination, persistent, is_right) in
             [(QUEUE, true, true), (QUEUE, false, false), (TOPIC, true, false)]
