@@ -4,6 +4,10 @@
 //! Every part is prepared in its shard; then the shard of the first publish (or settlement), the
 //! coordinator, records the decision; then the parts are finished, and the coordinator forgets. If
 //! this node dies in between, leaders go on where it stopped, see [`Doubts`](super::Doubts).
+//!
+//! A part that was refused decides against the whole, and nobody but this node can decide for it. So
+//! the answer does not wait for the coordinator then, nor for a shard that may have no leader, and
+//! only the parts that were prepared are finished.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,10 +47,21 @@ enum Phase {
     Single,
     /// Shards whose answer is missing, and what the answers so far come to.
     Preparing { missing: BTreeSet<u32>, wanted: Outcome },
-    /// The coordinator was told what is wanted.
-    Deciding { wanted: Outcome },
-    /// It has said how the transaction ends. Shards that have not carried it out yet.
-    Finishing { missing: BTreeSet<u32>, end: Outcome },
+    /// The coordinator was told what is wanted. Whether that is to commit.
+    Deciding { commit: bool },
+    /// It has said how the transaction ends. Shards that have not carried it out yet, and the answer
+    /// if it was not given before.
+    Finishing { missing: BTreeSet<u32>, answer: Option<Outcome> },
+}
+
+/// How far a transaction has come.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Progress {
+    /// How it ended, once that is known; given once. If it committed, it is carried out everywhere,
+    /// so that what the client does next finds all of it.
+    pub(super) answer: Option<Outcome>,
+    /// Whether nothing is left to do.
+    pub(super) is_over: bool,
 }
 
 /// A transaction under way.
@@ -54,7 +69,8 @@ enum Phase {
 pub(super) struct Commit {
     transaction: TransactionId,
     coordinator: u32,
-    participants: Vec<u32>,
+    /// Slots whose shard has prepared its part.
+    prepared: Vec<u32>,
     phase: Phase,
 }
 
@@ -66,8 +82,12 @@ impl Commit {
         shares: BTreeMap<u32, Share>,
         sends: &mut Vec<Send>,
     ) -> Self {
-        let participants: Vec<u32> = shares.keys().copied().collect();
         let is_single = shares.len() == 1;
+        let phase = if is_single {
+            Phase::Single
+        } else {
+            Phase::Preparing { missing: shares.keys().copied().collect(), wanted: Ok(()) }
+        };
         sends.extend(shares.into_iter().map(|(slot, Share { work, holders })| {
             let command = if is_single {
                 Command::Transact { work }
@@ -76,69 +96,71 @@ impl Commit {
             };
             Send { slot, command, holders, awaited: true }
         }));
-        let phase = if is_single {
-            Phase::Single
-        } else {
-            Phase::Preparing { missing: participants.iter().copied().collect(), wanted: Ok(()) }
-        };
-        Self { transaction, coordinator, participants, phase }
+        Self { transaction, coordinator, prepared: Vec::new(), phase }
     }
 
-    /// The shard of a slot has answered what it was sent last. How the transaction ended, once that
-    /// is known and carried out everywhere, so that what the client does next finds all of it.
+    /// The shard of a slot has answered what it was sent last.
     pub(super) fn handle_outcome(
         &mut self,
         slot: u32,
         outcome: shard::Outcome,
         sends: &mut Vec<Send>,
-    ) -> Option<Outcome> {
+    ) -> Progress {
         let (transaction, coordinator) = (self.transaction, self.coordinator);
         match &mut self.phase {
-            Phase::Single => Some(result_of(outcome)),
+            Phase::Single => Progress { answer: Some(result_of(outcome)), is_over: true },
             Phase::Preparing { missing, wanted } => {
                 missing.remove(&slot);
-                if let (Ok(()), Err(why)) = (&*wanted, result_of(outcome)) {
-                    *wanted = Err(why);
+                match result_of(outcome) {
+                    Ok(()) => self.prepared.push(slot),
+                    Err(why) if wanted.is_ok() => *wanted = Err(why),
+                    Err(_) => {}
                 }
-                if missing.is_empty() {
-                    let wanted = std::mem::replace(wanted, Ok(()));
-                    let decide = Command::Decide {
-                        transaction,
-                        commit: wanted.is_ok(),
-                        participants: self.participants.clone(),
-                    };
-                    sends.push(Send::awaited(coordinator, decide));
-                    self.phase = Phase::Deciding { wanted };
+                if !missing.is_empty() {
+                    return Progress::default();
                 }
-                None
+                let wanted = std::mem::replace(wanted, Ok(()));
+                let commit = wanted.is_ok();
+                let answer = if commit { None } else { Some(wanted) };
+                if self.prepared.is_empty() {
+                    return Progress { answer, is_over: true };
+                }
+                let participants = self.prepared.clone();
+                let decide = Command::Decide { transaction, commit, participants };
+                sends.push(Send::awaited(coordinator, decide));
+                self.phase = Phase::Deciding { commit };
+                Progress { answer, is_over: false }
             }
-            Phase::Deciding { wanted } => {
+            Phase::Deciding { commit: wanted } => {
                 let shard::Outcome::Decided { commit } = outcome else {
                     let undecided = Err(Refusal::Unknown("no decision was recorded".into()));
-                    return Some(result_of(outcome).and(undecided));
+                    let answer = wanted.then(|| result_of(outcome).and(undecided));
+                    return Progress { answer, is_over: true };
                 };
-                let end = match (commit, std::mem::replace(wanted, Ok(()))) {
-                    (true, _) => Ok(()),
-                    (false, Err(why)) => Err(why),
-                    (false, Ok(())) => Err(Refusal::Rejected(
+                let answer = wanted.then(|| match commit {
+                    true => Ok(()),
+                    false => Err(Refusal::Rejected(
                         "the transaction took too long and was rolled back".into(),
                     )),
-                };
-                for slot in &self.participants {
+                });
+                for slot in &self.prepared {
                     sends.push(Send::awaited(*slot, Command::Finish { transaction, commit }));
                 }
-                let missing = self.participants.iter().copied().collect();
-                self.phase = Phase::Finishing { missing, end };
-                None
+                let missing = self.prepared.iter().copied().collect();
+                self.phase = Phase::Finishing { missing, answer };
+                Progress::default()
             }
-            Phase::Finishing { missing, end } => {
+            Phase::Finishing { missing, answer } => {
                 missing.remove(&slot);
                 if result_of(outcome).is_ok() {
                     let command = Command::Forget { transaction, participant: slot };
                     let (slot, holders) = (coordinator, Vec::new());
                     sends.push(Send { slot, command, holders, awaited: false });
                 }
-                missing.is_empty().then(|| end.clone())
+                match missing.is_empty() {
+                    true => Progress { answer: answer.take(), is_over: true },
+                    false => Progress::default(),
+                }
             }
         }
     }

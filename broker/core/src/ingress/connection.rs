@@ -343,18 +343,26 @@ impl Connection {
     }
 
     fn continue_commit(&mut self, tag: OpTag, slot: u32, outcome: shard::Outcome) {
-        let Some(Committing { commit, .. }) = self.commits.get_mut(&tag) else {
-            panic!("a command was answered of a transaction that has ended")
+        let Some(committing) = self.commits.get_mut(&tag) else {
+            panic!("a command was answered of a transaction that is over")
         };
         let mut sends = Vec::new();
-        let ended = commit.handle_outcome(slot, outcome, &mut sends);
+        let progress = committing.commit.handle_outcome(slot, outcome, &mut sends);
+        let ended = progress.answer.map(|answer| {
+            (
+                answer,
+                std::mem::take(&mut committing.taken),
+                std::mem::take(&mut committing.volatile),
+            )
+        });
+        if progress.is_over {
+            self.commits.remove(&tag);
+        }
         self.send(tag, sends);
-        let Some(result) = ended else { return };
-        let Committing { taken, volatile, .. } =
-            self.commits.remove(&tag).expect("looked up above");
+        let Some((answer, taken, volatile)) = ended else { return };
         // What is not stored takes no part in the decision: it is settled behind it, and can say
         // nothing against it.
-        match result {
+        match answer {
             Ok(()) => self.settle_volatile(volatile),
             Err(_) => {
                 for (id, held, _) in taken {
@@ -362,7 +370,7 @@ impl Connection {
                 }
             }
         }
-        self.end_part(tag, result);
+        self.end_part(tag, answer);
         self.advance();
     }
 

@@ -187,10 +187,22 @@ fn what_waits_for_a_shard_without_a_leader_is_bounded() {
         let tag = world.publish(0, "q1", "one too many", stored);
         assert!(refused(&world, 0, tag).contains("has no leader"));
     }
-    let tag = world.commit(0, &[("q1", "one too many"), ("q2", "with it")], &[]);
+    // A transaction is refused too, without waiting for the shard; what of it is prepared ends.
+    let transactions = [
+        world.commit(0, &[("q1", "one too many"), ("q2", "with it")], &[]),
+        world.commit(0, &[("q2", "with it"), ("q1", "one too many")], &[]),
+    ];
     let elsewhere = world.publish(0, "q2", "elsewhere", true);
+    for _ in 0..4 {
+        world.turn();
+    }
+    for tag in transactions {
+        assert!(refused(&world, 0, tag).contains("has no leader"));
+    }
+    assert!(world.outcome(0, tags[0]).is_none());
     world.settle_down();
-    assert!(refused(&world, 0, tag).contains("has no leader"));
+    assert!(world.shards.iter().all(|shard| shard.state.prepared().count() == 0));
+    assert!(world.shards.iter().all(|shard| shard.state.decided().count() == 0));
     assert_eq!(world.outcome(0, elsewhere), Some(&Ok(())));
     assert_eq!((world.entered("one too many"), world.entered("with it")), (0, 0));
     for tag in tags {
