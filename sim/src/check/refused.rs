@@ -13,11 +13,13 @@ use crate::workload::{
 #[derive(Debug, Default)]
 pub struct Refused;
 
-/// Whether a delivered message is one that the broker stores.
+/// Whether a delivered message is one that the broker stores, as it does with all that a transaction
+/// sends to a queue.
 fn is_stored(delivery: &Delivery, history: &History) -> bool {
-    history
-        .publish(delivery.id)
-        .is_none_or(|publish| publish.persistent && !history.destination(publish.destination).topic)
+    history.publish(delivery.id).is_none_or(|publish| {
+        let is_kept = publish.persistent || publish.transaction.is_some();
+        is_kept && !history.destination(publish.destination).topic
+    })
 }
 
 impl ReplyCheck for Refused {
