@@ -7,6 +7,7 @@
 pub mod channel;
 pub mod destination;
 pub mod dispatch;
+pub mod ingress;
 pub mod message;
 pub mod operation;
 pub mod session;

@@ -104,9 +104,9 @@ impl Context {
                 hand_back_after: replication.election_max * 8,
                 limits: Limits { volatile_bytes: memory as usize, ..Limits::default() },
             },
-            resolve: Arc::new(move |slot, doubt| {
+            resolve: Arc::new(move |inquiry| {
                 if let Some(router) = router.get() {
-                    router.resolve(slot, doubt);
+                    router.resolve(inquiry);
                 }
             }),
         };

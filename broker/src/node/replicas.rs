@@ -137,7 +137,8 @@ impl Replicas {
             shards: shards.clone(),
             peers: peers.clone(),
         };
-        let router = Router::new(connector, SessionId { node, incarnation });
+        let waiting = usize::try_from(config.limits.waiting).unwrap_or(usize::MAX);
+        let router = Router::new(connector, SessionId { node, incarnation }, waiting);
         let _ = router_cell.set(router.clone());
         found_groups(&cluster, node, &shards);
 
@@ -149,6 +150,7 @@ impl Replicas {
             peers,
             shards: shards.clone(),
             receiving: Arc::new(Receiving::new(config.limits.receiving)),
+            router: router.clone(),
         });
         let service = Service {
             shards,

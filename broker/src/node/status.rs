@@ -11,6 +11,7 @@ use crate::{
     cluster::Cluster,
     connection::Receiving,
     link::Peer,
+    router::Router,
     shard::{Shard, Shards},
 };
 
@@ -37,6 +38,10 @@ pub struct Status {
     pub receiving_bytes: u64,
     /// The most that can be reserved.
     pub receiving_limit: u64,
+    /// Bytes of what clients have sent and shards have not answered.
+    pub waiting_bytes: u64,
+    /// The most that may wait.
+    pub waiting_limit: u64,
 }
 
 /// A shard on one node.
@@ -99,12 +104,14 @@ pub(super) struct Subject {
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
     pub(super) shards: Arc<Shards>,
     pub(super) receiving: Arc<Receiving>,
+    pub(super) router: Router,
 }
 
 impl Subject {
     /// What the `status` command and the checks of the simulator read.
     pub(super) fn status(&self, verify: bool) -> Status {
         let peers = self.peers.values();
+        let waiting = self.router.waiting();
         Status {
             node: self.node,
             name: self.cluster.name_of(self.node).unwrap_or_default().into(),
@@ -156,6 +163,8 @@ impl Subject {
                 .collect(),
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),
+            waiting_bytes: waiting.used as u64,
+            waiting_limit: waiting.limit as u64,
         }
     }
 }

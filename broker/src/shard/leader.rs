@@ -12,8 +12,9 @@ use openraft::{LogId, RaftMetrics, ServerState, Vote};
 use paceline_core::{
     Message, UnixMillis,
     dispatch::{ConsumerKey, Dispatcher, MessageKey},
+    ingress::Doubts,
     operation::Settlement,
-    shard::{Command, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId},
+    shard::{Command, MessageRef, Origin, Outcome, SessionId, ShardState},
 };
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
@@ -25,7 +26,7 @@ use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    ReadMessage, ResolveDoubt, Settings,
+    ReadMessage, Resolve, Settings,
     channel::{FromLeader, Input, ToLeader},
     term::{Target, Term},
     told,
@@ -89,7 +90,7 @@ pub(super) struct LeaderTask {
     lease: Arc<Lease>,
     settings: Settings,
     read: ReadMessage,
-    resolve: ResolveDoubt,
+    resolve: Resolve,
     inbox: mpsc::UnboundedReceiver<Input>,
     clients: BTreeMap<u64, Client>,
     term: Option<Term>,
@@ -98,8 +99,9 @@ pub(super) struct LeaderTask {
     next_look: Instant,
     led_since: Instant,
     hand_over: Option<HandOver>,
-    /// Transactions prepared here: since when this leader has known of each, or when it last asked.
-    doubts: BTreeMap<TransactionId, Instant>,
+    doubts: Doubts,
+    /// From when [`Self::doubts`] counts.
+    began: Instant,
     /// Names the next proposal. It begins at random, so that those of the process before, which
     /// may have led in the same term, have other names.
     next_proposal: u64,
@@ -129,7 +131,7 @@ impl LeaderTask {
         lease: Arc<Lease>,
         settings: Settings,
         read: ReadMessage,
-        resolve: ResolveDoubt,
+        resolve: Resolve,
         inbox: mpsc::UnboundedReceiver<Input>,
     ) -> Self {
         let now = Instant::now();
@@ -151,7 +153,8 @@ impl LeaderTask {
             next_look: now + LOOK_EVERY,
             led_since: now,
             hand_over: None,
-            doubts: BTreeMap::new(),
+            doubts: Doubts::default(),
+            began: now,
             next_proposal: random::stream(&format!("proposals of shard {slot}")).random(),
             cost: Duration::ZERO,
         }
@@ -422,6 +425,22 @@ impl LeaderTask {
                     },
                 )
             }
+            ToLeader::SetPrefetch { consumer, prefetch } => {
+                let key = ConsumerKey { node, number: consumer };
+                let set = self
+                    .machine
+                    .with_dispatcher(|_, dispatcher| dispatcher.set_prefetch(key, prefetch));
+                if set == Some(true) {
+                    trace::event!(
+                        "prefetch",
+                        shard = slot,
+                        term = term.number(),
+                        consumer = key.to_string().as_str(),
+                        prefetch = prefetch
+                    );
+                }
+                return;
+            }
             ToLeader::Detach { number, consumer, failed } => {
                 let consumer = ConsumerKey { node, number: consumer };
                 detach(term, &self.machine, slot, consumer, |state, dispatcher| match failed {
@@ -663,24 +682,12 @@ impl LeaderTask {
         linked && matched.is_some_and(|matched| matched.index + 64 >= last)
     }
 
-    /// Asks after transactions that have been prepared for long: their ingress node may have died.
-    /// How long is counted here, since the clock of whoever prepared them may be wrong, as may this
-    /// one; and asked is again and again, since nobody else may be left who would.
+    /// Asks after transactions whose ingress node may have died.
     fn resolve_doubts(&mut self) {
-        let now = Instant::now();
-        let prepared: Vec<_> = self.machine.with_state(|state| state.prepared().collect());
-        let mut doubts = BTreeMap::new();
-        for doubt in prepared {
-            let since = self.doubts.get(&doubt.transaction).copied().unwrap_or(now);
-            if now - since < self.settings.in_doubt_after {
-                doubts.insert(doubt.transaction, since);
-                continue;
-            }
-            doubts.insert(doubt.transaction, now);
-            reached(Point::DoubtResolved);
-            (self.resolve)(self.place.slot, doubt);
-        }
-        self.doubts = doubts;
+        let (now, after) = (self.began.elapsed(), self.settings.in_doubt_after);
+        let (slot, doubts) = (self.place.slot, &mut self.doubts);
+        let inquiries = self.machine.with_state(|state| doubts.look(now, after, slot, state));
+        inquiries.into_iter().for_each(|inquiry| (self.resolve)(inquiry));
     }
 }
 

@@ -25,7 +25,8 @@ use openraft::{
 use paceline_core::{
     Message,
     dispatch::Limits,
-    shard::{InDoubt, MessageRef, SessionId},
+    ingress::Inquiry,
+    shard::{MessageRef, SessionId},
 };
 use paceline_runtime::task;
 use tokio::sync::mpsc;
@@ -43,8 +44,8 @@ pub type MessageRead = Pin<Box<dyn Future<Output = Result<Arc<Message>, String>>
 /// Reads messages back from the journal.
 pub type ReadMessage = Arc<dyn Fn(MessageRef) -> MessageRead + Send + Sync>;
 
-/// Asks after a transaction of which a part is prepared in the slot's shard, and has it finished.
-pub type ResolveDoubt = Arc<dyn Fn(u32, InDoubt) + Send + Sync>;
+/// Sees an inquiry after a transaction through, unless one about the same is under way.
+pub type Resolve = Arc<dyn Fn(Inquiry) + Send + Sync>;
 
 /// How a shard's leader works.
 #[derive(Clone, Debug)]
@@ -87,8 +88,8 @@ pub struct Parts<L, S> {
     pub read: ReadMessage,
     /// How its leader works.
     pub settings: Settings,
-    /// Sees to transactions that have been prepared for long.
-    pub resolve: ResolveDoubt,
+    /// Sees to transactions that their ingress node has left.
+    pub resolve: Resolve,
 }
 
 /// One shard on this node. Cheap to clone.

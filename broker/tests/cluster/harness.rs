@@ -63,6 +63,7 @@ impl Cluster {
             };
             // So that transactions are asked after soon.
             config.replication.operation_timeout = Duration::from_millis(1_500);
+            config.limits.waiting = 1 << 20;
             let address = listener.local_addr().unwrap();
             let replicas = Replicas::start(&config, 1, listener).await.unwrap();
             let replicas = Some(replicas);
@@ -131,6 +132,21 @@ impl Cluster {
             }
         }
         panic!("slot {slot} is empty");
+    }
+
+    /// Waits until no node keeps a decision of a transaction in a slot.
+    pub async fn decisions_forgotten(&self, slot: u32) {
+        let nodes = self.nodes.iter().filter_map(|node| node.replicas.as_ref());
+        let shards: Vec<_> = nodes.filter_map(|node| node.shard(slot)).collect();
+        let forgotten = async {
+            while shards
+                .iter()
+                .any(|shard| shard.machine().with_state(|state| state.decided().count()) > 0)
+            {
+                time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        time::timeout(PATIENCE, forgotten).await.expect("it is forgotten");
     }
 
     /// Ends a node without a word to the others.
@@ -251,9 +267,25 @@ impl Client {
     }
 
     async fn submit(&mut self, operation: impl FnOnce(OpTag) -> Operation) -> Outcome {
+        let tag = self.begin(operation);
+        self.outcome(tag).await
+    }
+
+    fn begin(&mut self, operation: impl FnOnce(OpTag) -> Operation) -> OpTag {
         let tag = OpTag(self.next_tag);
         self.next_tag += 1;
         self.handle.submit(operation(tag));
+        tag
+    }
+
+    /// Sends a stored message and does not wait for its outcome.
+    pub fn begin_publish(&mut self, queue: &str, body: &str) -> OpTag {
+        let message = message(&format!("/queue/{queue}"), body, true);
+        self.begin(|tag| Operation::Publish { tag, message })
+    }
+
+    /// How something that was begun has ended.
+    pub async fn outcome(&mut self, tag: OpTag) -> Outcome {
         let answered = async {
             loop {
                 if let Some(outcome) = self.outcomes.remove(&tag) {

@@ -27,6 +27,7 @@ mod overtaken;
 mod promises;
 mod quiet;
 mod redelivered;
+mod refused;
 mod reigns;
 mod replicas;
 mod settled;
@@ -199,6 +200,7 @@ impl Checks {
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
+                Box::new(refused::Refused),
             ],
             ends: vec![
                 Box::new(lost::Lost),

@@ -87,6 +87,8 @@ pub enum What {
     Release { shard: u64, term: u64, consumer: NameId, message: NameId },
     /// A consumer appeared at the leader.
     Attach { shard: u64, term: u64, consumer: NameId },
+    /// A consumer may hold another number of messages from now on.
+    Prefetch { shard: u64, term: u64, consumer: NameId, prefetch: u64 },
     /// A consumer left; what it held went back.
     Detach { shard: u64, term: u64, consumer: NameId },
     /// The node's process died or was restarted; what it had in memory is gone.
@@ -199,6 +201,12 @@ impl Steps {
                 shard: number("shard")?,
                 term: number("term")?,
                 consumer: self.field(event, "consumer")?,
+            },
+            "prefetch" => What::Prefetch {
+                shard: number("shard")?,
+                term: number("term")?,
+                consumer: self.field(event, "consumer")?,
+                prefetch: number("prefetch")?,
             },
             "detach" => What::Detach {
                 shard: number("shard")?,

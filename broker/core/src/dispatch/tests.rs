@@ -112,6 +112,27 @@ fn consumers_take_turns_as_far_as_their_credit_goes() {
 }
 
 #[test]
+fn a_consumer_may_be_allowed_more_and_then_less_than_it_holds() {
+    let mut leader = Leader::new();
+    let key = leader.attach(1, "q", 1);
+    leader.send("q", &["a", "b", "c", "d"]);
+    let mut held = leader.deliver();
+    assert_eq!(held.len(), 1);
+    assert!(leader.dispatcher.set_prefetch(key, 3));
+    held.extend(leader.deliver());
+    assert_eq!(held.len(), 3);
+    assert_eq!((held[2].in_flight, held[2].credit), (3, 0));
+    assert!(leader.dispatcher.set_prefetch(key, 2));
+    for delivery in &held[..2] {
+        assert_eq!(leader.deliver().len(), 0, "it holds what it may, or more");
+        leader.settle(delivery, Accept);
+    }
+    assert_eq!(leader.deliver_texts(), pairs(&[(1, "d")]));
+    assert!(leader.dispatcher.detach(key));
+    assert!(!leader.dispatcher.set_prefetch(key, 2));
+}
+
+#[test]
 fn credit_comes_back_when_the_settlement_is_applied_and_not_before() {
     let mut leader = Leader::new();
     let consumer = leader.attach(1, "q", 1);

@@ -3,9 +3,10 @@
 //! The ingress session that runs a cross-shard transaction sends [`Command::Prepare`] to every
 //! shard with a part in it, [`Command::Decide`] to the coordinator's shard when all have answered
 //! (`commit` if all said `Done`), and [`Command::Finish`] to every part with what the coordinator
-//! answered. A participant then sends [`Command::Forget`] to the coordinator. A participant whose
-//! part stays unfinished for too long (see [`ShardState::prepared`]) asks the coordinator itself
-//! and finishes alone.
+//! answered, and [`Command::Forget`] to the coordinator for every part that has finished. A
+//! participant whose part stays unfinished for too long (see [`ShardState::prepared`]) asks the
+//! coordinator itself and finishes alone; a coordinator whose decision stays unforgotten for too long
+//! (see [`ShardState::decided`]) has the participants finish itself.
 //!
 //! What is prepared holds the messages it will settle: they are neither delivered nor expired nor
 //! purged until the end is known. Its publishes enter their queues when it commits.
@@ -44,6 +45,15 @@ impl ShardState {
             transaction: *transaction,
             coordinator: prepared.coordinator,
             since: prepared.since,
+        })
+    }
+
+    /// Decisions recorded here that a participant may not have carried out: the transaction, the
+    /// participant's slot, and whether it commits.
+    pub fn decided(&self) -> impl Iterator<Item = (TransactionId, u32, bool)> + '_ {
+        self.tables.decisions.iter().flat_map(|(transaction, decision)| {
+            let waiting = decision.waiting.iter();
+            waiting.map(|participant| (*transaction, *participant, decision.commit))
         })
     }
 
