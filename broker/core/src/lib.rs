@@ -10,6 +10,7 @@ pub mod dispatch;
 pub mod ingress;
 pub mod message;
 pub mod operation;
+pub mod serving;
 pub mod session;
 pub mod shard;
 pub mod slotting;

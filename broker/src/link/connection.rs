@@ -33,6 +33,18 @@ impl Connection {
         self.peer
     }
 
+    /// Says something that is not answered.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] when the connection has ended. Otherwise it may be lost, too.
+    pub fn tell<T: Serialize>(&self, value: &T) -> Result<(), LinkError> {
+        self.shared
+            .outbox
+            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Notice, 0, value, out))
+            .ok_or(LinkError::Closed)??;
+        Ok(())
+    }
+
     /// Sends a request and waits for the answer's bytes. Dropping the future forgets the answer.
     ///
     /// # Errors
@@ -145,6 +157,7 @@ pub(super) async fn run_accepted<S: Service>(
     let shared = Arc::new(Shared::new());
     let serve = |frame: Frame, shared: &Arc<Shared>| {
         match frame {
+            Frame::Notice { body } => service.notice(peer, body),
             Frame::Request { id, body } => {
                 service.request(peer, body, Reply { shared: shared.clone(), id });
             }
@@ -238,7 +251,9 @@ async fn read<R: AsyncRead + Unpin>(
                     shared.forget_stream(stream);
                 }
                 Frame::Hello(_) => return Err(LinkError::Unexpected),
-                other @ (Frame::Request { .. } | Frame::Open { .. }) => serve(other, shared)?,
+                other @ (Frame::Notice { .. } | Frame::Request { .. } | Frame::Open { .. }) => {
+                    serve(other, shared)?
+                }
             }
         }
         if frames > 0 {

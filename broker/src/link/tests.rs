@@ -8,6 +8,8 @@ use super::*;
 struct Mirror;
 
 impl Service for Mirror {
+    fn notice(self: &Arc<Self>, _from: PeerId, _body: Bytes) {}
+
     fn request(self: &Arc<Self>, _from: PeerId, body: Bytes, reply: Reply) {
         let mut text: Vec<u8> = postcard::from_bytes(&body).unwrap();
         text.reverse();

@@ -3,10 +3,9 @@
 use paceline_core::shard::{Table, TableEntry};
 use serde::de::DeserializeOwned;
 
-use super::status::Tables;
 use crate::{
     link::{self, Identity, LinkError, Timings},
-    replication::protocol::Request,
+    replication::{protocol::Request, status::Tables},
 };
 
 /// The most answers with entries of one table that are asked for.

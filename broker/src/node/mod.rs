@@ -7,7 +7,6 @@ mod lifecycle;
 mod repair;
 mod replicas;
 mod service;
-mod standing;
 pub mod status;
 
 pub use error::NodeError;

@@ -4,10 +4,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
 };
 
-use paceline_core::shard::SessionId;
+use paceline_core::{ingress::Inquiry, shard::SessionId};
 use paceline_runtime::{
     net::TcpListener,
     task,
@@ -15,13 +15,13 @@ use paceline_runtime::{
     trace,
 };
 use paceline_store::{Journal, JournalError};
+use tokio::sync::mpsc;
 
 use super::{
     NodeError,
-    context::{Context, lease_of_followers},
+    context::Context,
     repair,
     service::Service,
-    standing,
     status::{Status, Subject},
 };
 use crate::{
@@ -29,8 +29,8 @@ use crate::{
     config::{NodeConfig, ReplicationConfig},
     connection::Receiving,
     link::{self, Peer},
+    replication::{Driver, Input, Shards, storage},
     router::{Connector, Router},
-    shard::{Shard, Shards},
 };
 
 /// How long a node that stops waits for others to take over what it leads.
@@ -42,7 +42,8 @@ pub struct Replicas {
     journal: Journal,
     router: Router,
     serving: task::JoinHandle<()>,
-    /// Repairs, and what looks after elections.
+    driving: Mutex<Option<task::JoinHandle<()>>>,
+    /// Repairs, and what asks after transactions.
     tasks: Mutex<Vec<task::JoinHandle<()>>>,
 }
 
@@ -87,49 +88,40 @@ impl Replicas {
                 .collect(),
         );
 
-        // A replica that had promised a leader not to vote for others must keep to that although it
-        // has forgotten it.
-        let promised = !recovered.groups.is_empty() && config.cluster.replicas() > 1;
-        let pause = if promised { lease_of_followers(config) } else { Duration::ZERO };
-        let votes_from = started + pause;
-        let shards = Arc::new(Shards::default());
-        let router_cell = Arc::new(OnceLock::new());
+        let (shards, inbox) = Shards::new(node, cluster.slots_of(node));
         let context = Arc::new(Context {
             config: config.clone(),
             node,
             cluster: cluster.clone(),
             peers: peers.clone(),
             journal: journal.clone(),
-            router: router_cell.clone(),
-            votes_from,
+            shards: shards.clone(),
+            origin: started,
         });
         let mut tasks = Vec::new();
+        let mut groups = Vec::new();
         for slot in cluster.slots_of(node) {
-            let damage = context.group(slot).damage();
-            if damage.is_none() {
-                shards.insert(context.start_shard(slot).await?);
-            }
-            if damage.is_some() || shards.get(slot).is_some_and(|it| it.repair_floor().is_some()) {
+            let part = context.part(slot);
+            if part.damage().is_some() || storage::repair_floor(&part).is_some() {
                 trace::event!("repair_begin", shard = slot);
-                let repair = repair::run(context.clone(), slot, damage, shards.clone());
-                tasks.push(task::spawn(repair));
+            }
+            match part.damage() {
+                None => groups.push(context.open_shard(slot).await?),
+                Some(damage) => {
+                    tasks.push(task::spawn(repair::run(context.clone(), slot, damage)));
+                }
             }
         }
-        if promised {
-            let shards = shards.all();
-            shards.iter().for_each(|shard| shard.raft().runtime_config().elect(false));
-            task::spawn(async move {
-                time::sleep_until(votes_from).await;
-                // One that is being repaired is let go by its repair.
-                shards
-                    .iter()
-                    .filter(|shard| shard.repair_floor().is_none())
-                    .for_each(|shard| shard.raft().runtime_config().elect(true));
-            });
-        }
-
-        let election_max = config.replication.election_max;
-        tasks.push(task::spawn(standing::run(shards.clone(), votes_from, election_max)));
+        let (doubts, doubtful) = mpsc::unbounded_channel();
+        let driver = Driver::new(
+            groups,
+            (shards.clone(), inbox),
+            journal.clone(),
+            peers.clone(),
+            doubts,
+            started,
+        );
+        let driving = Mutex::new(Some(task::spawn(driver.run())));
 
         let connector = Connector {
             node,
@@ -139,8 +131,7 @@ impl Replicas {
         };
         let waiting = usize::try_from(config.limits.waiting).unwrap_or(usize::MAX);
         let router = Router::new(connector, SessionId { node, incarnation }, waiting);
-        let _ = router_cell.set(router.clone());
-        found_groups(&cluster, node, &shards);
+        tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
 
         let subject = Arc::new(Subject {
             node,
@@ -157,11 +148,20 @@ impl Replicas {
             journal: journal.clone(),
             subject: Arc::downgrade(&subject),
             cluster: config.cluster.clone(),
-            votes_from,
-            promised: lease_of_followers(config),
         };
         let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
-        Ok(Arc::new(Self { subject, journal, router, serving, tasks: Mutex::new(tasks) }))
+        let tasks = Mutex::new(tasks);
+        Ok(Arc::new(Self { subject, journal, router, serving, driving, tasks }))
+    }
+
+    /// See [`Status`].
+    pub async fn status(&self, verify: bool) -> Status {
+        self.subject.status(verify).await
+    }
+
+    /// What clients' connections draw on.
+    pub(crate) fn receiving(&self) -> &Arc<Receiving> {
+        &self.subject.receiving
     }
 
     /// The way for clients into the cluster.
@@ -169,19 +169,9 @@ impl Replicas {
         &self.router
     }
 
-    /// What the `status` command and the checks of the simulator read.
-    pub fn status(&self, verify: bool) -> Status {
-        self.subject.status(verify)
-    }
-
-    /// The budget that clients' connections draw on.
-    pub(super) fn receiving(&self) -> &Arc<Receiving> {
-        &self.subject.receiving
-    }
-
-    /// This node's replica of a shard, if its row names the node.
-    pub fn shard(&self, slot: u32) -> Option<Shard> {
-        self.subject.shards.get(slot)
+    /// The replicas of this node.
+    pub fn shards(&self) -> &Shards {
+        &self.subject.shards
     }
 
     /// The cluster as configured.
@@ -200,11 +190,10 @@ impl Replicas {
     /// Lets others take over what this node leads, then stops its replicas and closes the journal.
     pub async fn stop(&self) {
         let deadline = Instant::now() + HAND_OVER_WITHIN;
+        self.subject.shards.tell(Input::HandOver);
         let is_led =
-            |shard: &Shard| shard.is_led_here() && self.subject.cluster.row(shard.slot()).len() > 1;
-        let shards = self.subject.shards.all();
-        shards.iter().filter(|shard| is_led(shard)).for_each(Shard::hand_over);
-        while shards.iter().any(is_led) && Instant::now() < deadline {
+            || self.subject.shards.led_here().any(|slot| self.subject.cluster.row(slot).len() > 1);
+        while is_led() && Instant::now() < deadline {
             time::sleep(Duration::from_millis(20)).await;
         }
         self.halt().await;
@@ -219,10 +208,13 @@ impl Replicas {
             // It was just told to end; until it has, it may start a replica.
             let _ = task.await;
         }
-        for shard in self.subject.shards.all() {
-            if shard.raft().shutdown().await.is_err() {
-                tracing::error!(slot = shard.slot(), "a replica's task had failed");
-            }
+        self.subject.shards.tell(Input::Stop);
+        let driving = self.driving.lock().expect("no holder panics").take();
+        if let Some(Err(error)) = match driving {
+            Some(driving) => Some(driving.await),
+            None => None,
+        } {
+            tracing::error!(%error, "the replicas' task had failed");
         }
         if let Err(error) = self.journal.close().await {
             tracing::error!(%error, "the journal was not closed in good order");
@@ -230,18 +222,10 @@ impl Replicas {
     }
 }
 
-/// Has this node found the groups whose first node it is.
-fn found_groups(cluster: &Arc<Cluster>, node: u64, shards: &Shards) {
-    // One that is being repaired exists already, and who founds a group stands for election.
-    let is_mine =
-        |shard: &Shard| cluster.row(shard.slot())[0] == node && shard.repair_floor().is_none();
-    for shard in shards.all().into_iter().filter(is_mine) {
-        let cluster = cluster.clone();
-        task::spawn(async move {
-            if let Err(error) = shard.found(cluster.row(shard.slot())).await {
-                tracing::error!(slot = shard.slot(), %error, "cannot found the group");
-            }
-        });
+/// Ends transactions whose ingress nodes may have died.
+async fn resolve_doubts(mut doubts: mpsc::UnboundedReceiver<Inquiry>, router: Router) {
+    while let Some(inquiry) = doubts.recv().await {
+        router.resolve(inquiry);
     }
 }
 

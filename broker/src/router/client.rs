@@ -20,7 +20,7 @@ use super::{
     connector::Connector,
     waiting::Waiting,
 };
-use crate::{costs, shard::channel::Channel};
+use crate::{costs, replication::channel::Channel};
 
 /// Requests taken in at a time.
 const REQUESTS_AT_ONCE: usize = 256;

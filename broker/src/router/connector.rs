@@ -7,9 +7,9 @@ use paceline_core::shard::SessionId;
 use crate::{
     cluster::Cluster,
     link::Peer,
-    shard::{
-        Shards,
-        channel::{self, Channel, OpenChannel, OpenStream},
+    replication::{
+        OpenChannel, OpenStream, Shards,
+        channel::{self, Channel},
     },
 };
 
@@ -21,7 +21,7 @@ pub struct Connector {
     /// Who holds what.
     pub cluster: Arc<Cluster>,
     /// The shards of this node.
-    pub shards: Arc<Shards>,
+    pub shards: Shards,
     /// The other nodes.
     pub peers: Arc<BTreeMap<u64, Peer>>,
 }
@@ -31,7 +31,7 @@ impl Connector {
     /// word on the channel.
     pub(super) fn open(&self, slot: u32, session: SessionId, node: u64) -> Option<Channel> {
         if node == self.node {
-            return self.shards.get(slot).map(|shard| shard.open(session));
+            return self.shards.open(slot, session);
         }
         let connection = self.peers.get(&node)?.connection()?;
         let stream = connection.open(&OpenStream::Channel(OpenChannel { slot, session })).ok()?;
@@ -40,6 +40,6 @@ impl Connector {
 
     /// Who leads a shard, as far as its replica on this node knows.
     pub(super) fn known_leader(&self, slot: u32) -> Option<u64> {
-        self.shards.get(slot).and_then(|shard| shard.leader())
+        self.shards.leader(slot)
     }
 }

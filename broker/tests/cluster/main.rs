@@ -258,7 +258,7 @@ async fn a_node_that_stops_hands_over_what_it_leads() {
     cluster.shut_down(1).await;
     // Without a hand-over, followers would still be waiting for their leader's lease to end.
     for (slot, term) in led {
-        assert!(cluster.latest_term(slot) > term, "slot {slot} is still in term {term}");
+        assert!(cluster.latest_term(slot).await > term, "slot {slot} is still in term {term}");
     }
     for queue in 0..8 {
         client.publish(&format!("q{queue}"), "after").await.unwrap();

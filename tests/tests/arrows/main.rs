@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
     ("paceline-reached", &[]),
-    ("paceline-consensus", &[]),
+    ("paceline-consensus", &["paceline-reached"]),
     ("paceline-runtime", &[]),
     ("paceline-reports", &[]),
     ("paceline-core", &["paceline-placement", "paceline-reached", "paceline-wire"]),
@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "paceline",
         &[
+            "paceline-consensus",
             "paceline-core",
             "paceline-placement",
             "paceline-reached",

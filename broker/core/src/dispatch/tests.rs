@@ -37,7 +37,7 @@ impl Leader {
     }
 
     fn propose(&mut self, command: Command) -> Outcome {
-        let batch = Batch { now: self.now, proposal: 0, commands: vec![(None, command)] };
+        let batch = Batch { now: self.now, commands: vec![(None, command)] };
         self.apply(&batch).outcomes.remove(0)
     }
 

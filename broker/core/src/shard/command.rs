@@ -198,8 +198,6 @@ impl Command {
 pub struct Batch {
     /// The leader's wall clock when it proposed the batch; the only time there is for applying it.
     pub now: UnixMillis,
-    /// Tells the proposer which of its proposals this is. Applying it does not look.
-    pub proposal: u64,
     /// At most [`MAX_COMMANDS`]. Commands of the shard's own leader come from no session: each of
     /// them is harmless when repeated.
     pub commands: Vec<(Option<Origin>, Command)>,

@@ -130,7 +130,7 @@ impl Shard {
         }
         let entry: Vec<Proposal> = self.proposals.drain(..count).collect();
         let commands = entry.iter().map(|it| (it.origin, it.command.clone())).collect();
-        let batch = Batch { now: WALL, proposal: 0, commands };
+        let batch = Batch { now: WALL, commands };
         let applied = self.state.apply(self.state.applied() + 1, &batch);
         for effect in &applied.effects {
             match effect {

@@ -4,32 +4,19 @@
 //! Both directions are ordered. A channel lasts as long as the leadership at its far end and the
 //! link under it; what it was used for is taken up again on the next one.
 
+use std::fmt;
+
 pub use paceline_core::channel::{Delivered, FromLeader, ToLeader};
 use paceline_core::shard::SessionId;
 use paceline_runtime::task;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::input::Input;
 use crate::link::{Stream, StreamReceiver, StreamSender};
 
 /// A message over a link is cut into frames of about this many bytes.
 const FRAME_BYTES: usize = 128 << 10;
-
-/// What opens a channel over a link.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct OpenChannel {
-    /// The shard.
-    pub slot: u32,
-    /// The client's.
-    pub session: SessionId,
-}
-
-/// What a stream of a link is for.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum OpenStream {
-    /// A channel to a shard's leader.
-    Channel(OpenChannel),
-}
 
 /// A client's end of a channel.
 #[derive(Debug)]
@@ -59,67 +46,49 @@ impl ChannelSender {
     }
 }
 
-/// What a leader's task hears of its channels.
-#[derive(Debug)]
-pub enum Input {
-    /// A new one.
-    Opened {
-        /// Names it from now on.
-        channel: u64,
-        /// Whose it is.
-        session: SessionId,
-        /// The way to the client. Dropping it ends the channel.
-        reply: mpsc::UnboundedSender<FromLeader>,
-    },
-    /// The client said something.
-    Said {
-        /// On which one.
-        channel: u64,
-        /// What.
-        message: ToLeader,
-    },
-    /// The client or its link is gone.
-    Closed {
-        /// Which one.
-        channel: u64,
-    },
-    /// This node is about to stop: somebody else should lead.
-    HandOver,
-}
-
-/// The way to a leader's task in this process. Dropping it closes the channel.
-#[derive(Debug)]
+/// The way to this node's replica of a shard. Dropping it closes the channel.
 pub struct LocalSender {
+    slot: u32,
     channel: u64,
     inbox: mpsc::UnboundedSender<Input>,
 }
 
+impl fmt::Debug for LocalSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSender").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
 impl LocalSender {
     fn send(&self, message: ToLeader) {
-        // A task that has ended has dropped its replies, which is how the client hears of it.
-        let _ = self.inbox.send(Input::Said { channel: self.channel, message });
+        // A driver that has ended has dropped its replies, which is how the client hears of it.
+        let Self { slot, channel, .. } = *self;
+        let _ = self.inbox.send(Input::Said { slot, channel, message });
     }
 }
 
 impl Drop for LocalSender {
     fn drop(&mut self) {
-        let _ = self.inbox.send(Input::Closed { channel: self.channel });
+        let Self { slot, channel, .. } = *self;
+        let _ = self.inbox.send(Input::Closed { slot, channel });
     }
 }
 
-/// Opens a channel to a leader's task in this process. `channel` must be unique for the task.
+/// Opens a channel to this node's replica of a shard. `channel` must be unique on the node.
 pub fn open_local(
     inbox: &mpsc::UnboundedSender<Input>,
+    slot: u32,
     channel: u64,
     session: SessionId,
 ) -> Channel {
     let (reply, from) = mpsc::unbounded_channel();
-    // A task that has ended drops the reply, and the receiver ends.
-    let _ = inbox.send(Input::Opened { channel, session, reply });
-    Channel { to: ChannelSender::Local(LocalSender { channel, inbox: inbox.clone() }), from }
+    // A driver that has ended drops the reply, and the receiver ends.
+    let _ = inbox.send(Input::Opened { slot, channel, session, reply });
+    let to = LocalSender { slot, channel, inbox: inbox.clone() };
+    Channel { to: ChannelSender::Local(to), from }
 }
 
-/// Carries a channel to this node's leader task over a stream that a peer has opened.
+/// Carries a channel to a replica of this node over a stream that a peer has opened.
 pub fn serve_remote(stream: Stream, channel: Channel) {
     let Channel { to, from } = channel;
     let (outgoing_ends, outgoing_ended) = oneshot::channel::<()>();
