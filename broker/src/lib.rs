@@ -19,4 +19,3 @@ pub mod node;
 mod policy;
 pub mod replication;
 pub mod router;
-pub mod shard;

@@ -10,13 +10,14 @@ use paceline_reports::compare::{
     HashInfo, LoadProfile, MovementCell, Population, Refusal, SaltedPValues, SimulatedNode,
     SimulatedRun, StrategyInfo,
 };
-use paceline_reports::coverage::CoveragePoint;
 use paceline_reports::exits::ExitCounts;
 use paceline_reports::result::{
     Counters, Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
     Percentiles, RunResult, Timing, Verdict, WorkloadShape,
 };
-use paceline_reports::sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome, SweepResult};
+use paceline_reports::sweep::{
+    CoveragePoint, SWEEP_VERSION, ScenarioSweep, SeedOutcome, SweepResult,
+};
 use paceline_reports::{write_compare, write_run, write_sweep};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

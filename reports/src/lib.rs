@@ -7,27 +7,15 @@
 
 mod balance;
 pub mod compare;
-mod compare_charts;
-mod compare_page;
-pub mod coverage;
-mod csv;
-mod differing;
+mod draw;
 pub mod exits;
-mod html;
-mod plot;
-mod recommend;
 pub mod result;
-mod run_charts;
-mod run_page;
+mod run;
 pub mod sweep;
-mod sweep_page;
-mod write;
+#[cfg(test)]
+mod tests;
 
-pub use compare::CompareResult;
-pub use compare_page::compare_page;
-pub use recommend::{Recommendation, recommend};
+pub use compare::{CompareResult, Recommendation, compare_page, recommend, write_compare};
 pub use result::{ReportError, RunResult};
-pub use run_page::run_page;
-pub use sweep::SweepResult;
-pub use sweep_page::sweep_page;
-pub use write::{write_compare, write_run, write_sweep};
+pub use run::{run_page, write_run};
+pub use sweep::{SweepResult, sweep_page, write_sweep};

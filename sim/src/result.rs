@@ -9,14 +9,13 @@ use paceline_reports::{
         WorkloadShape,
     },
 };
+use paceline_scenario::{Scenario, format::PlacementExpectation};
 
 use crate::{
     check::{Balance, Severity},
-    explore::Identity,
-    missed,
-    scenario::{Scenario, format::PlacementExpectation},
+    identity::Identity,
+    observe::{Outcome, missed},
     workload::operation::Reply,
-    world::Outcome,
 };
 
 /// The result of a run of the expanded scenario.
@@ -254,7 +253,7 @@ fn to_do_with(name: &str, scenario: &Scenario, outcome: &Outcome) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::history::DestinationInfo;
+    use crate::workload::ids::DestinationInfo;
 
     /// A ring gives nodes uneven shares of the slots, which is no fault of the hash function.
     #[test]

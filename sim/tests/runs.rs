@@ -9,12 +9,12 @@ use paceline_reports::{
     exits::ExitCause,
     result::{FaultMark, Verdict},
 };
+use paceline_scenario::{Scenario, expand};
 use paceline_sim::{
-    explore::Identity,
-    recorder::Recorder,
+    identity::Identity,
+    observe::{Options, Outcome, recorder::Recorder},
     result,
-    scenario::{Scenario, expand},
-    world::{Options, Outcome, simulated},
+    world::simulated,
 };
 
 const SEED: u64 = 1;

@@ -29,6 +29,7 @@ impl Group {
                 node: NodeId(node),
                 heartbeat: Duration::from_millis(50),
                 election: [Duration::from_millis(200), Duration::from_millis(400)],
+                patience: Duration::from_millis(400),
                 lease: Duration::from_millis(150),
                 entries: 64,
                 window: 16,

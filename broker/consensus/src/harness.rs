@@ -117,6 +117,7 @@ impl Group {
             node: id,
             heartbeat: HEARTBEAT,
             election: ELECTION,
+            patience: ELECTION[1],
             lease: LEASE,
             entries: 3,
             window: 2,

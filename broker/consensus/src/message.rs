@@ -82,6 +82,8 @@ pub enum Appended {
         upto: Index,
         /// The last entry of the answerer's log, stored or not.
         last: EntryId,
+        /// How far that log is on the answerer's disk.
+        stable: Index,
     },
     /// The entry before them is not in the answerer's log. The logs may agree up to here.
     Conflict {

@@ -55,7 +55,7 @@ impl Shard {
             }
             let settles = self.dispatcher.settle_begin(consumer, &settles).expect("it holds them");
             let commands = vec![(None, Command::Settle { settles })];
-            self.apply(&Batch { now: UnixMillis(1), proposal: 0, commands });
+            self.apply(&Batch { now: UnixMillis(1), commands });
         }
     }
 }
@@ -82,7 +82,7 @@ fn main() {
         let mut shard = Shard {
             dispatcher: Dispatcher::new(&state, 1, Limits::default()),
             state,
-            publishes: Batch { now: UnixMillis(0), proposal: 0, commands: vec![publish; BATCH] },
+            publishes: Batch { now: UnixMillis(0), commands: vec![publish; BATCH] },
         };
         shard.publish(backlog);
         let bytes = resident_bytes().saturating_sub(before) / backlog;

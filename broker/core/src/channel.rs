@@ -16,7 +16,7 @@ use crate::{
 
 /// What a shard's client says. Numbers called `number` are the channel's own, count up from any
 /// beginning, and are answered by [`FromLeader::Answer`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToLeader {
     /// A command for the log.
     Command {
@@ -45,6 +45,14 @@ pub enum ToLeader {
         /// The most messages it may hold.
         prefetch: u32,
     },
+    /// A consumer may hold more messages from now on, or fewer; what it holds beyond that it keeps.
+    /// Not answered, since it cannot fail.
+    SetPrefetch {
+        /// As attached.
+        consumer: u64,
+        /// The most messages it may hold.
+        prefetch: u32,
+    },
     /// A consumer is gone. What it holds is given back.
     Detach {
         /// The answer carries it.
@@ -68,7 +76,7 @@ pub enum ToLeader {
 }
 
 /// What a shard's leader says.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromLeader {
     /// This node does not lead the shard (any more). The channel ends.
     NotLeader {
@@ -94,7 +102,7 @@ pub enum FromLeader {
 }
 
 /// A message handed to a consumer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivered {
     /// As attached.
     pub consumer: u64,

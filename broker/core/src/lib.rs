@@ -7,8 +7,10 @@
 pub mod channel;
 pub mod destination;
 pub mod dispatch;
+pub mod ingress;
 pub mod message;
 pub mod operation;
+pub mod serving;
 pub mod session;
 pub mod shard;
 pub mod slotting;

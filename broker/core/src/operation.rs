@@ -56,6 +56,15 @@ pub enum Operation {
         /// The most deliveries that may be unsettled at a time; at least 1.
         prefetch: u32,
     },
+    /// Let a consumer hold more deliveries unsettled, or fewer. What it holds beyond that it keeps.
+    SetPrefetch {
+        /// Answers carry it.
+        tag: OpTag,
+        /// As given to [`Operation::Subscribe`].
+        consumer: ConsumerId,
+        /// The most deliveries that may be unsettled at a time from now on; at least 1.
+        prefetch: u32,
+    },
     /// Stop consuming. Deliveries still unsettled go back to their queues.
     Unsubscribe {
         /// Answers carry it.
@@ -91,6 +100,7 @@ impl Operation {
         match self {
             Operation::Publish { tag, .. }
             | Operation::Subscribe { tag, .. }
+            | Operation::SetPrefetch { tag, .. }
             | Operation::Unsubscribe { tag, .. }
             | Operation::Settle { tag, .. }
             | Operation::Commit { tag, .. } => *tag,

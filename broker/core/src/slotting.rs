@@ -11,15 +11,8 @@
 
 use std::sync::Arc;
 
-use crate::destination::Destination;
-
 /// What a dead-letter queue's name begins with.
 pub const DEAD_LETTER_PREFIX: &str = "DLQ.";
-
-/// The name to hash for `destination`'s slot.
-pub fn slot_name(destination: &Destination) -> &str {
-    slot_name_of(&destination.name)
-}
 
 /// The name to hash for the slot of a destination called `name`.
 pub fn slot_name_of(name: &str) -> &str {
@@ -47,7 +40,6 @@ mod tests {
         let dead = dead_letter_queue("orders.eu").unwrap();
         assert_eq!(&*dead, "DLQ.orders.eu");
         assert_eq!(slot_name_of(&dead), "orders.eu");
-        assert_eq!(slot_name(&Destination::topic("orders.eu").unwrap()), "orders.eu");
     }
 
     #[test]

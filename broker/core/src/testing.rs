@@ -38,7 +38,6 @@ pub(crate) fn publish(message: Message) -> Command {
 pub(crate) fn batch(commands: impl IntoIterator<Item = Command>) -> Batch {
     Batch {
         now: UnixMillis(1_000),
-        proposal: 0,
         commands: commands.into_iter().map(|command| (None, command)).collect(),
     }
 }

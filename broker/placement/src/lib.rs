@@ -14,6 +14,7 @@
 mod error;
 mod hash;
 mod hash_salted;
+mod kind;
 mod mix;
 mod node;
 mod placement;
@@ -26,8 +27,9 @@ pub mod theory;
 
 pub use error::PlacementError;
 pub use hash::{HashFunction, NameHasher, UnknownHashFunction};
+pub use kind::{Parameters, StrategyKind};
 pub use node::{Node, NodeIndex, NodeState, Nodes};
 pub use placement::{Epoch, Placement};
 pub use slot::{SlotCount, SlotId};
 pub use split::Split;
-pub use strategy::{Parameters, Strategy, StrategyKind};
+pub use strategy::Strategy;

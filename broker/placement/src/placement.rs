@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::PlacementError,
+    kind::StrategyKind,
     node::{NodeIndex, Nodes},
     slot::{SlotCount, SlotId},
-    strategy::StrategyKind,
 };
 
 /// The version of a placement. The first one is 1.

@@ -3,7 +3,7 @@
 use paceline_placement::{
     HashFunction, NameHasher, Node, NodeIndex, Nodes, Parameters, SlotCount, Strategy,
     StrategyKind,
-    theory::{Balance, Drawn, Hashed, Known, chi_square, circle_cv, zipf_shares},
+    theory::{Balance, Drawn, Hashed, Known, chi_square, zipf_shares},
 };
 
 /// So many nodes, of these weights in turn.
@@ -150,7 +150,7 @@ fn expected_peaks_of_circles_are_those_of_the_strategies() {
         let slots = SlotCount::new(64, count).unwrap();
         let shares = vec![1.0 / keys as f64; keys as usize];
         for kind in [StrategyKind::Ring, StrategyKind::Ketama, StrategyKind::KetamaNginx] {
-            let cv = circle_cv(kind, &Nodes::numbered(count).unwrap(), &with).unwrap();
+            let cv = kind.circle_cv(&Nodes::numbered(count).unwrap(), &with).unwrap();
             let theory = Hashed::new(&shares, count, cv).peak();
             let (measured, error) = mean_peak(250, |round| {
                 let name = |at: usize| Node::new(format!("node-{round}-{at}.example"));
@@ -168,7 +168,9 @@ fn expected_peaks_of_circles_are_those_of_the_strategies() {
 
 #[test]
 fn nothing_is_expected_of_a_circle_that_no_formula_describes() {
-    let cv = |kind, weights: &[f64]| circle_cv(kind, &nodes(4, weights), &Parameters::default());
+    let cv = |kind: StrategyKind, weights: &[f64]| {
+        kind.circle_cv(&nodes(4, weights), &Parameters::default())
+    };
     let ring = paceline_placement::theory::ring_cv;
     assert_eq!(cv(StrategyKind::Ring, &[3.0]), Some(ring(4, 100.0)));
     assert_eq!(cv(StrategyKind::KetamaNginx, &[0.5]), Some(ring(4, 80.0)));

@@ -105,8 +105,14 @@ points! {
     CommandRepeated,
     /// commands without an answer were sent again to the next leader
     CommandsResent,
+    /// a consumer's transactions acknowledged so much that it may hold more than its prefetch
+    WindowChanged,
     /// an operation in memory ended with its leader
     VolatileOperationLost,
+    /// a message in memory was settled after its leader had gone
+    VolatileSettledLate,
+    /// a message was refused because too much waited for shards already
+    WaitingRefused,
     /// a consumer's node was lost, and what it held went back
     ConsumerLost,
     /// a message that its consumer may have died of went back
@@ -147,6 +153,8 @@ points! {
     FinishedByAbort,
     /// a shard asked what became of a transaction whose node had fallen silent
     DoubtResolved,
+    /// a coordinator carried out a decision that the session which ran the transaction had left
+    DecisionCarriedOut,
     /// a transaction was decided against while its node was still at it
     DecidedElsewhere,
     /// a topic's message found a subscriber

@@ -24,6 +24,7 @@
 
 mod clock;
 mod entry;
+mod events;
 mod open_options;
 pub mod output;
 pub mod trace;

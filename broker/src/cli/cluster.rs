@@ -11,7 +11,7 @@ use crate::{
     cluster::Cluster,
     config::{Address, ClusterConfig, NodeConfig},
     link::{self, Identity, LinkError, Timings},
-    node::protocol::Request,
+    replication::protocol::Request,
 };
 
 /// How long a node may take to be connected to; twice that until it has answered.

@@ -35,7 +35,7 @@ use crate::config::{Address, ConfigError, NodeConfig};
 ///   paceline consume --destination /queue/test --count 1000
 ///
 /// PACELINE_LOG sets what is logged to stderr, for example PACELINE_LOG=paceline=info or
-/// PACELINE_LOG=paceline::link=debug,openraft=warn. Without it: what an operator wants to know of a
+/// PACELINE_LOG=paceline::link=debug. Without it: what an operator wants to know of a
 /// node, and of other commands warnings only.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
@@ -60,11 +60,9 @@ impl Cli {
     /// What is logged unless `PACELINE_LOG` says otherwise.
     pub fn default_log(&self) -> &'static str {
         match self.command {
-            // openraft reports every failed call to a node that is down; the links say once that it
-            // is.
-            Command::Serve(_) => "paceline=info,openraft=off,warn",
+            Command::Serve(_) => "paceline=info,warn",
             // These print what they have to say.
-            _ => "openraft=off,warn",
+            _ => "warn",
         }
     }
 

@@ -13,9 +13,9 @@ use crate::{
     config::{ClusterConfig, units},
     node::{
         compare::{self, Target},
-        protocol::Request,
         status::{ShardStatus, Status as NodeStatus},
     },
+    replication::protocol::Request,
 };
 
 /// Say how the cluster is: its nodes, its slots' leaders, its queues' depths.
@@ -227,7 +227,7 @@ impl Status {
         );
         let slots = answers.slots();
         let mut nodes = vec![row([
-            "NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS", "RECEIVES",
+            "NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS", "RECEIVES", "WAITS",
         ])];
         for (node, answer) in &answers.nodes {
             let leads = slots.iter().filter(|slot| slot.leader == Some(*node)).count();
@@ -240,9 +240,10 @@ impl Status {
                     &status.version,
                     &leads.to_string(),
                     &status.shards.len().to_string(),
-                    &receiving(status),
+                    &used(status.receiving_bytes, status.receiving_limit),
+                    &used(status.waiting_bytes, status.waiting_limit),
                 ]),
-                Err(reason) => row([answers.name(*node), reason, "", "", "", "", "", ""]),
+                Err(reason) => row([answers.name(*node), reason, "", "", "", "", "", "", ""]),
             });
         }
         print_table(&nodes);
@@ -348,10 +349,10 @@ fn uptime(millis: u64) -> String {
     }
 }
 
-/// How much of the memory for frames that are being received is reserved.
-fn receiving(status: &NodeStatus) -> String {
-    let reserved = units::show_size(status.receiving_bytes.next_multiple_of(1 << 20));
-    format!("{reserved} of {}", units::show_size(status.receiving_limit))
+/// How much of a node's memory for something is in use.
+fn used(bytes: u64, limit: u64) -> String {
+    let bytes = units::show_size(bytes.next_multiple_of(1 << 20));
+    format!("{bytes} of {}", units::show_size(limit))
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

@@ -148,6 +148,10 @@ pub struct LimitsSection {
     /// Bytes of unfinished large frames, over all connections.
     #[serde(with = "units::size")]
     pub receiving: u64,
+    /// Bytes of what clients have sent and shards have not answered yet, all clients together. What
+    /// comes beyond it is refused; a shard without a leader may take half of it.
+    #[serde(with = "units::size")]
+    pub waiting: u64,
     /// Message bodies that a node keeps in memory; those of stored messages beyond it are read
     /// from the journal when they are delivered.
     #[serde(with = "units::size")]
@@ -169,6 +173,7 @@ impl Default for LimitsSection {
             unanswered: session.max_outstanding_operations,
             unanswered_bytes: session.max_outstanding_bytes as u64,
             receiving: 256 << 20,
+            waiting: 256 << 20,
             memory: 1 << 30,
         }
     }
@@ -319,6 +324,7 @@ impl NodeConfig {
             ("limits.unanswered", limits.unanswered as u64),
             ("limits.unanswered_bytes", limits.unanswered_bytes),
             ("limits.receiving", limits.receiving),
+            ("limits.waiting", limits.waiting),
             ("limits.memory", limits.memory),
             ("stomp.prefetch", self.stomp.prefetch.into()),
             ("stomp.max_prefetch", self.stomp.max_prefetch.into()),
@@ -335,6 +341,12 @@ impl NodeConfig {
             let body = units::show_size(limits.body);
             let reason = format!("one frame of `limits.body`, {body}, does not fit in");
             return Err(wrong("limits.receiving", reason));
+        }
+        let largest = limits.body.max(limits.transaction_bytes);
+        if limits.waiting < 2 * largest {
+            let largest = units::show_size(largest);
+            let reason = format!("two messages or transactions of {largest} do not fit in");
+            return Err(wrong("limits.waiting", reason));
         }
         if limits.transaction_bytes > MAX_BODY_BYTES {
             let max = units::show_size(MAX_BODY_BYTES);

@@ -98,6 +98,38 @@ async fn a_message_travels_between_two_connections() {
 }
 
 #[tokio::test]
+async fn a_transaction_may_acknowledge_more_than_the_prefetch() {
+    let memory = Memory::default();
+    let mut client = Client::connect(&memory).await;
+    let subscribe = "SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n";
+    client.send(&format!("{subscribe}activemq.prefetchSize:2\nreceipt:s\n\n\0")).await;
+    client.receipt("s").await;
+    for _ in 0..7 {
+        client.send("SEND\ndestination:/queue/a\n\n\0").await;
+    }
+    client.send("BEGIN\ntransaction:t\n\n\0").await;
+    for _ in 0..7 {
+        let message = client.frame().await;
+        assert_eq!(message.command, Command::Message);
+        let ack = message.header("ack").unwrap();
+        client.send(&format!("ACK\nid:{ack}\ntransaction:t\n\n\0")).await;
+    }
+    client.send("COMMIT\ntransaction:t\nreceipt:c\n\n\0").await;
+    client.receipt("c").await;
+    memory.until(|state| state.settled == 7).await;
+    // From now on it may hold two again.
+    for _ in 0..3 {
+        client.send("SEND\ndestination:/queue/a\nreceipt:p\n\n\0").await;
+    }
+    let mut commands = Vec::new();
+    for _ in 0..5 {
+        commands.push(client.frame().await.command);
+    }
+    assert_eq!(commands.iter().filter(|it| **it == Command::Message).count(), 2, "{commands:?}");
+    assert_eq!(memory.state().unsettled, 2);
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_up_nobody() {
     let memory = Memory::default();
     let mut stuck = Client::connect(&memory).await;

@@ -1,13 +1,7 @@
 //! One established connection between two nodes: its reader, its writer, and the requests and
 //! streams that share it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use paceline_runtime::{cpu, net::TcpStream, task, time};
@@ -19,56 +13,12 @@ use tokio::{
 };
 
 use super::{
-    Identity, LinkError, PeerId, Service, Timings,
-    outbox::{Lane, Outbox},
-    stream::{Registered, Stream},
+    Identity, LinkError, PeerId, Service, Timings, outbox::Lane, shared::Shared, stream::Stream,
 };
 use crate::costs;
 
 /// How much a reader asks the socket for at a time.
 const READ_BYTES: usize = 64 << 10;
-
-/// What reader, writer and users of a connection share.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) outbox: Outbox,
-    /// `None` once the connection is closed, so that nobody registers on a dead one.
-    tables: Mutex<Option<Tables>>,
-    next_id: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Tables {
-    requests: BTreeMap<u64, oneshot::Sender<Bytes>>,
-    streams: BTreeMap<u64, Registered>,
-}
-
-impl Shared {
-    fn new() -> Self {
-        Self { tables: Mutex::new(Some(Tables::default())), ..Self::default() }
-    }
-
-    fn with_tables<R>(&self, f: impl FnOnce(&mut Tables) -> R) -> Option<R> {
-        self.tables.lock().expect("no holder panics").as_mut().map(f)
-    }
-
-    /// Whether the stream was still known.
-    pub(super) fn forget_stream(&self, id: u64) -> bool {
-        let entry = self.with_tables(|tables| tables.streams.remove(&id)).flatten();
-        entry.is_some_and(|entry| {
-            entry.window.close();
-            true
-        })
-    }
-
-    fn close(&self) {
-        self.outbox.close();
-        let tables = self.tables.lock().expect("no holder panics").take();
-        for entry in tables.into_iter().flat_map(|tables| tables.streams.into_values()) {
-            entry.window.close();
-        }
-    }
-}
 
 /// A connection that this node has dialled: it asks, the peer answers.
 #[derive(Debug)]
@@ -83,12 +33,24 @@ impl Connection {
         self.peer
     }
 
+    /// Says something that is not answered.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] when the connection has ended. Otherwise it may be lost, too.
+    pub fn tell<T: Serialize>(&self, value: &T) -> Result<(), LinkError> {
+        self.shared
+            .outbox
+            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Notice, 0, value, out))
+            .ok_or(LinkError::Closed)??;
+        Ok(())
+    }
+
     /// Sends a request and waits for the answer's bytes. Dropping the future forgets the answer.
     ///
     /// # Errors
     /// [`LinkError::Closed`] when the connection ends first; the request may have been carried out.
     pub async fn request<T: Serialize>(&self, value: &T) -> Result<Bytes, LinkError> {
-        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.shared.next_id();
         let (answer, answered) = oneshot::channel();
         self.shared
             .with_tables(|tables| tables.requests.insert(id, answer))
@@ -106,7 +68,7 @@ impl Connection {
     /// # Errors
     /// [`LinkError::Closed`] when the connection has ended.
     pub fn open<T: Serialize>(&self, value: &T) -> Result<Stream, LinkError> {
-        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.shared.next_id();
         let (stream, registered) = Stream::new(id, self.shared.clone());
         self.shared
             .with_tables(|tables| tables.streams.insert(id, registered))
@@ -195,6 +157,7 @@ pub(super) async fn run_accepted<S: Service>(
     let shared = Arc::new(Shared::new());
     let serve = |frame: Frame, shared: &Arc<Shared>| {
         match frame {
+            Frame::Notice { body } => service.notice(peer, body),
             Frame::Request { id, body } => {
                 service.request(peer, body, Reply { shared: shared.clone(), id });
             }
@@ -288,7 +251,9 @@ async fn read<R: AsyncRead + Unpin>(
                     shared.forget_stream(stream);
                 }
                 Frame::Hello(_) => return Err(LinkError::Unexpected),
-                other @ (Frame::Request { .. } | Frame::Open { .. }) => serve(other, shared)?,
+                other @ (Frame::Notice { .. } | Frame::Request { .. } | Frame::Open { .. }) => {
+                    serve(other, shared)?
+                }
             }
         }
         if frames > 0 {

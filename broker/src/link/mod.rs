@@ -3,13 +3,15 @@
 //! Every node dials every other node and asks over the connection it dialled, so between two nodes
 //! there is one connection for each direction of asking. It is dialled again, with growing pauses,
 //! for as long as the node lives. Everything between two nodes shares it: the Raft messages of all
-//! shards as requests, the traffic of shard clients as streams.
+//! shards as notices, the traffic of shard clients and snapshots as streams.
 
 mod connection;
 mod outbox;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::{io, sync::Arc};
 
@@ -134,8 +136,11 @@ pub enum LinkError {
     },
 }
 
-/// Serves what peers ask. Neither method may block; work goes into tasks.
+/// Serves what peers ask. No method may block; work goes into tasks.
 pub trait Service: Send + Sync + 'static {
+    /// A peer says something, and wants no answer.
+    fn notice(self: &Arc<Self>, from: PeerId, body: Bytes);
+
     /// A request came in.
     fn request(self: &Arc<Self>, from: PeerId, body: Bytes, reply: Reply);
 

@@ -3,69 +3,19 @@
 //! Each direction has a window in bytes. The receiver widens it as its user takes data out, so a
 //! user that stops taking stops the sender of this stream and nobody else.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use paceline_wire::link::{self as wire, BodyKind, Frame};
 use serde::Serialize;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-use super::{LinkError, connection::Shared, outbox::Lane};
-
-/// What one direction may have on its way at the start, in bytes. The last frame may overshoot, so
-/// that a frame larger than the window passes.
-pub(super) const WINDOW_BYTES: i64 = 1 << 20;
-
-/// The sender's side of the window.
-#[derive(Debug)]
-pub(super) struct Window {
-    credit: AtomicI64,
-    closed: AtomicBool,
-    changed: Notify,
-}
-
-impl Window {
-    pub(super) fn new() -> Self {
-        Self {
-            credit: AtomicI64::new(WINDOW_BYTES),
-            closed: AtomicBool::new(false),
-            changed: Notify::new(),
-        }
-    }
-
-    pub(super) fn widen(&self, bytes: u32) {
-        self.credit.fetch_add(i64::from(bytes), Ordering::AcqRel);
-        self.changed.notify_one();
-    }
-
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.changed.notify_one();
-    }
-
-    /// Waits until something may be sent; false once closed.
-    async fn ready(&self) -> bool {
-        loop {
-            if self.closed.load(Ordering::Acquire) {
-                return false;
-            }
-            if self.credit.load(Ordering::Acquire) > 0 {
-                return true;
-            }
-            self.changed.notified().await;
-        }
-    }
-}
-
-/// What the connection knows of a stream.
-#[derive(Debug)]
-pub(super) struct Registered {
-    pub(super) incoming: mpsc::UnboundedSender<Bytes>,
-    pub(super) window: Arc<Window>,
-}
+use super::{
+    LinkError,
+    outbox::Lane,
+    shared::{Registered, Shared},
+    window::{WINDOW_BYTES, Window},
+};
 
 /// One end of a stream. Dropping both halves closes it for both ends.
 #[derive(Debug)]
@@ -129,7 +79,7 @@ impl StreamSender {
             .outbox
             .push(Lane::Bulk, |out| wire::encode_value(BodyKind::Data, end.id, value, out))
             .ok_or(LinkError::Closed)??;
-        self.window.credit.fetch_sub(written as i64, Ordering::AcqRel);
+        self.window.spend(written);
         Ok(())
     }
 }

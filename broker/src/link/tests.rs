@@ -8,6 +8,8 @@ use super::*;
 struct Mirror;
 
 impl Service for Mirror {
+    fn notice(self: &Arc<Self>, _from: PeerId, _body: Bytes) {}
+
     fn request(self: &Arc<Self>, _from: PeerId, body: Bytes, reply: Reply) {
         let mut text: Vec<u8> = postcard::from_bytes(&body).unwrap();
         text.reverse();
@@ -90,7 +92,7 @@ async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
         assert!(sent < 64 << 20, "the window never closes");
     }
     // Our window of pieces to the mirror, and the mirror's to us.
-    assert!(sent as i64 >= stream::WINDOW_BYTES);
+    assert!(sent as i64 >= window::WINDOW_BYTES);
     assert!(connection.request(&vec![1u8]).await.is_ok(), "others are held up");
 }
 

@@ -3,8 +3,10 @@
 use paceline_core::shard::{Table, TableEntry};
 use serde::de::DeserializeOwned;
 
-use super::{protocol::Request, status::Tables};
-use crate::link::{self, Identity, LinkError, Timings};
+use crate::{
+    link::{self, Identity, LinkError, Timings},
+    replication::{protocol::Request, status::Tables},
+};
 
 /// The most answers with entries of one table that are asked for.
 const PAGES: usize = 50;

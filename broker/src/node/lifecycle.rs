@@ -1,8 +1,7 @@
 //! A node from its start to its end: the one way to run a broker, for the binary and the simulator.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use paceline_placement::PlacementError;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
@@ -11,75 +10,17 @@ use paceline_runtime::{
     time::Instant,
     trace,
 };
-use paceline_store::JournalError;
-use thiserror::Error;
 
 use crate::{
-    config::{Address, NodeConfig, Wrong},
+    config::{Address, NodeConfig},
     connection::Common,
     drain::Drain,
-    identity::{Claim, ClaimError},
+    identity::Claim,
     listener::StompListener,
     policy::Policies,
 };
 
-use super::Replicas;
-
-/// Why a node did not start, or did not go on.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    /// The configuration makes no sense.
-    #[error("{}: {}", .0.key, .0.reason)]
-    Config(Wrong),
-    /// The data directory is not this node's to use.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    /// The slots cannot be placed on the members.
-    #[error("cluster.slots: {0}")]
-    Placement(#[from] PlacementError),
-    /// The journal cannot be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A shard's replica did not start.
-    #[error("the replica of slot {slot} did not start: {reason}")]
-    Replica {
-        /// The slot.
-        slot: u32,
-        /// Why.
-        reason: String,
-    },
-    /// A listening address could not be had.
-    #[error("cannot listen on {address} ({key}): {error}; {}", listen_advice(.error))]
-    Listen {
-        /// The address.
-        address: Address,
-        /// The setting that names it.
-        key: &'static str,
-        /// What the system says.
-        error: io::Error,
-    },
-}
-
-impl NodeError {
-    /// What the disk said, if the node ended because its disk refused.
-    pub fn disk(&self) -> Option<&io::Error> {
-        match self {
-            NodeError::Claim(ClaimError::Io { error, .. }) => Some(error),
-            NodeError::Journal(error) => error.disk(),
-            _ => None,
-        }
-    }
-}
-
-fn listen_advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the process that has this port, or choose another one",
-        io::ErrorKind::AddrNotAvailable => "use an address of this machine, or 0.0.0.0 for all",
-        io::ErrorKind::NotFound => "use a name that is known here, or an address of this machine",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose another one",
-        _ => "choose another address",
-    }
-}
+use super::{NodeError, Replicas};
 
 /// What a node can say once it serves.
 #[derive(Clone, Debug)]
@@ -121,7 +62,7 @@ pub async fn run_with(
         common: Common {
             config: Arc::new(config.stomp_session()),
             policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
-            receiving: replicas.receiving.clone(),
+            receiving: replicas.receiving().clone(),
         },
         max_connections: config.limits.connections,
         name: format!("{}-{}", config.node.name, claim.incarnation),

@@ -15,19 +15,13 @@ use std::{
     sync::Arc,
 };
 
-use openraft::{EmptyNode, LogId};
 use paceline_reached::{Point, reached};
-use paceline_runtime::{
-    time::{self, Duration},
-    trace,
-};
+use paceline_runtime::time::{self, Duration};
 use paceline_store::{Damage, Group, JournalError};
 use serde::{Deserialize, Serialize};
 
-use super::{protocol::Request, replicas::Context, shards::Shards};
-use crate::{replication::storage, shard::Shard};
-
-type RaftMetrics = openraft::RaftMetrics<u64, EmptyNode>;
+use super::context::Context;
+use crate::replication::{Input, protocol::Request, storage};
 
 /// How often the other nodes are asked, and how long they have to answer.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -43,10 +37,9 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// What this node says of its part. `shard` is none when it does not run.
-    pub(super) fn new(group: &Group, shard: Option<&Shard>) -> Self {
-        let runs = shard.is_some_and(|shard| shard.repair_floor().is_none());
-        let whole = runs && group.damage().is_none();
+    /// What this node says of its part, which runs or does not.
+    pub(super) fn new(group: &Group, runs: bool) -> Self {
+        let whole = runs && group.damage().is_none() && storage::repair_floor(group).is_none();
         Self { whole, term: storage::vote_term(group) }
     }
 }
@@ -98,24 +91,17 @@ async fn ask_one(context: &Context, slot: u32, node: u64) -> Option<Witness> {
     postcard::from_bytes(&answer).ok()
 }
 
-/// Repairs one replica from its damage on, or goes on with a repair that was cut short. Ends when
-/// it is whole; never, if it cannot be repaired.
-pub(super) async fn run(context: Arc<Context>, slot: u32, damage: Option<Damage>, to: Arc<Shards>) {
-    if let Some(damage) = damage
-        && let Err(error) = begin(&context, slot, &damage, &to).await
-    {
+/// Repairs one replica from its damage on. Ends when it is driven again, to be filled by its peers;
+/// never, if it cannot be repaired.
+pub(super) async fn run(context: Arc<Context>, slot: u32, damage: Damage) {
+    if let Err(error) = begin(&context, slot, &damage).await {
         tracing::error!(slot, %error, "this node's damaged replica cannot be reset");
-        return;
-    }
-    let Some(shard) = to.get(slot) else { return };
-    if let Err(error) = finish(&context, &shard).await {
-        tracing::error!(slot, %error, "the repair of this node's replica has failed");
     }
 }
 
 /// Waits until the replica can be repaired, resets it and starts it.
-async fn begin(context: &Context, slot: u32, damage: &Damage, to: &Shards) -> Result<(), String> {
-    let group = context.group(slot);
+async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), String> {
+    let group = context.part(slot);
     let row = context.cluster.row(slot);
     let mut said = None;
     let floor = loop {
@@ -141,8 +127,8 @@ async fn begin(context: &Context, slot: u32, damage: &Damage, to: &Shards) -> Re
     let reset = |error: JournalError| error.to_string();
     reached(Point::ReplicaReset);
     group.reset(storage::repair_mark(floor)).map_err(reset)?.await.map_err(reset)?;
-    let shard = context.start_shard(slot).await.map_err(|error| error.to_string())?;
-    to.insert(shard);
+    let shard = context.open_shard(slot).await.map_err(|error| error.to_string())?;
+    context.shards.tell(Input::Start(Box::new(shard)));
     Ok(())
 }
 
@@ -167,33 +153,6 @@ fn complain(context: &Context, slot: u32, damage: &Damage, verdict: &Verdict) {
         ),
         Verdict::Floor(_) => {}
     }
-}
-
-/// Waits until the replica is whole and lets it take part.
-async fn finish(context: &Context, shard: &Shard) -> Result<(), JournalError> {
-    let slot = shard.slot();
-    let Some(floor) = shard.repair_floor() else { return Ok(()) };
-    let mut metrics = shard.raft().metrics();
-    let is_whole = |metrics: &RaftMetrics| is_whole(metrics.last_applied, floor);
-    if metrics.wait_for(is_whole).await.is_err() {
-        return Err(JournalError::Closed);
-    }
-    // Behind all that was appended until now, so durable only with it.
-    context.group(slot).end_repair()?.await?;
-    shard.end_repair();
-    reached(Point::ReplicaWhole);
-    trace::event!("repair_end", shard = slot);
-    time::sleep_until(context.votes_from).await;
-    shard.raft().runtime_config().elect(true);
-    tracing::info!(slot, floor, "this node's replica is repaired");
-    Ok(())
-}
-
-/// Whether a replica that takes entries only of leaders above the floor, and has applied this one
-/// last, is whole. With an entry of such a leader it has all that stood before it in that leader's
-/// log. Every leader begins with an entry of its own, so one comes although nobody publishes.
-fn is_whole(applied: Option<LogId<u64>>, floor: u64) -> bool {
-    applied.is_some_and(|applied| applied.leader_id.term > floor)
 }
 
 #[cfg(test)]
@@ -231,13 +190,5 @@ mod tests {
         assert_eq!(verdict(&[witness(false, 3), None]), Verdict::Lost([2].into()));
         let four = [witness(true, 3), witness(false, 3), witness(true, 3)];
         assert_eq!(verdict(&four), Verdict::Lost([3].into()), "two of four cannot elect");
-    }
-
-    #[test]
-    fn entries_of_leaders_up_to_the_floor_make_nothing_whole() {
-        let applied = |term| Some(LogId::new(openraft::CommittedLeaderId::new(term, 1), 7));
-        assert!(!is_whole(None, 0));
-        assert!(!is_whole(applied(5), 5), "the leader above the floor has more than this");
-        assert!(is_whole(applied(6), 5));
     }
 }

@@ -1,70 +1,32 @@
-//! Raft for shards: openraft's types, its runtime and its network, on the seam, the journal and
-//! the links.
+//! The replicas of a node, and the one task that drives them.
+//!
+//! [`Driver`] joins the three values of each shard, which do not know each other: its part in the
+//! consensus ([`paceline_consensus::Replica`]), the state
+//! ([`ShardState`](paceline_core::shard::ShardState)) and the service of its clients while the
+//! replica leads ([`Serving`](paceline_core::serving::Serving)).
 
-mod lease;
-mod machine;
-mod network;
-mod runtime;
+pub mod channel;
+mod driver;
+mod group;
+mod input;
+mod parts;
+pub mod protocol;
+mod recent;
+mod shards;
+mod snapshot;
+pub mod status;
 pub mod storage;
+mod streams;
+mod told;
+mod turn;
+mod words;
+mod writes;
 
-use std::{io::Cursor, sync::Arc};
-
-use openraft::{RaftTypeConfig, raft::responder::Responder};
-use paceline_core::shard::Batch;
-
-pub use lease::{Lease, Until};
-pub use machine::{Ended, Machine};
-pub use network::{AppendAnswer, NetworkFactory, RaftRequest, SnapshotAnswer, VoteAnswer};
-pub use runtime::{Instant, SeamRuntime};
-
-/// openraft's parameters.
-///
-/// An entry's data is shared, since the log, the replication streams and the state machine all hold
-/// it for a while. Applying answers nothing: what it did goes to the shard's leader task through
-/// the state machine, in order and whoever proposed the entry.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-pub struct TypeConfig {}
-
-impl RaftTypeConfig for TypeConfig {
-    type D = Arc<Batch>;
-    type R = ();
-    type NodeId = u64;
-    type Node = openraft::EmptyNode;
-    type Entry = openraft::Entry<Self>;
-    type SnapshotData = Cursor<Vec<u8>>;
-    type AsyncRuntime = SeamRuntime;
-    type Responder = Unanswered;
-}
-
-/// Answers nobody: a proposal's end is seen when its entry is applied, or by the loss of leadership.
-#[derive(Clone, Copy, Debug)]
-pub struct Unanswered;
-
-impl Responder<TypeConfig> for Unanswered {
-    type Receiver = ();
-
-    fn from_app_data(batch: Arc<Batch>) -> (Arc<Batch>, Self, ()) {
-        (batch, Self, ())
-    }
-
-    fn send(self, _result: openraft::raft::ClientWriteResult<TypeConfig>) {}
-}
-
-/// A Raft group's handle.
-pub type Raft = openraft::Raft<TypeConfig>;
-
-/// About how many bytes an entry with this batch has, for cutting requests to size.
-pub fn batch_bytes(batch: &Batch) -> usize {
-    batch.commands.iter().map(|(_, command)| crate::shard::command_bytes(command)).sum()
-}
+pub use driver::Driver;
+pub use input::Input;
+pub use parts::{Parts, Settings};
+pub use recent::Recent;
+pub use shards::Shards;
+pub use streams::{OpenChannel, OpenStream};
+pub use told::Traced;
+pub use words::GroupWord;

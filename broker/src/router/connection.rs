@@ -1,189 +1,118 @@
-//! What a connection and the clients of shards share: the way to tell it things, what its consumers
-//! hold, and how much of its work is under way.
+//! A connection as the clients of shards share it with the task that serves it.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex, Weak};
 
 use paceline_core::{
-    operation::{ConsumerId, Delivery, OpTag, Outcome, Refusal},
+    ingress::{Connection, ConnectionEvent, Part},
+    operation::{ConsumerId, Outcome},
     shard,
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{ConnectionEvent, deliveries::Deliveries};
-use crate::shard::channel::Delivered;
-
-/// A connection with more than this under way is asked to wait.
-const MAX_BYTES_UNDER_WAY: usize = 4 << 20;
-
-/// What an operation weighs beside its messages.
-pub(super) const OPERATION_BYTES: usize = 1 << 10;
+use super::{Inner, waiting::Waiting};
 
 /// See the module's head.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct SharedConnection {
+    /// Not owned: what waits in a shard's client must not keep the router alive.
+    router: Weak<Inner>,
+    waiting: Arc<Waiting>,
+    state: Mutex<Connection>,
     events: mpsc::UnboundedSender<ConnectionEvent>,
-    deliveries: Mutex<Deliveries>,
-    under_way: AtomicUsize,
-    less_under_way: Notify,
+    ended: Notify,
 }
 
-impl Connection {
-    pub(super) fn new(events: mpsc::UnboundedSender<ConnectionEvent>) -> Self {
-        Self {
+impl SharedConnection {
+    pub(super) fn new(
+        router: &Arc<Inner>,
+        events: mpsc::UnboundedSender<ConnectionEvent>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            router: Arc::downgrade(router),
+            waiting: router.waiting.clone(),
+            state: Mutex::default(),
             events,
-            deliveries: Mutex::default(),
-            under_way: AtomicUsize::new(0),
-            less_under_way: Notify::new(),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Works on the connection, then sends on what that has led to.
+    pub(super) fn work(self: &Arc<Self>, work: impl FnOnce(&mut Connection)) {
+        // Sent under the lock, so that all of it leaves in the order in which it was decided.
+        let mut state = self.state.lock().expect("no holder panics");
+        work(&mut state);
+        while let Some((slot, request)) = state.poll_request() {
+            // A router that has gone has taken the clients of shards with it.
+            let Some(router) = self.router.upgrade() else { continue };
+            let asker = |part| Asker::Connection(self.clone(), part);
+            let sink = |consumer| Sink { connection: self.clone(), consumer };
+            router.send(slot, request.map(asker, sink));
+        }
+        while let Some(event) = state.poll_event() {
+            if matches!(event, ConnectionEvent::Outcome(..)) {
+                self.ended.notify_one();
+            }
+            // A closed receiver means that the connection is going away and needs no answer.
+            let _ = self.events.send(event);
         }
     }
 
-    /// Something that weighs so much has begun.
-    pub(super) fn begin(&self, bytes: usize) {
-        self.under_way.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// It has ended.
-    pub(super) fn end(&self, bytes: usize, tag: OpTag, outcome: Outcome) {
-        // A closed receiver means that the connection is going away and needs no answer.
-        let _ = self.events.send(ConnectionEvent::Outcome(tag, outcome));
-        let before = self.under_way.fetch_sub(bytes, Ordering::Relaxed);
-        if before > MAX_BYTES_UNDER_WAY && before - bytes <= MAX_BYTES_UNDER_WAY {
-            self.less_under_way.notify_one();
-        }
-    }
-
-    /// Waits until little enough is under way.
+    /// Waits until the cluster has caught up with the connection. Cancel-safe.
     pub(super) async fn ready(&self) {
-        while self.under_way.load(Ordering::Relaxed) > MAX_BYTES_UNDER_WAY {
-            self.less_under_way.notified().await;
+        loop {
+            let may_read = {
+                let state = self.state.lock().expect("no holder panics");
+                state.may_read(self.waiting.budget())
+            };
+            if may_read {
+                return;
+            }
+            self.ended.notified().await;
         }
-    }
-
-    /// Works on what the consumers hold, then hands out what has become possible.
-    pub(super) fn with_deliveries<R>(&self, work: impl FnOnce(&mut Deliveries) -> R) -> R {
-        // Sent under the lock, so that deliveries leave in the order in which they were numbered.
-        let mut deliveries = self.deliveries.lock().expect("no holder panics");
-        let result = work(&mut deliveries);
-        for delivery in deliveries.advance() {
-            self.send(delivery);
-        }
-        result
-    }
-
-    fn send(&self, delivery: Delivery) {
-        let _ = self.events.send(ConnectionEvent::Delivery(delivery));
     }
 }
 
 /// Where a shard's deliveries to one consumer go.
 #[derive(Clone, Debug)]
 pub(super) struct Sink {
-    pub(super) connection: Arc<Connection>,
+    pub(super) connection: Arc<SharedConnection>,
     pub(super) consumer: ConsumerId,
 }
 
-impl Sink {
-    pub(super) fn deliver(&self, slot: u32, delivered: Delivered) {
-        let mut deliveries = self.connection.deliveries.lock().expect("no holder panics");
-        if let Some(delivery) = deliveries.arrive(self.consumer, slot, delivered) {
-            self.connection.send(delivery);
-        }
-    }
-
-    pub(super) fn leader_lost(&self, slot: u32) {
-        self.connection.with_deliveries(|deliveries| {
-            deliveries.forget_waiting(self.consumer, slot);
-        });
-    }
-}
-
-/// Who is told when something sent to a shard has ended.
+/// Who is told when something asked of a shard has ended.
 #[derive(Debug)]
-pub(super) enum Done {
-    /// A connection, of an operation that one shard carries out.
-    Operation { connection: Arc<Connection>, tag: OpTag, bytes: usize },
-    /// A connection, when all parts of an operation have ended.
-    Part(Arc<Parts>),
+pub(super) enum Asker {
+    /// A connection.
+    Connection(Arc<SharedConnection>, Part),
     /// A task of this node.
     Task(oneshot::Sender<shard::Outcome>),
-    /// Nobody.
-    Nobody,
 }
 
-impl Done {
-    /// A shard has answered.
-    pub(super) fn tell(self, outcome: shard::Outcome) {
+impl Asker {
+    /// A shard has answered a command.
+    pub(super) fn answered(self, outcome: shard::Outcome) {
         match self {
-            Done::Task(sender) => drop(sender.send(outcome)),
-            other => other.tell_result(result_of(outcome)),
+            Asker::Connection(connection, part) => {
+                connection.work(|it| it.handle_answered(part, outcome));
+            }
+            // Whoever waits no longer needs no answer.
+            Asker::Task(sender) => drop(sender.send(outcome)),
         }
     }
 
     /// Something without a place in a log has ended.
-    pub(super) fn tell_result(self, result: Outcome) {
+    pub(super) fn ended(self, result: Outcome) {
         match self {
-            Done::Operation { connection, tag, bytes } => connection.end(bytes, tag, result),
-            Done::Part(parts) => parts.note(result),
-            Done::Task(sender) => {
+            Asker::Connection(connection, part) => {
+                connection.work(|it| it.handle_ended(part, result));
+            }
+            Asker::Task(sender) => {
                 let outcome = match result {
                     Ok(()) => shard::Outcome::Done,
                     Err(why) => shard::Outcome::Refused(shard::Refused::ByLeader(why.to_string())),
                 };
                 drop(sender.send(outcome));
             }
-            Done::Nobody => {}
-        }
-    }
-}
-
-/// A shard's answer in the words of sessions.
-pub(super) fn result_of(outcome: shard::Outcome) -> Outcome {
-    match outcome {
-        shard::Outcome::Done | shard::Outcome::Duplicate | shard::Outcome::Decided { .. } => Ok(()),
-        shard::Outcome::Refused(why) => Err(Refusal::Rejected(why.to_string())),
-        shard::Outcome::Superseded => {
-            Err(Refusal::Unknown("another process runs as this node".into()))
-        }
-        shard::Outcome::Gap { .. } => {
-            Err(Refusal::Unknown("the shard has lost count of this node's commands".into()))
-        }
-    }
-}
-
-/// An operation in several parts; told when the last of them has ended.
-#[derive(Debug)]
-pub(super) struct Parts {
-    connection: Arc<Connection>,
-    tag: OpTag,
-    bytes: usize,
-    left: AtomicUsize,
-    failed: Mutex<Option<Refusal>>,
-}
-
-impl Parts {
-    /// Begins with one part, which the caller ends with [`Parts::note`] when it has made the others.
-    pub(super) fn new(connection: Arc<Connection>, tag: OpTag, bytes: usize) -> Arc<Self> {
-        let (left, failed) = (AtomicUsize::new(1), Mutex::new(None));
-        Arc::new(Self { connection, tag, bytes, left, failed })
-    }
-
-    /// One part more.
-    pub(super) fn part(self: &Arc<Self>) -> Done {
-        self.left.fetch_add(1, Ordering::Relaxed);
-        Done::Part(self.clone())
-    }
-
-    /// A part has ended.
-    pub(super) fn note(&self, result: Outcome) {
-        if let Err(why) = result {
-            self.failed.lock().expect("no holder panics").get_or_insert(why);
-        }
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let failed = self.failed.lock().expect("no holder panics").take();
-            self.connection.end(self.bytes, self.tag, failed.map_or(Ok(()), Err));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     },
     index::{Index, Location, SnapshotIndex},
     shared::{Durable, Handle, Inner, Shared},
+    writing::Writing,
 };
 
 /// How much of a snapshot goes into one record, so that other groups' entries fit in between.
@@ -103,8 +104,7 @@ impl Group {
         }
     }
 
-    /// Appends entries; `encode` writes each one's payload behind what is in the buffer. They can
-    /// be read at once, and are durable when `done` is called with success.
+    /// Appends entries that are encoded already.
     ///
     /// # Panics
     ///
@@ -112,78 +112,36 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// When it fails, `done` is dropped; entries before the failing one stay appended.
-    pub fn append_with<T>(
-        &self,
-        entries: impl IntoIterator<Item = (u64, T)>,
-        mut encode: impl FnMut(T, &mut BytesMut),
-        done: impl FnOnce(Result<(), JournalError>) + Send + 'static,
-    ) -> Result<(), JournalError> {
-        let shared = self.shared();
-        let mut inner = self.writable(shared)?;
-        for (index, entry) in entries {
-            let location =
-                shared.put(&mut inner, Kind::Entry, self.id, index, |out| encode(entry, out))?;
-            inner.index.push(self.id, index, location);
-        }
-        shared.submit(&mut inner, Box::new(done));
-        Ok(())
-    }
-
-    /// Appends entries that are encoded already.
+    /// As for every write; entries before the failing one stay appended.
     pub fn append(&self, entries: &[Entry]) -> Result<Durable, JournalError> {
-        let (waiter, durable) = Durable::new();
-        let entries = entries.iter().map(|entry| (entry.index, &entry.payload));
-        self.append_with(entries, |payload, out| out.put_slice(payload), waiter)?;
-        Ok(durable)
-    }
-
-    /// Resolves when entry `index` of the log is on the disk, and with it everything that was
-    /// written before; at once if it is, or if the log has no such entry. Writes nothing.
-    pub fn durable(&self, index: u64) -> Durable {
-        let mut inner = self.shared().lock();
-        let inner = &mut *inner;
-        let log = inner.index.groups.get(&self.id);
-        let location = log.and_then(|log| log.log_entry(index));
-        let Some(location) = location else { return Durable::already() };
-        let failed = inner.failed.clone();
-        let Some(waiters) = inner.waiters_for(location.place) else { return Durable::already() };
-        let (waiter, durable) = Durable::new();
-        match failed {
-            Some(error) => waiter(Err(error)),
-            None => waiters.push(waiter),
-        }
-        durable
-    }
-
-    /// Whether [`Group::durable`] would not have to wait.
-    pub fn is_durable(&self, index: u64) -> bool {
-        let mut inner = self.shared().lock();
-        let log = inner.index.groups.get(&self.id);
-        let location = log.and_then(|log| log.log_entry(index));
-        location.is_none_or(|location| inner.waiters_for(location.place).is_none())
+        self.write(|writing| {
+            entries.iter().try_for_each(|Entry { index, payload }| {
+                writing.append(self.id, *index, |out| out.put_slice(payload))
+            })
+        })
     }
 
     /// Forgets the log from `from` on.
+    ///
+    /// # Errors
+    ///
+    /// As for every write.
     pub fn truncate(&self, from: u64) -> Result<Durable, JournalError> {
-        self.change(|inner, id| inner.index.truncate(id, from))
+        self.write(|writing| writing.truncate(self.id, from))
     }
 
-    /// Begins the log at `start`. Of the entries that leave the log those that `keep` names stay
-    /// readable by [`Group::read_entry`], until [`Group::discard`] or [`Group::sweep`]. `mark` is
-    /// the owner's name for the last purged entry.
+    /// See [`Writing::purge`].
+    ///
+    /// # Errors
+    ///
+    /// As for every write.
     pub fn purge(
         &self,
         start: u64,
         mark: Bytes,
         keep: impl FnMut(u64) -> bool,
     ) -> Result<Durable, JournalError> {
-        let durable = self.change(|inner, id| {
-            inner.index.purge(id, start, keep);
-            inner.index.group(id).purged = mark;
-        })?;
-        self.shared().garbage.notify_one();
-        Ok(durable)
+        self.write(|writing| writing.purge(self.id, start, mark, keep))
     }
 
     /// Lets go of entries below the log's start; others are passed over. Costs no write: after a
@@ -222,8 +180,12 @@ impl Group {
     }
 
     /// Remembers the vote.
+    ///
+    /// # Errors
+    ///
+    /// As for every write.
     pub fn save_vote(&self, vote: Bytes) -> Result<Durable, JournalError> {
-        self.change(|inner, id| inner.index.group(id).vote = vote)
+        self.write(|writing| writing.save_vote(self.id, vote))
     }
 
     /// Remembers how far the log is known to be committed. Costs no write of its own: it goes with
@@ -235,14 +197,15 @@ impl Group {
         group.state_lags = true;
     }
 
-    fn change(&self, change: impl FnOnce(&mut Inner, GroupId)) -> Result<Durable, JournalError> {
-        let shared = self.shared();
-        let mut inner = self.writable(shared)?;
-        change(&mut inner, self.id);
-        shared.put_state(&mut inner, self.id)?;
+    fn write(
+        &self,
+        write: impl FnOnce(&mut Writing) -> Result<(), JournalError>,
+    ) -> Result<Durable, JournalError> {
+        let mut writing = Writing::begin(self.shared())?;
+        let written = write(&mut writing);
         let (waiter, durable) = Durable::new();
-        shared.submit(&mut inner, waiter);
-        Ok(durable)
+        writing.submit(waiter);
+        written.map(|()| durable)
     }
 
     /// Forgets everything of the group, damage included, so that it can be filled from its peers.
@@ -271,7 +234,7 @@ impl Group {
 
     /// The group is whole again. Whatever was written before is durable with this.
     pub fn end_repair(&self) -> Result<Durable, JournalError> {
-        self.change(|inner, id| inner.index.group(id).repair = Bytes::new())
+        self.write(|writing| writing.end_repair(self.id))
     }
 
     /// Makes `snapshot` the group's snapshot, in place of any older one. Resolves when it is
@@ -308,9 +271,11 @@ impl Group {
             };
             durable.await?;
         }
-        let durable = self.change(|inner, id| {
-            let chunks = mem::take(&mut unfinished.chunks);
-            inner.index.set_snapshot(id, SnapshotIndex { number, chunks });
+        let durable = self.write(|writing| {
+            writing.change(self.id, |inner| {
+                let chunks = mem::take(&mut unfinished.chunks);
+                inner.index.set_snapshot(self.id, SnapshotIndex { number, chunks });
+            })
         })?;
         shared.garbage.notify_one();
         durable.await

@@ -13,6 +13,7 @@ use crate::{
     recovery::{self, Recovered},
     shared::{Durable, Handle, Options, Shared},
     writer,
+    writing::Writing,
 };
 
 /// How much disk the journal uses.
@@ -64,6 +65,24 @@ impl Journal {
     /// One group's part of the journal.
     pub fn group(&self, id: GroupId) -> Group {
         Group::new(self.handle.clone(), id)
+    }
+
+    /// Writes in one piece what several groups want written, with one sync; `done` is called when it
+    /// is on the disk, and with it everything that was written before.
+    ///
+    /// # Errors
+    ///
+    /// When the journal takes nothing more, or what `write` fails with: what it has written before
+    /// that stands, and `done` is dropped.
+    pub fn write(
+        &self,
+        write: impl FnOnce(&mut Writing) -> Result<(), JournalError>,
+        done: impl FnOnce(Result<(), JournalError>) + Send + 'static,
+    ) -> Result<(), JournalError> {
+        let mut writing = Writing::begin(self.shared())?;
+        write(&mut writing)?;
+        writing.submit(Box::new(done));
+        Ok(())
     }
 
     /// How much disk is used.

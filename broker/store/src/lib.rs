@@ -18,6 +18,7 @@ mod recovery;
 mod scan;
 mod shared;
 mod writer;
+mod writing;
 
 pub use error::{Damage, JournalError};
 pub use format::GroupId;
@@ -26,3 +27,4 @@ pub use identity::Identity;
 pub use journal::{Journal, Usage};
 pub use recovery::{Cut, Recovered};
 pub use shared::{Durable, Options};
+pub use writing::Writing;

@@ -61,18 +61,13 @@ pub(crate) type Waiter = Box<dyn FnOnce(Result<(), JournalError>) + Send>;
 /// Resolves once what was submitted is on the disk, or never will be.
 #[must_use = "nothing is durable before this resolves"]
 #[derive(Debug)]
-pub struct Durable(Option<oneshot::Receiver<Result<(), JournalError>>>);
+pub struct Durable(oneshot::Receiver<Result<(), JournalError>>);
 
 impl Durable {
     pub(crate) fn new() -> (Waiter, Self) {
         let (tx, rx) = oneshot::channel();
         // The caller may have lost interest; the record is written all the same.
-        (Box::new(move |result| drop(tx.send(result))), Self(Some(rx)))
-    }
-
-    /// On the disk already.
-    pub(crate) fn already() -> Self {
-        Self(None)
+        (Box::new(move |result| drop(tx.send(result))), Self(rx))
     }
 }
 
@@ -80,8 +75,7 @@ impl Future for Durable {
     type Output = Result<(), JournalError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(waiting) = &mut self.0 else { return Poll::Ready(Ok(())) };
-        Pin::new(waiting).poll(cx).map(|result| result.unwrap_or(Err(JournalError::Closed)))
+        Pin::new(&mut self.0).poll(cx).map(|result| result.unwrap_or(Err(JournalError::Closed)))
     }
 }
 
@@ -231,17 +225,6 @@ impl Inner {
             return Err(JournalError::Overloaded { waiting: self.pending.len() });
         }
         Ok(())
-    }
-
-    /// Those who wait for what is at `place`; none if that is on the disk.
-    pub fn waiters_for(&mut self, place: Place) -> Option<&mut Vec<Waiter>> {
-        let pending = Place { segment: self.segment, offset: self.base };
-        if place >= pending {
-            return Some(&mut self.waiters);
-        }
-        let flight = self.in_flight.as_mut()?;
-        let begins = Place { segment: flight.segment, offset: flight.base };
-        (place >= begins).then_some(&mut flight.waiters)
     }
 
     /// The record's bytes, when they are not on the disk yet.

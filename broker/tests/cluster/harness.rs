@@ -17,7 +17,7 @@ use paceline::{
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
     operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Settlement},
-    shard::MessageRef,
+    shard::{MessageRef, Table},
 };
 use paceline_runtime::{net::TcpListener, time};
 use tempfile::TempDir;
@@ -63,6 +63,7 @@ impl Cluster {
             };
             // So that transactions are asked after soon.
             config.replication.operation_timeout = Duration::from_millis(1_500);
+            config.limits.waiting = 1 << 20;
             let address = listener.local_addr().unwrap();
             let replicas = Replicas::start(&config, 1, listener).await.unwrap();
             let replicas = Some(replicas);
@@ -85,7 +86,7 @@ impl Cluster {
     pub async fn shards_led_by(&self, node: usize) -> Vec<(u32, u64)> {
         let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
         loop {
-            let shards = replicas.status(false).shards.into_iter();
+            let shards = replicas.status(false).await.shards.into_iter();
             let led: Vec<_> = shards
                 .filter(|shard| shard.role == "leader")
                 .map(|shard| (shard.slot, shard.term))
@@ -98,10 +99,14 @@ impl Cluster {
     }
 
     /// The latest term that any node which runs knows of.
-    pub fn latest_term(&self, slot: u32) -> u64 {
-        let nodes = self.nodes.iter().filter_map(|node| node.replicas.as_ref());
-        let shards = nodes.flat_map(|node| node.status(false).shards);
-        shards.filter(|shard| shard.slot == slot).map(|shard| shard.term).max().unwrap_or(0)
+    pub async fn latest_term(&self, slot: u32) -> u64 {
+        let mut latest = 0;
+        for node in self.nodes.iter().filter_map(|node| node.replicas.as_ref()) {
+            let shards = node.status(false).await.shards.into_iter();
+            let terms = shards.filter(|shard| shard.slot == slot).map(|shard| shard.term);
+            latest = terms.max().unwrap_or(0).max(latest);
+        }
+        latest
     }
 
     fn any(&self) -> &Arc<Replicas> {
@@ -120,17 +125,26 @@ impl Cluster {
 
     /// The name of the one message in a slot.
     pub async fn only_message(&self, slot: u32) -> MessageRef {
-        for index in 1..100 {
-            let message = MessageRef::new(index, 0, 0);
-            let nodes = self.nodes.iter().filter_map(|node| node.replicas.as_ref());
-            if nodes
-                .filter_map(|node| node.shard(slot))
-                .any(|shard| shard.machine().with_state(|state| state.contains(message)))
-            {
-                return message;
+        for node in self.nodes.iter().filter_map(|node| node.replicas.as_ref()) {
+            let entries = node.shards().entries(slot, Table::Messages, 0).await;
+            if let Some(entry) = entries.first() {
+                let parts: Vec<u64> = entry.key.split('.').map(|it| it.parse().unwrap()).collect();
+                return MessageRef::new(parts[0], parts[1] as usize, parts[2] as usize);
             }
         }
         panic!("slot {slot} is empty");
+    }
+
+    /// Waits until no node keeps a decision of a transaction in a slot.
+    pub async fn decisions_forgotten(&self, slot: u32) {
+        let forgotten = async {
+            for node in self.nodes.iter().filter_map(|node| node.replicas.as_ref()) {
+                while !node.shards().entries(slot, Table::Decisions, 0).await.is_empty() {
+                    time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        time::timeout(PATIENCE, forgotten).await.expect("it is forgotten");
     }
 
     /// Ends a node without a word to the others.
@@ -190,9 +204,9 @@ impl Cluster {
     }
 
     /// What a node says of each of its shards.
-    pub fn roles(&self, node: usize) -> Vec<String> {
+    pub async fn roles(&self, node: usize) -> Vec<String> {
         let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
-        replicas.status(false).shards.into_iter().map(|shard| shard.role).collect()
+        replicas.status(false).await.shards.into_iter().map(|shard| shard.role).collect()
     }
 
     /// Waits until a node runs all its shards and repairs none.
@@ -200,7 +214,7 @@ impl Cluster {
         let slots = self.any().cluster().slots() as usize;
         let is_whole = async {
             loop {
-                let roles = self.roles(node);
+                let roles = self.roles(node).await;
                 if roles.len() == slots && roles.iter().all(|role| role != "repairing") {
                     return;
                 }
@@ -251,9 +265,25 @@ impl Client {
     }
 
     async fn submit(&mut self, operation: impl FnOnce(OpTag) -> Operation) -> Outcome {
+        let tag = self.begin(operation);
+        self.outcome(tag).await
+    }
+
+    fn begin(&mut self, operation: impl FnOnce(OpTag) -> Operation) -> OpTag {
         let tag = OpTag(self.next_tag);
         self.next_tag += 1;
         self.handle.submit(operation(tag));
+        tag
+    }
+
+    /// Sends a stored message and does not wait for its outcome.
+    pub fn begin_publish(&mut self, queue: &str, body: &str) -> OpTag {
+        let message = message(&format!("/queue/{queue}"), body, true);
+        self.begin(|tag| Operation::Publish { tag, message })
+    }
+
+    /// How something that was begun has ended.
+    pub async fn outcome(&mut self, tag: OpTag) -> Outcome {
         let answered = async {
             loop {
                 if let Some(outcome) = self.outcomes.remove(&tag) {

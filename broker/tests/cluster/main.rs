@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use harness::{Client, Cluster};
 use paceline_core::{
-    operation::Settlement,
+    operation::{Refusal, Settlement},
     shard::{Command, MAX_REDELIVERIES, Outcome, SessionId, TransactionId, Work},
 };
 
@@ -258,7 +258,7 @@ async fn a_node_that_stops_hands_over_what_it_leads() {
     cluster.shut_down(1).await;
     // Without a hand-over, followers would still be waiting for their leader's lease to end.
     for (slot, term) in led {
-        assert!(cluster.latest_term(slot) > term, "slot {slot} is still in term {term}");
+        assert!(cluster.latest_term(slot).await > term, "slot {slot} is still in term {term}");
     }
     for queue in 0..8 {
         client.publish(&format!("q{queue}"), "after").await.unwrap();
@@ -290,5 +290,80 @@ async fn a_transaction_whose_ingress_node_has_died_is_rolled_back() {
     let late = Command::Decide { transaction, commit: true, participants: vec![slot] };
     let decided = cluster.router(2).command(coordinator, late).await;
     assert_eq!(decided, Outcome::Decided { commit: false }, "an abort is recorded");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_that_its_ingress_node_left_behind_is_forgotten() {
+    let cluster = Cluster::start(3).await;
+    let mut client = Client::new(cluster.router(0));
+    client.publish("a", "settled").await.unwrap();
+    let (slot, coordinator) = (cluster.slot_of("a"), cluster.other_slot("a"));
+    let settles = vec![(cluster.only_message(slot).await, Settlement::Accept)];
+    let transaction = TransactionId { session: SessionId { node: 77, incarnation: 1 }, number: 1 };
+    let work = Work { publishes: Vec::new(), settles };
+    let decide = Command::Decide { transaction, commit: true, participants: vec![slot] };
+    let router = cluster.router(2);
+    let prepare = Command::Prepare { transaction, coordinator, work };
+    assert_eq!(router.command(slot, prepare).await, Outcome::Done);
+    assert_eq!(router.command(coordinator, decide).await, Outcome::Decided { commit: true });
+    // It dies when the part is finished, of which nobody but itself would tell the coordinator.
+    let finish = Command::Finish { transaction, commit: true };
+    assert_eq!(router.command(slot, finish).await, Outcome::Done);
+    cluster.decisions_forgotten(coordinator).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledging_what_is_not_stored_succeeds_whoever_leads_now() {
+    let mut cluster = Cluster::start(3).await;
+    let (node, queue) = loop {
+        let led = cluster.shards_led_by(1).await;
+        let mut names = (0..100).map(|number| format!("q{number}"));
+        let is_led = |name: &String| led.iter().any(|(slot, _)| *slot == cluster.slot_of(name));
+        if let Some(queue) = names.find(is_led) {
+            break (1, queue);
+        }
+    };
+    let mut client = Client::new(cluster.router(0));
+    client.subscribe(1, &format!("/queue/{queue}"), 10).await.unwrap();
+    for body in ["first", "second", "third"] {
+        client.send(&format!("/queue/{queue}"), body, false).await.unwrap();
+    }
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(client.delivery().await.id);
+    }
+    cluster.halt(node).await;
+    // There is no leader yet, perhaps; then there is another one.
+    client.settle(&held[..1], Settlement::Accept).await.unwrap();
+    client.publish(&queue, "stored").await.unwrap();
+    client.settle(&held[1..2], Settlement::Accept).await.unwrap();
+    let stored = client.delivery().await.id;
+    client.commit(&[(&queue, "reply")], &[stored, held[2]]).await.unwrap();
+    assert_eq!(&client.delivery().await.message.body.bytes()[..], b"reply");
+    client.nothing_more().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_shard_without_a_majority_is_bounded() {
+    let mut cluster = Cluster::start(3).await;
+    let mut client = Client::new(cluster.router(0));
+    client.publish("a", "before").await.unwrap();
+    cluster.halt(1).await;
+    cluster.halt(2).await;
+    let body = "x".repeat(100_000);
+    let begun: Vec<_> = (0..14).map(|_| client.begin_publish("a", &body)).collect();
+    // Some of it is within the budget of 1 MiB, whether the leader has resigned yet or not.
+    let refused = client.outcome(*begun.last().unwrap()).await;
+    assert!(matches!(&refused, Err(Refusal::Rejected(why)) if why.contains("try again later")));
+    let waiting = cluster.router(0).waiting();
+    assert!((400_000..=1 << 20).contains(&waiting.used), "{waiting:?}");
+    cluster.restart(1).await;
+    cluster.restart(2).await;
+    client.outcome(begun[0]).await.unwrap();
+    client.publish("a", "after").await.unwrap();
+    assert_eq!(cluster.router(0).waiting().used, 0);
     cluster.stop().await;
 }

@@ -63,7 +63,7 @@ async fn a_damaged_replica_does_not_vote_and_is_repaired_by_the_others() {
     cluster.halt(1).await;
     cluster.restart(2).await;
     assert!(is_refused(&cluster, 0).await, "a damaged replica took part");
-    assert!(cluster.roles(2).is_empty());
+    assert!(cluster.roles(2).await.is_empty());
 
     cluster.restart(1).await;
     publish(&cluster, 0, 200..240, &mut sent).await;
@@ -88,7 +88,7 @@ async fn a_repair_goes_on_after_a_restart() {
     cluster.restart(2).await;
     // As soon as the repair has begun somewhere: the journal is no longer damaged there.
     let has_begun = async {
-        while !cluster.roles(2).iter().any(|role| role == "repairing") {
+        while !cluster.roles(2).await.iter().any(|role| role == "repairing") {
             time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -97,7 +97,7 @@ async fn a_repair_goes_on_after_a_restart() {
     cluster.halt(1).await;
     cluster.restart(2).await;
     assert!(is_refused(&cluster, 0).await, "a replica voted while it was being repaired");
-    let roles = cluster.roles(2);
+    let roles = cluster.roles(2).await;
     assert!(!roles.is_empty(), "a restart does not undo what was begun");
     assert!(roles.iter().all(|role| role == "repairing"), "a restart makes none whole: {roles:?}");
     cluster.restart(1).await;
@@ -138,7 +138,7 @@ async fn with_a_majority_damaged_nothing_is_taken_and_nothing_is_dropped() {
         cluster.restart(node).await;
     }
     assert!(is_refused(&cluster, 0).await, "two replicas that have lost records made a majority");
-    assert!(cluster.roles(1).is_empty() && cluster.roles(2).is_empty());
+    assert!(cluster.roles(1).await.is_empty() && cluster.roles(2).await.is_empty());
 
     // The operator finds a good copy of one of them; with it the other one can be repaired.
     cluster.halt(2).await;

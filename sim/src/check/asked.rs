@@ -7,7 +7,8 @@
 //! - whenever a leader says that a delivery was settled, its client must have sent an
 //!   acknowledgement that covers a delivery of this message;
 //! - when all is drained, and so the queues are empty, each message that the broker vouched for must
-//!   have been acknowledged by somebody, here or as a dead letter.
+//!   have been acknowledged by somebody, here or as a dead letter. An acknowledgement of which the
+//!   broker has said that it changed nothing is none.
 //!
 //! Left out is what sending settles: topics, and queues consumed with `auto`.
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::workload::{
     history::{History, Observation},
-    operation::{Delivery, How, MessageId},
+    operation::{Delivery, How, MessageId, Reply, Settle},
 };
 
 /// What reports call the check.
@@ -111,7 +112,9 @@ pub struct Consumed;
 impl Consumed {
     fn unasked(history: &History, end: &End) -> Vec<MessageId> {
         let mut asked = HashSet::default();
-        for settle in history.settles.iter().filter(|settle| settle.how == How::Accept) {
+        let refused = |settle: &Settle| matches!(settle.reply, Some((_, Reply::Failed)));
+        let accepted = history.settles.iter().filter(|settle| settle.how == How::Accept);
+        for settle in accepted.filter(|settle| !refused(settle)) {
             let deliveries = settle.deliveries.iter();
             asked.extend(deliveries.map(|it| history.deliveries[*it as usize].id));
         }
@@ -157,7 +160,6 @@ impl EndCheck for Consumed {
 #[cfg(test)]
 mod tests {
     use super::{super::testing::*, *};
-    use crate::workload::operation::{Reply, Settle};
 
     /// The leader dispatches message 2, and client 0 has it.
     fn delivered(told: &mut Told, check: &mut Asked, names: &mut Steps) -> MessageId {
@@ -225,6 +227,11 @@ mod tests {
         told.deliver(id, true);
         told.accept(id);
         assert!(Consumed.judge(&told.history, &end).is_empty());
+        // The broker says that this changed nothing, and yet the message is gone.
+        let last = told.history.settles.last_mut().unwrap();
+        last.reply = last.reply.map(|(at, _)| (at, Reply::Failed));
+        assert_eq!(Consumed.judge(&told.history, &end).len(), 1);
+        told.accept(id);
         // Nobody vouched for it, so it may go as it likes.
         let unknown = told.send(QUEUE);
         told.reply(unknown, Reply::Unknown);

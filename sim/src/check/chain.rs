@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     HashMap,
-    found::Subject,
-    step::{NameId, Steps},
+    step::{NameId, Steps, Subject},
     trail::{Handed, Trail},
 };
 use crate::workload::{
-    history::{ConnectionId, History},
+    history::History,
+    ids::ConnectionId,
     operation::{How, MessageId, Publish, Reply},
 };
 

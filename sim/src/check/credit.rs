@@ -2,7 +2,7 @@
 //!
 //! With every dispatch the leader says how many messages the consumer then holds and how many more
 //! it may hold. Their sum is what the consumer allowed, so it never changes while the consumer is
-//! attached; and the messages it holds are counted here a second time, from what was handed out and
+//! attached, unless the leader says that the consumer allows another number; and the messages it holds are counted here a second time, from what was handed out and
 //! what came back.
 
 use std::collections::BTreeMap;
@@ -88,6 +88,11 @@ impl StepCheck for Credit {
                     state.holders.retain(|_, holder| *holder != consumer);
                 }
             }
+            What::Prefetch { shard, term, consumer, prefetch } => {
+                if let Some(state) = self.terms.get_mut(&(shard, term)) {
+                    state.consumers.entry(consumer).or_default().allowed = Some(prefetch);
+                }
+            }
             What::Settle { shard, term, message, .. }
             | What::Release { shard, term, message, .. } => {
                 if let Some(state) = self.terms.get_mut(&(shard, term)) {
@@ -150,6 +155,15 @@ mod tests {
     #[test]
     fn more_than_the_credit_is_refused() {
         refuses(&mut Credit::default(), [begin(), holding(2, 1, 0), holding(3, 2, 0)], "allowed 1");
+    }
+
+    #[test]
+    fn a_consumer_may_allow_another_number() {
+        let allow =
+            |prefetch| by(0, What::Prefetch { shard: 1, term: 1, consumer: CONSUMER, prefetch });
+        let mut check = Credit::default();
+        accepts(&mut check, [begin(), holding(2, 1, 0), allow(3), holding(3, 2, 1)]);
+        refuses(&mut check, [allow(2), holding(4, 3, 0)], "allowed 2");
     }
 
     #[test]

@@ -33,7 +33,8 @@ use super::{
     trail::{Handed, Trail},
 };
 use crate::workload::{
-    history::{ConnectionId, DestinationId, History},
+    history::History,
+    ids::{ConnectionId, DestinationId},
     operation::{MessageId, Publish, TransactionId},
 };
 

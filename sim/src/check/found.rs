@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::step::NameId;
-use crate::workload::operation::MessageId;
+use super::step::Subject;
 
 /// What is wrong, and about what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,22 +11,6 @@ pub struct Found {
     pub detail: String,
     /// The messages that it names.
     pub about: Vec<Subject>,
-}
-
-/// A message, by whatever name is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// By its producer's name.
-    Sent(MessageId),
-    /// By the name that the broker gave it, and that clients see.
-    Named(NameId),
-    /// By its leader's name.
-    Placed {
-        /// Of which shard.
-        shard: u64,
-        /// Its place there.
-        message: NameId,
-    },
 }
 
 impl Found {
@@ -40,12 +23,6 @@ impl Found {
 impl From<String> for Found {
     fn from(detail: String) -> Self {
         Self { detail, about: Vec::new() }
-    }
-}
-
-impl From<MessageId> for Subject {
-    fn from(id: MessageId) -> Self {
-        Self::Sent(id)
     }
 }
 

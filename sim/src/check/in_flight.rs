@@ -69,6 +69,7 @@ impl StepCheck for InFlight {
                 }
             }
             What::Attach { .. }
+            | What::Prefetch { .. }
             | What::ReadBack { .. }
             | What::Vote { .. }
             | What::Follow { .. }

@@ -69,7 +69,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{super::testing::*, *};
-    use crate::workload::{history::ConnectionId, operation::Reply};
+    use crate::workload::{ids::ConnectionId, operation::Reply};
 
     fn end() -> End {
         End { at: Duration::from_secs(1), drained: true, ..End::default() }

@@ -27,6 +27,7 @@ mod overtaken;
 mod promises;
 mod quiet;
 mod redelivered;
+mod refused;
 mod reigns;
 mod replicas;
 mod settled;
@@ -43,9 +44,10 @@ use std::{
 };
 
 pub use balance::{Balance, Led};
-pub use found::{Found, Subject};
+pub use found::Found;
 pub use quiet::{Margins, Quiet};
 pub use replicas::{Pair, Replica, unlike};
+pub use step::Subject;
 
 use crate::workload::{
     history::{History, Observation},
@@ -211,6 +213,7 @@ impl Checks {
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
+                Box::new(refused::Refused),
             ],
             ends: vec![
                 Box::new(lost::Lost),

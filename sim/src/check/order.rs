@@ -10,7 +10,8 @@
 
 use super::{HashMap, ReplyCheck};
 use crate::workload::{
-    history::{DestinationId, History, Observation},
+    history::{History, Observation},
+    ids::DestinationId,
     operation::{MessageId, Publish},
 };
 
@@ -66,7 +67,7 @@ fn is_ordered(earlier: &Publish, later: &Publish) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::testing::*, *};
-    use crate::workload::{history::ConnectionId, operation::Reply};
+    use crate::workload::{ids::ConnectionId, operation::Reply};
 
     fn shown(told: &mut Told, check: &mut Order, id: MessageId, redelivered: bool) -> bool {
         let delivery = told.deliver(id, redelivered);

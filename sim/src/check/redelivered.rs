@@ -6,7 +6,8 @@
 
 use super::{HashSet, ReplyCheck};
 use crate::workload::{
-    history::{ClientId, History, Observation},
+    history::{History, Observation},
+    ids::ClientId,
     operation::MessageId,
 };
 

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::step::NodeId;
 use super::{End, EndCheck, Found};
-use crate::{check::step::NodeId, workload::history::History};
+use crate::workload::history::History;
 
 /// What a node says of its replica of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{End, reigns::Reigns};
 use crate::workload::{
-    history::{DestinationId, History},
+    history::History,
+    ids::DestinationId,
     operation::{MessageId, Publish, Reply},
 };
 
@@ -104,7 +105,10 @@ mod tests {
         },
         *,
     };
-    use crate::workload::history::{ClientId, ConnectionId, Subscription};
+    use crate::workload::{
+        history::Subscription,
+        ids::{ClientId, ConnectionId},
+    };
 
     fn milli(millis: u64) -> Duration {
         Duration::from_millis(millis)

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use paceline_runtime::trace::{Event, Value};
 
-use super::{HashMap, Subject};
+use super::HashMap;
+use crate::workload::operation::MessageId;
 
 /// A node, as an index: `n1` is 0.
 pub type NodeId = u32;
@@ -13,6 +14,28 @@ pub type NodeId = u32;
 /// run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameId(pub u32);
+
+/// A message, by whatever name is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// By its producer's name.
+    Sent(MessageId),
+    /// By the name that the broker gave it, and that clients see.
+    Named(NameId),
+    /// By its leader's name.
+    Placed {
+        /// Of which shard.
+        shard: u64,
+        /// Its place there.
+        message: NameId,
+    },
+}
+
+impl From<MessageId> for Subject {
+    fn from(id: MessageId) -> Self {
+        Self::Sent(id)
+    }
+}
 
 /// Something a node said it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +86,8 @@ pub enum What {
     Release { shard: u64, term: u64, consumer: NameId, message: NameId },
     /// A consumer appeared at the leader.
     Attach { shard: u64, term: u64, consumer: NameId },
+    /// A consumer may hold another number of messages from now on.
+    Prefetch { shard: u64, term: u64, consumer: NameId, prefetch: u64 },
     /// A consumer left; what it held went back.
     Detach { shard: u64, term: u64, consumer: NameId },
     /// The node's process died or was restarted; what it had in memory is gone.
@@ -174,6 +199,12 @@ impl Steps {
                 shard: number("shard")?,
                 term: number("term")?,
                 consumer: self.field(event, "consumer")?,
+            },
+            "prefetch" => What::Prefetch {
+                shard: number("shard")?,
+                term: number("term")?,
+                consumer: self.field(event, "consumer")?,
+                prefetch: number("prefetch")?,
             },
             "detach" => What::Detach {
                 shard: number("shard")?,

@@ -2,16 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::ReplyCheck;
 use super::{
     StepCheck,
     step::{NameId, NodeId, Step, Steps, What},
 };
-use crate::{
-    check::ReplyCheck,
-    workload::{
-        history::{ClientId, ConnectionId, DestinationId, DestinationInfo, History, Observation},
-        operation::{Delivery, How, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
-    },
+use crate::workload::{
+    history::{History, Observation},
+    ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
+    operation::{Delivery, How, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
 };
 
 pub fn by(node: NodeId, what: What) -> Step {

@@ -16,7 +16,8 @@ use super::{
     step::Step,
 };
 use crate::workload::{
-    history::{ConnectionId, DestinationId, History, Subscription},
+    history::{History, Subscription},
+    ids::{ConnectionId, DestinationId},
     operation::{MessageId, Publish, Reply},
 };
 
@@ -179,7 +180,7 @@ mod tests {
         super::{quiet::Quiet, step::What, testing::*},
         *,
     };
-    use crate::workload::history::ClientId;
+    use crate::workload::ids::ClientId;
 
     const SHARD: u64 = 7;
 

@@ -13,7 +13,8 @@ use std::{
 use paceline_reports::{result::Verdict, sweep::SeedOutcome};
 use paceline_runtime::say;
 
-use super::{Exit, Identity, cli::BadInput, output};
+use super::{Exit, arguments::BadInput, output};
+use crate::identity::Identity;
 
 /// Where a comparison keeps its files while it runs.
 struct Scratch(PathBuf);

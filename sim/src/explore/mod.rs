@@ -1,9 +1,9 @@
 //! Runs: one seed or many, once or twice, printed and reported.
 
+mod arguments;
 pub mod cli;
 mod determinism;
 mod exit;
-mod identity;
 mod order;
 mod output;
 mod run;
@@ -11,4 +11,6 @@ mod sweep;
 
 pub use cli::main;
 pub use exit::Exit;
-pub use identity::Identity;
+
+/// What a seed made of the scenario, beside the report.
+const SCENARIO_FILE: &str = "scenario.toml";

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use paceline_reports::{RunResult, result::Verdict};
 use paceline_runtime::say;
+use paceline_scenario::{Expansion, fault::describe};
 
-use super::{Identity, run::SCENARIO_FILE};
-use crate::{
-    scenario::{Expansion, fault::describe},
-    world::Outcome,
-};
+use super::SCENARIO_FILE;
+use crate::identity::Identity;
+use crate::observe::Outcome;
 
 /// The most findings printed.
 const SHOWN: usize = 10;

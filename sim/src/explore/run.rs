@@ -12,21 +12,21 @@ use paceline_reports::{
     result::{Timing, Verdict},
     sweep::SeedOutcome,
 };
+use paceline_scenario::{Expansion, Scenario};
 
 use super::{
-    Exit, Identity,
-    cli::{BadInput, RunArgs, expanded, load},
+    Exit, SCENARIO_FILE,
+    arguments::{BadInput, RunArgs, expanded, load},
     determinism, output,
 };
+use crate::identity::Identity;
 use crate::{
-    recorder::{Recorder, SharedRecorder},
+    observe::{
+        Options, Outcome,
+        recorder::{Recorder, SharedRecorder},
+    },
     result,
-    scenario::{Expansion, Scenario},
-    world::{Options, Outcome},
 };
-
-/// What a seed made of the scenario, beside the report.
-pub(super) const SCENARIO_FILE: &str = "scenario.toml";
 
 /// `run`, or, with all that is known printed, `replay`.
 pub(super) fn run(args: &RunArgs, verbose: bool) -> Result<Exit, BadInput> {

@@ -15,20 +15,20 @@ use indicatif::{ProgressBar, ProgressStyle};
 use paceline_reached::Point;
 use paceline_reports::{
     SweepResult,
-    coverage::CoveragePoint,
     exits::ExitCounts,
     result::Verdict,
-    sweep::{SWEEP_VERSION, ScenarioSweep, SeedOutcome},
+    sweep::{CoveragePoint, SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
 use paceline_runtime::{output, say};
+use paceline_scenario::Source;
 
 use super::{
-    Exit, Identity,
-    cli::{BadInput, SweepArgs, load},
-    determinism, identity,
+    Exit,
+    arguments::{BadInput, SweepArgs, load},
+    determinism,
     order::Queue,
 };
-use crate::scenario::Source;
+use crate::identity::{COMMIT, Identity};
 
 /// How often a sweep says where it stands when there is no terminal to draw a bar on.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -149,7 +149,7 @@ fn empty_result(args: &SweepArgs, scenarios: &[Source]) -> SweepResult {
     }
     SweepResult {
         schema_version: SWEEP_VERSION,
-        commit: identity::COMMIT.to_owned(),
+        commit: COMMIT.to_owned(),
         world: "simulated".to_owned(),
         reproduce,
         wall_s: 0.0,

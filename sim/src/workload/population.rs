@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-
-use super::history::{ClientId, DestinationId, DestinationInfo};
-use crate::scenario::{
+use paceline_scenario::{
     Scenario,
     format::{AckMode, BodySize, Connect, Kind, Popularity, Workload},
 };
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::ids::{ClientId, DestinationId, DestinationInfo};
 
 /// Everybody in a run.
 #[derive(Debug)]
@@ -82,17 +82,12 @@ fn shares(workload: &Workload) -> Vec<f64> {
     (1..=count).map(|rank| weight(rank) / total).collect()
 }
 
-/// What the names of a workload's destinations begin with.
-pub fn prefix(workload: &Workload, number: usize) -> String {
-    workload.destinations.prefix.clone().unwrap_or_else(|| format!("load{}", number + 1))
-}
-
 /// The destinations of all workloads, one workload after the other.
 pub fn destinations(scenario: &Scenario) -> Vec<DestinationInfo> {
     let total: f64 = scenario.workloads.iter().map(|it| it.rate.per_second).sum();
     let mut destinations = Vec::new();
     for (number, workload) in scenario.workloads.iter().enumerate() {
-        let prefix = prefix(workload, number);
+        let prefix = workload.prefix(number);
         let weight = if total > 0.0 { workload.rate.per_second / total } else { 0.0 };
         for (index, share) in shares(workload).into_iter().enumerate() {
             destinations.push(DestinationInfo {

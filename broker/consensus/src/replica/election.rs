@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use paceline_reached::{Point, reached};
+
 use super::{Leader, Part, Replica};
 use crate::{
     message::{Message, Outgoing, Word},
@@ -15,9 +17,14 @@ impl Replica {
         let kept = self.config.election[0];
         match &self.part {
             Part::Leader(leader) => {
-                !leader.released && now < self.quorum_heard().saturating_add(kept)
+                let patience = self.config.patience;
+                !leader.released && now < self.quorum_heard().saturating_add(patience)
             }
-            _ => now < self.silent_until || self.heard.is_some_and(|heard| now < heard + kept),
+            _ if now < self.silent_until => {
+                reached(Point::VoteTooEarly);
+                true
+            }
+            _ => self.heard.is_some_and(|heard| now < heard + kept),
         }
     }
 
@@ -31,7 +38,11 @@ impl Replica {
     fn may_vote(&self, term: Term) -> bool {
         let membership = self.membership();
         let of_two = membership.voters.len() == 2 && !membership.is_joint();
-        self.floor.is_none_or(|floor| of_two && term > floor)
+        let may = self.floor.is_none_or(|floor| of_two && term > floor);
+        if !may {
+            reached(Point::VoteWithheld);
+        }
+        may
     }
 
     fn is_up_to_date(&self, last: EntryId) -> bool {
@@ -165,7 +176,7 @@ impl Replica {
         });
         self.leader = Some(self.config.node);
         self.append_own(Payload::Blank);
-        self.deadline = now + self.config.heartbeat;
+        self.deadline = self.next_beat(now);
     }
 
     /// The leader asks this replica to take its place.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use paceline_reached::{Point, reached};
+
 use super::{Part, Replica};
 use crate::{
     log::Log,
@@ -26,6 +28,7 @@ impl Replica {
         if let Some(floor) = self.floor.filter(|floor| term <= *floor) {
             // It may have counted on what was lost here. As if by a candidate it is told of a
             // later term.
+            reached(Point::LeaderDethroned);
             self.refuse(from, self.vote.term.max(floor + 1), stamp);
             return false;
         }
@@ -57,9 +60,7 @@ impl Replica {
             let base = self.log.base();
             let hint = self.log.agrees_until(prev.index, prev.term).unwrap_or(base);
             let outcome = Appended::Conflict { prev: prev.index, hint };
-            let answer = self.message(from, Word::AppendAnswer { stamp, outcome });
-            self.ready.now.push(answer);
-            return;
+            return self.promise(from, Word::AppendAnswer { stamp, outcome }, 0);
         }
         let upto = entries.last().map_or(prev.index, |entry| entry.id.index);
         for entry in entries {
@@ -87,21 +88,22 @@ impl Replica {
         }
     }
 
-    /// Says that the logs agree up to `upto`: at once if that is on the disk, or when it is. Whoever
-    /// only shows that it is there hears at once how much of it is.
+    /// Says that the logs agree up to `upto`.
     fn stored(&mut self, to: NodeId, upto: Index, stamp: Duration) {
         let last = self.log.last();
-        let answer = |upto| Word::AppendAnswer { stamp, outcome: Appended::Stored { upto, last } };
-        if self.vote_changed || self.stable_term < self.vote.term {
-            let answer = self.message(to, answer(upto));
-            self.ready.after.push(answer);
-            return;
-        }
-        let now = self.message(to, answer(upto.min(self.stable)));
-        self.ready.now.push(now);
-        if upto > self.stable {
-            let after = self.message(to, answer(upto));
-            self.ready.after.push(after);
+        let outcome = Appended::Stored { upto, last, stable: self.stable };
+        let answer = Word::AppendAnswer { stamp, outcome };
+        self.promise(to, answer, upto);
+    }
+
+    /// Says that it follows: at once if its promise not to vote otherwise is on the disk, and its log
+    /// up to `upto`, or when they are.
+    fn promise(&mut self, to: NodeId, word: Word, upto: Index) {
+        let answer = self.message(to, word);
+        let is_promised = !self.vote_changed && self.stable_term == self.vote.term;
+        match is_promised && upto <= self.stable {
+            true => self.ready.now.push(answer),
+            false => self.ready.after.push(answer),
         }
     }
 
@@ -112,6 +114,10 @@ impl Replica {
         membership: Membership,
         stamp: Duration,
     ) {
+        if self.log.has(last) {
+            // Nothing of it is news but that it is committed, and what stands behind it stays.
+            self.commit = self.commit.max(last.index);
+        }
         if last.index > self.commit {
             self.log = Log::new(last, membership.clone());
             self.commit = last.index;
@@ -120,7 +126,7 @@ impl Replica {
             self.ready.entries.clear();
             self.ready.truncate = None;
             self.ready.snapshot = Some((last, membership));
-            let outcome = Appended::Stored { upto: last.index, last };
+            let outcome = Appended::Stored { upto: last.index, last, stable: last.index };
             let answer = self.message(from, Word::AppendAnswer { stamp, outcome });
             self.ready.after.push(answer);
         } else {

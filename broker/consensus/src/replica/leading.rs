@@ -42,7 +42,7 @@ impl Replica {
 
     /// Lets the others hear of it, and looks whether a majority is there.
     pub(super) fn beat(&mut self, now: Duration) {
-        if now.saturating_sub(self.quorum_heard()) >= self.config.election[1] {
+        if now.saturating_sub(self.quorum_heard()) >= self.config.patience {
             // Who still hears of it could not elect another one.
             return self.become_follower(self.vote.term, None, now);
         }
@@ -53,8 +53,12 @@ impl Replica {
             }
             leader.handing_over = None;
         }
+        // One that has just answered need not be told that the leader is there.
+        let half = self.config.heartbeat / 2;
+        let is_due = |heard: Option<Duration>| heard.is_none_or(|heard| heard + half <= now);
+        let others = leader.others.iter().filter(|(_, other)| is_due(other.heard));
         let beats: Vec<(NodeId, Index)> =
-            leader.others.iter().map(|(node, other)| (*node, other.stored)).collect();
+            others.map(|(node, other)| (*node, other.stored)).collect();
         for (to, stored) in beats {
             // What it has stored agrees with this log, whatever else it has.
             let prev = self.log.id(stored).unwrap_or(EntryId::ZERO);
@@ -63,7 +67,14 @@ impl Replica {
             let message = self.message(to, word);
             self.ready.now.push(message);
         }
-        self.deadline = now + self.config.heartbeat;
+        self.deadline = self.next_beat(now);
+    }
+
+    /// Beats fall on multiples of their interval, so that those of all groups of a node leave together.
+    pub(super) fn next_beat(&self, now: Duration) -> Duration {
+        let heartbeat = self.config.heartbeat;
+        let nanos = heartbeat.as_nanos().max(1);
+        now + Duration::from_nanos((nanos - now.as_nanos() % nanos) as u64)
     }
 
     pub(super) fn append_answer(
@@ -76,7 +87,7 @@ impl Replica {
         let Part::Leader(Leader { others, .. }) = &mut self.part else { return };
         let Some(other) = others.get_mut(&from) else { return };
         match outcome {
-            Appended::Stored { upto, last } => {
+            Appended::Stored { upto, last, stable } => {
                 other.heard = other.heard.max(Some(stamp));
                 // One that was sent a snapshot has it, or not yet.
                 if other.sending == Sending::Snapshot && upto >= self.log.base().index {
@@ -84,7 +95,7 @@ impl Replica {
                 }
                 // A log that ends with an entry of this one is the same up to there.
                 let agrees = if self.log.has(last) { last.index } else { 0 };
-                other.stored(stamp, upto, agrees);
+                other.stored(stamp, upto.max(stable.min(agrees)), agrees);
                 self.advance_commit(now);
             }
             Appended::Conflict { prev, hint } => {

@@ -31,6 +31,9 @@ pub struct Config {
     /// One that hears nothing for a time drawn between these stands for election. For the shorter
     /// one after it has heard of its leader it votes for nobody else.
     pub election: [Duration; 2],
+    /// A leader that no majority has answered for so long leads no more, and votes for nobody before:
+    /// about the longest election timeout of any member.
+    pub patience: Duration,
     /// A leader serves for so long from when it sent what a majority has answered; shorter than
     /// the shorter election timeout by more than clocks may drift in that time.
     pub lease: Duration,
@@ -207,6 +210,38 @@ impl Replica {
     /// How far its log is on its disk.
     pub fn stable(&self) -> Index {
         self.stable
+    }
+
+    /// As a leader: the first entry of its term.
+    pub fn first(&self) -> Option<Index> {
+        match &self.part {
+            Part::Leader(leader) => Some(leader.first),
+            _ => None,
+        }
+    }
+
+    /// As a leader: how far another has its log on its disk, and when the latest message was sent
+    /// that it has answered.
+    pub fn progress(&self, node: NodeId) -> Option<(Index, Option<Duration>)> {
+        match &self.part {
+            Part::Leader(leader) => leader.others.get(&node).map(|it| (it.stored, it.heard)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is handing over, and takes nothing in.
+    pub fn is_handing_over(&self) -> bool {
+        matches!(&self.part, Part::Leader(Leader { handing_over: Some(_), .. }))
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// As [`Recovered::floor`].
+    pub fn floor(&self) -> Option<Term> {
+        self.floor
     }
 
     /// When [`Replica::handle_timeout`] is to be called.

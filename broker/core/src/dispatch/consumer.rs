@@ -54,10 +54,10 @@ impl Consumer {
         self.flights.len() as u32
     }
 
-    /// How many more messages it may be given.
+    /// How many more messages it may be given. None while it holds more than its prefetch, which
+    /// was lowered then.
     pub(super) fn credit(&self) -> u32 {
-        let credit = self.prefetch.checked_sub(self.in_flight());
-        credit.expect("a consumer holds at most its prefetch")
+        self.prefetch.saturating_sub(self.in_flight())
     }
 
     /// It is given a message.
@@ -114,6 +114,15 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// A consumer may hold another number of messages from now on; what it holds beyond that it
+    /// keeps. Whether it is attached.
+    pub fn set_prefetch(&mut self, key: ConsumerKey, prefetch: u32) -> bool {
+        let Some(consumer) = self.consumers.get_mut(&key) else { return false };
+        consumer.prefetch = prefetch;
+        self.note_hungry(key);
+        true
     }
 
     /// Stops delivering to a consumer. What it holds goes back to its queues, except what it is
@@ -219,6 +228,12 @@ impl Dispatcher {
     pub(super) fn give_credit(&mut self, key: ConsumerKey, message: MessageKey) {
         let Some(consumer) = self.consumers.get_mut(&key) else { return };
         assert!(consumer.flights.remove(&message), "{message} was not held by {key}");
+        self.note_hungry(key);
+    }
+
+    /// The consumer may have credit again: it is seated where it was parked.
+    fn note_hungry(&mut self, key: ConsumerKey) {
+        let Some(consumer) = self.consumers.get_mut(&key) else { return };
         if !consumer.parked.is_empty() && !consumer.hungry {
             consumer.hungry = true;
             self.hungry.push_back(key);

@@ -37,7 +37,7 @@ impl Leader {
     }
 
     fn propose(&mut self, command: Command) -> Outcome {
-        let batch = Batch { now: self.now, proposal: 0, commands: vec![(None, command)] };
+        let batch = Batch { now: self.now, commands: vec![(None, command)] };
         self.apply(&batch).outcomes.remove(0)
     }
 
@@ -109,6 +109,27 @@ fn consumers_take_turns_as_far_as_their_credit_goes() {
     let expected =
         pairs(&[(1, "a"), (2, "b"), (3, "c"), (1, "d"), (3, "e"), (3, "f"), (3, "g"), (3, "h")]);
     assert_eq!(leader.deliver_texts(), expected);
+}
+
+#[test]
+fn a_consumer_may_be_allowed_more_and_then_less_than_it_holds() {
+    let mut leader = Leader::new();
+    let key = leader.attach(1, "q", 1);
+    leader.send("q", &["a", "b", "c", "d"]);
+    let mut held = leader.deliver();
+    assert_eq!(held.len(), 1);
+    assert!(leader.dispatcher.set_prefetch(key, 3));
+    held.extend(leader.deliver());
+    assert_eq!(held.len(), 3);
+    assert_eq!((held[2].in_flight, held[2].credit), (3, 0));
+    assert!(leader.dispatcher.set_prefetch(key, 2));
+    for delivery in &held[..2] {
+        assert_eq!(leader.deliver().len(), 0, "it holds what it may, or more");
+        leader.settle(delivery, Accept);
+    }
+    assert_eq!(leader.deliver_texts(), pairs(&[(1, "d")]));
+    assert!(leader.dispatcher.detach(key));
+    assert!(!leader.dispatcher.set_prefetch(key, 2));
 }
 
 #[test]

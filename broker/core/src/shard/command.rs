@@ -179,6 +179,18 @@ impl Command {
             _ => &[],
         }
     }
+
+    /// About how many bytes it takes, in memory or on its way.
+    pub fn footprint(&self) -> usize {
+        let parts = match self {
+            Command::Settle { settles } => settles.len(),
+            Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
+            Command::Expire { messages } => messages.len(),
+            _ => 0,
+        };
+        let messages: usize = self.messages().iter().map(|message| message.footprint()).sum();
+        64 + messages + 16 * parts
+    }
 }
 
 /// One entry of a shard's log.
@@ -186,8 +198,6 @@ impl Command {
 pub struct Batch {
     /// The leader's wall clock when it proposed the batch; the only time there is for applying it.
     pub now: UnixMillis,
-    /// Tells the proposer which of its proposals this is. Applying it does not look.
-    pub proposal: u64,
     /// At most [`MAX_COMMANDS`]. Commands of the shard's own leader come from no session: each of
     /// them is harmless when repeated.
     pub commands: Vec<(Option<Origin>, Command)>,

@@ -192,7 +192,7 @@ mod tests {
         let session = SessionId { node: 3, incarnation: 1 };
         for seq in 1..=last {
             let command = (Some(Origin { session, seq }), Command::OpenSession);
-            let batch = Batch { now: crate::UnixMillis(1), proposal: 0, commands: vec![command] };
+            let batch = Batch { now: crate::UnixMillis(1), commands: vec![command] };
             state.apply(seq, &batch);
         }
         state

@@ -11,11 +11,10 @@ use paceline_reached::{Point, reached};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    command::{Effect, MessageRef, QueueId, TransactionId},
+    command::{Effect, MessageRef, QueueId, TransactionId, Work},
     session::Session,
-    transaction::{Decision, Prepared},
 };
-use crate::{Message, UnixMillis};
+use crate::{Message, UnixMillis, destination::DestinationKind};
 
 /// What a queue remembers of one message; the key beside it is its [`MessageRef`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,6 +110,32 @@ pub(super) enum Leave {
     DeadLettered,
     Expired,
     Purged,
+}
+
+/// A shard's part of a transaction whose end it does not know yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Prepared {
+    pub(super) coordinator: u32,
+    pub(super) since: UnixMillis,
+    /// Where the first of `work.publishes` was written; the others follow it.
+    pub(super) written_at: MessageRef,
+    pub(super) work: Work,
+}
+
+impl Prepared {
+    /// How many bodies its log entry must keep: topic messages are not stored.
+    pub(super) fn bodies(&self) -> u32 {
+        let queues = self.work.publishes.iter();
+        queues.filter(|message| message.destination.kind == DestinationKind::Queue).count() as u32
+    }
+}
+
+/// How a transaction ended, as long as anybody may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Decision {
+    pub(super) commit: bool,
+    /// Slots that have not forgotten it. Empty if a participant asked before the session decided.
+    pub(super) waiting: BTreeSet<u32>,
 }
 
 /// All that replicas agree on. Its serialized form is the snapshot, and the hash of that form is

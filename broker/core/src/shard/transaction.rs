@@ -3,9 +3,10 @@
 //! The ingress session that runs a cross-shard transaction sends [`Command::Prepare`] to every
 //! shard with a part in it, [`Command::Decide`] to the coordinator's shard when all have answered
 //! (`commit` if all said `Done`), and [`Command::Finish`] to every part with what the coordinator
-//! answered. A participant then sends [`Command::Forget`] to the coordinator. A participant whose
-//! part stays unfinished for too long (see [`ShardState::prepared`]) asks the coordinator itself
-//! and finishes alone.
+//! answered, and [`Command::Forget`] to the coordinator for every part that has finished. A
+//! participant whose part stays unfinished for too long (see [`ShardState::prepared`]) asks the
+//! coordinator itself and finishes alone; a coordinator whose decision stays unforgotten for too long
+//! (see [`ShardState::decided`]) has the participants finish itself.
 //!
 //! What is prepared holds the messages it will settle: they are neither delivered nor expired nor
 //! purged until the end is known. Its publishes enter their queues when it commits.
@@ -18,40 +19,13 @@
 use std::collections::BTreeSet;
 
 use paceline_reached::{Point, reached};
-use serde::{Deserialize, Serialize};
 
 use super::{
     ShardState,
     command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
-    tables::{Step, Written},
+    tables::{Decision, Prepared, Step, Written},
 };
-use crate::{UnixMillis, destination::DestinationKind};
-
-/// A shard's part of a transaction whose end it does not know yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Prepared {
-    pub(super) coordinator: u32,
-    pub(super) since: UnixMillis,
-    /// Where the first of `work.publishes` was written; the others follow it.
-    pub(super) written_at: MessageRef,
-    pub(super) work: Work,
-}
-
-impl Prepared {
-    /// How many bodies its log entry must keep: topic messages are not stored.
-    pub(super) fn bodies(&self) -> u32 {
-        let queues = self.work.publishes.iter();
-        queues.filter(|message| message.destination.kind == DestinationKind::Queue).count() as u32
-    }
-}
-
-/// How a transaction ended, as long as anybody may ask.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Decision {
-    pub(super) commit: bool,
-    /// Slots that have not forgotten it. Empty if a participant asked before the session decided.
-    pub(super) waiting: BTreeSet<u32>,
-}
+use crate::UnixMillis;
 
 /// A transaction that is prepared here and waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +45,15 @@ impl ShardState {
             transaction: *transaction,
             coordinator: prepared.coordinator,
             since: prepared.since,
+        })
+    }
+
+    /// Decisions recorded here that a participant may not have carried out: the transaction, the
+    /// participant's slot, and whether it commits.
+    pub fn decided(&self) -> impl Iterator<Item = (TransactionId, u32, bool)> + '_ {
+        self.tables.decisions.iter().flat_map(|(transaction, decision)| {
+            let waiting = decision.waiting.iter();
+            waiting.map(|participant| (*transaction, *participant, decision.commit))
         })
     }
 

@@ -32,7 +32,6 @@ fn batch(session: SessionId, first: u64, count: u64) -> Batch {
     let commands = (first..first + count).take_while(|seq| *seq <= COMMANDS);
     Batch {
         now: UnixMillis(0),
-        proposal: 0,
         commands: commands.map(|seq| (Some(Origin { session, seq }), publish(seq))).collect(),
     }
 }

@@ -317,7 +317,6 @@ impl World {
         let now = self.reference.now.saturating_sub(skew);
         let batch = Batch {
             now: UnixMillis(now),
-            proposal: 0,
             commands: commands.iter().map(|(command, _)| (None, command.clone())).collect(),
         };
         let index = self.state.applied() + 1;

@@ -11,7 +11,6 @@ mod known;
 mod movement;
 mod peak;
 mod spread;
-mod structure;
 
 pub use balance::{Balance, ChiSquare, chi_square};
 pub use drawn::Drawn;
@@ -20,7 +19,6 @@ pub use known::Known;
 pub use movement::{even_loads, least_displaced, least_load_to_move, least_moved};
 pub use peak::{Hashed, gumbel_factor};
 pub use spread::Spread;
-pub use structure::circle_cv;
 
 /// Coefficient of variation of the relative loads when destinations with this sum of squared
 /// shares are hashed onto `n` equal nodes: `sqrt((n - 1) Σ f²)`. For `m` equal ones `Σ f² = 1/m`.

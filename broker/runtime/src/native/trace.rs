@@ -1,6 +1,6 @@
 //! Where events go natively: to whoever listens, usually nobody.
 
-use crate::trace::{Event, Value};
+use crate::events::{Event, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::Instant;

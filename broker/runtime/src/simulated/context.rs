@@ -1,21 +1,7 @@
 //! The one thread-local value that a simulated world is.
 
-use super::disk::Disks;
-use super::net::fabric::Fabric;
-use super::nodes::Nodes;
-use super::timers::Timers;
-use super::trace::Recorder;
+use super::Simulation;
 use std::cell::RefCell;
-
-/// Everything a running world consists of.
-pub(crate) struct Simulation {
-    pub(crate) seed: u64,
-    pub(crate) timers: Timers,
-    pub(crate) nodes: Nodes,
-    pub(crate) net: Fabric,
-    pub(crate) disks: Disks,
-    pub(crate) recorder: Recorder,
-}
 
 thread_local! {
     static SIMULATION: RefCell<Option<Box<Simulation>>> = const { RefCell::new(None) };

@@ -22,3 +22,20 @@ pub mod time;
 mod timers;
 pub(crate) mod trace;
 pub mod world;
+
+/// Everything a running world consists of.
+pub(crate) struct Simulation {
+    pub(crate) seed: u64,
+    pub(crate) timers: timers::Timers,
+    pub(crate) nodes: nodes::Nodes,
+    pub(crate) net: net::fabric::Fabric,
+    pub(crate) disks: disk::Disks,
+    pub(crate) recorder: trace::Recorder,
+}
+
+/// An event of the world itself.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WorldEvent {
+    Net(net::fabric::NetEvent),
+    Node(nodes::NodeEvent),
+}

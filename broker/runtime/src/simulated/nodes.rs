@@ -1,11 +1,12 @@
 //! The machines of a world and the processes on them: what is known of each, and their lives.
 
+use super::WorldEvent;
 use super::context;
 use super::cpu::Cores;
 use super::executor;
-use super::timers::{self, Nanos, WorldEvent};
+use super::timers::{self, Nanos};
 use crate::clock::UnixMillis;
-use crate::trace::Value;
+use crate::events::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
@@ -59,6 +60,10 @@ impl Node {
             streams: BTreeMap::new(),
             ended: watch::channel(0).0,
         }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.condition == Condition::Up
     }
 }
 

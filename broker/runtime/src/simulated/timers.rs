@@ -4,9 +4,7 @@
 //! life of nodes. A sleep that is dropped leaves its entry in the heap, without a sleeper; when half
 //! of a heap is of that kind it is cleared of them.
 
-use super::context;
-use super::net::fabric::NetEvent;
-use super::nodes::NodeEvent;
+use super::{WorldEvent, context};
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,13 +12,6 @@ use std::task::Waker;
 
 /// Nanoseconds since the world began.
 pub(crate) type Nanos = u64;
-
-/// An event of the world itself.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum WorldEvent {
-    Net(NetEvent),
-    Node(NodeEvent),
-}
 
 /// Names a sleeper; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

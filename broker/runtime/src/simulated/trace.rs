@@ -5,9 +5,8 @@
 //! the same things at the same times.
 
 use super::context;
-use super::nodes::Condition;
 use super::timers::{self, Nanos};
-use crate::trace::{Event, Value};
+use crate::events::{Event, Value};
 use std::fmt;
 use std::time::Duration;
 
@@ -131,7 +130,7 @@ pub(crate) fn emit(kind: &str, fields: &[(&str, Value<'_>)]) {
     // either says was never said.
     let node = context::try_with(|sim| {
         let index = sim.nodes.current_index();
-        (sim.nodes.all[index].condition == Condition::Up).then_some(index)
+        sim.nodes.all[index].is_up().then_some(index)
     });
     if let Some(Some(node)) = node {
         emit_for(node, kind, fields);

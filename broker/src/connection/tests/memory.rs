@@ -40,9 +40,15 @@ pub(super) struct State {
 
 pub(super) struct Consumer {
     source: Destination,
-    credit: u32,
+    prefetch: u32,
     out: BTreeMap<DeliveryId, (Arc<Message>, u32)>,
     events: mpsc::UnboundedSender<ConnectionEvent>,
+}
+
+impl Consumer {
+    fn has_credit(&self) -> bool {
+        self.out.len() < self.prefetch as usize
+    }
 }
 
 pub(super) struct Handle {
@@ -90,7 +96,7 @@ impl State {
                 let next = &mut self.next_delivery;
                 let unsettled = &mut self.unsettled;
                 for ((_, id), consumer) in &mut self.consumers {
-                    if consumer.source.matches(&message.destination) && consumer.credit > 0 {
+                    if consumer.source.matches(&message.destination) && consumer.has_credit() {
                         deliver(next, unsettled, *id, consumer, (message.clone(), 0));
                     }
                 }
@@ -102,7 +108,7 @@ impl State {
         let mut rest = VecDeque::new();
         while let Some((message, count)) = self.queue.pop_front() {
             let ready = self.consumers.iter_mut().find(|(_, consumer)| {
-                consumer.credit > 0 && consumer.source.matches(&message.destination)
+                consumer.has_credit() && consumer.source.matches(&message.destination)
             });
             match ready {
                 Some(((_, id), consumer)) => {
@@ -120,7 +126,6 @@ impl State {
             if *owner == connection
                 && let Some((message, count)) = consumer.out.remove(&id)
             {
-                consumer.credit += 1;
                 self.unsettled -= 1;
                 match how {
                     Settlement::Accept => self.settled += 1,
@@ -151,7 +156,6 @@ fn deliver(
     let delivery = DeliveryId(*next);
     *next += 1;
     *unsettled += 1;
-    consumer.credit -= 1;
     consumer.out.insert(delivery, (message.clone(), redelivery_count));
     let redelivered = redelivery_count > 0;
     let delivery = Delivery { id: delivery, consumer: id, message, redelivered, redelivery_count };
@@ -166,8 +170,12 @@ impl Cluster for Handle {
             Operation::Publish { message, .. } => state.publish(&message),
             Operation::Subscribe { consumer, source, prefetch, .. } => {
                 let events = self.events.clone();
-                let new = Consumer { source, credit: prefetch, out: BTreeMap::new(), events };
+                let new = Consumer { source, prefetch, out: BTreeMap::new(), events };
                 state.consumers.insert((self.connection, consumer), new);
+            }
+            Operation::SetPrefetch { consumer, prefetch, .. } => {
+                let key = (self.connection, consumer);
+                state.consumers.get_mut(&key).expect("it is subscribed").prefetch = prefetch;
             }
             Operation::Unsubscribe { consumer, failed, .. } => {
                 let key = (self.connection, consumer);

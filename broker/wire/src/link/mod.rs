@@ -1,8 +1,8 @@
 //! Frames between nodes.
 //!
-//! One link carries the traffic of every shard that two nodes share, so the framing knows two
-//! shapes only: a *request* with its response, and a *stream* of data in both directions with its
-//! own flow control. What their bodies say is the business of those who send them.
+//! One link carries the traffic of every shard that two nodes share, so the framing knows three
+//! shapes only: a *notice*, which nobody answers, a *request* with its response, and a *stream* of
+//! data in both directions with its own flow control. What their bodies say is the business of those who send them.
 //!
 //! ```text
 //! u32 LE  length of what follows (9 ..= MAX_FRAME_BYTES)
@@ -19,7 +19,7 @@ use thiserror::Error;
 
 /// The version of this format and of the bodies in it. Nodes with different versions refuse each
 /// other.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// The longest frame accepted, without its length field. Larger than the largest message by enough
 /// for a whole Raft entry; senders keep batches far below it.
@@ -57,6 +57,11 @@ pub enum Frame {
     Ping,
     /// Shows that the sender lives.
     Pong,
+    /// Is not answered.
+    Notice {
+        /// What is said.
+        body: Bytes,
+    },
     /// Wants one [`Frame::Response`] with the same id.
     Request {
         /// Chosen by the requester, never used twice on a link.
@@ -132,10 +137,13 @@ const KIND_OPEN: u8 = 6;
 const KIND_DATA: u8 = 7;
 const KIND_CREDIT: u8 = 8;
 const KIND_CLOSE: u8 = 9;
+const KIND_NOTICE: u8 = 10;
 
 /// The kinds whose body the caller writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
+    /// [`Frame::Notice`], whose id is 0.
+    Notice,
     /// [`Frame::Request`].
     Request,
     /// [`Frame::Response`].
@@ -167,6 +175,7 @@ pub fn encode_value<T: Serialize + ?Sized>(
 ) -> Result<usize, EncodeError> {
     let start = out.len();
     let kind = match kind {
+        BodyKind::Notice => KIND_NOTICE,
         BodyKind::Request => KIND_REQUEST,
         BodyKind::Response => KIND_RESPONSE,
         BodyKind::Open => KIND_OPEN,
@@ -217,6 +226,7 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
         Frame::Hello(_) => (KIND_HELLO, 0),
         Frame::Ping => (KIND_PING, 0),
         Frame::Pong => (KIND_PONG, 0),
+        Frame::Notice { .. } => (KIND_NOTICE, 0),
         Frame::Request { id, .. } => (KIND_REQUEST, *id),
         Frame::Response { id, .. } => (KIND_RESPONSE, *id),
         Frame::Open { stream, .. } => (KIND_OPEN, *stream),
@@ -236,7 +246,8 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
             out.extend_from_slice(hello.cluster.as_bytes());
         }
         Frame::Ping | Frame::Pong | Frame::Close { .. } => {}
-        Frame::Request { body, .. }
+        Frame::Notice { body }
+        | Frame::Request { body, .. }
         | Frame::Response { body, .. }
         | Frame::Open { body, .. }
         | Frame::Data { body, .. } => out.extend_from_slice(body),
@@ -287,6 +298,7 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         }
         KIND_PING if body.is_empty() => Frame::Ping,
         KIND_PONG if body.is_empty() => Frame::Pong,
+        KIND_NOTICE => Frame::Notice { body },
         KIND_REQUEST => Frame::Request { id, body },
         KIND_RESPONSE => Frame::Response { id, body },
         KIND_OPEN => Frame::Open { stream: id, body },
@@ -314,6 +326,7 @@ mod tests {
             ),
             Just(Frame::Ping),
             Just(Frame::Pong),
+            body().prop_map(|body| Frame::Notice { body }),
             (any::<u64>(), body()).prop_map(|(id, body)| Frame::Request { id, body }),
             (any::<u64>(), body()).prop_map(|(id, body)| Frame::Response { id, body }),
             (any::<u64>(), body()).prop_map(|(stream, body)| Frame::Open { stream, body }),

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    super::history::{ClientId, ConnectionId, DestinationId},
-    MessageId,
-};
+use super::MessageId;
+use crate::workload::ids::{ClientId, ConnectionId, DestinationId};
 
 /// One arrival of a message at a consumer.
 #[derive(Clone, Debug, PartialEq)]

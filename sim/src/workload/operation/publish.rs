@@ -7,10 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use paceline_wire::stomp::{Command, Frame, header};
 
-use super::{
-    super::history::{ConnectionId, DestinationId, DestinationInfo},
-    Reply, TransactionId, transaction,
-};
+use super::{Reply, TransactionId, transaction};
+use crate::workload::ids::{ConnectionId, DestinationId, DestinationInfo};
 
 /// One message sent by a producer.
 #[derive(Clone, Debug, PartialEq)]

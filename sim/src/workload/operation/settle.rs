@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use paceline_wire::stomp::{Command, Frame, Text, header};
 
-use super::{super::history::ConnectionId, Reply};
+use super::Reply;
+use crate::workload::ids::ConnectionId;
 
 /// How a consumer ends a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

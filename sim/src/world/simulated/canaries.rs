@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use paceline_runtime::time;
+use paceline_scenario::format::Kind;
 
-use super::{LOOK_EVERY, Run};
+use super::{LOOK_EVERY, Run, margins};
 use crate::{
-    scenario::format::Kind,
-    workload::{Shared, canary, population::ProducerPlan},
+    clients::{Shared, canary},
+    workload::population::ProducerPlan,
 };
 
 /// Who serves and who is subscribed, as far as it matters whether that has changed.
@@ -47,7 +48,7 @@ impl Run<'_> {
                 let detail = late("a message to a topic is not acknowledged");
                 return self.stuck("canary", detail, shared).await;
             }
-            time::sleep(self.scenario.margins().delivered * 2 + handled(&producers)).await;
+            time::sleep(margins::of(self.scenario).delivered * 2 + handled(&producers)).await;
             if self.standing(shared) == Some(before) || self.is_unsafe() {
                 return;
             }
@@ -56,7 +57,7 @@ impl Run<'_> {
 
     /// What healing takes, and what a client needs to notice that its connection is dead.
     fn long(&self) -> Duration {
-        let margins = self.scenario.margins();
+        let margins = margins::of(self.scenario);
         margins.healed.max(margins.noticed)
     }
 

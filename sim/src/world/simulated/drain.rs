@@ -9,10 +9,10 @@ use std::{
 use paceline_placement::SlotId;
 use paceline_runtime::time;
 
-use super::{Run, faults::Injector};
+use super::{Run, faults::Injector, margins};
 use crate::{
     check::Replica,
-    workload::{Phase, Shared},
+    clients::{Phase, Shared},
 };
 
 /// How often it is looked whether all is drained.
@@ -110,7 +110,7 @@ impl Run<'_> {
     /// status; they are owed in a run without faults.
     fn still_come(&self) -> Option<String> {
         let end = self.end();
-        let given_up = self.scenario.margins().given_up;
+        let given_up = margins::of(self.scenario).given_up;
         let recorder = self.recorder.lock();
         let last = recorder.history.deliveries.last()?.at;
         let held = recorder.history.vanished.last().map_or(last, |at| *at + given_up);

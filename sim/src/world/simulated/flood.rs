@@ -9,9 +9,8 @@ use paceline_runtime::{
     time,
     world::{NodeId, World},
 };
+use paceline_scenario::{STOMP_PORT, fault::Flood};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::scenario::{STOMP_PORT, fault::Flood};
 
 /// How many connections to each node, where the fault does not say.
 const CONNECTIONS: u32 = 100;

@@ -10,6 +10,7 @@ mod damage;
 mod drain;
 mod faults;
 mod flood;
+mod margins;
 mod sightings;
 mod status;
 mod supervisor;
@@ -22,19 +23,18 @@ use paceline_runtime::{
     time,
     world::{DiskConfig, Latency, LinkConfig, NetConfig, NodeConfig, NodeId, World, WorldConfig},
 };
+use paceline_scenario::{Scenario, expand::stream, format::Delay};
 use rand::RngExt;
+use supervisor::Supervisor;
 use tokio::sync::watch;
 
-use super::Outcome;
+use crate::observe::Outcome;
 use crate::{
     check::{End, Found, Quiet},
-    meter::Usage,
-    recorder::SharedRecorder,
-    scenario::{Scenario, expand::stream, format::Delay},
-    waiting::Stuck,
-    workload::{self, Phase, Population, Shared, consumer, producer},
+    clients::{Phase, Shared, consumer, producer},
+    observe::{meter::Usage, recorder::SharedRecorder, waiting::Stuck},
+    workload::{self, Population},
 };
-use supervisor::Supervisor;
 
 /// Until then every shard must have a leader and every consumer be subscribed.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
     /// gone that the broker takes for being there. A network that loses much by itself is never
     /// quiet.
     fn quiet(&self, end: Duration) -> Quiet {
-        let margins = self.scenario.margins();
+        let margins = margins::of(self.scenario);
         let mut spans = self.spans.clone();
         let recorder = self.recorder.lock();
         let vanished = recorder.history.vanished.iter();
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
             storm: watch::Sender::new(Vec::new()),
         };
         let host =
-            |client: workload::history::ClientId| self.hosts[client.0 as usize % self.hosts.len()];
+            |client: workload::ids::ClientId| self.hosts[client.0 as usize % self.hosts.len()];
         for plan in &population.consumers {
             let life = consumer::run(plan.clone(), shared.clone());
             self.world.spawn_on(host(plan.client), life);

@@ -10,16 +10,13 @@ use std::{
 };
 
 use paceline_runtime::trace;
+use paceline_scenario::{
+    event::{Event, Nth},
+    fault::Fault,
+};
 use tokio::sync::Notify;
 
-use crate::{
-    check::step::NodeId,
-    recorder::node_number,
-    scenario::{
-        event::{Event, Nth},
-        fault::Fault,
-    },
-};
+use crate::{check::step::NodeId, observe::recorder::node_number};
 
 /// The event that a fault has waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +144,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::units::TimeSpan;
+    use paceline_scenario::units::TimeSpan;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -11,17 +11,17 @@ use paceline::{
     link::{Identity, Peer, Timings},
     node::{
         compare::{self, Target},
-        protocol::Request,
         status::{ShardStatus, Status},
     },
+    replication::protocol::Request,
 };
 use paceline_runtime::{task, time};
+use paceline_scenario::LINK_PORT;
 
 use super::Run;
 use crate::{
     check::{self, Pair, Replica},
-    scenario::LINK_PORT,
-    waiting::View,
+    observe::waiting::View,
 };
 
 /// How long a node may take to answer.

@@ -11,8 +11,9 @@ use paceline_runtime::{
     time, trace,
     world::{NodeId, World},
 };
+use paceline_scenario::Scenario;
 
-use crate::{recorder::SharedRecorder, scenario::Scenario};
+use crate::observe::recorder::SharedRecorder;
 
 /// How long after its end a process is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);

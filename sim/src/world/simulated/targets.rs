@@ -1,8 +1,9 @@
 //! Whom a fault strikes, decided when it begins: who leads then, and who is already stopped.
 
+use paceline_scenario::fault::Target;
 use rand::{Rng, seq::SliceRandom};
 
-use crate::{check::step::NodeId, scenario::fault::Target};
+use crate::check::step::NodeId;
 
 /// The nodes that are meant by `leader_of` or `leaders`, in order, of those that are `free`.
 /// `leaders` says who serves each slot. Which of several that lead as many is drawn.
@@ -44,7 +45,7 @@ pub fn leading(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{
+    use paceline_scenario::{
         expand::stream,
         fault::{Crash, Pause},
     };

@@ -536,7 +536,7 @@ impl StompSession {
             },
         };
         let prefetch = prefetch.clamp(1, self.config.max_prefetch.max(1));
-        let consumer = self.subscriptions.add(key, mode);
+        let consumer = self.subscriptions.add(key, mode, prefetch);
         let tag = self.outstanding(Some(Command::Subscribe), receipt, 0);
         self.operations.push_back(Operation::Subscribe { tag, consumer, source, prefetch });
         Ok(())
@@ -589,9 +589,12 @@ impl StompSession {
         if let Some(name) = transaction {
             let transaction = self.transactions.get(name)?;
             transaction.check_room(taken.len(), &self.config)?;
+            let (consumer, count) = (place.0, taken.len() as u32);
             for (place, unsettled) in taken {
                 transaction.settles.push((place, unsettled, how));
             }
+            let window = self.subscriptions.pledge(consumer, count);
+            self.set_prefetch(consumer, window);
             self.answer_receipt(receipt);
             return Ok(());
         }
@@ -647,12 +650,13 @@ impl StompSession {
             return Ok(());
         }
         let tag = self.outstanding(Some(Command::Commit), receipt, transaction.bytes);
-        let settles = transaction.settles.into_iter();
+        let settles = transaction.settles.iter();
         self.operations.push_back(Operation::Commit {
             tag,
             publishes: transaction.publishes,
-            settles: settles.map(|(_, unsettled, how)| (unsettled.delivery, how)).collect(),
+            settles: settles.map(|(_, unsettled, how)| (unsettled.delivery, *how)).collect(),
         });
+        self.redeem(transaction.settles.iter().map(|(place, ..)| *place));
         Ok(())
     }
 
@@ -660,11 +664,32 @@ impl StompSession {
     fn abort(&mut self, frame: &Frame, receipt: Option<Text>) -> Result<(), String> {
         let transaction = self.transactions.end(required(frame, header::TRANSACTION)?)?;
         reached(Point::Aborted);
+        self.redeem(transaction.settles.iter().map(|(place, ..)| *place));
         for (place, unsettled, _) in transaction.settles {
             self.subscriptions.put_back(place, unsettled);
         }
         self.answer_receipt(receipt);
         Ok(())
+    }
+
+    /// A transaction has ended that acknowledged these.
+    fn redeem(&mut self, places: impl Iterator<Item = Place>) {
+        let mut counts: BTreeMap<ConsumerId, u32> = BTreeMap::new();
+        for (consumer, _) in places {
+            *counts.entry(consumer).or_default() += 1;
+        }
+        for (consumer, count) in counts {
+            let window = self.subscriptions.redeem(consumer, count);
+            self.set_prefetch(consumer, window);
+        }
+    }
+
+    fn set_prefetch(&mut self, consumer: ConsumerId, prefetch: Option<u32>) {
+        if let Some(prefetch) = prefetch {
+            reached(Point::WindowChanged);
+            let tag = self.outstanding(None, None, 0);
+            self.operations.push_back(Operation::SetPrefetch { tag, consumer, prefetch });
+        }
     }
 
     // ---- output ---------------------------------------------------------------------------------

@@ -38,11 +38,40 @@ pub(super) struct Unsettled {
 /// Where a delivery stands: its consumer and its place among that consumer's deliveries.
 pub(super) type Place = (ConsumerId, u64);
 
+/// How many deliveries a subscription may hold unsettled.
+///
+/// What open transactions acknowledge stays unsettled until they end, so a transaction that
+/// acknowledges more than the prefetch would wait for ever. As with ActiveMQ's prefetch extension it
+/// does not count against the prefetch. Asked for is half a prefetch at a time at least, so that a
+/// transaction that acknowledges less costs nothing.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    prefetch: u32,
+    /// What the cluster was asked for last.
+    asked: u32,
+    /// Deliveries that open transactions acknowledge.
+    pledged: u32,
+}
+
+impl Window {
+    /// What to ask the cluster for now, if it is something else than before.
+    fn adapt(&mut self) -> Option<u32> {
+        let needed = self.prefetch.saturating_add(self.pledged);
+        let is_narrow = self.asked.saturating_sub(self.pledged) < self.prefetch.div_ceil(2);
+        if !is_narrow && self.asked <= needed {
+            return None;
+        }
+        self.asked = needed;
+        Some(needed)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Subscription {
     /// What the client calls it; `None` where a 1.0 client gave only a destination.
     pub id: Option<Text>,
     pub mode: AckMode,
+    window: Window,
     next_place: u64,
     unsettled: BTreeMap<u64, Unsettled>,
 }
@@ -87,7 +116,7 @@ impl Subscriptions {
         self.by_key.contains_key(key)
     }
 
-    pub(super) fn add(&mut self, key: Key, mode: AckMode) -> ConsumerId {
+    pub(super) fn add(&mut self, key: Key, mode: AckMode, prefetch: u32) -> ConsumerId {
         let consumer = ConsumerId(self.next);
         self.next += 1;
         let id = match &key {
@@ -95,7 +124,9 @@ impl Subscriptions {
             Key::Destination(_) => None,
         };
         self.by_key.insert(key, consumer);
-        let subscription = Subscription { id, mode, next_place: 0, unsettled: BTreeMap::new() };
+        let window = Window { prefetch, asked: prefetch, pledged: 0 };
+        let unsettled = BTreeMap::new();
+        let subscription = Subscription { id, mode, window, next_place: 0, unsettled };
         self.by_consumer.insert(consumer, subscription);
         consumer
     }
@@ -160,6 +191,22 @@ impl Subscriptions {
         }
     }
 
+    /// An open transaction acknowledges so many deliveries more. How many the consumer is to be
+    /// allowed from now on, if that changes.
+    pub(super) fn pledge(&mut self, consumer: ConsumerId, deliveries: u32) -> Option<u32> {
+        let window = &mut self.by_consumer.get_mut(&consumer)?.window;
+        window.pledged += deliveries;
+        window.adapt()
+    }
+
+    /// The end of a transaction that acknowledges so many deliveries; otherwise as
+    /// [`Self::pledge`].
+    pub(super) fn redeem(&mut self, consumer: ConsumerId, deliveries: u32) -> Option<u32> {
+        let window = &mut self.by_consumer.get_mut(&consumer)?.window;
+        window.pledged -= deliveries;
+        window.adapt()
+    }
+
     /// The oldest unsettled delivery of each consumer that has one: what the client was working on.
     pub(super) fn in_work(&self) -> Vec<(ConsumerId, DeliveryId)> {
         let consumers = self.by_consumer.iter();
@@ -175,5 +222,28 @@ impl Subscriptions {
     pub(super) fn clear(&mut self) {
         self.by_key.clear();
         self.by_consumer.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_grows_with_what_transactions_acknowledge_and_shrinks_with_their_end() {
+        let mut subscriptions = Subscriptions::default();
+        let consumer = subscriptions.add(Key::Id("s".into()), AckMode::Individual, 100);
+        let one_by_one = |subscriptions: &mut Subscriptions, count| -> Vec<(u32, u32)> {
+            let asked = (1..=count).map(|at| (at, subscriptions.pledge(consumer, 1)));
+            asked.filter_map(|(at, window)| Some((at, window?))).collect()
+        };
+        assert_eq!(one_by_one(&mut subscriptions, 50), [], "half of it is free");
+        assert_eq!(subscriptions.redeem(consumer, 50), None);
+        assert_eq!(one_by_one(&mut subscriptions, 150), [(51, 151), (102, 202)]);
+        assert_eq!(subscriptions.redeem(consumer, 100), Some(150));
+        assert_eq!(subscriptions.redeem(consumer, 50), Some(100));
+        let single = subscriptions.add(Key::Id("1".into()), AckMode::Individual, 1);
+        assert_eq!(subscriptions.pledge(single, 1), Some(2));
+        assert_eq!(subscriptions.redeem(ConsumerId(9), 1), None, "it has ended");
     }
 }

@@ -231,6 +231,29 @@ fn a_transaction_is_one_operation_and_its_abort_is_none() {
 }
 
 #[test]
+fn what_a_transaction_acknowledges_does_not_count_against_the_prefetch_until_it_ends() {
+    for (end, again) in [("COMMIT", 0), ("ABORT", 3)] {
+        let mut world = World::new();
+        let session = world.connect("1.2");
+        world.send(
+            session,
+            "SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client-individual\n\
+             activemq.prefetchSize:2\n\n\0BEGIN\ntransaction:t\n\n\0",
+        );
+        for place in 0..3 {
+            world.send(session, "SEND\ndestination:/queue/a\n\n\0");
+            world.frames(session);
+            world.send(session, &format!("ACK\nid:0-{place}\ntransaction:t\n\n\0"));
+        }
+        assert_eq!(world.windows, [4]);
+        world.send(session, &format!("{end}\ntransaction:t\nreceipt:e\n\n\0"));
+        assert_eq!(world.windows, [4, 2]);
+        assert_eq!(world.settled.len(), 3 - again);
+        assert_eq!(world.frames(session), [frame("RECEIPT\nreceipt-id:e\n\n\0")]);
+    }
+}
+
+#[test]
 fn transactions_are_bounded_and_must_exist() {
     for (frames, expected) in [
         ("COMMIT\ntransaction:x\n\n\0", "there is no open transaction `x`"),

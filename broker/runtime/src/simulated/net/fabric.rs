@@ -7,10 +7,10 @@
 
 use super::link::{Link, LinkConfig, NetConfig};
 use super::socket::{Phase, Socket, SocketId, Sockets};
-use crate::simulated::context::Simulation;
 use crate::simulated::random::derive;
-use crate::simulated::timers::{self, Nanos, Timers, WorldEvent};
+use crate::simulated::timers::{self, Nanos, Timers};
 use crate::simulated::trace::Recorder;
+use crate::simulated::{Simulation, WorldEvent};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;

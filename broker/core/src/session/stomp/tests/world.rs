@@ -33,6 +33,8 @@ pub(super) struct World {
     /// Deliveries that consumers died of.
     pub failed: Vec<u64>,
     pub prefetches: Vec<u32>,
+    /// What consumers may hold after a change of that.
+    pub windows: Vec<u32>,
     pub commits: usize,
     /// Whether outcomes wait for [`World::answer`].
     pub hold_outcomes: bool,
@@ -138,6 +140,7 @@ impl World {
                 self.prefetches.push(prefetch);
                 self.consumers.push(Consumer { session, id: consumer, source });
             }
+            Operation::SetPrefetch { prefetch, .. } => self.windows.push(prefetch),
             Operation::Unsubscribe { consumer, failed, .. } => {
                 self.failed.extend(failed.map(|delivery| delivery.0));
                 self.consumers.retain(|have| have.session != session || have.id != consumer);

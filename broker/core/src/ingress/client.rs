@@ -1,0 +1,445 @@
+//! A node's client of one shard: one ordered stream of commands for all its connections.
+//!
+//! Commands that change what is replicated are numbered without holes and kept until they are
+//! answered. When the leader changes, everything unanswered is sent again in order, and the shard
+//! drops what it has seen; so a change of leader neither loses nor doubles a command. Consumers are
+//! attached again. What concerned the old leader's memory only has ended with it, and well: what is
+//! not stored may be lost with a leader, which its sender agreed to, and is delivered once at most,
+//! so that whoever acknowledges it has had it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use paceline_reached::{Point, reached};
+use thiserror::Error;
+
+use super::{Budget, ChannelId, Full, Request, search::Search};
+use crate::{
+    Destination, Message,
+    channel::{Delivered, FromLeader, ToLeader},
+    operation::{Outcome, Refusal},
+    shard::{self, Command},
+};
+
+/// The most commands that may be sent and unanswered at a time; the shard remembers more.
+const WINDOW_COMMANDS: usize = 4_096;
+
+/// The most bytes that may be sent and unanswered at a time.
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// Something that has happened, for who asked or who consumes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<T, S> {
+    /// The shard has answered a command.
+    Answered(T, shard::Outcome),
+    /// What concerns a leader's memory only has ended, or what was asked was refused at once.
+    Ended(T, Outcome),
+    /// A message for a consumer.
+    Delivered(S, ChannelId, Delivered),
+    /// The leader that delivered to a consumer is gone, and with it what was not handed on yet.
+    LeaderLost(S),
+}
+
+/// A leader has said what makes no sense. Its channel was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Confused {
+    /// A channel begins once.
+    #[error("a leader introduced itself twice")]
+    Twice,
+    /// Before it has said that it leads.
+    #[error("a node that was asked whether it leads said something else")]
+    NotAsked,
+    /// An answer to nothing.
+    #[error("an answer to question {0}, which was not asked")]
+    Question(u64),
+    /// Commands are answered in their order, when they have been sent.
+    #[error("an outcome of command {0}, which was not its turn")]
+    Command(u64),
+    /// The shard has lost count.
+    #[error("the shard expects command {expected} and was sent {seq}")]
+    Gap {
+        /// The command sent.
+        seq: u64,
+        /// The next one of the session, as the shard has it.
+        expected: u64,
+    },
+}
+
+/// A command that is not answered yet.
+#[derive(Debug)]
+struct Unanswered<T> {
+    seq: u64,
+    command: Command,
+    holders: Vec<u64>,
+    bytes: usize,
+    asker: T,
+}
+
+#[derive(Debug)]
+struct Consumer<T, S> {
+    source: Destination,
+    prefetch: u32,
+    sink: S,
+    /// Who waits for the first time that it is attached.
+    asker: Option<T>,
+}
+
+/// Something about the leader's memory that is on its way.
+#[derive(Debug)]
+enum Question<T> {
+    /// Whoever asked is told how it ended; if the leader is lost, that is how it ended too, and well.
+    Ends { asker: T, bytes: usize },
+    /// A settlement, which ends well whatever the leader says: the client has had the messages.
+    Settles { asker: T },
+    /// An attachment.
+    Attaches { consumer: u64 },
+}
+
+/// See the module's head. Times count from any beginning.
+#[derive(Debug)]
+pub struct ShardClient<T, S> {
+    search: Search,
+    channel: ChannelId,
+    next_seq: u64,
+    unanswered: VecDeque<Unanswered<T>>,
+    /// How many of them, from the front, are sent on the present channel, and their bytes.
+    sent: usize,
+    sent_bytes: usize,
+    consumers: BTreeMap<u64, Consumer<T, S>>,
+    next_question: u64,
+    questions: BTreeMap<u64, Question<T>>,
+    /// Messages for the leader's memory that wait for a leader, and their bytes.
+    volatile: VecDeque<(Arc<Message>, usize, T)>,
+    waiting_bytes: usize,
+    /// To be sent before the rest.
+    output: VecDeque<ToLeader>,
+    events: VecDeque<Event<T, S>>,
+}
+
+impl<T, S: Clone> Default for ShardClient<T, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, S: Clone> ShardClient<T, S> {
+    /// A client that has never asked for anything.
+    pub fn new() -> Self {
+        Self {
+            search: Search::new(),
+            channel: ChannelId(0),
+            next_seq: 1,
+            unanswered: VecDeque::new(),
+            sent: 0,
+            sent_bytes: 0,
+            consumers: BTreeMap::new(),
+            next_question: 1,
+            questions: BTreeMap::new(),
+            volatile: VecDeque::new(),
+            waiting_bytes: 0,
+            output: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    // ---- what happened --------------------------------------------------------------------------
+
+    /// Something is asked of the shard. Commands that carry messages, and messages that are not
+    /// stored, are refused where `budget`, which counts this client's bytes too, has no room.
+    pub fn handle_request(&mut self, request: Request<T, S>, budget: Budget) {
+        match request {
+            Request::Command { command, holders, asker } => {
+                let bytes = command.footprint();
+                // What ends something is not refused: it is bounded by what it ends.
+                if !command.messages().is_empty()
+                    && let Err(full) = self.admit(budget, bytes)
+                {
+                    return self.refuse(asker, full);
+                }
+                let seq = self.next_seq;
+                self.next_seq += 1;
+                self.waiting_bytes += bytes;
+                self.unanswered.push_back(Unanswered { seq, command, holders, bytes, asker });
+            }
+            Request::Publish { message, asker } => {
+                let bytes = message.footprint();
+                if let Err(full) = self.admit(budget, bytes) {
+                    return self.refuse(asker, full);
+                }
+                self.waiting_bytes += bytes;
+                self.volatile.push_back((message, bytes, asker));
+            }
+            Request::Attach { consumer, source, prefetch, sink, asker } => {
+                let asker = Some(asker);
+                self.consumers.insert(consumer, Consumer { source, prefetch, sink, asker });
+                if self.search.is_found() {
+                    self.attach(consumer);
+                }
+            }
+            Request::SetPrefetch { consumer, prefetch } => {
+                let Some(known) = self.consumers.get_mut(&consumer) else { return };
+                known.prefetch = prefetch;
+                if self.search.is_found() {
+                    self.output.push_back(ToLeader::SetPrefetch { consumer, prefetch });
+                }
+            }
+            Request::Detach { consumer, failed, asker } => {
+                let known = self.consumers.remove(&consumer).is_some();
+                if known && self.search.is_found() {
+                    // Behind what this consumer has settled before, which may be unsent still.
+                    self.send_commands(usize::MAX, usize::MAX);
+                    let number = self.ask(Question::Ends { asker, bytes: 0 });
+                    self.output.push_back(ToLeader::Detach { number, consumer, failed });
+                } else {
+                    // No leader knows it.
+                    self.events.push_back(Event::Ended(asker, Ok(())));
+                }
+            }
+            Request::Settle { consumer, channel, messages, how, asker } => {
+                if self.search.is_found() && channel == self.channel {
+                    let number = self.ask(Question::Settles { asker });
+                    self.output.push_back(ToLeader::Settle { number, consumer, messages, how });
+                } else {
+                    // They went with their leader.
+                    reached(Point::VolatileSettledLate);
+                    self.events.push_back(Event::Ended(asker, Ok(())));
+                }
+            }
+        }
+    }
+
+    /// The node that [`Self::poll_open`] named cannot be asked.
+    pub fn handle_unreachable(&mut self, now: Duration) {
+        self.search.handle_lost(now);
+    }
+
+    /// The far end of the channel has spoken, or, with `None`, the channel has ended. Afterwards
+    /// [`Self::has_channel`] says whether it is still in use.
+    ///
+    /// # Errors
+    /// If it makes no sense. The channel is given up then, as if it had ended.
+    pub fn handle_said(&mut self, now: Duration, said: Option<FromLeader>) -> Result<(), Confused> {
+        let result = match said {
+            None => {
+                self.handle_lost(now);
+                return Ok(());
+            }
+            Some(FromLeader::NotLeader { leader }) => {
+                self.search.hint(leader);
+                self.handle_lost(now);
+                return Ok(());
+            }
+            Some(FromLeader::Serving { .. }) if self.search.is_asking() => {
+                self.begin();
+                return Ok(());
+            }
+            Some(_) if self.search.is_asking() => Err(Confused::NotAsked),
+            Some(message) => self.handle_message(message),
+        };
+        if result.is_err() {
+            self.handle_lost(now);
+        }
+        result
+    }
+
+    /// The deadline that [`Self::poll_timeout`] gave may have passed.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        if self.search.is_asking() && self.search.deadline().is_some_and(|at| at <= now) {
+            self.handle_lost(now);
+        }
+    }
+
+    // ---- what is to be done ---------------------------------------------------------------------
+
+    /// The node to open a channel to now, if a leader is needed and is not known yet. It answers
+    /// with its first word on the channel. `known` says who leads as far as this node knows.
+    pub fn poll_open(
+        &mut self,
+        now: Duration,
+        row: &[u64],
+        known: impl FnOnce() -> Option<u64>,
+    ) -> Option<u64> {
+        if self.needs_leader() { self.search.poll_open(now, row, known) } else { None }
+    }
+
+    /// When [`Self::handle_timeout`] and [`Self::poll_open`] are to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let matters = self.needs_leader() || self.search.is_asking();
+        self.search.deadline().filter(|_| matters)
+    }
+
+    /// Whether the channel that was opened last is in use.
+    pub fn has_channel(&self) -> bool {
+        self.search.is_found() || self.search.is_asking()
+    }
+
+    /// What to say next on the channel.
+    pub fn poll_transmit(&mut self) -> Option<ToLeader> {
+        if self.output.is_empty() && self.search.is_found() {
+            self.send_commands(WINDOW_COMMANDS, WINDOW_BYTES);
+            while let Some((message, bytes, asker)) = self.volatile.pop_front() {
+                let number = self.ask(Question::Ends { asker, bytes });
+                self.output.push_back(ToLeader::Publish { number, message });
+            }
+        }
+        self.output.pop_front()
+    }
+
+    /// What has happened next.
+    pub fn poll_event(&mut self) -> Option<Event<T, S>> {
+        self.events.pop_front()
+    }
+
+    /// About how many bytes wait to be answered.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    // ---- the rest -------------------------------------------------------------------------------
+
+    fn needs_leader(&self) -> bool {
+        !(self.unanswered.is_empty() && self.consumers.is_empty() && self.volatile.is_empty())
+    }
+
+    fn admit(&self, budget: Budget, bytes: usize) -> Result<(), Full> {
+        budget.admit(self.waiting_bytes, bytes, self.search.is_found())
+    }
+
+    fn refuse(&mut self, asker: T, full: Full) {
+        reached(Point::WaitingRefused);
+        let why = Refusal::Rejected(full.to_string());
+        self.events.push_back(Event::Ended(asker, Err(why)));
+    }
+
+    fn ask(&mut self, question: Question<T>) -> u64 {
+        let number = self.next_question;
+        self.next_question += 1;
+        self.questions.insert(number, question);
+        number
+    }
+
+    /// A leader takes what is said on the channel.
+    fn begin(&mut self) {
+        self.search.handle_found();
+        self.channel.0 += 1;
+        let consumers: Vec<u64> = self.consumers.keys().copied().collect();
+        for consumer in consumers {
+            self.attach(consumer);
+        }
+    }
+
+    fn attach(&mut self, consumer: u64) {
+        let number = self.ask(Question::Attaches { consumer });
+        let known = &self.consumers[&consumer];
+        let (source, prefetch) = (known.source.clone(), known.prefetch);
+        self.output.push_back(ToLeader::Attach { number, consumer, source, prefetch });
+    }
+
+    fn send_commands(&mut self, window: usize, window_bytes: usize) {
+        while self.sent < window.min(self.unanswered.len()) && self.sent_bytes < window_bytes {
+            let next = &self.unanswered[self.sent];
+            self.output.push_back(ToLeader::Command {
+                seq: next.seq,
+                command: next.command.clone(),
+                holders: next.holders.clone(),
+            });
+            self.sent += 1;
+            self.sent_bytes += next.bytes;
+        }
+    }
+
+    /// The channel is gone: everything unanswered will be sent on the next one.
+    fn handle_lost(&mut self, now: Duration) {
+        let was_found = self.search.is_found();
+        self.search.handle_lost(now);
+        if !was_found {
+            return;
+        }
+        if self.sent > 0 {
+            reached(Point::CommandsResent);
+        }
+        self.sent = 0;
+        self.sent_bytes = 0;
+        self.output.clear();
+        for consumer in self.consumers.values() {
+            self.events.push_back(Event::LeaderLost(consumer.sink.clone()));
+        }
+        for question in std::mem::take(&mut self.questions).into_values() {
+            match question {
+                // A message in a leader's memory may be lost with it: its sender agreed to that.
+                // Sent again it might arrive twice, which nobody agreed to.
+                Question::Ends { asker, bytes } => {
+                    reached(Point::VolatileOperationLost);
+                    self.waiting_bytes -= bytes;
+                    self.events.push_back(Event::Ended(asker, Ok(())));
+                }
+                Question::Settles { asker } => {
+                    self.events.push_back(Event::Ended(asker, Ok(())));
+                }
+                // Attached again on the next channel.
+                Question::Attaches { .. } => {}
+            }
+        }
+    }
+
+    fn handle_message(&mut self, message: FromLeader) -> Result<(), Confused> {
+        match message {
+            FromLeader::Serving { .. } | FromLeader::NotLeader { .. } => Err(Confused::Twice),
+            FromLeader::Outcomes(outcomes) => outcomes
+                .into_iter()
+                .try_for_each(|(seq, outcome)| self.handle_outcome(seq, outcome)),
+            FromLeader::Answer { number, result } => self.handle_answer(number, result),
+            FromLeader::Deliver(delivered) => {
+                if let Some(consumer) = self.consumers.get(&delivered.consumer) {
+                    let sink = consumer.sink.clone();
+                    self.events.push_back(Event::Delivered(sink, self.channel, delivered));
+                }
+                // Else it has been detached, and the leader takes the message back when it hears.
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_answer(&mut self, number: u64, result: Result<(), String>) -> Result<(), Confused> {
+        let question = self.questions.remove(&number).ok_or(Confused::Question(number))?;
+        match question {
+            Question::Ends { asker, bytes } => {
+                self.waiting_bytes -= bytes;
+                let result = result.map_err(Refusal::Rejected);
+                self.events.push_back(Event::Ended(asker, result));
+            }
+            Question::Settles { asker } => self.events.push_back(Event::Ended(asker, Ok(()))),
+            Question::Attaches { consumer } => {
+                let refused = result.is_err();
+                if let Some(known) = self.consumers.get_mut(&consumer)
+                    && let Some(asker) = known.asker.take()
+                {
+                    if refused {
+                        self.consumers.remove(&consumer);
+                    }
+                    let result = result.map_err(Refusal::Rejected);
+                    self.events.push_back(Event::Ended(asker, result));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_outcome(&mut self, seq: u64, outcome: shard::Outcome) -> Result<(), Confused> {
+        if let shard::Outcome::Gap { expected } = outcome {
+            return Err(Confused::Gap { seq, expected });
+        }
+        if self.sent == 0 || self.unanswered.front().is_none_or(|front| front.seq != seq) {
+            return Err(Confused::Command(seq));
+        }
+        let answered = self.unanswered.pop_front().expect("it has a front");
+        self.sent -= 1;
+        self.sent_bytes -= answered.bytes;
+        self.waiting_bytes -= answered.bytes;
+        self.events.push_back(Event::Answered(answered.asker, outcome));
+        Ok(())
+    }
+}

@@ -1,0 +1,427 @@
+//! One client's connection into the cluster.
+//!
+//! A connection knows destinations, never shards or nodes: what it submits is taken apart here, and
+//! the answers of the parts are put together again. Its transactions are run here too, even when the
+//! connection itself has gone.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+    sync::Arc,
+};
+
+use super::{
+    Budget, ChannelId, Request,
+    commit::{Commit, Send, Share},
+    deliveries::{Deliveries, Held},
+    operations::Operations,
+    result_of,
+};
+use crate::{
+    Destination, DestinationKind, Message,
+    channel::Delivered,
+    dispatch::{MessageKey, VolatileId},
+    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Refusal, Settlement},
+    shard::{self, Command, MessageRef, Refused, TransactionId},
+};
+
+/// What an operation weighs beside its messages.
+const OPERATION_BYTES: usize = 1 << 10;
+
+/// What a connection is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConnectionEvent {
+    /// An operation has ended. Outcomes come in any order.
+    Outcome(OpTag, Outcome),
+    /// A message for one of the connection's consumers. The deliveries of one destination to one
+    /// consumer come in order.
+    Delivery(Delivery),
+}
+
+/// What a connection has to know of its cluster and its node.
+pub trait Directory {
+    /// The slot of a destination.
+    fn slot_of(&self, destination: &Destination) -> u32;
+    /// How many slots there are.
+    fn slots(&self) -> u32;
+    /// A number for a consumer, unique in this life of the node.
+    fn next_consumer(&self) -> u64;
+    /// A name for a transaction.
+    fn next_transaction(&self) -> TransactionId;
+}
+
+/// Which part of a connection's work a shard was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// One of an operation's parts.
+    Operation(OpTag),
+    /// A command of the transaction that an operation commits, for the shard of a slot.
+    Commit(OpTag, u32),
+    /// Nobody waits for it.
+    Unawaited,
+}
+
+/// What is settled in one shard's log, and the consumers that held it.
+type StoredSettles = (Vec<(MessageRef, Settlement)>, Vec<u64>);
+
+/// Messages in one leader's memory that are settled alike: slot, consumer's number, channel, how.
+type VolatileSettles = BTreeMap<(u32, u64, ChannelId, Settlement), Vec<VolatileId>>;
+
+/// Settlements by where they go.
+#[derive(Debug, Default)]
+struct Settles {
+    stored: BTreeMap<u32, StoredSettles>,
+    volatile: VolatileSettles,
+}
+
+impl Settles {
+    fn add(&mut self, held: &Held, how: Settlement) {
+        match held.key {
+            MessageKey::Stored(message) => {
+                let (settles, holders) = self.stored.entry(held.slot).or_default();
+                settles.push((message, how));
+                holders.push(held.number);
+            }
+            MessageKey::Volatile(message) => {
+                let key = (held.slot, held.number, held.channel, how);
+                self.volatile.entry(key).or_default().push(message);
+            }
+        }
+    }
+}
+
+/// A transaction under way, and what becomes of its settlements.
+#[derive(Debug)]
+struct Committing {
+    commit: Commit,
+    /// The client holds these again if it comes to nothing.
+    taken: Vec<(DeliveryId, Held, Settlement)>,
+    /// These follow if it commits.
+    volatile: VolatileSettles,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Connection {
+    deliveries: Deliveries,
+    operations: Operations,
+    commits: BTreeMap<OpTag, Committing>,
+    requests: VecDeque<(u32, Request<Part, ConsumerId>)>,
+    events: VecDeque<ConnectionEvent>,
+}
+
+impl Connection {
+    // ---- what happened --------------------------------------------------------------------------
+
+    /// The client asks for something. Operations on one destination are carried out in the order in
+    /// which they come.
+    pub fn handle_operation(&mut self, operation: Operation, directory: &impl Directory) {
+        match operation {
+            Operation::Publish { tag, message } => self.publish(tag, message, directory),
+            Operation::Subscribe { tag, consumer, source, prefetch } => {
+                self.subscribe(tag, consumer, source, prefetch, directory);
+            }
+            Operation::SetPrefetch { tag, consumer, prefetch } => {
+                self.set_prefetch(tag, consumer, prefetch);
+            }
+            Operation::Unsubscribe { tag, consumer, failed } => {
+                self.unsubscribe(tag, consumer, failed);
+            }
+            Operation::Settle { tag, deliveries, how } => self.settle(tag, &deliveries, how),
+            Operation::Commit { tag, publishes, settles } => {
+                self.commit(tag, publishes, &settles, directory);
+            }
+        }
+        self.advance();
+    }
+
+    /// A shard has answered a command.
+    pub fn handle_answered(&mut self, part: Part, outcome: shard::Outcome) {
+        match part {
+            Part::Operation(tag) => self.end_part(tag, result_of(outcome)),
+            Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome),
+            Part::Unawaited => {}
+        }
+    }
+
+    /// What concerns a leader's memory only has ended, or a request was refused at once.
+    pub fn handle_ended(&mut self, part: Part, result: Outcome) {
+        match part {
+            Part::Operation(tag) => self.end_part(tag, result),
+            Part::Commit(tag, slot) => {
+                let outcome = match result {
+                    Ok(()) => shard::Outcome::Done,
+                    Err(Refusal::Rejected(why) | Refusal::Unknown(why)) => {
+                        shard::Outcome::Refused(Refused::ByLeader(why))
+                    }
+                };
+                self.continue_commit(tag, slot, outcome);
+            }
+            Part::Unawaited => {}
+        }
+    }
+
+    /// The leader of a slot's shard hands a message to a consumer.
+    pub fn handle_delivered(
+        &mut self,
+        consumer: ConsumerId,
+        slot: u32,
+        channel: ChannelId,
+        delivered: Delivered,
+    ) {
+        if let Some(delivery) = self.deliveries.arrive(consumer, slot, channel, delivered) {
+            self.events.push_back(ConnectionEvent::Delivery(delivery));
+        }
+    }
+
+    /// The leader of a slot's shard is gone, and with it what it had sent to a consumer that was not
+    /// handed on.
+    pub fn handle_leader_lost(&mut self, consumer: ConsumerId, slot: u32) {
+        self.deliveries.forget_waiting(consumer, slot);
+    }
+
+    /// The client is gone: its consumers end and give back what they hold. What it asked for is
+    /// carried out.
+    pub fn handle_closed(&mut self) {
+        for (consumer, slots) in self.deliveries.unsubscribe_all() {
+            for slot in slots {
+                let (failed, asker) = (None, Part::Unawaited);
+                self.request(slot, Request::Detach { consumer, failed, asker });
+            }
+        }
+    }
+
+    // ---- what is to be done ---------------------------------------------------------------------
+
+    /// What to ask next, and of which slot's shard.
+    pub fn poll_request(&mut self) -> Option<(u32, Request<Part, ConsumerId>)> {
+        self.requests.pop_front()
+    }
+
+    /// What to tell the client next.
+    pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        self.events.pop_front()
+    }
+
+    /// Whether the cluster has caught up enough with what was asked for that more may be read from
+    /// the client.
+    pub fn may_read(&self, budget: Budget) -> bool {
+        budget.may_read(self.operations.bytes())
+    }
+
+    // ---- operations -----------------------------------------------------------------------------
+
+    fn publish(&mut self, tag: OpTag, message: Arc<Message>, directory: &impl Directory) {
+        self.operations.begin(tag, OPERATION_BYTES + message.footprint());
+        if message.destination.is_pattern() {
+            let why = Refused::Pattern(message.destination.name.clone()).to_string();
+            return self.end_part(tag, Err(Refusal::Rejected(why)));
+        }
+        let slot = directory.slot_of(&message.destination);
+        let asker = Part::Operation(tag);
+        let is_stored = message.persistent && message.destination.kind == DestinationKind::Queue;
+        let request = if is_stored {
+            Request::Command { command: Command::Publish { message }, holders: Vec::new(), asker }
+        } else {
+            Request::Publish { message, asker }
+        };
+        self.request(slot, request);
+    }
+
+    fn subscribe(
+        &mut self,
+        tag: OpTag,
+        consumer: ConsumerId,
+        source: Destination,
+        prefetch: u32,
+        directory: &impl Directory,
+    ) {
+        self.operations.begin(tag, OPERATION_BYTES);
+        let number = directory.next_consumer();
+        let slots = slots_of(&source, directory);
+        if !self.deliveries.subscribe(consumer, number, prefetch, slots.clone()) {
+            let why = format!("consumer {} of this connection exists already", consumer.0);
+            return self.end_part(tag, Err(Refusal::Rejected(why)));
+        }
+        for slot in slots {
+            let (source, asker) = (source.clone(), self.part(tag));
+            let (consumer, sink) = (number, consumer);
+            self.request(slot, Request::Attach { consumer, source, prefetch, sink, asker });
+        }
+        self.end_part(tag, Ok(()));
+    }
+
+    fn set_prefetch(&mut self, tag: OpTag, consumer: ConsumerId, prefetch: u32) {
+        self.operations.begin(tag, OPERATION_BYTES);
+        let Some((number, slots)) = self.deliveries.set_prefetch(consumer, prefetch) else {
+            return self.end_part(tag, unknown_consumer(consumer));
+        };
+        for slot in slots {
+            self.request(slot, Request::SetPrefetch { consumer: number, prefetch });
+        }
+        self.end_part(tag, Ok(()));
+    }
+
+    fn unsubscribe(&mut self, tag: OpTag, consumer: ConsumerId, failed: Option<DeliveryId>) {
+        self.operations.begin(tag, OPERATION_BYTES);
+        let failed = failed.and_then(|delivery| self.deliveries.settle(delivery));
+        let Some((number, slots)) = self.deliveries.unsubscribe(consumer) else {
+            return self.end_part(tag, unknown_consumer(consumer));
+        };
+        for slot in slots {
+            let failed = failed.filter(|held| held.slot == slot).map(|held| held.key);
+            let asker = self.part(tag);
+            self.request(slot, Request::Detach { consumer: number, failed, asker });
+        }
+        self.end_part(tag, Ok(()));
+    }
+
+    fn settle(&mut self, tag: OpTag, deliveries: &[DeliveryId], how: Settlement) {
+        self.operations.begin(tag, OPERATION_BYTES);
+        let mut settles = Settles::default();
+        let mut unknown = 0;
+        for delivery in deliveries {
+            match self.deliveries.settle(*delivery) {
+                Some(held) => settles.add(&held, how),
+                None => unknown += 1,
+            }
+        }
+        for (slot, (settles, holders)) in settles.stored {
+            let (command, asker) = (Command::Settle { settles }, self.part(tag));
+            self.request(slot, Request::Command { command, holders, asker });
+        }
+        for ((slot, consumer, channel, how), messages) in settles.volatile {
+            let asker = self.part(tag);
+            self.request(slot, Request::Settle { consumer, channel, messages, how, asker });
+        }
+        let why = format!("{unknown} of the deliveries are no longer with this connection");
+        let result = if unknown == 0 { Ok(()) } else { Err(Refusal::Rejected(why)) };
+        self.end_part(tag, result);
+    }
+
+    fn commit(
+        &mut self,
+        tag: OpTag,
+        publishes: Vec<Arc<Message>>,
+        settles: &[(DeliveryId, Settlement)],
+        directory: &impl Directory,
+    ) {
+        let bytes: usize = publishes.iter().map(|message| message.footprint()).sum();
+        self.operations.begin(tag, bytes + OPERATION_BYTES);
+        let taken = match self.deliveries.settle_all(settles) {
+            Ok(taken) => taken,
+            Err(why) => return self.end_part(tag, Err(why)),
+        };
+        let mut settles = Settles::default();
+        for (_, held, how) in &taken {
+            settles.add(held, *how);
+        }
+        let first_settled = taken.first().map(|(_, held, _)| held.slot);
+        let mut shares: BTreeMap<u32, Share> = BTreeMap::new();
+        let mut first_published = None;
+        for message in publishes {
+            let slot = directory.slot_of(&message.destination);
+            first_published.get_or_insert(slot);
+            shares.entry(slot).or_default().work.publishes.push(message);
+        }
+        for (slot, (settles, holders)) in settles.stored {
+            let share = shares.entry(slot).or_default();
+            (share.work.settles, share.holders) = (settles, holders);
+        }
+        let coordinator = first_published
+            .or(first_settled.filter(|slot| shares.contains_key(slot)))
+            .or(shares.keys().next().copied());
+        let Some(coordinator) = coordinator else {
+            self.settle_volatile(settles.volatile);
+            return self.end_part(tag, Ok(()));
+        };
+        let mut sends = Vec::new();
+        let transaction = directory.next_transaction();
+        let commit = Commit::begin(transaction, coordinator, shares, &mut sends);
+        self.commits.insert(tag, Committing { commit, taken, volatile: settles.volatile });
+        self.send(tag, sends);
+    }
+
+    fn continue_commit(&mut self, tag: OpTag, slot: u32, outcome: shard::Outcome) {
+        let Some(committing) = self.commits.get_mut(&tag) else {
+            panic!("a command was answered of a transaction that is over")
+        };
+        let mut sends = Vec::new();
+        let progress = committing.commit.handle_outcome(slot, outcome, &mut sends);
+        let ended = progress.answer.map(|answer| {
+            (
+                answer,
+                std::mem::take(&mut committing.taken),
+                std::mem::take(&mut committing.volatile),
+            )
+        });
+        if progress.is_over {
+            self.commits.remove(&tag);
+        }
+        self.send(tag, sends);
+        let Some((answer, taken, volatile)) = ended else { return };
+        // What is not stored takes no part in the decision: it is settled behind it, and can say
+        // nothing against it.
+        match answer {
+            Ok(()) => self.settle_volatile(volatile),
+            Err(_) => {
+                for (id, held, _) in taken {
+                    self.deliveries.unsettle(id, held);
+                }
+            }
+        }
+        self.end_part(tag, answer);
+        self.advance();
+    }
+
+    fn settle_volatile(&mut self, settles: VolatileSettles) {
+        for ((slot, consumer, channel, how), messages) in settles {
+            let asker = Part::Unawaited;
+            self.request(slot, Request::Settle { consumer, channel, messages, how, asker });
+        }
+    }
+
+    // ---- the rest -------------------------------------------------------------------------------
+
+    fn send(&mut self, tag: OpTag, sends: Vec<Send>) {
+        for Send { slot, command, holders, awaited } in sends {
+            let asker = if awaited { Part::Commit(tag, slot) } else { Part::Unawaited };
+            self.request(slot, Request::Command { command, holders, asker });
+        }
+    }
+
+    fn request(&mut self, slot: u32, request: Request<Part, ConsumerId>) {
+        self.requests.push_back((slot, request));
+    }
+
+    /// One part more of an operation that has begun with one.
+    fn part(&mut self, tag: OpTag) -> Part {
+        self.operations.add_part(tag);
+        Part::Operation(tag)
+    }
+
+    fn end_part(&mut self, tag: OpTag, result: Outcome) {
+        if let Some(outcome) = self.operations.end_part(tag, result) {
+            self.events.push_back(ConnectionEvent::Outcome(tag, outcome));
+        }
+    }
+
+    /// Hands out what has become possible.
+    fn advance(&mut self) {
+        let ready = self.deliveries.advance().into_iter();
+        self.events.extend(ready.map(ConnectionEvent::Delivery));
+    }
+}
+
+fn unknown_consumer(consumer: ConsumerId) -> Outcome {
+    Err(Refusal::Rejected(format!("this connection has no consumer {}", consumer.0)))
+}
+
+/// The shards that may hold something of a source.
+fn slots_of(source: &Destination, directory: &impl Directory) -> Range<u32> {
+    if source.is_pattern() {
+        return 0..directory.slots();
+    }
+    let slot = directory.slot_of(source);
+    slot..slot + 1
+}

@@ -1,0 +1,263 @@
+//! Stories of ingress nodes, and courses of drawn events.
+
+mod courses;
+mod leader;
+mod world;
+
+use self::world::World;
+use super::*;
+use crate::{operation::OpTag, shard::SessionId, testing::message};
+
+fn refused(world: &World, node: usize, tag: OpTag) -> String {
+    match world.outcome(node, tag) {
+        Some(Err(Refusal::Rejected(why))) => why.clone(),
+        other => panic!("{other:?} is no refusal"),
+    }
+}
+
+#[test]
+fn what_a_leader_took_with_it_is_said_again_and_applied_once() {
+    let mut world = World::new();
+    let tags: Vec<_> = ["a", "b", "c"].map(|id| world.publish(0, "q1", id, true)).into();
+    world.run_client(0, 1);
+    world.answer(0, 1, 1);
+    world.run_client(0, 1);
+    world.carry(0, 1, 3);
+    // The first is applied and its answer lost, the others were proposed in vain.
+    world.lose_leader(1, 1);
+    assert_eq!(world.nodes[0].outcomes.len(), 0);
+    world.settle_down();
+    assert_eq!(world.shards[1].entered.join(","), "a,b,c");
+    for tag in tags {
+        assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+    }
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_costs_the_channel_and_nothing_else() {
+    for twice in [true, false] {
+        let mut world = World::new();
+        for id in ["a", "b"] {
+            world.publish(0, "q1", id, true);
+        }
+        world.run_client(0, 1);
+        world.answer(0, 1, 1);
+        world.run_client(0, 1);
+        world.carry(0, 1, 2);
+        world.commit_entry(1, 1);
+        world.commit_entry(1, 1);
+        world.mangle(0, 1, twice);
+        world.settle_down();
+        assert_eq!(world.shards[1].entered.join(","), "a,b");
+        assert_eq!(world.nodes[0].outcomes.len(), 2);
+    }
+}
+
+#[test]
+fn a_message_in_memory_ends_well_with_its_leader_and_is_not_sent_again() {
+    let mut world = World::new();
+    let lost = world.publish(0, "q1", "a", false);
+    world.run_client(0, 1);
+    world.answer(0, 1, 1);
+    world.run_client(0, 1);
+    world.lose_leader(1, 0);
+    assert_eq!(world.outcome(0, lost), Some(&Ok(())));
+    world.subscribe(0, "q1", 10);
+    let kept = world.publish(0, "q1", "b", false);
+    world.settle_down();
+    assert_eq!(world.outcome(0, kept), Some(&Ok(())));
+    let delivered: Vec<_> = world.nodes[0].deliveries.iter().map(|it| &*it.message.id).collect();
+    assert_eq!(delivered, ["b"]);
+}
+
+/// A client of node 0 that holds a stored and a volatile message of slot 1.
+fn holding() -> (World, Vec<crate::operation::Delivery>) {
+    let mut world = World::new();
+    world.subscribe(0, "q1", 10);
+    world.publish(0, "q1", "stored", true);
+    world.settle_down();
+    world.publish(0, "q1", "volatile", false);
+    world.settle_down();
+    let deliveries = world.nodes[0].deliveries.clone();
+    assert_eq!(deliveries.len(), 2);
+    (world, deliveries)
+}
+
+#[test]
+fn acknowledging_what_was_in_a_lost_leaders_memory_is_right_whoever_leads_now() {
+    for elected_before in [false, true] {
+        let (mut world, deliveries) = holding();
+        world.lose_leader(1, 0);
+        if elected_before {
+            world.settle_down();
+        }
+        let tag = world.accept(0, &deliveries[1..]);
+        assert!(elected_before || world.outcome(0, tag) == Some(&Ok(())));
+        world.settle_down();
+        assert_eq!(world.outcome(0, tag), Some(&Ok(())), "elected before: {elected_before}");
+    }
+}
+
+#[test]
+fn a_commit_says_what_became_of_it_whatever_became_of_the_volatile_messages_it_settles() {
+    let (mut world, deliveries) = holding();
+    let tag = world.commit(0, &[("q2", "x"), ("q0", "y")], &deliveries);
+    world.lose_leader(1, 0);
+    world.settle_down();
+    assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+    assert_eq!((world.entered("x"), world.entered("y")), (1, 1));
+    assert!(world.has_left("stored"));
+    // A transaction of nothing else is over at once.
+    let (mut world, deliveries) = holding();
+    world.lose_leader(1, 0);
+    world.settle_down();
+    let tag = world.commit(0, &[], &deliveries[1..]);
+    assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+}
+
+#[test]
+fn a_transaction_over_several_shards_commits_in_all_of_them_and_is_forgotten() {
+    let mut world = World::new();
+    let tag = world.commit(0, &[("q0", "a"), ("q1", "b"), ("q2", "c")], &[]);
+    world.settle_down();
+    assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+    for (slot, id) in ["a", "b", "c"].into_iter().enumerate() {
+        assert_eq!(world.shards[slot].entered.join(","), id);
+        assert_eq!(world.shards[slot].state.decided().count(), 0);
+        assert_eq!(world.shards[slot].state.prepared().count(), 0);
+    }
+}
+
+#[test]
+fn a_transaction_of_which_one_shard_refuses_its_part_leaves_no_trace() {
+    let (mut world, deliveries) = holding();
+    // Meanwhile another consumer settles the message, which the first one still holds.
+    world.lose_leader(1, 0);
+    world.subscribe(1, "q1", 10);
+    world.elect(1);
+    while world.nodes[1].deliveries.is_empty() {
+        world.turn();
+        world.cut(0, 1);
+    }
+    let again = world.nodes[1].deliveries.clone();
+    world.accept(1, &again);
+    world.settle_down();
+    let tag = world.commit(0, &[("q0", "x"), ("q2", "y")], &deliveries[..1]);
+    world.settle_down();
+    assert!(refused(&world, 0, tag).contains("no longer there"));
+    assert_eq!((world.entered("x"), world.entered("y")), (0, 0));
+    // The client has it again, for what that is worth.
+    let tag = world.accept(0, &deliveries[..1]);
+    world.settle_down();
+    assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+}
+
+#[test]
+fn a_decision_whose_ingress_node_died_before_the_end_is_carried_out_and_forgotten() {
+    // However far it has come: after so many steps of the client of the coordinator's shard.
+    for turns in 1..=6 {
+        let mut world = World::new();
+        world.commit(0, &[("q0", "a"), ("q1", "b")], &[]);
+        for _ in 0..turns {
+            world.turn();
+        }
+        world.restart(0);
+        world.settle_down();
+        assert_eq!(world.entered("a"), world.entered("b"), "after {turns} turns");
+        for shard in &world.shards {
+            assert_eq!(shard.state.prepared().count(), 0, "after {turns} turns");
+            assert_eq!(shard.state.decided().count(), 0, "after {turns} turns");
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_a_shard_without_a_leader_is_bounded() {
+    let mut world = World::new();
+    world.budget = Budget { limit: 100_000, used: 0 };
+    world.lose_leader(1, 0);
+    let mut tags = Vec::new();
+    while world.waiting(0) + message("q1", "m").footprint() <= 100_000 - world.waiting(0) {
+        world.budget.used = world.waiting(0);
+        tags.push(world.publish(0, "q1", &format!("m{}", tags.len()), tags.len() % 2 == 0));
+    }
+    world.budget.used = world.waiting(0);
+    assert!((45_000..=50_000).contains(&world.waiting(0)));
+    for stored in [true, false] {
+        let tag = world.publish(0, "q1", "one too many", stored);
+        assert!(refused(&world, 0, tag).contains("has no leader"));
+    }
+    // A transaction is refused too, without waiting for the shard; what of it is prepared ends.
+    let transactions = [
+        world.commit(0, &[("q1", "one too many"), ("q2", "with it")], &[]),
+        world.commit(0, &[("q2", "with it"), ("q1", "one too many")], &[]),
+    ];
+    let elsewhere = world.publish(0, "q2", "elsewhere", true);
+    for _ in 0..4 {
+        world.turn();
+    }
+    for tag in transactions {
+        assert!(refused(&world, 0, tag).contains("has no leader"));
+    }
+    assert!(world.outcome(0, tags[0]).is_none());
+    world.settle_down();
+    assert!(world.shards.iter().all(|shard| shard.state.prepared().count() == 0));
+    assert!(world.shards.iter().all(|shard| shard.state.decided().count() == 0));
+    assert_eq!(world.outcome(0, elsewhere), Some(&Ok(())));
+    assert_eq!((world.entered("one too many"), world.entered("with it")), (0, 0));
+    for tag in tags {
+        assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+    }
+}
+
+#[test]
+fn a_consumer_is_attached_again_with_the_window_it_has_now() {
+    let mut world = World::new();
+    let subscribed = world.subscribe(0, "q1", 1);
+    for id in ["a", "b", "c"] {
+        world.publish(0, "q1", id, true);
+    }
+    world.settle_down();
+    assert_eq!(world.outcome(0, subscribed), Some(&Ok(())));
+    assert_eq!(world.nodes[0].deliveries.len(), 1);
+    let tag = world.set_prefetch(0, 2);
+    assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+    world.settle_down();
+    assert_eq!(world.nodes[0].deliveries.len(), 2);
+    world.lose_leader(1, 0);
+    world.settle_down();
+    assert_eq!(world.in_flight(1), 2);
+}
+
+#[test]
+fn a_connection_with_nothing_under_way_may_be_read_and_one_with_much_may_not() {
+    let mut connection = Connection::default();
+    let budget = Budget { limit: 8 << 10, used: 0 };
+    assert!(connection.may_read(budget));
+    struct Everywhere;
+    impl Directory for Everywhere {
+        fn slot_of(&self, _: &Destination) -> u32 {
+            0
+        }
+        fn slots(&self) -> u32 {
+            1
+        }
+        fn next_consumer(&self) -> u64 {
+            1
+        }
+        fn next_transaction(&self) -> shard::TransactionId {
+            let session = SessionId { node: 0, incarnation: 0 };
+            shard::TransactionId { session, number: 1 }
+        }
+    }
+    for tag in 0..4 {
+        let message = Arc::new(message("q1", "m"));
+        let publish = crate::operation::Operation::Publish { tag: OpTag(tag), message };
+        connection.handle_operation(publish, &Everywhere);
+    }
+    assert!(!connection.may_read(budget));
+    for tag in 0..4 {
+        connection.handle_answered(Part::Operation(OpTag(tag)), shard::Outcome::Done);
+    }
+    assert!(connection.may_read(budget));
+}

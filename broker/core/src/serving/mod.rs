@@ -1,0 +1,499 @@
+//! A shard while its replica leads: who is served, what is proposed, what is answered.
+//!
+//! [`Serving`] is a value that lives as long as the replica. Between
+//! [`begin`](Serving::begin) and [`end`](Serving::end) it serves: clients' messages come in, with
+//! what was applied and what was read; [`poll_batch`](Serving::poll_batch) gives what is to be
+//! replicated next, one batch at a time, so that commands gather while one is on its way and batches
+//! grow with the load by themselves; [`poll_output`](Serving::poll_output) gives what is to be said
+//! and read. A client hears of its command when that is applied. When the leadership ends everybody
+//! is sent elsewhere, and what only the leader knew is dropped.
+//!
+//! Whoever drives it owns the [`ShardState`] and passes it in; it sees to it that
+//! [`dispatch`](Serving::dispatch) is called only while nobody else can lead.
+
+mod bodies;
+mod gathered;
+mod told;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use paceline_reached::{Point, reached};
+
+pub use self::told::Told;
+use self::{
+    bodies::Bodies,
+    gathered::{Gathered, Settles, Target},
+};
+use crate::{
+    Message, UnixMillis,
+    channel::{FromLeader, ToLeader},
+    dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
+    ingress::{Doubts, Inquiry},
+    operation::Settlement,
+    shard::{
+        Applied, Batch, Command, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId,
+    },
+};
+
+/// Deliveries that may wait for bodies before no further ones are decided.
+const DELIVERIES_WAITING: usize = 256;
+
+/// How often transactions in doubt are looked after.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How a shard's leader works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The shard's.
+    pub slot: u32,
+    /// Commands of one entry at most.
+    pub batch_commands: usize,
+    /// Bytes of one entry, about.
+    pub batch_bytes: usize,
+    /// A part of a transaction that was prepared so long ago is asked after.
+    pub in_doubt_after: Duration,
+    /// Bounds of a leader's memory.
+    pub limits: Limits,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Say this to a client; a [`FromLeader::NotLeader`] ends its channel.
+    Say {
+        /// The client's.
+        channel: u64,
+        /// What.
+        message: FromLeader,
+    },
+    /// Read a body, and hand it to [`Serving::handle_read`].
+    Read {
+        /// Of which message.
+        message: MessageRef,
+        /// Where in the log it stands.
+        at: MessageRef,
+    },
+    /// Find out how this transaction ended, and end it: its ingress node may have died.
+    Resolve(Inquiry),
+}
+
+/// A client's channel.
+#[derive(Debug)]
+struct Client {
+    session: SessionId,
+    /// Whether it was told that it is served.
+    served: bool,
+    outcomes: Vec<(u64, Outcome)>,
+}
+
+/// What lives as long as one leadership.
+#[derive(Debug)]
+struct Term {
+    number: u64,
+    dispatcher: Dispatcher,
+    gathered: Gathered,
+    /// The batch that was proposed and is not applied: in which entry, and who is told.
+    proposed: Option<(u64, Vec<Target>)>,
+    /// The channel of each consumer.
+    consumers: BTreeMap<ConsumerKey, u64>,
+    bodies: Bodies,
+    /// What transactions settle that are prepared and not ended.
+    prepared: BTreeMap<TransactionId, Settles>,
+    doubts: Doubts,
+    next_look: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Serving<T> {
+    settings: Settings,
+    told: T,
+    clients: BTreeMap<u64, Client>,
+    /// Clients for whom something was applied.
+    to_answer: Vec<u64>,
+    term: Option<Term>,
+    output: VecDeque<Output>,
+}
+
+impl<T: Told> Serving<T> {
+    /// Of a replica that does not lead yet.
+    pub fn new(settings: Settings, told: T) -> Self {
+        let (clients, output) = (BTreeMap::new(), VecDeque::new());
+        Self { settings, told, clients, to_answer: Vec::new(), term: None, output }
+    }
+
+    /// The term that is being served.
+    pub fn term(&self) -> Option<u64> {
+        self.term.as_ref().map(|term| term.number)
+    }
+
+    /// What is to be done next, until there is nothing more.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.output.pop_front()
+    }
+
+    // Leadership.
+
+    /// Begins to serve in a term, of which the first entry and everything before it is applied.
+    pub fn begin(&mut self, state: &ShardState, term: u64, now: Duration) {
+        reached(Point::TermBegun);
+        self.told.begun(term);
+        self.term = Some(Term {
+            number: term,
+            dispatcher: Dispatcher::new(state, term, self.settings.limits),
+            gathered: Gathered::default(),
+            proposed: None,
+            consumers: BTreeMap::new(),
+            bodies: Bodies::default(),
+            prepared: BTreeMap::new(),
+            doubts: Doubts::default(),
+            next_look: now,
+        });
+        for (channel, client) in &mut self.clients {
+            serve(&mut self.output, *channel, client, term);
+        }
+    }
+
+    /// Stops serving, if it does. What was proposed and not applied may still be applied by the next
+    /// leader; its clients ask there.
+    pub fn end(&mut self, leader: Option<u64>) {
+        if let Some(term) = self.term.take() {
+            self.told.ended(term.number);
+        }
+        self.turn_away(leader);
+    }
+
+    /// Sends all clients to the leader, or to look for one.
+    pub fn turn_away(&mut self, leader: Option<u64>) {
+        for channel in std::mem::take(&mut self.clients).into_keys() {
+            let message = FromLeader::NotLeader { leader };
+            self.output.push_back(Output::Say { channel, message });
+        }
+    }
+
+    // What clients say.
+
+    /// A client has opened a channel.
+    pub fn handle_opened(&mut self, channel: u64, session: SessionId) {
+        // Those that its node had before are dead, whether it says so or not.
+        let older = self.clients.iter().filter(|(_, client)| {
+            client.session.node == session.node && client.session.incarnation <= session.incarnation
+        });
+        for channel in older.map(|(channel, _)| *channel).collect::<Vec<_>>() {
+            reached(Point::ChannelSuperseded);
+            self.handle_closed(channel);
+        }
+        let mut client = Client { session, served: false, outcomes: Vec::new() };
+        if let Some(term) = &self.term {
+            serve(&mut self.output, channel, &mut client, term.number);
+        }
+        self.clients.insert(channel, client);
+    }
+
+    /// A client or its link is gone.
+    pub fn handle_closed(&mut self, channel: u64) {
+        if self.clients.remove(&channel).is_none() {
+            return;
+        }
+        let Some(term) = &mut self.term else { return };
+        let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
+        let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
+        for consumer in consumers {
+            term.consumers.remove(&consumer);
+            term.dispatcher.detach_lost(consumer);
+            self.told.detached(term.number, consumer);
+        }
+    }
+
+    /// A client has said something.
+    pub fn handle_message(
+        &mut self,
+        state: &ShardState,
+        channel: u64,
+        message: ToLeader,
+        wall: UnixMillis,
+    ) {
+        let Some(client) = self.clients.get(&channel).filter(|client| client.served) else {
+            return;
+        };
+        let Some(term) = &mut self.term else { return };
+        let node = client.session.node;
+        let key = |number| ConsumerKey { node, number };
+        let (number, result) = match message {
+            ToLeader::Command { seq, command, holders } => {
+                let origin = Origin { session: client.session, seq };
+                return term.gather(channel, origin, command, &holders);
+            }
+            ToLeader::Publish { number, message } => {
+                let taken = term.dispatcher.handle_volatile(wall, message);
+                (number, taken.map(drop).map_err(|why| why.to_string()))
+            }
+            ToLeader::Attach { number, consumer, source, prefetch } => {
+                let consumer = key(consumer);
+                let attached = term.dispatcher.attach(consumer, source, prefetch);
+                if attached.is_ok() {
+                    term.consumers.insert(consumer, channel);
+                    self.told.attached(term.number, consumer);
+                }
+                (number, attached.map_err(|why| why.to_string()))
+            }
+            ToLeader::SetPrefetch { consumer, prefetch } => {
+                let consumer = key(consumer);
+                if term.dispatcher.set_prefetch(consumer, prefetch) {
+                    self.told.prefetch_set(term.number, consumer, prefetch);
+                }
+                return;
+            }
+            ToLeader::Detach { number, consumer, failed } => {
+                let consumer = key(consumer);
+                if term.consumers.remove(&consumer).is_some() {
+                    match failed {
+                        Some(message) => term.dispatcher.detach_failed(state, consumer, message),
+                        None => term.dispatcher.detach(consumer),
+                    };
+                    self.told.detached(term.number, consumer);
+                }
+                (number, Ok(()))
+            }
+            ToLeader::Settle { number, consumer, messages, how } => {
+                let consumer = key(consumer);
+                let messages = messages.into_iter().map(MessageKey::Volatile);
+                let settles: Vec<_> = messages.map(|message| (message, how)).collect();
+                let begun = term.dispatcher.settle_begin(consumer, &settles);
+                if begun.is_ok() {
+                    for (message, how) in settles {
+                        self.told.settled(term.number, consumer, message, how);
+                    }
+                }
+                (number, begun.map(drop).map_err(|why| why.to_string()))
+            }
+        };
+        let message = FromLeader::Answer { number, result };
+        self.output.push_back(Output::Say { channel, message });
+    }
+
+    // What is replicated.
+
+    /// What is to be proposed next. [`Serving::proposed`] is to follow.
+    pub fn poll_batch(&mut self, wall: UnixMillis) -> Option<Batch> {
+        let term = self.term.as_mut().filter(|term| term.proposed.is_none())?;
+        while let Some(command) = term.dispatcher.poll_command() {
+            term.gathered.push(None, command.clone(), Target::Dispatcher(command));
+        }
+        if term.gathered.is_empty() {
+            return None;
+        }
+        let Settings { batch_commands, batch_bytes, .. } = self.settings;
+        let (batch, targets) = term.gathered.take(batch_commands, batch_bytes, wall);
+        term.proposed = Some((0, targets));
+        Some(batch)
+    }
+
+    /// The batch polled last is the log's entry at `index`, of the term that is being served.
+    pub fn proposed(&mut self, index: u64) {
+        let proposed = self.term.as_mut().and_then(|term| term.proposed.as_mut());
+        proposed.expect("a batch was polled").0 = index;
+    }
+
+    /// Whether nothing is on its way through the log.
+    pub fn is_at_rest(&self) -> bool {
+        self.term.as_ref().is_none_or(|term| term.proposed.is_none())
+    }
+
+    /// An entry of the log was applied to `state`; to be called for each that holds a batch, while
+    /// a term is being served.
+    pub fn handle_applied(&mut self, state: &ShardState, applied: Applied) {
+        let Some(term) = &mut self.term else { return };
+        term.dispatcher.handle_applied(state, &applied);
+        // Others were proposed before this term was served.
+        let Some((_, targets)) = term.proposed.take_if(|(index, _)| *index == applied.index) else {
+            return;
+        };
+        assert_eq!(targets.len(), applied.outcomes.len(), "another batch was applied");
+        for (target, outcome) in targets.into_iter().zip(applied.outcomes) {
+            let done = outcome == Outcome::Done;
+            match target {
+                Target::Client { channel, seq, settles, prepares } => {
+                    if let Some(transaction) = prepares.filter(|_| done) {
+                        term.prepared.insert(transaction, settles);
+                    } else if done {
+                        for (message, how, holder) in settles {
+                            let message = MessageKey::Stored(message);
+                            self.told.settled(term.number, holder, message, how);
+                        }
+                    } else if !settles.is_empty() {
+                        let messages: Vec<MessageRef> =
+                            settles.iter().map(|(message, ..)| *message).collect();
+                        term.dispatcher.settle_failed(&messages);
+                    }
+                    if let Some(client) = self.clients.get_mut(&channel) {
+                        if client.outcomes.is_empty() {
+                            self.to_answer.push(channel);
+                        }
+                        client.outcomes.push((seq, outcome));
+                    }
+                }
+                Target::Dispatcher(command) => {
+                    if !done {
+                        term.dispatcher.command_failed(&command);
+                    }
+                }
+            }
+        }
+        for channel in self.to_answer.drain(..) {
+            let Some(client) = self.clients.get_mut(&channel) else { continue };
+            let message = FromLeader::Outcomes(std::mem::take(&mut client.outcomes));
+            self.output.push_back(Output::Say { channel, message });
+        }
+    }
+
+    // What goes out.
+
+    /// Hands up to `at_most` messages to consumers with credit. Returns how many.
+    pub fn dispatch(&mut self, state: &ShardState, at_most: usize, wall: UnixMillis) -> usize {
+        let Some(term) = &mut self.term else { return 0 };
+        let mut decided = 0;
+        while decided < at_most
+            && term.bodies.waiting() < DELIVERIES_WAITING
+            && let Some(delivery) = term.dispatcher.poll_delivery(state, wall)
+        {
+            decided += 1;
+            self.told.dispatched(term.number, &delivery);
+            if let Some((message, at)) = term.bodies.push(delivery) {
+                self.output.push_back(Output::Read { message, at });
+            } else {
+                send_ready(term, &self.clients, &mut self.output);
+            }
+        }
+        decided
+    }
+
+    /// A body that was asked for was read, or could not be: then the message stays with its
+    /// consumer, who never sees it, until it goes away.
+    pub fn handle_read(
+        &mut self,
+        state: &ShardState,
+        message: MessageRef,
+        written: Option<Arc<Message>>,
+    ) {
+        let Some(term) = &mut self.term else { return };
+        let body = written.and_then(|written| state.compose(message, &written));
+        if let Some(body) = &body {
+            self.told.read_back(term.number, MessageKey::Stored(message), body);
+        }
+        term.bodies.loaded(message, body);
+        send_ready(term, &self.clients, &mut self.output);
+    }
+
+    // What has no event of its own.
+
+    /// When [`Serving::handle_timeout`] is to be called: how long from `wall` and `now` on.
+    pub fn poll_timeout(
+        &self,
+        state: &ShardState,
+        wall: UnixMillis,
+        now: Duration,
+    ) -> Option<Duration> {
+        let term = self.term.as_ref()?;
+        let expiry = term.dispatcher.poll_timeout().map(|at| {
+            let left = Duration::from_millis(at.0.saturating_sub(wall.0));
+            now + left.max(Duration::from_millis(1))
+        });
+        let ends = state.prepared().next().is_some() || state.decided().next().is_some();
+        let look = ends.then_some(term.next_look);
+        expiry.into_iter().chain(look).min()
+    }
+
+    /// The time has come.
+    pub fn handle_timeout(&mut self, state: &ShardState, wall: UnixMillis, now: Duration) {
+        let Some(term) = &mut self.term else { return };
+        term.dispatcher.handle_timeout(state, wall);
+        if now < term.next_look {
+            return;
+        }
+        term.next_look = now + LOOK_EVERY;
+        let Settings { slot, in_doubt_after, .. } = self.settings;
+        let due = term.doubts.look(now, in_doubt_after, slot, state);
+        self.output.extend(due.into_iter().map(Output::Resolve));
+    }
+}
+
+impl Term {
+    fn gather(&mut self, channel: u64, origin: Origin, mut command: Command, holders: &[u64]) {
+        let node = origin.session.node;
+        let mut settles = begin_settling(&mut self.dispatcher, node, &mut command, holders);
+        let prepares = match &command {
+            Command::Prepare { transaction, .. } => Some(*transaction),
+            Command::Finish { transaction, commit } => {
+                let prepared = self.prepared.remove(transaction);
+                settles = prepared.filter(|_| *commit).unwrap_or_default();
+                None
+            }
+            _ => None,
+        };
+        let target = Target::Client { channel, seq: origin.seq, settles, prepares };
+        self.gathered.push(Some(origin), command, target);
+    }
+}
+
+fn serve(output: &mut VecDeque<Output>, channel: u64, client: &mut Client, term: u64) {
+    if !client.served {
+        client.served = true;
+        output.push_back(Output::Say { channel, message: FromLeader::Serving { term } });
+    }
+}
+
+/// Sends the deliveries whose bodies are there.
+fn send_ready(term: &mut Term, clients: &BTreeMap<u64, Client>, output: &mut VecDeque<Output>) {
+    while let Some((consumer, delivered)) = term.bodies.pop() {
+        // A consumer that has gone in the meantime has given everything back.
+        let channel = term.consumers.get(&consumer).filter(|channel| clients.contains_key(channel));
+        if let Some(channel) = channel {
+            let message = FromLeader::Deliver(delivered);
+            output.push_back(Output::Say { channel: *channel, message });
+        }
+    }
+}
+
+/// Tells the dispatcher what a command is about to settle. Returns what that is and for whom.
+///
+/// A settlement may be late: the leader before handed the message out, or its consumer has been
+/// detached. Then accepting still holds, since the client is told that it does, whoever has the
+/// message now; refusing and giving back have happened already and are left out.
+fn begin_settling(
+    dispatcher: &mut Dispatcher,
+    node: u64,
+    command: &mut Command,
+    holders: &[u64],
+) -> Settles {
+    let (settles, may_leave_out) = match command {
+        Command::Settle { settles } => (settles, true),
+        Command::Transact { work } | Command::Prepare { work, .. } => (&mut work.settles, false),
+        _ => return Vec::new(),
+    };
+    let mut begun = Vec::with_capacity(settles.len());
+    let mut holders = holders.iter().copied().chain(std::iter::repeat(0));
+    settles.retain(|(message, how)| {
+        let holder = ConsumerKey { node, number: holders.next().expect("it does not end") };
+        let held = [(MessageKey::Stored(*message), *how)];
+        let is_held = dispatcher.settle_begin(holder, &held).is_ok();
+        let stays = is_held || *how == Settlement::Accept || !may_leave_out;
+        match how {
+            _ if is_held => {}
+            Settlement::Accept => reached(Point::AcceptedLate),
+            _ => reached(Point::RejectedLate),
+        }
+        if stays {
+            begun.push((*message, *how, holder));
+        }
+        stays
+    });
+    begun
+}

@@ -1,0 +1,316 @@
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{Destination, dispatch::VolatileId, shard::Refused, testing::message};
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+/// A leader alone: what it proposes is applied when [`World::apply`] says so.
+struct World {
+    state: ShardState,
+    serving: Serving<()>,
+    next: u64,
+    under_way: Option<Batch>,
+    said: BTreeMap<u64, Vec<FromLeader>>,
+    reads: Vec<(MessageRef, MessageRef)>,
+    doubts: Vec<Inquiry>,
+}
+
+impl World {
+    fn new() -> Self {
+        let settings = Settings {
+            slot: 3,
+            batch_commands: 8,
+            batch_bytes: 1 << 20,
+            in_doubt_after: 5 * SECOND,
+            limits: Limits::default(),
+        };
+        Self {
+            state: ShardState::new(),
+            serving: Serving::new(settings, ()),
+            next: 1,
+            under_way: None,
+            said: BTreeMap::new(),
+            reads: Vec::new(),
+            doubts: Vec::new(),
+        }
+    }
+
+    fn led() -> Self {
+        let mut world = Self::new();
+        world.serving.begin(&world.state, 1, Duration::ZERO);
+        world
+    }
+
+    fn open(&mut self, channel: u64) {
+        self.serving.handle_opened(channel, SessionId { node: channel, incarnation: 1 });
+        self.settle_outputs();
+    }
+
+    fn say(&mut self, channel: u64, message: ToLeader) {
+        self.serving.handle_message(&self.state, channel, message, NOW);
+        self.settle_outputs();
+    }
+
+    fn command(&mut self, channel: u64, seq: u64, command: Command) {
+        self.say(channel, ToLeader::Command { seq, command, holders: vec![1] });
+    }
+
+    fn attach(&mut self, channel: u64, prefetch: u32) {
+        let source = Destination::queue("q").unwrap();
+        self.say(channel, ToLeader::Attach { number: 1, consumer: 1, source, prefetch });
+    }
+
+    /// Proposes what there is, unless something is under way.
+    fn propose(&mut self) -> usize {
+        let Some(batch) = self.serving.poll_batch(NOW) else { return 0 };
+        assert!(self.under_way.is_none(), "one batch at a time");
+        self.serving.proposed(self.next);
+        let commands = batch.commands.len();
+        self.under_way = Some(batch);
+        commands
+    }
+
+    fn apply(&mut self) {
+        let batch = self.under_way.take().expect("something was proposed");
+        let applied = self.state.apply(self.next, &batch);
+        self.next += 1;
+        self.serving.handle_applied(&self.state, applied);
+        self.settle_outputs();
+    }
+
+    fn carry_out(&mut self) {
+        while self.propose() > 0 {
+            self.apply();
+        }
+    }
+
+    fn dispatch(&mut self) -> usize {
+        let decided = self.serving.dispatch(&self.state, 100, NOW);
+        self.settle_outputs();
+        decided
+    }
+
+    fn settle_outputs(&mut self) {
+        while let Some(output) = self.serving.poll_output() {
+            match output {
+                Output::Say { channel, message } => {
+                    self.said.entry(channel).or_default().push(message);
+                }
+                Output::Read { message, at } => self.reads.push((message, at)),
+                Output::Resolve(inquiry) => self.doubts.push(inquiry),
+            }
+        }
+    }
+
+    fn take(&mut self, channel: u64) -> Vec<FromLeader> {
+        self.said.remove(&channel).unwrap_or_default()
+    }
+
+    fn outcomes(&mut self, channel: u64) -> Vec<(u64, Outcome)> {
+        let said = self.take(channel).into_iter();
+        let outcomes = said.filter_map(|said| match said {
+            FromLeader::Outcomes(outcomes) => Some(outcomes),
+            _ => None,
+        });
+        outcomes.flatten().collect()
+    }
+
+    fn delivered(&mut self, channel: u64) -> Vec<MessageKey> {
+        let said = self.take(channel).into_iter();
+        said.filter_map(|said| match said {
+            FromLeader::Deliver(delivered) => Some(delivered.key),
+            _ => None,
+        })
+        .collect()
+    }
+}
+
+fn publish() -> Command {
+    Command::Publish { message: Arc::new(message("q", "m")) }
+}
+
+#[test]
+fn clients_wait_until_it_serves_and_are_sent_away_when_it_ends() {
+    let mut world = World::new();
+    world.open(1);
+    world.command(1, 1, publish());
+    assert_eq!(world.take(1), vec![], "it was not told that it is served");
+    world.serving.begin(&world.state, 3, Duration::ZERO);
+    world.settle_outputs();
+    assert_eq!(world.take(1), vec![FromLeader::Serving { term: 3 }]);
+    assert_eq!(world.propose(), 0, "what was said before is lost, and said again");
+    world.serving.end(Some(9));
+    world.settle_outputs();
+    assert_eq!(world.take(1), vec![FromLeader::NotLeader { leader: Some(9) }]);
+    world.command(1, 1, publish());
+    assert_eq!(world.propose(), 0);
+}
+
+#[test]
+fn commands_gather_while_a_batch_is_under_way() {
+    let mut world = World::led();
+    world.open(1);
+    world.command(1, 1, publish());
+    assert_eq!(world.propose(), 1);
+    (2..=12).for_each(|seq| world.command(1, seq, publish()));
+    assert_eq!(world.propose(), 0, "one batch at a time");
+    assert_eq!(world.outcomes(1), vec![], "nobody hears of what is not applied");
+    world.apply();
+    assert_eq!(world.outcomes(1), vec![(1, Outcome::Done)]);
+    assert_eq!(world.propose(), 8, "as many as fit");
+    world.apply();
+    assert_eq!(world.propose(), 3);
+    world.apply();
+    assert_eq!(world.outcomes(1).len(), 11);
+}
+
+#[test]
+fn what_another_leader_proposed_is_nobodys_answer() {
+    let mut world = World::led();
+    world.open(1);
+    world.command(1, 1, publish());
+    assert_eq!(world.propose(), 1);
+    world.serving.end(None);
+    world.serving.begin(&world.state, 2, Duration::ZERO);
+    world.open(1);
+    world.apply();
+    assert_eq!(world.outcomes(1), vec![]);
+    world.command(1, 1, publish());
+    world.carry_out();
+    assert_eq!(world.outcomes(1), vec![(1, Outcome::Duplicate)], "it was carried out, once");
+    assert_eq!(world.state.resident(), 1);
+}
+
+#[test]
+fn a_nodes_next_life_ends_the_channels_of_the_last() {
+    let mut world = World::led();
+    world.open(1);
+    world.attach(1, 10);
+    world.command(1, 1, publish());
+    world.carry_out();
+    assert_eq!(world.dispatch(), 1);
+    world.serving.handle_opened(2, SessionId { node: 1, incarnation: 2 });
+    world.settle_outputs();
+    world.attach(2, 10);
+    world.carry_out();
+    assert_eq!(world.dispatch(), 1, "what it held is handed out again");
+    assert_eq!(world.delivered(2).len(), 1);
+}
+
+#[test]
+fn a_body_that_is_read_holds_back_what_comes_after_it() {
+    let mut world = World::led();
+    world.open(1);
+    world.attach(1, 10);
+    for seq in 1..=3 {
+        world.command(1, seq, publish());
+        world.carry_out();
+    }
+    let first = MessageRef::new(1, 0, 0);
+    assert!(world.state.evict(first));
+    world.take(1);
+    assert_eq!(world.dispatch(), 3);
+    assert_eq!(world.reads, vec![(first, first)]);
+    assert_eq!(world.delivered(1), vec![]);
+    world.serving.handle_read(&world.state, first, Some(Arc::new(message("q", "m"))));
+    world.settle_outputs();
+    let keys = (1..=3).map(|index| MessageKey::Stored(MessageRef::new(index, 0, 0)));
+    assert_eq!(world.delivered(1), keys.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_settlement_that_the_log_refuses_leaves_the_message_with_its_consumer() {
+    let mut world = World::led();
+    world.open(1);
+    world.attach(1, 1);
+    world.command(1, 1, publish());
+    world.command(1, 2, publish());
+    world.carry_out();
+    assert_eq!(world.dispatch(), 1);
+    let held = MessageRef::new(1, 0, 0);
+    let gone = MessageRef::new(1, 7, 0);
+    let work = |message| crate::shard::Work {
+        publishes: Vec::new(),
+        settles: vec![(held, Settlement::Accept), (message, Settlement::Accept)],
+    };
+    world.command(1, 3, Command::Transact { work: work(gone) });
+    world.carry_out();
+    let refused = Outcome::Refused(Refused::MessageGone(gone));
+    assert_eq!(world.outcomes(1).pop(), Some((3, refused)));
+    assert_eq!(world.dispatch(), 0, "its consumer holds it still");
+    world.command(1, 4, Command::Settle { settles: vec![(held, Settlement::Accept)] });
+    world.carry_out();
+    assert_eq!(world.outcomes(1).pop(), Some((4, Outcome::Done)));
+    assert_eq!(world.dispatch(), 1, "the next one is free to go");
+}
+
+#[test]
+fn refusing_late_is_left_out_and_accepting_late_counts() {
+    let mut world = World::led();
+    world.open(1);
+    world.command(1, 1, publish());
+    world.command(1, 2, publish());
+    world.carry_out();
+    let [first, second] = [0, 1].map(|command| MessageRef::new(1, command, 0));
+    // Nobody holds them under this leader.
+    world.command(1, 3, Command::Settle { settles: vec![(first, Settlement::Reject)] });
+    world.command(1, 4, Command::Settle { settles: vec![(second, Settlement::Accept)] });
+    world.carry_out();
+    assert_eq!(world.state.redeliveries(first), Some(0));
+    assert_eq!(world.state.redeliveries(second), None);
+}
+
+#[test]
+fn a_transaction_in_doubt_is_asked_after_again_and_again() {
+    let mut world = World::led();
+    world.open(1);
+    let transaction = TransactionId { session: SessionId { node: 1, incarnation: 1 }, number: 1 };
+    let work = crate::shard::Work { publishes: vec![Arc::new(message("q", "m"))], settles: vec![] };
+    world.command(1, 1, Command::Prepare { transaction, coordinator: 4, work });
+    world.carry_out();
+    let mut asked = Vec::new();
+    for second in 0..=12 {
+        let now = second * SECOND;
+        let due = world.serving.poll_timeout(&world.state, NOW, now).expect("it looks after it");
+        assert!(due <= now + SECOND);
+        world.serving.handle_timeout(&world.state, NOW, now);
+        world.settle_outputs();
+        asked.extend(world.doubts.drain(..).map(|inquiry| (second, inquiry.command().0)));
+    }
+    assert_eq!(asked, vec![(5, 4), (10, 4)]);
+    world.command(1, 2, Command::Finish { transaction, commit: true });
+    world.carry_out();
+    assert_eq!(world.serving.poll_timeout(&world.state, NOW, SECOND), None);
+}
+
+#[test]
+fn what_only_the_leader_has_is_answered_at_once() {
+    let mut world = World::led();
+    world.open(1);
+    world.take(1);
+    let volatile = Arc::new(Message { persistent: false, ..message("q", "m") });
+    world.say(1, ToLeader::Publish { number: 7, message: volatile });
+    world.attach(1, 10);
+    assert_eq!(world.dispatch(), 1);
+    let key = VolatileId { term: 1, number: 1 };
+    let settle = |number| ToLeader::Settle {
+        number,
+        consumer: 1,
+        messages: vec![key],
+        how: Settlement::Accept,
+    };
+    world.say(1, settle(8));
+    world.say(1, settle(9));
+    let answers: Vec<(u64, bool)> = world
+        .take(1)
+        .into_iter()
+        .filter_map(|said| match said {
+            FromLeader::Answer { number, result } => Some((number, result.is_ok())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, vec![(7, true), (1, true), (8, true), (9, false)]);
+    assert_eq!(world.propose(), 0, "nothing of it is in the log");
+}

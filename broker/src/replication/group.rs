@@ -1,0 +1,744 @@
+//! One shard on this node: its replica, its state, and its service while the replica leads.
+//!
+//! A value but for the reads and snapshots that it has done aside. What comes in goes to one of the
+//! `handle_*`; then [`Group::step`] does what follows from all of it at once.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use paceline_consensus::{
+    Entry, EntryId, Index, Message, NodeId, Outgoing, Payload, Ready, Replica, Role, Term, Word,
+};
+use paceline_core::{
+    channel::{FromLeader, ToLeader},
+    serving::{Output, Serving},
+    shard::{Batch, MessageRef, SessionId, ShardState, Table, TableEntry},
+};
+use paceline_reached::{Point, reached};
+use paceline_runtime::{task, time::Duration, trace};
+use paceline_store::Group as Part;
+use tokio::sync::mpsc;
+
+use super::{
+    input::Input,
+    parts::{Parts, Settings},
+    recent::Recent,
+    snapshot::{self, Taken},
+    status::{ShardStatus, Tables},
+    storage,
+    streams::Head,
+    told::{self, Traced},
+    turn::Turn,
+    words::NOTICE_BYTES,
+};
+use crate::{costs, link::Stream};
+
+/// Deliveries decided in one turn.
+const DELIVERIES_A_TURN: usize = 256;
+
+/// Entries applied in one turn.
+const ENTRIES_A_TURN: usize = 256;
+
+/// The most entries of a table in one answer.
+const ENTRIES_AT_A_TIME: usize = 1_000;
+
+/// A replica that lacks no more than so many entries can take over at once.
+const NEARLY_UP_TO_DATE: Index = 64;
+
+/// Entries on their way to another replica.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    term: Term,
+    prev: EntryId,
+    upto: Index,
+    commit: Index,
+    stamp: Duration,
+}
+
+/// See the module.
+pub struct Group {
+    slot: u32,
+    node: u64,
+    /// The preferred leader first.
+    row: Vec<u64>,
+    settings: Settings,
+    part: Part,
+    pub(super) replica: Replica,
+    recent: Recent,
+    state: ShardState,
+    applied: EntryId,
+    serving: Serving<Traced>,
+    /// The ways to the clients that it has or is looking for.
+    channels: BTreeMap<u64, mpsc::UnboundedSender<FromLeader>>,
+    /// The last entry that the snapshot in the journal stands for.
+    kept: EntryId,
+    /// Whether a snapshot is being written or taken.
+    snapshotting: bool,
+    /// A snapshot that the replica is about to hear of.
+    taken: Option<Taken>,
+    /// Whether entries are being read to be applied.
+    reading: bool,
+    /// To others: what waits for entries that are being read.
+    sending: BTreeMap<u64, VecDeque<Sending>>,
+    pub(super) followed: Term,
+    led_since: Duration,
+    handing_over: bool,
+    /// The batch that was proposed last, until its entry is written.
+    made: Option<(Index, Arc<Batch>)>,
+    /// Entries of the log that the state has done with in this turn.
+    freed: Vec<u64>,
+    /// Whether the end of its repair is being written.
+    ending_repair: bool,
+    /// When it is to be looked at next, as the driver has noted it.
+    pub(super) scheduled: Duration,
+}
+
+impl Group {
+    /// A group as it was found on the disk.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { slot, node, row, settings, part, replica, recent, state, snapshot, serving } =
+            parts;
+        Self {
+            slot,
+            node,
+            row,
+            settings,
+            part,
+            replica,
+            recent,
+            state,
+            applied: snapshot,
+            serving,
+            channels: BTreeMap::new(),
+            kept: snapshot,
+            snapshotting: false,
+            taken: None,
+            reading: false,
+            sending: BTreeMap::new(),
+            followed: 0,
+            led_since: Duration::ZERO,
+            handing_over: false,
+            made: None,
+            freed: Vec::new(),
+            ending_repair: false,
+            scheduled: Duration::MAX,
+        }
+    }
+
+    /// Its number.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Who leads, as far as it knows.
+    pub fn leader(&self) -> Option<u64> {
+        self.replica.leader().map(|leader| leader.0)
+    }
+
+    // What comes in.
+
+    /// A word of another replica.
+    pub fn handle_word(&mut self, from: u64, message: Message, turn: &mut Turn) {
+        if !self.row.contains(&from) {
+            return;
+        }
+        match &message.word {
+            Word::Append { entries, .. } => turn.cost += costs::APPEND * entries.len() as u32,
+            Word::TakeOver => {
+                reached(Point::TakeOverAsked);
+                trace::event!("take_over", shard = self.slot);
+            }
+            _ => {}
+        }
+        self.replica.handle_message(NodeId(from), message, turn.now);
+    }
+
+    /// A client has opened a channel.
+    pub fn handle_opened(
+        &mut self,
+        channel: u64,
+        session: SessionId,
+        reply: mpsc::UnboundedSender<FromLeader>,
+    ) {
+        self.channels.insert(channel, reply);
+        self.serving.handle_opened(channel, session);
+    }
+
+    /// A client or its link is gone.
+    pub fn handle_closed(&mut self, channel: u64) {
+        self.channels.remove(&channel);
+        self.serving.handle_closed(channel);
+    }
+
+    /// A client has said something.
+    pub fn handle_said(&mut self, channel: u64, message: ToLeader, turn: &mut Turn) {
+        turn.cost += costs::PROPOSE;
+        self.serving.handle_message(&self.state, channel, message, turn.wall);
+    }
+
+    /// The body of a message was read, or could not be.
+    pub fn handle_body(
+        &mut self,
+        message: MessageRef,
+        read: Result<Arc<paceline_core::Message>, String>,
+    ) {
+        if let Err(why) = &read {
+            // An operator has to look at the disk.
+            tracing::error!(slot = self.slot, %message, why, "a message cannot be read back");
+        }
+        self.serving.handle_read(&self.state, message, read.ok());
+    }
+
+    /// Entries were read to be applied.
+    pub fn handle_read(&mut self, entries: Result<Vec<Entry>, String>, turn: &mut Turn) {
+        self.reading = false;
+        let Some(entries) = self.read_well(entries, turn) else { return };
+        for entry in entries {
+            let next = self.applied.index + 1;
+            if entry.id.index == next && next <= self.replica.commit() {
+                self.apply_entry(entry, None, turn);
+            }
+        }
+    }
+
+    /// Entries were read to be sent, about a piece of them.
+    pub fn handle_read_for(
+        &mut self,
+        to: u64,
+        entries: Result<Vec<Entry>, String>,
+        turn: &mut Turn,
+    ) {
+        let Some(entries) = self.read_well(entries, turn) else { return };
+        let Some(mut waiting) = self.sending.remove(&to) else { return };
+        let leads = |sending: &Sending| {
+            self.replica.role() == Role::Leader && self.replica.term() == sending.term
+        };
+        let Some(mut sending) = waiting.pop_front().filter(leads) else { return };
+        let follows = entries.first().is_some_and(|it| it.id.index == sending.prev.index + 1);
+        if !follows {
+            // The log does not have them any more. What was sent counts as lost after a while.
+            return;
+        }
+        self.send(to, &mut sending, entries, turn);
+        waiting.push_front(sending);
+        for sending in waiting {
+            self.send_entries(to, sending, turn);
+        }
+    }
+
+    fn read_well(
+        &self,
+        entries: Result<Vec<Entry>, String>,
+        turn: &mut Turn,
+    ) -> Option<Vec<Entry>> {
+        entries.inspect_err(|why| turn.fail(self.slot, why)).ok()
+    }
+
+    /// The snapshot of `last` is on the disk, or could not be written.
+    pub fn handle_snapshot_written(&mut self, last: Option<EntryId>, turn: &mut Turn) {
+        self.snapshotting = false;
+        let Some(last) = last else { return };
+        self.kept = self.kept.max(last);
+        let keep = self.settings.snapshot_every / 4;
+        self.replica.compact(last.index.saturating_sub(keep));
+        let log = self.replica.log();
+        let (base, membership) = (log.base(), log.membership_as_of(log.base().index));
+        reached(Point::LogPurged);
+        let state = &self.state;
+        let mark = storage::base_mark(base, membership);
+        let purged = self
+            .part
+            .purge(base.index + 1, mark, |index| index > state.applied() || state.is_live(index));
+        if let Err(error) = purged {
+            turn.fail(self.slot, &error);
+        }
+    }
+
+    /// A leader wants to send its snapshot.
+    pub fn handle_snapshot_offered(&mut self, from: u64, head: Head, stream: Stream, turn: &Turn) {
+        if self.snapshotting || head.last <= self.kept {
+            // It is asked for again.
+            return;
+        }
+        self.snapshotting = true;
+        let (part, slot) = (self.part.clone(), self.slot);
+        let inbox = turn.inbox.clone();
+        task::spawn(async move {
+            // Both halves go when it is taken: that closes the stream, which the sender waits for.
+            let Stream { sender: _sender, mut receiver } = stream;
+            let taken = snapshot::take(&part, from, head, &mut receiver).await;
+            if let Err(error) = &taken {
+                tracing::info!(slot, %error, "a snapshot was not taken");
+            }
+            let _ = inbox.send(Input::SnapshotTaken { slot, taken: taken.ok().map(Box::new) });
+        });
+    }
+
+    /// A leader's snapshot is on the disk, or was not taken.
+    pub fn handle_snapshot_taken(&mut self, taken: Option<Box<Taken>>, turn: &mut Turn) {
+        self.snapshotting = false;
+        let Some(taken) = taken else { return };
+        let Head { term, stamp, last, ref membership, .. } = taken.head;
+        self.kept = self.kept.max(last);
+        let word = Word::Snapshot { last, membership: membership.clone(), stamp };
+        let from = taken.from;
+        self.taken = Some(*taken);
+        self.replica.handle_message(NodeId(from), Message { term, word }, turn.now);
+    }
+
+    /// The snapshot for another was sent, or could not be.
+    pub fn handle_snapshot_sent(&mut self, to: u64, turn: &Turn) {
+        self.replica.snapshot_ended(NodeId(to), turn.now);
+    }
+
+    /// What was asked to be written with the replica's ready of this number is on the disk.
+    pub fn handle_persisted(&mut self, number: u64, turn: &mut Turn) {
+        self.replica.persisted(number, turn.now);
+    }
+
+    /// The end of its repair is on the disk, with everything that was written before.
+    pub fn handle_repaired(&mut self, turn: &Turn) {
+        self.ending_repair = false;
+        self.replica.end_repair(turn.now);
+        reached(Point::ReplicaWhole);
+        trace::event!("repair_end", shard = self.slot);
+        tracing::info!(slot = self.slot, "this node's replica is repaired");
+    }
+
+    /// The node is about to stop: somebody else should lead.
+    pub fn hand_over(&mut self, turn: &Turn) {
+        let others = self.row.iter().filter(|node| **node != self.node);
+        if let Some(to) = others.copied().find(|node| self.could_take_over(*node, turn.now)) {
+            self.begin_hand_over(to, turn.now);
+        }
+    }
+
+    // What follows.
+
+    /// Does what follows from everything that has come in. Whether there is more to do at once.
+    pub fn step(&mut self, turn: &mut Turn) -> bool {
+        if self.replica.poll_timeout() <= turn.now {
+            self.replica.handle_timeout(turn.now);
+        }
+        self.serving.handle_timeout(&self.state, turn.wall, turn.now);
+        // What is at hand has to be what the replica speaks of before any of it is applied.
+        self.carry_out(turn);
+        let mut more = self.apply(turn);
+        self.look_after_leadership(turn);
+        more |= self.dispatch(turn);
+        self.propose(turn);
+        self.carry_out(turn);
+        self.taken = None;
+        self.put_out(turn);
+        self.look_after_repair(turn);
+        self.look_after_snapshot(turn);
+        more
+    }
+
+    /// When [`Group::step`] is to be called though nothing comes in.
+    pub fn poll_timeout(&self, turn: &Turn) -> Duration {
+        let mut deadline = self.replica.poll_timeout();
+        if let Some(at) = self.serving.poll_timeout(&self.state, turn.wall, turn.now) {
+            deadline = deadline.min(at);
+        }
+        deadline
+    }
+
+    fn leads(&self) -> bool {
+        self.replica.role() == Role::Leader
+    }
+
+    fn may_serve(&self, now: Duration) -> bool {
+        self.replica.lease().is_some_and(|until| now < until)
+    }
+
+    /// Begins or ends the service as the replica's part says.
+    fn look_after_leadership(&mut self, turn: &mut Turn) {
+        let (leads, term) = (self.leads(), self.replica.term());
+        let leader = self.leader().filter(|leader| *leader != self.node);
+        if let Some(served) = self.serving.term()
+            && (!leads || served != term)
+        {
+            reached(match served == term {
+                true => Point::TermAbandoned,
+                false => Point::TermLost,
+            });
+            if mem::take(&mut self.handing_over) && served == term {
+                reached(Point::HandOverFailed);
+            }
+            self.serving.end(leader);
+        }
+        if !leads {
+            self.serving.turn_away(leader);
+            self.sending.clear();
+            return;
+        }
+        let first = self.replica.first().unwrap_or(Index::MAX);
+        if self.serving.term().is_none() && self.applied.index >= first && self.may_serve(turn.now)
+        {
+            self.serving.begin(&self.state, term, turn.now);
+            self.led_since = turn.now;
+            self.handing_over = false;
+        }
+        if self.handing_over && !self.replica.is_handing_over() {
+            reached(Point::HandOverFailed);
+            self.handing_over = false;
+            // Tried again after as long as the first time.
+            self.led_since = turn.now;
+        }
+        let preferred = self.row[0];
+        if preferred != self.node
+            && self.serving.term().is_some()
+            && !self.handing_over
+            && turn.now.saturating_sub(self.led_since) > self.settings.hand_back_after
+            && self.could_take_over(preferred, turn.now)
+        {
+            self.begin_hand_over(preferred, turn.now);
+        }
+    }
+
+    fn could_take_over(&self, node: u64, now: Duration) -> bool {
+        let Some((stored, heard)) = self.replica.progress(NodeId(node)) else { return false };
+        let recently = heard.is_some_and(|heard| now < heard + self.replica.config().lease);
+        recently && stored + NEARLY_UP_TO_DATE >= self.replica.log().last().index
+    }
+
+    fn begin_hand_over(&mut self, to: u64, now: Duration) {
+        if self.serving.term().is_some()
+            && !self.handing_over
+            && self.replica.hand_over(NodeId(to), now).is_ok()
+        {
+            self.handing_over = true;
+            reached(Point::HandOverBegun);
+            trace::event!("hand_over", shard = self.slot, to = to);
+            tracing::debug!(slot = self.slot, to, "handing over");
+        }
+    }
+
+    /// Hands messages to consumers with credit, as long as nobody else can.
+    fn dispatch(&mut self, turn: &mut Turn) -> bool {
+        if self.serving.term().is_none() {
+            return false;
+        }
+        if !self.may_serve(turn.now) {
+            reached(Point::LeaseExpired);
+            return false;
+        }
+        let decided = self.serving.dispatch(&self.state, DELIVERIES_A_TURN, turn.wall);
+        turn.cost += costs::DISPATCH * decided as u32;
+        decided == DELIVERIES_A_TURN
+    }
+
+    fn propose(&mut self, turn: &mut Turn) {
+        if !self.leads() || self.replica.is_handing_over() {
+            return;
+        }
+        let Some(batch) = self.serving.poll_batch(turn.wall) else { return };
+        turn.cost += costs::APPEND;
+        let data = storage::encode(&batch);
+        let id = self.replica.propose(data).expect("a leader that does not hand over takes it");
+        self.serving.proposed(id.index);
+        self.made = Some((id.index, Arc::new(batch)));
+    }
+
+    /// Does what the replica wants done.
+    fn carry_out(&mut self, turn: &mut Turn) {
+        while let Some(ready) = self.replica.ready(turn.now) {
+            self.carry_out_one(ready, turn);
+        }
+    }
+
+    fn carry_out_one(&mut self, ready: Ready, turn: &mut Turn) {
+        let Ready { number, vote, snapshot, truncate, entries, now, after } = ready;
+        let mut writes = false;
+        if let Some(vote) = vote {
+            writes = true;
+            turn.writes.vote(self.slot, storage::encode(&vote));
+        }
+        if let Some((last, membership)) = snapshot {
+            writes = true;
+            let taken = self.taken.take().expect("it is here before the replica hears of it");
+            assert_eq!(taken.head.last, last, "another snapshot was taken");
+            self.recent.truncate(0);
+            self.reading = false;
+            self.state = taken.state;
+            self.applied = last;
+            let live = self.state.live_entries().collect();
+            let mark = storage::base_mark(last, &membership);
+            turn.writes.replace_log(self.slot, last.index + 1, mark, live);
+        }
+        if let Some(from) = truncate {
+            writes = true;
+            reached(Point::LogTruncated);
+            self.recent.truncate(from);
+            turn.writes.truncate(self.slot, from);
+        }
+        for entry in entries {
+            writes = true;
+            turn.writes.append(self.slot, entry.clone());
+            let made = self.made.take_if(|(index, _)| *index == entry.id.index);
+            self.recent.push(entry, made.map(|(_, batch)| batch));
+        }
+        if writes || !after.is_empty() {
+            turn.writes.wait(self.slot, number);
+        }
+        for outgoing in now {
+            self.send_out(outgoing, turn);
+        }
+        for outgoing in after {
+            match outgoing {
+                Outgoing::Message { to, message } => {
+                    turn.writes.then_send(to.0, self.slot, message);
+                }
+                other => unreachable!("{other:?} waits for nothing"),
+            }
+        }
+    }
+
+    // Applying.
+
+    fn apply(&mut self, turn: &mut Turn) -> bool {
+        let before = self.applied;
+        let mut more = false;
+        while self.applied.index < self.replica.commit() {
+            if self.applied.index - before.index >= ENTRIES_A_TURN as u64 {
+                more = true;
+                break;
+            }
+            let next = self.applied.index + 1;
+            let Some(entry) = self.recent.get(next).cloned() else {
+                self.read_on(turn);
+                break;
+            };
+            let batch = self.recent.take_batch(next);
+            self.apply_entry(entry, batch, turn);
+        }
+        if !self.freed.is_empty() {
+            self.part.discard(&self.freed);
+            self.freed.clear();
+        }
+        if self.applied != before {
+            self.part.hint_committed(storage::encode(&self.applied));
+        }
+        more
+    }
+
+    fn apply_entry(&mut self, entry: Entry, made: Option<Arc<Batch>>, turn: &mut Turn) {
+        let in_log = self.replica.log().id(entry.id.index);
+        assert_eq!(in_log, Some(entry.id), "what is applied is in the log");
+        self.applied = entry.id;
+        let Payload::Data(data) = entry.payload else { return };
+        let batch = match made.map_or_else(|| storage::decode(&data, "a batch").map(Arc::new), Ok) {
+            Ok(batch) => batch,
+            Err(error) => return turn.fail(self.slot, &error),
+        };
+        let applied = self.state.apply(entry.id.index, &batch);
+        turn.cost += costs::APPLY * applied.outcomes.len() as u32;
+        trace::event!(
+            "apply",
+            shard = self.slot,
+            index = entry.id.index,
+            commands = batch.commands.len()
+        );
+        self.freed.extend_from_slice(&applied.freed);
+        self.serving.handle_applied(&self.state, applied);
+        self.state.evict_to(self.settings.body_bytes);
+    }
+
+    /// Has entries read that are to be applied and are not at hand.
+    fn read_on(&mut self, turn: &Turn) {
+        if mem::replace(&mut self.reading, true) {
+            return;
+        }
+        let range = self.applied.index + 1..self.replica.commit() + 1;
+        let slot = self.slot;
+        self.read(range, turn, move |entries| Input::Read { slot, entries });
+    }
+
+    fn read(
+        &self,
+        range: std::ops::Range<Index>,
+        turn: &Turn,
+        then: impl FnOnce(Result<Vec<Entry>, String>) -> Input + Send + 'static,
+    ) {
+        reached(Point::EntriesReadBack);
+        let (part, inbox) = (self.part.clone(), turn.inbox.clone());
+        task::spawn(async move {
+            let read = storage::read_entries(&part, range).await;
+            let _ = inbox.send(then(read.map_err(|error| error.to_string())));
+        });
+    }
+
+    // What goes out.
+
+    /// Says and does what the service wants.
+    fn put_out(&mut self, turn: &Turn) {
+        while let Some(output) = self.serving.poll_output() {
+            match output {
+                Output::Say { channel, message } => {
+                    let ends = matches!(message, FromLeader::NotLeader { .. });
+                    if let Some(reply) = self.channels.get(&channel) {
+                        let _ = reply.send(message);
+                    }
+                    if ends {
+                        self.channels.remove(&channel);
+                    }
+                }
+                Output::Read { message, at } => {
+                    let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
+                    task::spawn(async move {
+                        let read = storage::read_message(&part, at).await;
+                        let _ = inbox.send(Input::Body { slot, message, read });
+                    });
+                }
+                Output::Resolve(inquiry) => {
+                    let _ = turn.doubts.send(inquiry);
+                }
+            }
+        }
+    }
+
+    fn send_out(&mut self, outgoing: Outgoing, turn: &mut Turn) {
+        match outgoing {
+            Outgoing::Message { to, message } => {
+                told::promised(self.slot, to.0, &message, &mut self.followed);
+                turn.outbox.push(to.0, self.slot, message);
+            }
+            Outgoing::Entries { to, term, prev, upto, commit, stamp } => {
+                let sending = Sending { term, prev, upto, commit, stamp };
+                match self.sending.get_mut(&to.0) {
+                    Some(waiting) => waiting.push_back(sending),
+                    None => self.send_entries(to.0, sending, turn),
+                }
+            }
+            Outgoing::Snapshot { to, term } => self.send_snapshot(to.0, term, turn),
+        }
+    }
+
+    /// Sends entries that are at hand; has the others read first.
+    fn send_entries(&mut self, to: u64, mut sending: Sending, turn: &mut Turn) {
+        if let Some(waiting) = self.sending.get_mut(&to) {
+            return waiting.push_back(sending);
+        }
+        while sending.prev.index < sending.upto {
+            let mut bytes = 0;
+            let wanted = sending.prev.index + 1..=sending.upto;
+            let at_hand = wanted.map_while(|index| self.recent.get(index)).take_while(|entry| {
+                let first = bytes == 0;
+                bytes += bytes_of(entry);
+                first || bytes <= NOTICE_BYTES
+            });
+            let entries: Vec<Entry> = at_hand.cloned().collect();
+            if entries.is_empty() {
+                let range = sending.prev.index + 1..sending.upto + 1;
+                let slot = self.slot;
+                self.sending.insert(to, VecDeque::from([sending]));
+                return self.read(range, turn, move |entries| Input::ReadFor { slot, to, entries });
+            }
+            self.send(to, &mut sending, entries, turn);
+        }
+    }
+
+    fn send(&self, to: u64, sending: &mut Sending, entries: Vec<Entry>, turn: &mut Turn) {
+        let Some(last) = entries.last().map(|entry| entry.id) else { return };
+        let Sending { term, prev, commit, stamp, .. } = *sending;
+        let commit = commit.min(last.index);
+        let word = Word::Append { prev, entries, commit, stamp };
+        turn.outbox.push(to, self.slot, Message { term, word });
+        sending.prev = last;
+    }
+
+    fn send_snapshot(&self, to: u64, term: Term, turn: &Turn) {
+        let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
+        let live: Vec<u64> = self.state.live_entries().collect();
+        let (connection, stamp) = (turn.outbox.connection(to), turn.now);
+        task::spawn(async move {
+            if let Some(connection) = connection {
+                let sent = snapshot::send(&part, &connection, (term, stamp), live).await;
+                if let Err(error) = sent {
+                    tracing::info!(slot, to, %error, "a snapshot was not sent");
+                }
+            }
+            let _ = inbox.send(Input::SnapshotSent { slot, to });
+        });
+    }
+
+    /// A replica that takes entries only of leaders with terms above its floor, and has applied one
+    /// of such a leader, is whole: with it, it has all that stood before it in that leader's log.
+    /// Every leader begins with an entry of its own, so one comes although nobody publishes.
+    fn look_after_repair(&mut self, turn: &mut Turn) {
+        let whole = self.replica.floor().is_some_and(|floor| self.applied.term > floor);
+        if whole && !mem::replace(&mut self.ending_repair, true) {
+            // Behind all that was appended until now, so on the disk only with it.
+            turn.writes.end_repair(self.slot);
+        }
+    }
+
+    fn look_after_snapshot(&mut self, turn: &Turn) {
+        let since = self.applied.index.saturating_sub(self.kept.index);
+        if self.snapshotting || since < self.settings.snapshot_every {
+            return;
+        }
+        self.snapshotting = true;
+        let state = Bytes::from(self.state.snapshot());
+        let membership = self.replica.log().membership_as_of(self.applied.index).clone();
+        let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
+        let last = self.applied;
+        task::spawn(async move {
+            let written = snapshot::write(&part, last, membership, state).await;
+            if let Err(error) = &written {
+                tracing::error!(slot, %error, "a snapshot was not written");
+            }
+            let last = written.ok().map(|()| last);
+            let _ = inbox.send(Input::SnapshotWritten { slot, last });
+        });
+    }
+
+    // What is asked.
+
+    /// The replica as it is now; with a digest of its state, which takes time, if `verify`.
+    pub fn status(&self, verify: bool) -> ShardStatus {
+        let queues = self.state.queues().filter(|queue| queue.depth > 0);
+        let role = match self.replica.role() {
+            Role::Leader => "leader",
+            _ if self.replica.floor().is_some() => "repairing",
+            Role::Follower => "follower",
+            Role::PreCandidate | Role::Candidate => "candidate",
+        };
+        ShardStatus {
+            slot: self.slot,
+            role: role.into(),
+            term: self.replica.term(),
+            leader: self.leader(),
+            last: self.replica.log().last().index,
+            applied: self.applied.index,
+            queues: queues.map(|queue| (queue.name.to_string(), queue.depth)).collect(),
+            in_doubt: self.state.prepared().count() as u64,
+            digest: verify.then(|| self.state.digest()),
+        }
+    }
+
+    /// A digest of each table.
+    pub fn tables(&self) -> Tables {
+        Tables {
+            applied: self.state.applied(),
+            digests: Table::ALL.map(|table| (table, self.state.table_digest(table))).into(),
+        }
+    }
+
+    /// Entries of a table behind the first `skip`, not all of them where there are many.
+    pub fn entries(&self, table: Table, skip: u64) -> Vec<TableEntry> {
+        self.state.table_entries(table, skip as usize, ENTRIES_AT_A_TIME)
+    }
+}
+
+fn bytes_of(entry: &Entry) -> usize {
+    match &entry.payload {
+        Payload::Data(data) => data.len(),
+        _ => 0,
+    }
+}

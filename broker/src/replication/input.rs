@@ -1,0 +1,153 @@
+//! What the driver is told and asked.
+
+use std::sync::Arc;
+
+use paceline_consensus::{Entry, EntryId};
+use paceline_core::{
+    Message,
+    channel::{FromLeader, ToLeader},
+    shard::{MessageRef, SessionId, Table, TableEntry},
+};
+use paceline_store::JournalError;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    parts::Parts,
+    snapshot::Taken,
+    status::{ShardStatus, Tables},
+    streams::Head,
+    words::GroupWord,
+};
+use crate::link::Stream;
+
+/// What comes in.
+pub enum Input {
+    /// Words of another node.
+    Words {
+        /// Which.
+        from: u64,
+        /// To the replicas of which groups, and what.
+        words: Vec<GroupWord>,
+    },
+    /// A client has opened a channel.
+    Opened {
+        /// To which shard.
+        slot: u32,
+        /// Names it from now on; no two have the same.
+        channel: u64,
+        /// Whose it is.
+        session: SessionId,
+        /// The way to the client. Dropping it ends the channel.
+        reply: mpsc::UnboundedSender<FromLeader>,
+    },
+    /// A client said something.
+    Said {
+        /// To which shard.
+        slot: u32,
+        /// On which channel.
+        channel: u64,
+        /// What.
+        message: ToLeader,
+    },
+    /// A client or its link is gone.
+    Closed {
+        /// From which shard.
+        slot: u32,
+        /// Its channel.
+        channel: u64,
+    },
+    /// What the first turn wrote that waits is on the disk, or the journal has failed.
+    Written(Result<(), JournalError>),
+    /// The body of a message was read, or why not.
+    Body {
+        /// The shard.
+        slot: u32,
+        /// The message.
+        message: MessageRef,
+        /// It, as it was written.
+        read: Result<Arc<Message>, String>,
+    },
+    /// Entries were read to be applied.
+    Read {
+        /// The shard.
+        slot: u32,
+        /// They.
+        entries: Result<Vec<Entry>, String>,
+    },
+    /// Entries were read to be sent.
+    ReadFor {
+        /// The shard.
+        slot: u32,
+        /// To whom.
+        to: u64,
+        /// They.
+        entries: Result<Vec<Entry>, String>,
+    },
+    /// A snapshot is on the disk, or could not be written.
+    SnapshotWritten {
+        /// The shard.
+        slot: u32,
+        /// The last entry that it stands for.
+        last: Option<EntryId>,
+    },
+    /// The snapshot for another node was sent, or could not be.
+    SnapshotSent {
+        /// The shard.
+        slot: u32,
+        /// To whom.
+        to: u64,
+    },
+    /// A leader wants to send a snapshot.
+    SnapshotOffered {
+        /// The leader.
+        from: u64,
+        /// What it says of it.
+        head: Head,
+        /// How it comes.
+        stream: Stream,
+    },
+    /// A leader's snapshot is on the disk, or was not taken.
+    SnapshotTaken {
+        /// The shard.
+        slot: u32,
+        /// It.
+        taken: Option<Box<Taken>>,
+    },
+    /// A group joins: its part of the journal was damaged.
+    Start(Box<Parts>),
+    /// Others are to lead what this node leads.
+    HandOver,
+    /// Somebody wants to know something.
+    Ask(Ask),
+    /// The node stops at once.
+    Stop,
+}
+
+/// What can be asked.
+pub enum Ask {
+    /// How the replicas stand.
+    Status {
+        /// With digests of their states.
+        verify: bool,
+        /// The answer.
+        reply: oneshot::Sender<Vec<ShardStatus>>,
+    },
+    /// What the tables of a replica are.
+    Tables {
+        /// The shard.
+        slot: u32,
+        /// The answer.
+        reply: oneshot::Sender<Tables>,
+    },
+    /// What is in a table.
+    Entries {
+        /// The shard.
+        slot: u32,
+        /// Which table.
+        table: Table,
+        /// How many entries are known.
+        skip: u64,
+        /// The answer.
+        reply: oneshot::Sender<Vec<TableEntry>>,
+    },
+}

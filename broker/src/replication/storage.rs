@@ -1,0 +1,292 @@
+//! How a group's values stand in the journal, and what is made of them at a start.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use paceline_consensus::{Entry, EntryId, Index, Log, Membership, NodeId, Recovered, Term, Vote};
+use paceline_core::{
+    Message,
+    shard::{Batch, MessageRef, RestoreError, ShardState},
+};
+use paceline_reached::{Point, reached};
+use paceline_store::{Group, JournalError};
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// How much of a log is read at once.
+pub const READ_BYTES: u64 = 1 << 20;
+
+/// Why what a group has in the journal cannot be used.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// The journal cannot give it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Not written by this code, or not by this release.
+    #[error("{what} cannot be decoded: {error}")]
+    Malformed {
+        /// What.
+        what: &'static str,
+        /// What is wrong with it.
+        error: postcard::Error,
+    },
+    /// The snapshot contradicts itself.
+    #[error("the snapshot makes no sense: {0}")]
+    Snapshot(#[from] RestoreError),
+    /// There is a hole in the log.
+    #[error("entry {0} is missing in the log")]
+    Missing(Index),
+}
+
+/// The last entry that is not in the log any more.
+#[derive(Serialize, Deserialize)]
+struct Base {
+    id: EntryId,
+    membership: Membership,
+}
+
+/// A snapshot as it stands in the journal.
+#[derive(Serialize, Deserialize)]
+pub struct Kept {
+    /// The last entry that it stands for.
+    pub last: EntryId,
+    /// Who took part then.
+    pub membership: Membership,
+    /// [`ShardState::snapshot`].
+    pub state: Bytes,
+}
+
+/// What a group has on the disk.
+pub struct Opened {
+    /// For the replica.
+    pub recovered: Recovered,
+    /// As of the last snapshot.
+    pub state: ShardState,
+    /// The last entry that the snapshot stands for.
+    pub snapshot: EntryId,
+}
+
+/// Writes behind what is in the buffer, without a copy in between.
+struct Append<'a>(&'a mut BytesMut);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.put_u8(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes `value` behind what is in `out`.
+pub fn encode_into<T: Serialize>(value: &T, out: &mut BytesMut) {
+    postcard::serialize_with_flavor(value, Append(out)).expect("all our values have an encoding");
+}
+
+/// `value` as bytes.
+pub fn encode<T: Serialize>(value: &T) -> Bytes {
+    let mut out = BytesMut::new();
+    encode_into(value, &mut out);
+    out.freeze()
+}
+
+/// What `bytes` say; `what` is named where they cannot be read.
+///
+/// # Errors
+/// [`StorageError::Malformed`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, StorageError> {
+    postcard::from_bytes(bytes).map_err(|error| StorageError::Malformed { what, error })
+}
+
+/// As [`decode`]; `None` of no bytes.
+fn decode_mark<T: DeserializeOwned>(
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<Option<T>, StorageError> {
+    if bytes.is_empty() { Ok(None) } else { decode(bytes, what).map(Some) }
+}
+
+/// The journal's name for a log that begins behind `id`.
+pub fn base_mark(id: EntryId, membership: &Membership) -> Bytes {
+    encode(&Base { id, membership: membership.clone() })
+}
+
+/// An entry as the journal has it, its data in place.
+#[derive(Deserialize)]
+struct EntryInPlace<'a> {
+    id: EntryId,
+    #[serde(borrow)]
+    payload: PayloadInPlace<'a>,
+}
+
+#[derive(Deserialize)]
+enum PayloadInPlace<'a> {
+    Blank,
+    Membership(Membership),
+    #[serde(borrow)]
+    Data(&'a [u8]),
+}
+
+fn in_place(record: &[u8]) -> Result<EntryInPlace<'_>, StorageError> {
+    postcard::from_bytes(record)
+        .map_err(|error| StorageError::Malformed { what: "an entry", error })
+}
+
+/// An entry from its record, of which it keeps the data.
+///
+/// # Errors
+/// [`StorageError::Malformed`].
+pub fn decode_entry(record: &Bytes) -> Result<Entry, StorageError> {
+    use paceline_consensus::Payload;
+    let EntryInPlace { id, payload } = in_place(record)?;
+    let payload = match payload {
+        PayloadInPlace::Blank => Payload::Blank,
+        PayloadInPlace::Membership(membership) => Payload::Membership(membership),
+        PayloadInPlace::Data(data) => Payload::Data(record.slice_ref(data)),
+    };
+    Ok(Entry { id, payload })
+}
+
+/// Reads what a group has on the disk. `row` are its members from the beginning.
+///
+/// # Errors
+/// See [`StorageError`]. The group must not be damaged.
+pub async fn open(group: &Group, row: &[u64]) -> Result<Opened, StorageError> {
+    let kept: Option<Kept> =
+        decode_mark(&group.load_snapshot().await?.unwrap_or_default(), "the snapshot")?;
+    let base: Option<Base> = decode_mark(&group.purged(), "the mark of the log's beginning")?;
+    let vote: Option<Vote> = decode_mark(&group.vote(), "the vote")?;
+    let founders = || Membership::of(row.iter().copied().map(NodeId));
+    let (snapshot, state) = match &kept {
+        Some(kept) => {
+            reached(Point::SnapshotLoaded);
+            (kept.last, ShardState::restore(&kept.state)?)
+        }
+        None => (EntryId::ZERO, ShardState::new()),
+    };
+    let mut log = match base {
+        Some(base) => Log::new(base.id, base.membership),
+        None => Log::new(EntryId::ZERO, founders()),
+    };
+    read_shape(group, &mut log).await?;
+    if let Some(kept) = kept
+        && !log.has(kept.last)
+    {
+        // It came from the leader, and the node ended before the log made way for it.
+        replace_log(group, kept.last, &kept.membership, &state)?.await?;
+        log = Log::new(kept.last, kept.membership);
+    }
+    // What a snapshot stands for is committed. The mark may speak of entries that this log does not
+    // have, if it was written before they were: it is worth nothing then.
+    let marked: Option<EntryId> = decode_mark(&group.committed(), "the commit mark")?;
+    let marked = marked.filter(|id| log.has(*id)).map_or(0, |id| id.index);
+    group.sweep(|index| index > snapshot.index || state.is_live(index));
+    let recovered = Recovered {
+        vote: vote.unwrap_or_default(),
+        commit: marked.max(snapshot.index),
+        log,
+        floor: repair_floor(group),
+    };
+    Ok(Opened { recovered, state, snapshot })
+}
+
+async fn read_shape(group: &Group, log: &mut Log) -> Result<(), StorageError> {
+    let range = group.range();
+    let mut next = log.last().index + 1;
+    while next < range.end {
+        let records = group.read(next..range.end, READ_BYTES).await?;
+        if records.is_empty() {
+            return Err(StorageError::Missing(next));
+        }
+        for record in records {
+            let entry = in_place(&record.payload)?;
+            let membership = match &entry.payload {
+                PayloadInPlace::Membership(membership) => Some(membership),
+                _ => None,
+            };
+            if entry.id.index != next {
+                return Err(StorageError::Missing(next));
+            }
+            log.append(entry.id, membership);
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Reads entries of a log, about [`READ_BYTES`] of them but at least one; none that are not in it.
+///
+/// # Errors
+/// See [`StorageError`].
+pub async fn read_entries(
+    group: &Group,
+    range: std::ops::Range<Index>,
+) -> Result<Vec<Entry>, StorageError> {
+    let records = group.read(range, READ_BYTES).await?;
+    records.iter().map(|record| decode_entry(&record.payload)).collect()
+}
+
+/// Drops the log: a snapshot stands for all of it, and for more. What `state` needs of it has come
+/// with the snapshot.
+///
+/// # Errors
+/// As for every write.
+pub fn replace_log(
+    group: &Group,
+    last: EntryId,
+    membership: &Membership,
+    state: &ShardState,
+) -> Result<paceline_store::Durable, JournalError> {
+    drop(group.truncate(group.range().start)?);
+    group.purge(last.index + 1, base_mark(last, membership), |index| state.is_live(index))
+}
+
+/// The term of the vote that the journal holds; none if there is none. What a replica has promised
+/// is here before anybody is told of it.
+pub fn vote_term(group: &Group) -> Option<Term> {
+    let vote: Option<Vote> = decode_mark(&group.vote(), "the vote").ok().flatten();
+    vote.map(|vote| vote.term)
+}
+
+/// The mark in the journal of a group that is being repaired: the last term in which its replica
+/// may have made a promise that it has forgotten.
+pub fn repair_mark(floor: Term) -> Bytes {
+    Bytes::copy_from_slice(&floor.to_le_bytes())
+}
+
+/// The term in the group's repair mark; none if it is not being repaired.
+///
+/// # Panics
+///
+/// When the mark is not one of [`repair_mark`], the only writer: the journal has verified it.
+pub fn repair_floor(group: &Group) -> Option<Term> {
+    let mark = group.repair();
+    let floor = || <[u8; 8]>::try_from(&mark[..]).expect("a repair mark is a term");
+    (!mark.is_empty()).then(|| u64::from_le_bytes(floor()))
+}
+
+/// Reads a message as it was written into the log. `at` is what [`ShardState::body_at`] says.
+///
+/// # Errors
+/// In words. One that has been settled meanwhile is missing.
+pub async fn read_message(group: &Group, at: MessageRef) -> Result<Arc<Message>, String> {
+    let record = group.read_entry(at.index).await.map_err(|error| error.to_string())?;
+    let read = || -> Result<Option<Arc<Message>>, StorageError> {
+        let PayloadInPlace::Data(data) = in_place(&record)?.payload else { return Ok(None) };
+        let batch: Batch = decode(data, "a batch")?;
+        Ok(batch.message(at.offset).cloned())
+    };
+    let message = read().map_err(|error| error.to_string())?;
+    message.ok_or_else(|| {
+        format!("entry {} of group {} has no message at {}", at.index, group.id(), at.offset)
+    })
+}

@@ -1,0 +1,8 @@
+//! The report of one run.
+
+mod charts;
+mod page;
+mod write;
+
+pub use page::run_page;
+pub use write::write_run;

@@ -1,0 +1,588 @@
+//! The page of one run.
+
+use super::charts::{MEASURES, heat_map, latency, load_bars, load_cdf, lorenz, over_time};
+use crate::balance::{Balance, Expected};
+use crate::draw::page::Page;
+use crate::draw::table::{Cell, Table};
+use crate::draw::text::{and, bytes, capitalised, count, number, percent};
+use crate::result::{Finding, ReportError, RunResult, Verdict};
+
+/// Below this a spread that chance explains is that rare, and is called significant.
+const SIGNIFICANT: f64 = 0.01;
+
+/// The most nodes that the page lists; the CSV holds them all.
+const LISTED: usize = 1000;
+
+/// The HTML page of one run: a single file with nothing outside it.
+///
+/// # Errors
+/// [`ReportError::Invalid`] if the result holds impossible numbers, [`ReportError::Plot`] if a plot
+/// cannot be drawn.
+pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
+    result.validate()?;
+    let spread = Spread::of(result);
+    let mut page = Page::new(&result.identity.scenario);
+    page.opening(
+        "Run report",
+        result.verdict.label(),
+        result.verdict == Verdict::Passed,
+        &lead(result, &spread),
+        &result.identity.reproduce,
+    );
+    page.paragraph(&result.identity.about);
+    facts(&mut page, result);
+    findings(&mut page, result);
+    expectations(&mut page, result);
+    balance(&mut page, result, &spread)?;
+    page.section("Load over time");
+    let charts: Vec<_> = MEASURES.iter().filter_map(|m| over_time(result, m)).collect();
+    if charts.is_empty() {
+        page.paragraph("No load was sampled.");
+    }
+    page.charts(charts)?;
+    latencies(&mut page, result)?;
+    faults(&mut page, result);
+    exits(&mut page, result);
+    counters(&mut page, result);
+    if let Some(scenario) = &result.expanded_scenario {
+        page.section("Scenario");
+        page.folded_text("The scenario as it ran, with everything random written out", scenario);
+    }
+    Ok(page.finish())
+}
+
+/// The spread of the messages taken in, and what chance would give.
+struct Spread {
+    balance: Option<Balance>,
+    expected: Option<Expected>,
+}
+
+impl Spread {
+    fn of(result: &RunResult) -> Spread {
+        let weights: Vec<f64> = result.nodes.iter().map(|node| node.weight).collect();
+        let loads: Vec<f64> = result.nodes.iter().map(|node| node.totals.messages_in).collect();
+        let messages: f64 = loads.iter().sum();
+        Spread {
+            balance: Balance::of(&loads, &weights),
+            expected: result.workload.and_then(|shape| Expected::of(&shape, messages, &weights)),
+        }
+    }
+}
+
+/// The sentence the page opens with.
+fn lead(result: &RunResult, spread: &Spread) -> String {
+    let what = match result.verdict {
+        Verdict::Passed => {
+            let met = match result.expectations.len() {
+                0 => String::new(),
+                1 => ", and the one expectation was met".to_owned(),
+                n => format!(", and all {n} expectations were met"),
+            };
+            let exits = result.exit_counts().in_words();
+            let exits = exits.map_or(String::new(), |exits| format!("; there were {exits}"));
+            format!("Every check held over {} seconds{met}{exits}", number(result.timing.virtual_s))
+        }
+        verdict => {
+            let found = result.findings.first().map(|finding| finding.detail.clone());
+            let missed = result.expectations.iter().find(|e| !e.met);
+            let missed =
+                missed.map(|e| format!("{} was {}, wanted {}", e.name, e.measured, e.wanted));
+            let why = if verdict == Verdict::ExpectationMissed {
+                missed.or(found)
+            } else {
+                found.or(missed)
+            };
+            let why = why.unwrap_or_else(|| "the run names no finding".to_owned());
+            format!("{}: {}", capitalised(verdict.label()), why.trim_end_matches('.'))
+        }
+    };
+    match &spread.balance {
+        Some(balance) if result.nodes.len() > 1 => {
+            let busiest = &result.nodes[balance.busiest()].name;
+            let chance = spread.expected.as_ref().map_or(String::new(), |expected| {
+                format!(", where chance alone gives {:.2}", expected.peak)
+            });
+            format!(
+                "{what}. The busiest of {} nodes, {busiest}, took {:.2} times its fair share of the messages{chance}.",
+                result.nodes.len(),
+                balance.peak
+            )
+        }
+        _ => format!("{what}."),
+    }
+}
+
+fn facts(page: &mut Page, result: &RunResult) {
+    let identity = &result.identity;
+    let speed = result.timing.speed().map(|speed| format!("{} × real time", number(speed)));
+    page.facts(&[
+        ("World", identity.world.clone()),
+        ("Seed", identity.seed.to_string()),
+        ("Scenario hash", identity.scenario_hash.clone()),
+        ("Commit", identity.commit.clone()),
+        ("Time run", format!("{} s", number(result.timing.virtual_s))),
+        ("Time waited", format!("{} s", number(result.timing.wall_s))),
+        ("Speed", speed.unwrap_or_default()),
+        ("Fingerprint", result.fingerprint.clone()),
+    ]);
+}
+
+fn findings(page: &mut Page, result: &RunResult) {
+    if result.findings.is_empty() {
+        return;
+    }
+    page.section("Findings");
+    let mut table = Table::new(["Check", "Second", "What was found"], 3);
+    for finding in &result.findings {
+        let at = finding.at_s.map_or("–".to_owned(), |at| format!("{at:.3}"));
+        table.row(vec![
+            Cell::from(finding.check.clone()),
+            at.into(),
+            Cell::words(finding.detail.clone()),
+        ]);
+    }
+    page.table(&table);
+    for finding in &result.findings {
+        shards(page, &finding.check, &finding.shards);
+        chain(page, finding);
+    }
+}
+
+/// What became of the messages that a finding is about.
+fn chain(page: &mut Page, finding: &Finding) {
+    if finding.chain.is_empty() {
+        return;
+    }
+    let mut table = Table::new([format!("What happened, {}", finding.check)], 1);
+    finding.chain.iter().for_each(|line| table.row(vec![Cell::words(line.clone())]));
+    page.table(&table);
+}
+
+/// What each shard that a finding or an expectation is about has to do with it.
+fn shards(page: &mut Page, about: &str, shards: &[String]) {
+    if shards.is_empty() {
+        return;
+    }
+    let mut table = Table::new([format!("Shards, {about}")], 1);
+    shards.iter().for_each(|shard| table.row(vec![shard.clone().into()]));
+    page.table(&table);
+}
+
+fn expectations(page: &mut Page, result: &RunResult) {
+    if result.expectations.is_empty() {
+        return;
+    }
+    page.section("Expectations");
+    let mut table = Table::new(["Expectation", "Wanted", "Measured", "Met"], 4);
+    for expectation in &result.expectations {
+        table.row(vec![
+            expectation.name.clone().into(),
+            expectation.wanted.clone().into(),
+            expectation.measured.clone().into(),
+            if expectation.met { Cell::good("✓ yes") } else { Cell::bad("✗ no") },
+        ]);
+    }
+    page.table(&table);
+    for expectation in &result.expectations {
+        shards(page, &expectation.name, &expectation.shards);
+    }
+}
+
+fn balance(page: &mut Page, result: &RunResult, spread: &Spread) -> Result<(), ReportError> {
+    page.section("Balance");
+    let Some(balance) = &spread.balance else {
+        page.paragraph("No node took in a message, so there is no balance to speak of.");
+        return Ok(());
+    };
+    let expected = spread.expected.as_ref();
+    if let (Some(expected), Some(shape)) = (expected, &result.workload) {
+        page.paragraph(&explanation(balance, expected, shape.destinations));
+    }
+    let mut table = Table::new(["Messages taken in", "Measured", "By chance alone", "Perfect"], 1);
+    let n = result.nodes.len() as f64;
+    for (name, measured, by_chance, perfect) in [
+        (
+            "Peak to average",
+            balance.peak,
+            expected.map(|e| e.peak),
+            expected.map_or(1.0, |e| e.bound),
+        ),
+        ("Least to average", balance.least, None, 1.0),
+        ("Coefficient of variation", balance.cv, expected.map(|e| e.cv), 0.0),
+        ("Gini coefficient", balance.gini, expected.map(Expected::gini), 0.0),
+        ("Jain's index", balance.jain, expected.map(Expected::jain), 1.0),
+        ("Usable nodes", balance.effective_nodes(), expected.map(|e| n / e.peak), n),
+    ] {
+        let by_chance = by_chance.map_or("–".to_owned(), number);
+        table.row(vec![
+            name.into(),
+            number(measured).into(),
+            by_chance.into(),
+            number(perfect).into(),
+        ]);
+    }
+    page.table(&table);
+    page.charts(
+        [
+            load_bars(result, balance, expected),
+            lorenz(balance, expected),
+            load_cdf(balance, expected),
+        ]
+        .into_iter()
+        .chain(heat_map(result)),
+    )?;
+    let summary = match result.nodes.len() {
+        n if n > LISTED => format!("The first {LISTED} nodes in total (nodes.csv has all)"),
+        _ => "Every node in total".to_owned(),
+    };
+    page.folded_table(&summary, &nodes_table(result, balance));
+    Ok(())
+}
+
+/// What the spread means, in words.
+fn explanation(balance: &Balance, expected: &Expected, destinations: u64) -> String {
+    let base = format!(
+        "Hashing {} destinations onto {} nodes spreads the load by {} (one standard deviation) if nothing but chance is at work.",
+        count(destinations),
+        balance.relative.len(),
+        percent(expected.cv)
+    );
+    let verdict = match expected.p_value(balance) {
+        None => String::new(),
+        Some(p) if p >= SIGNIFICANT => {
+            format!(" The measured {} is within that (p = {p:.2}).", percent(balance.cv))
+        }
+        Some(p) => {
+            let than = if balance.cv > expected.cv { "more uneven" } else { "more even" };
+            let p = if p < 1e-4 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") };
+            format!(
+                " The measured {} is {than} than chance: something else is at work ({p}).",
+                percent(balance.cv)
+            )
+        }
+    };
+    let bound = if expected.bound > 1.0 {
+        format!(
+            " The hottest destination alone is worth {} nodes' fair share; no placement of whole destinations has a lower peak.",
+            number(expected.bound)
+        )
+    } else {
+        String::new()
+    };
+    base + &verdict + &bound
+}
+
+fn nodes_table(result: &RunResult, balance: &Balance) -> Table {
+    let total: f64 = result.nodes.iter().map(|node| node.totals.messages_in).sum();
+    let mut table = Table::new(
+        [
+            "Node",
+            "Weight",
+            "Messages in",
+            "Share",
+            "Predicted",
+            "Against fair",
+            "Messages out",
+            "Bytes in",
+            "Bytes out",
+            "Processor",
+            "Slots led",
+        ],
+        1,
+    );
+    for (node, relative) in result.nodes.iter().zip(&balance.relative).take(LISTED) {
+        let totals = &node.totals;
+        table.row(vec![
+            node.name.clone().into(),
+            number(node.weight).into(),
+            number(totals.messages_in).into(),
+            percent(totals.messages_in / total).into(),
+            node.predicted_share.map_or("–".to_owned(), percent).into(),
+            format!("{:+.1} %", (relative - 1.0) * 100.0).into(),
+            number(totals.messages_out).into(),
+            bytes(totals.bytes_in).into(),
+            bytes(totals.bytes_out).into(),
+            format!("{} s", number(totals.cpu_s)).into(),
+            totals.slots_led.map_or("–".to_owned(), count).into(),
+        ]);
+    }
+    table
+}
+
+fn latencies(page: &mut Page, result: &RunResult) -> Result<(), ReportError> {
+    if result.latencies.is_empty() {
+        return Ok(());
+    }
+    page.section("Latency");
+    let mut table =
+        Table::new(["Milliseconds", "Messages", "p50", "p90", "p99", "p99.9", "max"], 1);
+    for latency in &result.latencies {
+        let percentiles = latency.overall.named().map(|(_, value)| number(value).into());
+        let head = [latency.name.clone().into(), count(latency.overall.count).into()];
+        table.row(head.into_iter().chain(percentiles).collect());
+    }
+    page.table(&table);
+    page.charts(result.latencies.iter().filter_map(|l| latency(result, l)))
+}
+
+fn faults(page: &mut Page, result: &RunResult) {
+    if result.faults.is_empty() {
+        return;
+    }
+    page.section("Faults");
+    page.paragraph("The numbers stand above the shaded stretches of the plots.");
+    let mut table = Table::new(["No.", "Fault", "Nodes", "From (s)", "Until (s)"], 3);
+    for (i, fault) in result.faults.iter().enumerate() {
+        table.row(vec![
+            (i + 1).to_string().into(),
+            Cell::words(fault.in_words()),
+            and(&fault.nodes).into(),
+            format!("{:.3}", fault.at_s).into(),
+            fault.until_s.map_or("–".to_owned(), |until| format!("{until:.3}")).into(),
+        ]);
+    }
+    page.table(&table);
+}
+
+fn exits(page: &mut Page, result: &RunResult) {
+    if result.exits.is_empty() {
+        return;
+    }
+    page.section("Exits of nodes");
+    page.paragraph(
+        "A node that cannot go on, because its disk is full or fails, says so and ends; it was \
+         then started again, as an operating system does.",
+    );
+    let mut table = Table::new(
+        ["Node", "Why", "What it said first", "Exits", "Restarts", "First (s)", "Last (s)"],
+        3,
+    );
+    for exits in result.exits.iter().take(LISTED) {
+        table.row(vec![
+            exits.node.clone().into(),
+            exits.cause.label().to_owned().into(),
+            Cell::words(exits.said.clone()),
+            count(exits.exits).into(),
+            count(exits.restarts).into(),
+            format!("{:.3}", exits.first_s).into(),
+            format!("{:.3}", exits.last_s).into(),
+        ]);
+    }
+    page.table(&table);
+}
+
+fn counters(page: &mut Page, result: &RunResult) {
+    page.section("Messages");
+    let mut table = Table::new(["What became of the messages", "Count"], 1);
+    for (name, value) in result.counters.named() {
+        let text = count(value);
+        let lost = name == "acknowledged and lost" && value > 0;
+        table.row(vec![name.into(), if lost { Cell::bad(text) } else { text.into() }]);
+    }
+    page.table(&table);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exits::{ExitCause, tests::exits_of};
+    use crate::result::{
+        Expectation, FaultMark, Finding, Identity, LatencySeries, LatencyWindow, NodeLoad,
+        Percentiles, WorkloadShape,
+    };
+
+    fn run(nodes: usize, seconds: usize) -> RunResult {
+        let identity = Identity {
+            scenario: "split-brain".into(),
+            reproduce: "cargo sim replay split-brain.toml --seed 7".into(),
+            ..Identity::default()
+        };
+        let mut result = RunResult::new(identity, Verdict::Passed);
+        result.timing.virtual_s = seconds as f64;
+        result.workload = Some(WorkloadShape::uniform(1000));
+        for i in 0..nodes {
+            let mut node = NodeLoad::new(format!("n{i}"));
+            let series = &mut node.series;
+            series.messages_in = (0..seconds).map(|s| 100.0 + ((s + i) % 7) as f64).collect();
+            series.queue_depth = vec![3.0; seconds];
+            series.cpu_busy = vec![0.4; seconds];
+            node.predicted_share = Some(1.0 / nodes as f64);
+            node.sum_up(1.0);
+            result.nodes.push(node);
+        }
+        let percentiles = Percentiles::from_samples(&mut [1.0, 2.0, 9.0]);
+        let windows = (0..seconds).map(|s| LatencyWindow { at_s: s as f64, percentiles });
+        result.latencies.push(LatencySeries {
+            name: "publish to receipt".into(),
+            overall: percentiles,
+            windows: windows.collect(),
+        });
+        result.faults.push(FaultMark {
+            at_s: 1.0,
+            until_s: None,
+            label: "clock jump".into(),
+            note: String::new(),
+            nodes: vec!["n0".into()],
+        });
+        result.expectations.push(Expectation {
+            name: "peak_to_average".into(),
+            wanted: "<= 1.15".into(),
+            measured: "1.02".into(),
+            met: true,
+            shards: Vec::new(),
+        });
+        result
+    }
+
+    /// Texts between `open` and `close`, in order.
+    fn between<'a>(page: &'a str, open: &str, close: &str) -> Vec<&'a str> {
+        page.split(open).skip(1).filter_map(|rest| rest.split(close).next()).collect()
+    }
+
+    #[test]
+    fn a_page_has_its_parts_in_order() {
+        let page = run_page(&run(5, 30)).unwrap();
+        assert_eq!(
+            between(&page, "<h2>", "</h2>"),
+            ["Expectations", "Balance", "Load over time", "Latency", "Faults", "Messages"]
+        );
+        assert_eq!(
+            between(&page, "<h3>", "</h3>"),
+            [
+                "Messages taken in by each node",
+                "Lorenz curve",
+                "Nodes by load",
+                "Load of every node over time",
+                "Messages taken in per second",
+                "Messages waiting",
+                "Processor time used",
+                "Latency, publish to receipt, in milliseconds",
+            ]
+        );
+        let (lead, command) = (page.find("class=\"lead\""), page.find("replay split-brain"));
+        assert!(lead.unwrap() < command.unwrap() && command < page.find("<h2>"));
+        assert_eq!(page.matches("<figure>").count(), page.matches("<title id=").count());
+        assert_eq!(page.matches("<figure>").count(), page.matches("role=\"img\"").count());
+    }
+
+    #[test]
+    fn a_page_fetches_nothing() {
+        let page = run_page(&run(5, 30)).unwrap();
+        for outside in
+            ["http:", "https:", "//cdn", "src=", "href=", "@import", "url(", "<script", "<link"]
+        {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn degenerate_runs_still_make_a_page() {
+        let mut silent = run(4, 10);
+        for node in &mut silent.nodes {
+            node.totals = Default::default();
+            node.series.messages_in = vec![0.0; 10];
+        }
+        let mut weightless = run(2, 10);
+        weightless.nodes[0].weight = 0.0;
+        let mut bare = RunResult::new(Identity::default(), Verdict::Crashed);
+        bare.nodes.push(NodeLoad::new(""));
+        for result in
+            [run(0, 0), run(1, 1), run(2, 1), run(200, 2), run(3, 2000), silent, weightless, bare]
+        {
+            let page = run_page(&result).unwrap();
+            assert!(page.ends_with("</html>\n"));
+            assert!(!page.contains("NaN") && !page.contains("inf "), "{}", result.nodes.len());
+        }
+    }
+
+    #[test]
+    fn shards_and_chains_are_told_with_what_they_are_about() {
+        let mut result = run(2, 3);
+        let shards = vec!["slot 7 on n1: no leader known at n1".to_owned()];
+        let (check, detail) = ("drain".to_owned(), "late".to_owned());
+        let chain = vec!["p0-1 of q:".to_owned(), "  1.000000s sent by producer p0".to_owned()];
+        result.findings.push(Finding { check, detail, at_s: None, shards, chain });
+        result.expectations[0].shards = vec!["slot 3 on n2: led by n2".to_owned()];
+        let page = run_page(&result).unwrap();
+        for text in [
+            "What happened, drain",
+            "1.000000s sent by producer p0",
+            "Shards, drain",
+            "slot 7 on n1: no leader known at n1",
+            "Shards, peak_to_average",
+            "slot 3 on n2: led by n2",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_impossible_number_is_refused() {
+        let mut result = run(2, 3);
+        result.nodes[1].series.queue_depth[2] = f64::NAN;
+        assert!(matches!(run_page(&result), Err(ReportError::Invalid { .. })));
+    }
+
+    #[test]
+    fn everything_that_came_from_outside_is_escaped() {
+        let evil = || "<script>alert(1)</script>\"'&".to_owned();
+        let mut result = run(3, 5);
+        result.identity = Identity {
+            scenario: evil(),
+            about: evil(),
+            scenario_hash: evil(),
+            seed: 1,
+            commit: evil(),
+            world: evil(),
+            reproduce: evil(),
+        };
+        result.fingerprint = evil();
+        result.nodes[0].name = evil();
+        result.latencies[0].name = evil();
+        result.faults[0].label = evil();
+        result.faults[0].note = evil();
+        result.faults[0].nodes = vec![evil()];
+        let shards = vec![evil()];
+        result.findings.push(Finding {
+            check: evil(),
+            detail: evil(),
+            at_s: Some(1.0),
+            shards: shards.clone(),
+            chain: vec![evil()],
+        });
+        result.expectations[0] =
+            Expectation { name: evil(), wanted: evil(), measured: evil(), met: false, shards };
+        result.counters.other.insert(evil(), 1);
+        result.exits.push(exits_of(&evil(), ExitCause::Other, 1));
+        result.exits[0].said = evil();
+        result.expanded_scenario = Some(evil());
+        result.verdict = Verdict::ExpectationMissed;
+        let page = run_page(&result).unwrap();
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn the_opening_says_what_was_found() {
+        let lead = |result: &RunResult| lead(result, &Spread::of(result));
+        let mut result = run(2, 10);
+        assert!(lead(&result).starts_with(
+            "Every check held over 10 seconds, and the one expectation was met. The busiest of 2 nodes, "
+        ));
+        result.exits.push(exits_of("n1", ExitCause::DiskFull, 3));
+        assert!(
+            lead(&result).contains("met; there were 3 exits of nodes (disk full), 3 restarts.")
+        );
+        result.verdict = Verdict::ExpectationMissed;
+        result.expectations[0].met = false;
+        assert!(
+            lead(&result)
+                .starts_with("Expectation missed: peak_to_average was 1.02, wanted <= 1.15.")
+        );
+        result.verdict = Verdict::SafetyViolated;
+        let detail = "Message 7 is nowhere.".to_owned();
+        let check = "lost".into();
+        let (shards, chain) = (Vec::new(), Vec::new());
+        result.findings.push(Finding { check, detail, at_s: None, shards, chain });
+        assert!(lead(&result).starts_with("Safety violated: Message 7 is nowhere. The busiest"));
+    }
+}

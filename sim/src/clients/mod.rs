@@ -1,0 +1,97 @@
+//! The clients of a run, speaking the real protocol through the seam's sockets; they know the broker
+//! by nothing but its answers. [`client`] is one connection, [`producer`] and [`consumer`] are a
+//! client's life, [`canary`] is what producers of topics do at the end.
+
+pub mod canary;
+pub mod client;
+pub mod consumer;
+pub mod producer;
+
+use std::{
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    observe::recorder::SharedRecorder,
+    workload::{Population, ids::ConnectionId},
+};
+
+/// What the clients are to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Consumers connect, producers wait for them.
+    Prepare,
+    /// Everybody works.
+    Work,
+    /// Producers finish; consumers take what is left and settle all of it.
+    Drain,
+    /// Everybody leaves.
+    Stop,
+}
+
+/// What every client of a run shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where everything is written down.
+    pub recorder: SharedRecorder,
+    /// What to do.
+    pub phase: watch::Receiver<Phase>,
+    /// Who is who.
+    pub population: Arc<Population>,
+    /// Counts consumers that are subscribed for the first time.
+    pub ready: watch::Sender<usize>,
+    /// Counts producers whose every publish has its fate.
+    pub finished: watch::Sender<usize>,
+    /// Counts connections.
+    pub connections: Arc<AtomicU32>,
+    /// Whenever it changes, clients of the nodes it names drop their connections.
+    pub storm: watch::Sender<Vec<String>>,
+}
+
+impl Shared {
+    /// The phase now.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// A name for the next connection.
+    pub fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits, from now on, for a storm that takes the clients of this node with it.
+    pub fn storm_over(&self, node: &str) -> impl Future<Output = io::Error> + use<> {
+        let (mut storm, node) = (self.storm.subscribe(), node.to_owned());
+        async move {
+            while storm.changed().await.is_ok() {
+                if storm.borrow_and_update().contains(&node) {
+                    return io::Error::other("drops its connection with all the others");
+                }
+            }
+            // The world outlives its clients; if it does not, there are no more storms.
+            std::future::pending().await
+        }
+    }
+
+    /// Waits until the phase is at least `phase`.
+    pub async fn reached(&mut self, phase: Phase) {
+        // The world outlives its clients; if it does not, they have nothing left to do.
+        let _ = self.phase.wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// Runs `work` until the clients are told to leave.
+pub async fn until_stop(mut shared: Shared, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = shared.reached(Phase::Stop) => {}
+        () = work => {}
+    }
+}

@@ -1,0 +1,259 @@
+//! A producer's life: connect, send at its rate, read receipts, and after a failure go to the next
+//! node. What was unanswered on a broken connection stays unknown.
+
+use std::{collections::BTreeMap, io, time::Duration};
+
+use paceline_runtime::{random, time, trace};
+use paceline_wire::stomp::{Command, Frame, header};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Phase, Shared,
+    client::{BackOff, Connection, reason},
+};
+use crate::workload::{
+    ids::ConnectionId,
+    operation::{MessageId, Publish, Reply, TransactionId, body, publish, transaction},
+    population::{ProducerPlan, body_size, exponential},
+};
+
+/// A receipt that takes longer ends the connection. Longer than the broker's own limit, so that it
+/// gets the chance to say that the outcome is unknown.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(45);
+/// A producer that could not send for so long gives up what it would have sent meanwhile.
+const MOST_BEHIND: Duration = Duration::from_secs(1);
+
+/// What one receipt stands for.
+struct Waiting {
+    messages: Vec<MessageId>,
+    since: time::Instant,
+}
+
+struct Producer {
+    plan: ProducerPlan,
+    shared: Shared,
+    random: ChaCha8Rng,
+    /// When the next message is due.
+    next: time::Instant,
+    waiting: BTreeMap<String, Waiting>,
+    unanswered: usize,
+    attempts: u32,
+}
+
+/// Lives a producer's life until the drain phase, then until its last answer.
+pub async fn run(plan: ProducerPlan, mut shared: Shared) {
+    shared.reached(Phase::Work).await;
+    let random = random::stream(&format!("producer {}", plan.number));
+    let finished = shared.finished.clone();
+    let mut producer = Producer {
+        next: time::Instant::now(),
+        plan,
+        shared,
+        random,
+        waiting: BTreeMap::new(),
+        unanswered: 0,
+        attempts: 0,
+    };
+    producer.schedule(1);
+    let mut back_off = BackOff::default();
+    while producer.shared.phase() < Phase::Drain {
+        if producer.connection(&mut back_off).await.is_err() {
+            producer.give_up_waiting();
+            back_off.wait().await;
+        }
+    }
+    finished.send_modify(|count| *count += 1);
+}
+
+impl Producer {
+    /// One connection, until it fails or the work is done and answered.
+    async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
+        let Self { plan, shared, attempts, .. } = self;
+        let id = shared.next_connection();
+        let population = &shared.population;
+        let node =
+            population.node(&plan.workload, plan.client, *attempts, &mut self.random).to_owned();
+        *attempts += 1;
+        let opened = Connection::open(id, &node).await;
+        let mut connection = opened?;
+        back_off.reset();
+        self.shared.recorder.opened(id, &node);
+        let storm = self.shared.storm_over(&node);
+        let ended = tokio::select! {
+            biased;
+            dropped = storm => Err(dropped),
+            ended = self.work(&mut connection) => ended,
+        };
+        if let Err(error) = &ended {
+            trace::event!(
+                "client_failure",
+                client = self.plan.client.0,
+                node = node.as_str(),
+                error = error.to_string().as_str()
+            );
+        }
+        self.shared.recorder.closed(self.plan.client, id, &ended);
+        ended
+    }
+
+    async fn work(&mut self, connection: &mut Connection) -> io::Result<()> {
+        loop {
+            let working = self.shared.phase() < Phase::Drain;
+            if !working && self.waiting.is_empty() {
+                return connection.leave().await;
+            }
+            let has_room = self.unanswered < self.plan.workload.window as usize;
+            let oldest = self.waiting.values().map(|waiting| waiting.since).min();
+            let overdue = oldest.map(|since| since + REPLY_TIMEOUT);
+            let mut phase = self.shared.phase.clone();
+            tokio::select! {
+                biased;
+                frame = connection.receive() => self.answer(&frame?)?,
+                () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
+                () = time::sleep_until(self.next), if working && has_room => {
+                    self.send(connection);
+                }
+                _ = phase.wait_for(|phase| *phase >= Phase::Drain), if working => {}
+            }
+        }
+    }
+
+    /// Chooses what to send, sends it, and says when the next is due.
+    fn send(&mut self, connection: &Connection) {
+        let workload = &self.plan.workload;
+        let (share, size) = (workload.transactions.0, f64::from(workload.transaction_size));
+        // Of so many sendings one is a transaction, so that its messages are the share asked for.
+        let chance = share / (share + size * (1.0 - share));
+        if share > 0.0 && self.random.random_bool(chance) {
+            self.send_transaction(connection);
+            self.schedule(self.plan.workload.transaction_size);
+        } else {
+            let (id, frame) = self.message(connection.id, None);
+            let receipt = id.to_string();
+            connection.send(&frame.with(header::RECEIPT, receipt.as_str()));
+            self.wait_for(receipt, vec![id]);
+            self.schedule(1);
+        }
+    }
+
+    fn send_transaction(&mut self, connection: &Connection) {
+        let number = self.shared.recorder.begin();
+        connection.send(&transaction::begin(number));
+        let mut messages = Vec::new();
+        for _ in 0..self.plan.workload.transaction_size {
+            let (id, frame) = self.message(connection.id, Some(number));
+            connection.send(&frame);
+            messages.push(id);
+        }
+        if self.random.random_bool(self.plan.workload.aborts.0) {
+            connection.send(&transaction::abort(number));
+            // Nothing can commit it any more, whether the broker gets to know or not.
+            for id in messages {
+                self.shared.recorder.replied(id, Reply::Failed);
+            }
+        } else {
+            let receipt = transaction::receipt(number);
+            connection.send(&transaction::commit(number));
+            self.wait_for(receipt, messages);
+        }
+    }
+
+    /// Makes a message and records it.
+    fn message(
+        &mut self,
+        connection: ConnectionId,
+        transaction: Option<TransactionId>,
+    ) -> (MessageId, Frame) {
+        let workload = &self.plan.workload;
+        let destination = self.plan.targets.draw(&mut self.random);
+        let persistent = self.random.random_bool(workload.persistent.0);
+        let size = body_size(&workload.body, &mut self.random);
+        let expiry = workload.expiry.filter(|expiry| self.random.random_bool(expiry.share.0));
+        let priority =
+            workload.priorities.map(|[first, last]| self.random.random_range(first..=last));
+        let sent = self.shared.recorder.now();
+        let publish = Publish {
+            destination,
+            persistent,
+            connection,
+            sent,
+            expires: expiry.map(|expiry| sent + expiry.after.0),
+            transaction,
+            priority,
+            bytes: size as u32,
+            reply: None,
+        };
+        let id = self.shared.recorder.sent(self.plan.number, publish.clone());
+        let info = &self.shared.population.destinations[destination.0 as usize];
+        let expires = expiry.map(|expiry| time::wall_clock().0 + expiry.after.0.as_millis() as u64);
+        let frame = publish::frame(info, &publish, expires, body(id, size));
+        (id, frame)
+    }
+
+    fn wait_for(&mut self, receipt: String, messages: Vec<MessageId>) {
+        self.unanswered += messages.len();
+        self.waiting.insert(receipt, Waiting { messages, since: time::Instant::now() });
+    }
+
+    fn answer(&mut self, frame: &Frame) -> io::Result<()> {
+        match frame.command {
+            Command::Receipt => {
+                let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
+                self.decided(receipt, Reply::Ok);
+                Ok(())
+            }
+            Command::Error => {
+                if let Some(receipt) = frame.header(header::RECEIPT_ID) {
+                    self.decided(receipt.as_str(), publish::classify(frame));
+                }
+                Err(io::Error::other(reason(frame)))
+            }
+            _ => Err(io::Error::other(reason(frame))),
+        }
+    }
+
+    fn decided(&mut self, receipt: &str, reply: Reply) {
+        match self.waiting.remove(receipt) {
+            Some(waiting) => {
+                self.unanswered -= waiting.messages.len();
+                for id in waiting.messages {
+                    self.shared.recorder.replied(id, reply);
+                }
+            }
+            None => self
+                .shared
+                .recorder
+                .nonsense("receipt", format!("a receipt came for `{receipt}`, which awaits none")),
+        }
+    }
+
+    /// The connection is gone: nobody will say any more what became of these.
+    fn give_up_waiting(&mut self) {
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
+            for id in waiting.messages {
+                self.shared.recorder.replied(id, Reply::Unknown);
+            }
+        }
+        self.unanswered = 0;
+    }
+
+    /// The next sending is due when `messages` more would have come at the producer's rate.
+    fn schedule(&mut self, messages: u32) {
+        let workload = &self.plan.workload;
+        let every = f64::from(workload.producers) / workload.rate.per_second;
+        let pause = exponential(every * f64::from(messages), &mut self.random);
+        let pause = Duration::from_secs_f64(pause.min(3600.0));
+        let now = time::Instant::now();
+        let behind = now.saturating_duration_since(self.next);
+        self.next = if behind > MOST_BEHIND { now + pause } else { self.next + pause };
+    }
+}
+
+/// Waits for an instant, or for ever.
+async fn at(instant: Option<time::Instant>) {
+    match instant {
+        Some(instant) => time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,111 @@
+//! What commands are told, and the scenarios that they read.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use paceline_scenario::{self as scenario, Expansion, Source, swarm::Drawn};
+
+/// `run` and `replay`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Everything random comes from it [default: the scenario's own]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where result.json and report.html go [default: out/SCENARIO-SEED]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Write no report
+    #[arg(long, conflicts_with = "report")]
+    pub no_report: bool,
+    /// Run twice, in two processes, and compare the event logs
+    #[arg(long)]
+    pub check_determinism: bool,
+    /// Write the full event log into this file
+    #[arg(long, value_name = "FILE")]
+    pub event_log: Option<PathBuf>,
+    /// Print the log of the nodes as well, at this level
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Write the outcome as JSON into this file, for the sweep that started this run
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub outcome: Option<PathBuf>,
+}
+
+/// `sweep`.
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// The scenarios
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How many seeds of each scenario
+    #[arg(long, default_value_t = 100)]
+    pub seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    pub start: u64,
+    /// How many runs at a time [default: the number of processors]
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Start no further run after the first failure
+    #[arg(long)]
+    pub stop_on_failure: bool,
+    /// Of n equal parts of the sweep run only part i, from 1
+    #[arg(long, value_name = "i/n", value_parser = shard)]
+    pub shard: Option<(u64, u64)>,
+    /// Run each seed twice and compare the event logs
+    #[arg(long)]
+    pub check_determinism: bool,
+    /// Fail unless every coverage point of the broker is reached by some run
+    #[arg(long)]
+    pub every_point: bool,
+    /// End a run that takes longer than this many seconds of real time, as crashed
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub wall_limit: u64,
+    /// Where result.json and report.html go [default: out/sweep]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+}
+
+/// Reads `i/n`.
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
+        _ => Err("write i/n with i from 1 to n, such as 2/8".into()),
+    }
+}
+
+/// Why a command did not get to run anything.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadInput(pub String);
+
+/// Reads and checks a scenario file.
+pub(super) fn load(file: &Path) -> Result<Source, BadInput> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| BadInput(format!("cannot read {}: {error}", file.display())))?;
+    Source::load(&file.display().to_string(), &text).map_err(|error| BadInput(error.to_string()))
+}
+
+/// What a seed makes of a scenario or a swarm.
+pub(super) fn expanded(source: &Source, seed: u64) -> Result<(Drawn, Expansion), BadInput> {
+    let drawn = source.drawn(seed).map_err(|error| BadInput(error.to_string()))?;
+    let expansion = scenario::expand(&drawn.scenario, seed);
+    Ok((drawn, expansion))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_sweep_are_counted_from_one() {
+        assert_eq!(shard("2/8"), Ok((2, 8)));
+        for wrong in ["0/8", "9/8", "8", "1/0", "a/b"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}

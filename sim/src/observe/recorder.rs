@@ -1,0 +1,361 @@
+//! Where everything that happens in a run comes together: the clients' history, the nodes' events,
+//! the checks over both, and the load that each node bore.
+//!
+//! One recorder is shared by all clients, the world and the event listener. Whoever reports an
+//! event of his own to the trace does so before he locks the recorder, which listens to the trace.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::File,
+    io::{BufWriter, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use paceline_runtime::{time::Instant, trace};
+use paceline_scenario::Scenario;
+
+use super::{exits::Exits, meter::Meter, waiting::Subscriber, wounds::Wounds};
+use crate::{
+    check::{Checks, Severity, step::NodeId},
+    workload::{
+        history::{History, Observation, Subscription},
+        ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
+        operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
+    },
+};
+
+/// How many events `replay` shows.
+const TAIL: usize = 60;
+
+/// What a run is asked to keep besides its result.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The last events in words.
+    pub tail: bool,
+    /// All events, written here.
+    pub event_log: Option<File>,
+}
+
+/// A recorder that many hold.
+#[derive(Clone)]
+pub struct SharedRecorder(Arc<Mutex<Recorder>>);
+
+/// See the module.
+pub struct Recorder {
+    /// What the clients saw.
+    pub history: History,
+    /// What must hold.
+    pub checks: Checks,
+    /// Who bore what.
+    pub meter: Meter,
+    /// Who has lost records.
+    pub wounds: Wounds,
+    /// Who has ended by itself.
+    pub exits: Exits,
+    /// Where the consumers are.
+    pub subscribers: BTreeMap<ClientId, Subscriber>,
+    /// What clients failed of last, and when, in words.
+    pub failures: BTreeMap<ClientId, String>,
+    /// The last events, if they are wanted.
+    pub tail: VecDeque<String>,
+    /// When the workload began, by the trace's clock; times in the history count from here.
+    epoch: Duration,
+    epoch_instant: Option<Instant>,
+    keep_tail: bool,
+    event_log: Option<BufWriter<File>>,
+    /// How often each node's process was started, as far as its events show.
+    incarnations: Vec<u32>,
+}
+
+impl SharedRecorder {
+    /// For this moment alone; never across an await.
+    pub fn lock(&self) -> MutexGuard<'_, Recorder> {
+        // After a panic what was recorded before still counts.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time since the workload began.
+    pub fn now(&self) -> Duration {
+        self.lock().now()
+    }
+
+    /// Begins to listen to the events of the nodes. Must be called inside the world.
+    pub fn listen(&self) {
+        let recorder = self.clone();
+        trace::listen(move |event| recorder.lock().event(event));
+    }
+
+    /// Records that a message is about to be sent and names it.
+    pub fn sent(&self, producer: u32, publish: Publish) -> MessageId {
+        let mut recorder = self.lock();
+        let transaction = publish.transaction;
+        let id = recorder.history.sent(producer, publish);
+        if let Some(TransactionId(number)) = transaction {
+            recorder.history.transactions[number as usize].messages.push(id);
+        }
+        recorder.observe(|history| {
+            Some(Observation::Sent(id, history.publish(id).expect("just sent")))
+        });
+        id
+    }
+
+    /// Begins a transaction and names it.
+    pub fn begin(&self) -> TransactionId {
+        let mut recorder = self.lock();
+        recorder.history.transactions.push(Transaction::default());
+        TransactionId(recorder.history.transactions.len() as u32 - 1)
+    }
+
+    /// Records the fate of a publish; a later, weaker one changes nothing.
+    pub fn replied(&self, id: MessageId, reply: Reply) {
+        trace::event!(
+            "client_publish",
+            producer = id.producer,
+            sequence = id.sequence,
+            reply = reply as u32
+        );
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        if !recorder.history.replied(id, now, reply) {
+            return;
+        }
+        if reply == Reply::Ok {
+            let destination = recorder.history.publish(id).expect("it was sent").destination;
+            recorder.meter.published(destination);
+        }
+        recorder.observe(|history| {
+            Some(Observation::Replied(id, history.publish(id).expect("it was sent")))
+        });
+    }
+
+    /// Records a delivery and returns its index.
+    pub fn delivered(&self, delivery: Delivery) -> u32 {
+        trace::event!(
+            "client_delivery",
+            client = delivery.client.0,
+            producer = delivery.id.producer,
+            sequence = delivery.id.sequence,
+            redelivered = delivery.redelivered
+        );
+        let mut recorder = self.lock();
+        let index = recorder.history.arrived(delivery);
+        recorder
+            .observe(|history| Some(Observation::Delivered(&history.deliveries[index as usize])));
+        index
+    }
+
+    /// Records that a settlement is about to be sent and returns its index.
+    pub fn settle_sent(&self, settle: Settle) -> u32 {
+        let mut recorder = self.lock();
+        let index = recorder.history.settle_sent(settle);
+        recorder.observe(|history| Some(Observation::SettleSent(&history.settles[index as usize])));
+        index
+    }
+
+    /// Records the fate of a settlement.
+    pub fn settled(&self, index: u32, reply: Reply) {
+        trace::event!("client_settle", settle = index, reply = reply as u32);
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        if recorder.history.settled(index, now, reply) {
+            recorder
+                .observe(|history| Some(Observation::Settled(&history.settles[index as usize])));
+        }
+    }
+
+    /// Records that a consumer is connected to a node and asks for its subscriptions.
+    pub fn subscribing(&self, client: ClientId, node: &str) {
+        let subscriber = Subscriber { node: node.to_owned(), ..Subscriber::default() };
+        self.lock().subscribers.insert(client, subscriber);
+    }
+
+    /// Records that a consumer's subscription is confirmed.
+    pub fn subscribed(
+        &self,
+        client: ClientId,
+        connection: ConnectionId,
+        destination: DestinationId,
+    ) {
+        let mut recorder = self.lock();
+        let since = recorder.now();
+        let recorder = &mut *recorder;
+        let Some(subscriber) = recorder.subscribers.get_mut(&client) else { return };
+        subscriber.confirmed.insert(destination);
+        let node = node_number(&subscriber.node, recorder.incarnations.len());
+        let node = node.expect("clients connect to nodes of the cluster");
+        let confirmed = Subscription { client, destination, connection, node, since };
+        recorder.history.subscriptions.push(confirmed);
+    }
+
+    /// Records which node a connection leads to.
+    pub fn opened(&self, connection: ConnectionId, node: &str) {
+        self.lock().history.nodes.insert(connection, node.into());
+    }
+
+    /// Records that a connection is gone, and the error that ended it, if one did.
+    pub fn closed(
+        &self,
+        client: ClientId,
+        connection: ConnectionId,
+        ended: &std::io::Result<impl Sized>,
+    ) {
+        trace::event!("client_closed", client = client.0, connection = connection.0);
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        recorder.history.closed.insert(connection, now);
+        if let Err(error) = ended {
+            recorder.history.errors.insert(connection, error.to_string());
+        }
+        recorder.subscribers.remove(&client);
+        recorder.observe(|_| Some(Observation::Closed(connection)));
+    }
+
+    /// Records that a client has fallen silent.
+    pub fn vanished(&self) {
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        recorder.history.vanished.push(now);
+    }
+
+    /// Records that a client could not connect, or lost its connection.
+    pub fn failed(&self, client: ClientId, error: &std::io::Error) {
+        let mut recorder = self.lock();
+        let failure = format!("{:.3}s: {error}", recorder.now().as_secs_f64());
+        recorder.failures.insert(client, failure);
+    }
+
+    /// Records that something arrived which no client can make sense of.
+    pub fn nonsense(&self, check: &'static str, detail: String) {
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        recorder.checks.report(check, Severity::Safety, Some(now), detail.into());
+    }
+}
+
+impl Recorder {
+    /// A recorder for one run of the scenario.
+    pub fn shared(scenario: &Scenario, options: Options) -> SharedRecorder {
+        let destinations = crate::workload::destinations(scenario);
+        let producers = scenario.workloads.iter().map(|it| it.producers as usize).sum();
+        let meter = Meter::new(scenario, &destinations);
+        SharedRecorder(Arc::new(Mutex::new(Self {
+            meter,
+            wounds: Wounds::default(),
+            exits: Exits::default(),
+            subscribers: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            history: History::new(destinations, producers),
+            checks: Checks::new(scenario.clock_error()),
+            tail: VecDeque::new(),
+            epoch: Duration::ZERO,
+            epoch_instant: None,
+            keep_tail: options.tail,
+            event_log: options.event_log.map(BufWriter::new),
+            incarnations: vec![0; scenario.cluster.nodes as usize],
+        })))
+    }
+
+    /// The workload begins now; `at` is the same instant by the trace's clock.
+    pub fn begin(&mut self, at: Duration) {
+        self.epoch = at;
+        self.epoch_instant = Some(Instant::now());
+        self.checks.begin();
+    }
+
+    /// Time since the workload began; zero before.
+    pub fn now(&self) -> Duration {
+        self.epoch_instant.map_or(Duration::ZERO, |epoch| Instant::now() - epoch)
+    }
+
+    /// What is known of the destinations.
+    pub fn destinations(&self) -> &[DestinationInfo] {
+        &self.history.destinations
+    }
+
+    /// Whether safety is already lost, so that going on shows nothing new.
+    pub fn is_unsafe(&self) -> bool {
+        self.checks.violations().iter().any(|violation| violation.severity == Severity::Safety)
+    }
+
+    /// Writes a line of the world's own into the event log.
+    pub fn log_line(&mut self, line: std::fmt::Arguments<'_>) {
+        if let Some(log) = &mut self.event_log {
+            // The comparison of two runs misses what cannot be written, and says that they differ.
+            let _ = writeln!(log, "{line}");
+        }
+    }
+
+    /// Everything logged reaches the file.
+    pub fn flush(&mut self) {
+        if let Some(log) = &mut self.event_log {
+            let _ = log.flush();
+        }
+    }
+
+    fn observe<'a>(&'a mut self, seen: impl FnOnce(&'a History) -> Option<Observation<'a>>) {
+        let now = self.now();
+        let Self { history, checks, .. } = self;
+        if let Some(seen) = seen(history) {
+            checks.observe(now, seen, history);
+        }
+    }
+
+    fn event(&mut self, event: &trace::Event<'_>) {
+        if self.event_log.is_some() {
+            self.log_line(format_args!("{event}"));
+        }
+        let mut event = *event;
+        event.at = event.at.saturating_sub(self.epoch);
+        if self.keep_tail {
+            if self.tail.len() == TAIL {
+                self.tail.pop_front();
+            }
+            // Once safety is lost the events up to there are the ones to look at.
+            if !self.is_unsafe() {
+                self.tail.push_back(event.to_string());
+            }
+        }
+        let Some(node) = node_number(event.node, self.incarnations.len()) else { return };
+        let known = &mut self.incarnations[node as usize];
+        if *known < event.incarnation {
+            *known = event.incarnation;
+            self.checks.died(event.at, node);
+            self.meter.died(node);
+            self.wounds.died(node);
+        }
+        if let Err(detail) = self.wounds.event(node, &event) {
+            self.checks.report("repair", Severity::Safety, Some(event.at), detail.into());
+        }
+        if let Some(step) = self.checks.event(node, &event) {
+            self.meter.step(&step);
+        }
+    }
+
+    /// A node's process has just been killed.
+    pub fn died(&mut self, at: Duration, node: NodeId) {
+        self.checks.died(at, node);
+        self.meter.died(node);
+        self.wounds.died(node);
+    }
+}
+
+/// `n3` is 2; `None` for clients and the world itself.
+pub fn node_number(name: &str, nodes: usize) -> Option<NodeId> {
+    let number: usize = name.strip_prefix('n')?.parse().ok()?;
+    (1..=nodes).contains(&number).then(|| number as NodeId - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_nodes_have_numbers() {
+        assert_eq!(node_number("n1", 3), Some(0));
+        assert_eq!(node_number("n3", 3), Some(2));
+        for other in ["n4", "n0", "c1", "", "n", "world"] {
+            assert_eq!(node_number(other, 3), None);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Who and what is in a run, by numbers.
+
+use std::sync::Arc;
+
+/// A client of the run, unique over all workloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u32);
+
+/// One connection of a client, unique over the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+/// A destination of the run, an index into [`History::destinations`](super::history::History::destinations).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId(pub u32);
+
+/// What the run knows of a destination before it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DestinationInfo {
+    /// Without any prefix of a protocol.
+    pub name: Arc<str>,
+    /// Each subscriber gets a copy of each message.
+    pub topic: bool,
+    /// How many clients receive from it.
+    pub consumers: u32,
+    /// What a delivery settles by itself: the broker forgets the message once it is sent.
+    pub auto_ack: bool,
+    /// How many deliveries each of its subscriptions may hold.
+    pub prefetch: u32,
+    /// Its share of the messages of its workload.
+    pub share: f64,
+}
