@@ -192,6 +192,7 @@ fn sleeps(sleepers: &[Sleeper], key: TimerKey) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nodes::NodeEvent;
     use super::*;
 
     fn wait(timers: &mut Timers, deadline: Nanos) -> TimerKey {
