@@ -133,8 +133,6 @@ points! {
     ExpiredInQueue,
     /// a message in memory expired in its queue
     VolatileExpired,
-    /// a message looked expired to the leader, and the log kept it
-    ExpiryRefused,
     /// a message was acknowledged by a consumer who had lost it meanwhile
     AcceptedLate,
     /// a message was refused by a consumer who had lost it meanwhile, and was left as it was

@@ -25,7 +25,7 @@ impl Dispatcher {
         {
             self.expiry.pop_first();
             match key {
-                MessageKey::Stored(message) => self.expire_stored(message),
+                MessageKey::Stored(message) => self.expire_stored(message, now),
                 MessageKey::Volatile(id) => {
                     let entry = self.remove_volatile(id.number);
                     reached(Point::VolatileExpired);
@@ -45,8 +45,9 @@ impl Dispatcher {
         }
     }
 
-    /// From now on the message is not delivered, unless the state keeps it.
-    pub(super) fn expire_stored(&mut self, message: MessageRef) {
+    /// From now on the message is not delivered, unless a transaction holds it.
+    pub(super) fn expire_stored(&mut self, message: MessageRef, now: UnixMillis) {
+        self.expired_as_of = self.expired_as_of.max(now);
         if self.expiring.insert(message) {
             self.to_expire.push_back(message);
         }

@@ -110,6 +110,8 @@ pub struct Dispatcher {
     /// Their time is over, and the log does not say so yet.
     expiring: BTreeSet<MessageRef>,
     to_expire: VecDeque<MessageRef>,
+    /// The latest time at which a message was found to have expired.
+    expired_as_of: UnixMillis,
 
     /// By number.
     volatile: BTreeMap<u64, Volatile>,
@@ -144,6 +146,7 @@ impl Dispatcher {
             expiry: BTreeSet::new(),
             expiring: BTreeSet::new(),
             to_expire: VecDeque::new(),
+            expired_as_of: UnixMillis(0),
             volatile: BTreeMap::new(),
             next_volatile: 1,
             volatile_bytes: 0,
@@ -262,7 +265,7 @@ impl Dispatcher {
                     }
                     if stored.expires().is_some_and(|at| at <= now) {
                         self.forget_expiry(stored.expires(), key);
-                        self.expire_stored(message);
+                        self.expire_stored(message, now);
                         continue;
                     }
                 }

@@ -290,7 +290,8 @@ impl Dispatcher {
         }
         if !self.to_expire.is_empty() {
             let parts = self.to_expire.len().min(COMMAND_PARTS);
-            return Some(Command::Expire { messages: self.to_expire.drain(..parts).collect() });
+            let messages = self.to_expire.drain(..parts).collect();
+            return Some(Command::Expire { as_of: self.expired_as_of, messages });
         }
         None
     }
@@ -309,7 +310,7 @@ impl Dispatcher {
                     }
                 }
             }
-            Command::Expire { messages } => {
+            Command::Expire { messages, .. } => {
                 let pending = messages.iter().copied();
                 let pending = pending.filter(|message| self.expiring.contains(message));
                 self.to_expire.extend(pending);

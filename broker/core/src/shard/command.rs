@@ -108,8 +108,11 @@ pub enum Command {
         /// At most [`MAX_PARTS`].
         settles: Vec<(MessageRef, Settlement)>,
     },
-    /// Ends messages whose time has come. Those whose time has not (the clock went back) are kept.
+    /// Ends messages whose time has come. It is the leader that finds that out, by its clock: since it
+    /// has passed them over already, what that clock shows a moment later must not bring them back.
     Expire {
+        /// What the leader's clock showed then, or after.
+        as_of: UnixMillis,
         /// At most [`MAX_PARTS`].
         messages: Vec<MessageRef>,
     },
@@ -185,7 +188,7 @@ impl Command {
         let parts = match self {
             Command::Settle { settles } => settles.len(),
             Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
-            Command::Expire { messages } => messages.len(),
+            Command::Expire { messages, .. } => messages.len(),
             _ => 0,
         };
         let messages: usize = self.messages().iter().map(|message| message.footprint()).sum();

@@ -154,8 +154,8 @@ impl ShardState {
                 Ok(())
             }
             Command::Settle { settles } => self.settle_all(step, settles),
-            Command::Expire { messages } => {
-                self.expire(step, messages);
+            Command::Expire { as_of, messages } => {
+                self.expire(step, *as_of, messages);
                 Ok(())
             }
             Command::Transact { work } => self.transact(step, work),
@@ -265,15 +265,14 @@ impl ShardState {
         }
     }
 
-    fn expire(&mut self, step: &mut Step, messages: &[MessageRef]) {
+    fn expire(&mut self, step: &mut Step, as_of: UnixMillis, messages: &[MessageRef]) {
         for message in messages {
             let Some(stored) = self.stored(*message) else { continue };
-            let due = stored.expires().is_some_and(|at| at <= step.now);
+            let due = stored.expires().is_some_and(|at| at <= as_of);
             if due && !self.is_locked(*message) {
                 reached(Point::ExpiredInQueue);
                 self.leave(step, *message, Leave::Expired);
             } else {
-                reached(Point::ExpiryRefused);
                 step.effects.push(Effect::Kept { message: *message });
             }
         }

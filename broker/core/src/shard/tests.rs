@@ -160,11 +160,11 @@ fn what_comes_too_late_is_counted_and_not_stored() {
     assert_eq!(soon.command(), 1);
     let counters = Counters { entered: 2, expired: 1, ..Counters::default() };
     assert_eq!(state.counters(), counters);
-    // The log's time decides, not the leader's wish.
-    let expire = Command::Expire { messages: vec![soon] };
-    let applied = apply(&mut state, [expire.clone()]);
+    let expire = |as_of| Command::Expire { as_of: UnixMillis(as_of), messages: vec![soon] };
+    let applied = apply(&mut state, [expire(1_000)]);
     assert_eq!(applied.effects, [Effect::Kept { message: soon }]);
-    let applied = state.apply(9, &Batch { now: UnixMillis(1_001), ..batch([expire]) });
+    // The leader has passed it over: that its clock was put back since changes nothing.
+    let applied = state.apply(9, &Batch { now: UnixMillis(500), ..batch([expire(1_001)]) });
     assert!(matches!(applied.effects[..], [Effect::Gone { .. }]));
 }
 
@@ -217,7 +217,7 @@ fn what_is_prepared_is_out_of_everybodys_reach_until_it_is_finished() {
         let locked = Outcome::Refused(Refused::MessageLocked(first));
         assert_eq!(apply(&mut state, [accept(first)]).outcomes, [locked]);
         apply(&mut state, [Command::Purge { queue: "q".into() }]);
-        let expire = Command::Expire { messages: vec![first] };
+        let expire = Command::Expire { as_of: UnixMillis(u64::MAX), messages: vec![first] };
         assert_eq!(apply(&mut state, [expire]).effects, [Effect::Kept { message: first }]);
         reborn(&state)
     };

@@ -279,11 +279,11 @@ impl Reference {
         match command {
             Command::Publish { .. } => self.publish(index, place, now, 0, command.messages()),
             Command::Settle { settles } => self.settle(index, place, 0, settles),
-            Command::Expire { messages } => {
+            Command::Expire { as_of, messages } => {
                 for message in messages {
                     let Some(at) = self.find_ref(*message) else { continue };
                     let entry = &self.entries[at];
-                    if entry.expires.is_some_and(|at| at <= now) && !entry.locked {
+                    if entry.expires.is_some_and(|at| at <= as_of.0) && !entry.locked {
                         self.entries.remove(at);
                         self.counters.expired += 1;
                     }
