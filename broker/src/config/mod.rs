@@ -11,7 +11,7 @@ pub mod units;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use paceline_core::{Destination, session::stomp::StompConfig};
+use paceline_core::{Destination, session::stomp::StompConfig, shard::MAX_COMMANDS};
 use paceline_wire::stomp::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -305,11 +305,13 @@ impl NodeConfig {
         above("election_max", timing.election_max, timing.election_min, "`election_min`")?;
         above("operation_timeout", timing.operation_timeout, Duration::ZERO, "nothing")?;
         above("connect_timeout", timing.connect_timeout, Duration::ZERO, "nothing")?;
-        if timing.batch_commands == 0 {
-            return Err(wrong(&key("batch_commands"), "a batch holds at least 1 command"));
+        if !(1..=MAX_COMMANDS).contains(&timing.batch_commands) {
+            let reason = format!("a batch holds 1 to {MAX_COMMANDS} commands");
+            return Err(wrong(&key("batch_commands"), reason));
         }
-        if timing.batch_bytes == 0 {
-            return Err(wrong(&key("batch_bytes"), "a batch holds at least 1 byte"));
+        if !(1..=MAX_BODY_BYTES).contains(&timing.batch_bytes) {
+            let reason = format!("a batch holds 1B to {}", units::show_size(MAX_BODY_BYTES));
+            return Err(wrong(&key("batch_bytes"), reason));
         }
         Ok(())
     }

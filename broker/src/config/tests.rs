@@ -120,6 +120,16 @@ fn values_that_do_not_fit_together_are_refused() {
         ),
         (
             "[node]",
+            "[replication]\nbatch_commands = 65537\n[node]",
+            "node.toml:3:18: replication.batch_commands: a batch holds 1 to 65536 commands",
+        ),
+        (
+            "[node]",
+            "[replication]\nbatch_bytes = \"33MiB\"\n[node]",
+            "node.toml:3:15: replication.batch_bytes: a batch holds 1B to 32MiB",
+        ),
+        (
+            "[node]",
             "[[policy]]\ndestination = \"x\"\ndurability = \"memory\"\n[node]",
             "node.toml:3:15: policy.0.destination: `x` is neither a queue nor a topic",
         ),

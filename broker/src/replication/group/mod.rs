@@ -3,39 +3,40 @@
 //! A value but for the reads and snapshots that it has done aside. What comes in goes to one of the
 //! `handle_*`; then [`Group::step`] does what follows from all of it at once.
 
+mod asked;
+mod sending;
+mod snapshots;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
 };
 
-use bytes::Bytes;
 use paceline_consensus::{
     Entry, EntryId, Index, Message, NodeId, Outgoing, Payload, Ready, Replica, Role, Term, Word,
 };
 use paceline_core::{
     channel::{FromLeader, ToLeader},
     serving::{Output, Serving},
-    shard::{Batch, MessageRef, SessionId, ShardState, Table, TableEntry},
+    shard::{Batch, MessageRef, SessionId, ShardState},
 };
 use paceline_reached::{Point, reached};
 use paceline_runtime::{task, time::Duration, trace};
 use paceline_store::Group as Part;
 use tokio::sync::mpsc;
 
+use self::sending::Sending;
 use super::{
     input::Input,
     parts::{Parts, Settings},
     recent::Recent,
-    snapshot::{self, Taken},
-    status::{ShardStatus, Tables},
+    snapshot::Taken,
     storage,
-    streams::Head,
-    told::{self, Traced},
+    told::Traced,
     turn::Turn,
-    words::NOTICE_BYTES,
 };
-use crate::{costs, link::Stream};
+use crate::costs;
 
 /// Deliveries decided in one turn.
 const DELIVERIES_A_TURN: usize = 256;
@@ -43,21 +44,8 @@ const DELIVERIES_A_TURN: usize = 256;
 /// Entries applied in one turn.
 const ENTRIES_A_TURN: usize = 256;
 
-/// The most entries of a table in one answer.
-const ENTRIES_AT_A_TIME: usize = 1_000;
-
 /// A replica that lacks no more than so many entries can take over at once.
 const NEARLY_UP_TO_DATE: Index = 64;
-
-/// Entries on their way to another replica.
-#[derive(Clone, Copy, Debug)]
-struct Sending {
-    term: Term,
-    prev: EntryId,
-    upto: Index,
-    commit: Index,
-    stamp: Duration,
-}
 
 /// See the module.
 pub struct Group {
@@ -205,94 +193,12 @@ impl Group {
         }
     }
 
-    /// Entries were read to be sent, about a piece of them.
-    pub fn handle_read_for(
-        &mut self,
-        to: u64,
-        entries: Result<Vec<Entry>, String>,
-        turn: &mut Turn,
-    ) {
-        let Some(entries) = self.read_well(entries, turn) else { return };
-        let Some(mut waiting) = self.sending.remove(&to) else { return };
-        let leads = |sending: &Sending| {
-            self.replica.role() == Role::Leader && self.replica.term() == sending.term
-        };
-        let Some(mut sending) = waiting.pop_front().filter(leads) else { return };
-        let follows = entries.first().is_some_and(|it| it.id.index == sending.prev.index + 1);
-        if !follows {
-            // The log does not have them any more. What was sent counts as lost after a while.
-            return;
-        }
-        self.send(to, &mut sending, entries, turn);
-        waiting.push_front(sending);
-        for sending in waiting {
-            self.send_entries(to, sending, turn);
-        }
-    }
-
     fn read_well(
         &self,
         entries: Result<Vec<Entry>, String>,
         turn: &mut Turn,
     ) -> Option<Vec<Entry>> {
         entries.inspect_err(|why| turn.fail(self.slot, why)).ok()
-    }
-
-    /// The snapshot of `last` is on the disk, or could not be written.
-    pub fn handle_snapshot_written(&mut self, last: Option<EntryId>, turn: &mut Turn) {
-        self.snapshotting = false;
-        let Some(last) = last else { return };
-        self.kept = self.kept.max(last);
-        let keep = self.settings.snapshot_every / 4;
-        self.replica.compact(last.index.saturating_sub(keep));
-        let log = self.replica.log();
-        let (base, membership) = (log.base(), log.membership_as_of(log.base().index));
-        reached(Point::LogPurged);
-        let state = &self.state;
-        let mark = storage::base_mark(base, membership);
-        let purged = self
-            .part
-            .purge(base.index + 1, mark, |index| index > state.applied() || state.is_live(index));
-        if let Err(error) = purged {
-            turn.fail(self.slot, &error);
-        }
-    }
-
-    /// A leader wants to send its snapshot.
-    pub fn handle_snapshot_offered(&mut self, from: u64, head: Head, stream: Stream, turn: &Turn) {
-        if self.snapshotting || head.last <= self.kept {
-            // It is asked for again.
-            return;
-        }
-        self.snapshotting = true;
-        let (part, slot) = (self.part.clone(), self.slot);
-        let inbox = turn.inbox.clone();
-        task::spawn(async move {
-            // Both halves go when it is taken: that closes the stream, which the sender waits for.
-            let Stream { sender: _sender, mut receiver } = stream;
-            let taken = snapshot::take(&part, from, head, &mut receiver).await;
-            if let Err(error) = &taken {
-                tracing::info!(slot, %error, "a snapshot was not taken");
-            }
-            let _ = inbox.send(Input::SnapshotTaken { slot, taken: taken.ok().map(Box::new) });
-        });
-    }
-
-    /// A leader's snapshot is on the disk, or was not taken.
-    pub fn handle_snapshot_taken(&mut self, taken: Option<Box<Taken>>, turn: &mut Turn) {
-        self.snapshotting = false;
-        let Some(taken) = taken else { return };
-        let Head { term, stamp, last, ref membership, .. } = taken.head;
-        self.kept = self.kept.max(last);
-        let word = Word::Snapshot { last, membership: membership.clone(), stamp };
-        let from = taken.from;
-        self.taken = Some(*taken);
-        self.replica.handle_message(NodeId(from), Message { term, word }, turn.now);
-    }
-
-    /// The snapshot for another was sent, or could not be.
-    pub fn handle_snapshot_sent(&mut self, to: u64, turn: &Turn) {
-        self.replica.snapshot_ended(NodeId(to), turn.now);
     }
 
     /// What was asked to be written with the replica's ready of this number is on the disk.
@@ -330,8 +236,9 @@ impl Group {
         let mut more = self.apply(turn);
         self.look_after_leadership(turn);
         more |= self.dispatch(turn);
-        self.propose(turn);
-        self.carry_out(turn);
+        if self.propose(turn) {
+            self.carry_out(turn);
+        }
         self.taken = None;
         self.put_out(turn);
         self.look_after_repair(turn);
@@ -433,16 +340,18 @@ impl Group {
         decided == DELIVERIES_A_TURN
     }
 
-    fn propose(&mut self, turn: &mut Turn) {
+    /// Proposes what has gathered. Whether there was anything.
+    fn propose(&mut self, turn: &mut Turn) -> bool {
         if !self.leads() || self.replica.is_handing_over() {
-            return;
+            return false;
         }
-        let Some(batch) = self.serving.poll_batch(turn.wall) else { return };
+        let Some(batch) = self.serving.poll_batch(turn.wall) else { return false };
         turn.cost += costs::APPEND;
         let data = storage::encode(&batch);
         let id = self.replica.propose(data).expect("a leader that does not hand over takes it");
         self.serving.proposed(id.index);
         self.made = Some((id.index, Arc::new(batch)));
+        true
     }
 
     /// Does what the replica wants done.
@@ -602,71 +511,6 @@ impl Group {
         }
     }
 
-    fn send_out(&mut self, outgoing: Outgoing, turn: &mut Turn) {
-        match outgoing {
-            Outgoing::Message { to, message } => {
-                told::promised(self.slot, to.0, &message, &mut self.followed);
-                turn.outbox.push(to.0, self.slot, message);
-            }
-            Outgoing::Entries { to, term, prev, upto, commit, stamp } => {
-                let sending = Sending { term, prev, upto, commit, stamp };
-                match self.sending.get_mut(&to.0) {
-                    Some(waiting) => waiting.push_back(sending),
-                    None => self.send_entries(to.0, sending, turn),
-                }
-            }
-            Outgoing::Snapshot { to, term } => self.send_snapshot(to.0, term, turn),
-        }
-    }
-
-    /// Sends entries that are at hand; has the others read first.
-    fn send_entries(&mut self, to: u64, mut sending: Sending, turn: &mut Turn) {
-        if let Some(waiting) = self.sending.get_mut(&to) {
-            return waiting.push_back(sending);
-        }
-        while sending.prev.index < sending.upto {
-            let mut bytes = 0;
-            let wanted = sending.prev.index + 1..=sending.upto;
-            let at_hand = wanted.map_while(|index| self.recent.get(index)).take_while(|entry| {
-                let first = bytes == 0;
-                bytes += bytes_of(entry);
-                first || bytes <= NOTICE_BYTES
-            });
-            let entries: Vec<Entry> = at_hand.cloned().collect();
-            if entries.is_empty() {
-                let range = sending.prev.index + 1..sending.upto + 1;
-                let slot = self.slot;
-                self.sending.insert(to, VecDeque::from([sending]));
-                return self.read(range, turn, move |entries| Input::ReadFor { slot, to, entries });
-            }
-            self.send(to, &mut sending, entries, turn);
-        }
-    }
-
-    fn send(&self, to: u64, sending: &mut Sending, entries: Vec<Entry>, turn: &mut Turn) {
-        let Some(last) = entries.last().map(|entry| entry.id) else { return };
-        let Sending { term, prev, commit, stamp, .. } = *sending;
-        let commit = commit.min(last.index);
-        let word = Word::Append { prev, entries, commit, stamp };
-        turn.outbox.push(to, self.slot, Message { term, word });
-        sending.prev = last;
-    }
-
-    fn send_snapshot(&self, to: u64, term: Term, turn: &Turn) {
-        let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
-        let live: Vec<u64> = self.state.live_entries().collect();
-        let (connection, stamp) = (turn.outbox.connection(to), turn.now);
-        task::spawn(async move {
-            if let Some(connection) = connection {
-                let sent = snapshot::send(&part, &connection, (term, stamp), live).await;
-                if let Err(error) = sent {
-                    tracing::info!(slot, to, %error, "a snapshot was not sent");
-                }
-            }
-            let _ = inbox.send(Input::SnapshotSent { slot, to });
-        });
-    }
-
     /// A replica that takes entries only of leaders with terms above its floor, and has applied one
     /// of such a leader, is whole: with it, it has all that stood before it in that leader's log.
     /// Every leader begins with an entry of its own, so one comes although nobody publishes.
@@ -676,69 +520,5 @@ impl Group {
             // Behind all that was appended until now, so on the disk only with it.
             turn.writes.end_repair(self.slot);
         }
-    }
-
-    fn look_after_snapshot(&mut self, turn: &Turn) {
-        let since = self.applied.index.saturating_sub(self.kept.index);
-        if self.snapshotting || since < self.settings.snapshot_every {
-            return;
-        }
-        self.snapshotting = true;
-        let state = Bytes::from(self.state.snapshot());
-        let membership = self.replica.log().membership_as_of(self.applied.index).clone();
-        let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
-        let last = self.applied;
-        task::spawn(async move {
-            let written = snapshot::write(&part, last, membership, state).await;
-            if let Err(error) = &written {
-                tracing::error!(slot, %error, "a snapshot was not written");
-            }
-            let last = written.ok().map(|()| last);
-            let _ = inbox.send(Input::SnapshotWritten { slot, last });
-        });
-    }
-
-    // What is asked.
-
-    /// The replica as it is now; with a digest of its state, which takes time, if `verify`.
-    pub fn status(&self, verify: bool) -> ShardStatus {
-        let queues = self.state.queues().filter(|queue| queue.depth > 0);
-        let role = match self.replica.role() {
-            Role::Leader => "leader",
-            _ if self.replica.floor().is_some() => "repairing",
-            Role::Follower => "follower",
-            Role::PreCandidate | Role::Candidate => "candidate",
-        };
-        ShardStatus {
-            slot: self.slot,
-            role: role.into(),
-            term: self.replica.term(),
-            leader: self.leader(),
-            last: self.replica.log().last().index,
-            applied: self.applied.index,
-            queues: queues.map(|queue| (queue.name.to_string(), queue.depth)).collect(),
-            in_doubt: self.state.prepared().count() as u64,
-            digest: verify.then(|| self.state.digest()),
-        }
-    }
-
-    /// A digest of each table.
-    pub fn tables(&self) -> Tables {
-        Tables {
-            applied: self.state.applied(),
-            digests: Table::ALL.map(|table| (table, self.state.table_digest(table))).into(),
-        }
-    }
-
-    /// Entries of a table behind the first `skip`, not all of them where there are many.
-    pub fn entries(&self, table: Table, skip: u64) -> Vec<TableEntry> {
-        self.state.table_entries(table, skip as usize, ENTRIES_AT_A_TIME)
-    }
-}
-
-fn bytes_of(entry: &Entry) -> usize {
-    match &entry.payload {
-        Payload::Data(data) => data.len(),
-        _ => 0,
     }
 }
