@@ -15,7 +15,7 @@ use paceline_runtime::{
     time::{self, Duration},
     world::{DiskFault, NodeConfig, World, WorldConfig},
 };
-use paceline_store::{Entry, Group, GroupId, Identity, Journal, JournalError, Options};
+use paceline_store::{Durable, Entry, Group, GroupId, Identity, Journal, JournalError, Options};
 use rand::{Rng, RngExt};
 
 const GROUPS: u64 = 6;
@@ -145,14 +145,7 @@ async fn write(group: &Group, promised: &Mutex<Promised>) -> Result<(), JournalE
                     payload.resize(8 + rng.random_range(0..900), serial as u8);
                     entries.push(Entry { index, payload: payload.into() });
                 }
-                let (appended, last) =
-                    (group.append(&entries)?, log.end + entries.len() as u64 - 1);
-                if rng.random() {
-                    group.durable(last).await?;
-                } else {
-                    appended.await?;
-                }
-                assert!(group.is_durable(last));
+                group.append(&entries)?.await?;
                 let entries = entries.into_iter().map(|entry| (entry.index, entry.payload));
                 promised.lock().unwrap().entries.extend(entries);
             }
@@ -205,6 +198,14 @@ fn what_was_acknowledged_survives_power_cuts_crashes_and_failing_syncs() {
     }
 }
 
+async fn is_there(durable: &mut Durable) -> bool {
+    tokio::select! {
+        biased;
+        _ = durable => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
 #[test]
 fn who_waits_for_one_batch_does_not_wait_for_the_next() {
     let outcome = World::run(1, WorldConfig::default(), |world| async move {
@@ -218,17 +219,15 @@ fn who_waits_for_one_batch_does_not_wait_for_the_next() {
                 let opened = Journal::open("/data", &identity, Options::default()).await;
                 let group = opened.unwrap().0.group(GroupId(0));
                 let entry = |index| [Entry { index, payload: Bytes::from_static(b"entry") }];
-                drop(group.append(&entry(0)).unwrap());
-                assert!(!group.is_durable(0), "it has not been written");
+                let mut first = group.append(&entry(0)).unwrap();
+                assert!(!is_there(&mut first).await, "it has not been written");
                 // Enough for the writer to take it, far too little for the disk.
                 time::sleep(Duration::from_nanos(100)).await;
-                drop(group.append(&entry(1)).unwrap());
-                assert!(!group.is_durable(0), "it is being written");
-                group.durable(0).await.unwrap();
-                assert!(group.is_durable(0));
-                assert!(!group.is_durable(1), "it waits for the next batch");
-                group.durable(1).await.unwrap();
-                assert!(group.is_durable(1) && group.is_durable(2), "there is no entry 2");
+                let mut second = group.append(&entry(1)).unwrap();
+                assert!(!is_there(&mut first).await, "it is being written");
+                first.await.unwrap();
+                assert!(!is_there(&mut second).await, "it waits for the next batch");
+                second.await.unwrap();
                 *said.lock().unwrap() = true;
             }
         });
