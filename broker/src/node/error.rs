@@ -34,6 +34,11 @@ pub enum NodeError {
         /// Why.
         reason: String,
     },
+    /// A replica cannot go on, and with it none of the node's.
+    #[error(
+        "a replica has failed, as the log says; restart the node, and report it if it fails again"
+    )]
+    Undriven,
     /// A listening address could not be had.
     #[error("cannot listen on {address} ({key}): {error}; {}", listen_advice(.error))]
     Listen {

@@ -88,13 +88,15 @@ pub async fn run_with(
             Ok(())
         }
         Some(error) => {
-            reached(Point::JournalFailed);
-            tracing::error!(%error, "this node stops: its journal has failed");
+            if matches!(error, NodeError::Journal(_)) {
+                reached(Point::JournalFailed);
+            }
+            tracing::error!(%error, "this node stops: it cannot go on");
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
             clients.abort();
             replicas.halt().await;
-            Err(error.into())
+            Err(error)
         }
     }
 }

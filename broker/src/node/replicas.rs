@@ -14,7 +14,7 @@ use paceline_runtime::{
     time::{self, Duration, Instant},
     trace,
 };
-use paceline_store::{Journal, JournalError};
+use paceline_store::Journal;
 use tokio::sync::mpsc;
 
 use super::{
@@ -179,11 +179,23 @@ impl Replicas {
         &self.subject.cluster
     }
 
-    /// Waits until the journal has failed. Without it this node can neither vote nor store.
-    pub async fn failed(&self) -> JournalError {
-        match self.journal.ended().await {
-            Some(error) => error,
-            None => std::future::pending().await,
+    /// Waits until the node can go on no more: the journal has failed, without which it can neither
+    /// vote nor store, or its replicas are driven no more.
+    pub async fn failed(&self) -> NodeError {
+        let journal = async {
+            match self.journal.ended().await {
+                Some(error) => error,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            error = journal => error.into(),
+            // The driver ends with the journal, too.
+            () = self.subject.shards.ended() => match self.journal.failure() {
+                Some(error) => error.into(),
+                None => NodeError::Undriven,
+            },
         }
     }
 

@@ -60,6 +60,11 @@ impl Shards {
         let _ = self.inner.inbox.send(input);
     }
 
+    /// Waits until the driver has ended.
+    pub async fn ended(&self) {
+        self.inner.inbox.closed().await;
+    }
+
     pub(super) fn set_leader(&self, slot: u32, leader: Option<u64>) {
         if let Some(known) = self.inner.leaders.get(&slot) {
             known.store(leader.unwrap_or(NOBODY), Ordering::Relaxed);

@@ -11,7 +11,8 @@ use std::{
 use bytes::Bytes;
 use paceline::{
     config::{ClusterConfig, Member, NodeConfig},
-    node::Replicas,
+    node::{NodeError, Replicas},
+    replication::Input,
     router::{ConnectionEvent, ConnectionHandle, Router},
 };
 use paceline_core::{
@@ -145,6 +146,13 @@ impl Cluster {
             }
         };
         time::timeout(PATIENCE, forgotten).await.expect("it is forgotten");
+    }
+
+    /// Ends what drives a node's replicas, and waits until the node knows.
+    pub async fn stop_driving(&self, node: usize) -> NodeError {
+        let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
+        replicas.shards().tell(Input::Stop);
+        time::timeout(PATIENCE, replicas.failed()).await.expect("it knows")
     }
 
     /// Ends a node without a word to the others.

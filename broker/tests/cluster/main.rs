@@ -53,6 +53,14 @@ async fn what_was_stored_is_there_after_a_restart() {
     cluster.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_replicas_are_driven_no_more_has_failed() {
+    let cluster = Cluster::start(1).await;
+    let error = cluster.stop_driving(0).await.to_string();
+    assert!(error.starts_with("a replica has failed"), "{error}");
+    cluster.stop().await;
+}
+
 /// Through nodes that do not lead the shard as well, and with messages that are not stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_kills_its_consumers_is_dead_lettered() {
