@@ -182,13 +182,16 @@ impl<T: Told> Serving<T> {
 
     /// A client has opened a channel.
     pub fn handle_opened(&mut self, channel: u64, session: SessionId) {
-        // Those that its node had before are dead, whether it says so or not.
+        // One channel for each node. Those before are dead, or this one is: it may come late, from a
+        // link that its node has given up. So they are told, and whoever still needs one asks anew.
         let older = self.clients.iter().filter(|(_, client)| {
             client.session.node == session.node && client.session.incarnation <= session.incarnation
         });
         for channel in older.map(|(channel, _)| *channel).collect::<Vec<_>>() {
             reached(Point::ChannelSuperseded);
             self.handle_closed(channel);
+            let message = FromLeader::NotLeader { leader: None };
+            self.output.push_back(Output::Say { channel, message });
         }
         let mut client = Client { session, served: false, outcomes: Vec::new() };
         if let Some(term) = &self.term {

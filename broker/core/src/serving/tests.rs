@@ -191,8 +191,11 @@ fn a_nodes_next_life_ends_the_channels_of_the_last() {
     world.command(1, 1, publish());
     world.carry_out();
     assert_eq!(world.dispatch(), 1);
+    world.take(1);
     world.serving.handle_opened(2, SessionId { node: 1, incarnation: 2 });
     world.settle_outputs();
+    let ended = FromLeader::NotLeader { leader: None };
+    assert_eq!(world.take(1), vec![ended], "it may have a reader yet, who must not wait for ever");
     world.attach(2, 10);
     world.carry_out();
     assert_eq!(world.dispatch(), 1, "what it held is handed out again");
