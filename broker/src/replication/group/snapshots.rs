@@ -40,8 +40,8 @@ impl Group {
 
     /// A leader wants to send its snapshot.
     pub fn handle_snapshot_offered(&mut self, from: u64, head: Head, stream: Stream, turn: &Turn) {
-        if self.snapshotting || head.last <= self.kept {
-            // It is asked for again.
+        if !self.row.contains(&from) || self.snapshotting || head.last <= self.kept {
+            // From one of the row it comes again.
             return;
         }
         self.snapshotting = true;
