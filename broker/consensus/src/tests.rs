@@ -251,3 +251,44 @@ proptest! {
         }
     }
 }
+
+/// Of two replicas the damaged one votes only above its floor, of which the other may not know: it
+/// may have voted for itself in terms of which nobody else has heard.
+#[test]
+fn the_other_of_two_learns_of_a_floor_above_its_term() {
+    let membership = Membership::of([NodeId(1), NodeId(2)]);
+    let replica = |node: u64, term: Term, floor: Option<Term>| {
+        let mut log = Log::new(EntryId::ZERO, membership.clone());
+        if floor.is_none() {
+            log.append(EntryId::new(term, 1), None);
+        }
+        let config = Config {
+            node: NodeId(node),
+            heartbeat: Duration::from_millis(50),
+            election: [Duration::from_millis(200), Duration::from_millis(400)],
+            patience: Duration::from_millis(400),
+            lease: Duration::from_millis(150),
+            entries: 64,
+            window: 8,
+            seed: node,
+        };
+        let vote = Vote { term, candidate: None };
+        Replica::new(config, Recovered { vote, log, commit: 0, floor }, Duration::ZERO)
+    };
+    let mut replicas = [replica(1, 2, None), replica(2, 0, Some(7))];
+    for millis in (0..5_000).step_by(10) {
+        let now = Duration::from_millis(millis);
+        for from in 0..2 {
+            replicas[from].handle_timeout(now);
+            while let Some(Ready { number, now: first, after, .. }) = replicas[from].ready(now) {
+                replicas[from].persisted(number, now);
+                for outgoing in first.into_iter().chain(after) {
+                    if let Outgoing::Message { message, .. } = outgoing {
+                        replicas[1 - from].handle_message(NodeId(from as u64 + 1), message, now);
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!((replicas[0].role(), replicas[0].term() > 7), (Role::Leader, true));
+}

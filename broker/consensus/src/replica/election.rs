@@ -71,8 +71,9 @@ impl Replica {
             && self.is_up_to_date(last)
             && self.may_vote(term)
             && !self.keeps_to_its_leader(now);
-        // A grant names the term it is for; a refusal the term of the one who refuses.
-        let term = if granted { term } else { self.vote.term };
+        // A grant names the term it is for; a refusal the term of the one who refuses, or its floor:
+        // only for later ones will it ever vote.
+        let term = if granted { term } else { self.vote.term.max(self.floor.unwrap_or(0)) };
         let message = Message { term, word: Word::PreVoteAnswer { granted } };
         self.ready.now.push(Outgoing::Message { to: from, message });
     }
