@@ -16,8 +16,8 @@
 //! What is promised less is asked less. A message that may have expired need not come any more. What
 //! is not stored may be lost with its leader, and its producer is told that all is well when the
 //! leader cannot be reached: it binds others only in a run without faults. A message that a
-//! transaction was about to acknowledge when its leader went stands back until that is decided. Where
-//! a message was handed out without its name becoming known ever, nothing is known of it.
+//! transaction was about to acknowledge when its leader went stands back until that is decided. Of a
+//! message whose id no leader that handed it out ever had at hand, nothing is known.
 
 mod precedence;
 #[cfg(test)]

@@ -87,8 +87,10 @@ pub struct Trail {
     /// What is with consumers, as the present leaders say: by shard and message, indices into what
     /// was handed out.
     out: BTreeMap<u64, HashMap<NameId, usize>>,
-    /// The ids and queues of messages that were handed out before their bodies were at hand.
-    read_back: HashMap<(u64, NameId), (NameId, Option<NameId>)>,
+    /// By shard and message: the message's own id, and the queue that it stood on. What one leader
+    /// hands out before its body is at hand is known from the body's being read, or from another
+    /// leader of the shard: all of them have one name for a message.
+    known: HashMap<(u64, NameId), (NameId, Option<NameId>)>,
     /// By shard and term: the latest leadership.
     lives: HashMap<(u64, u64), u32>,
     begun: u32,
@@ -118,6 +120,9 @@ impl Trail {
                 ..
             } => {
                 let life = self.lives.get(&(shard, term)).copied().unwrap_or(0);
+                if let Some(id) = id {
+                    self.known.insert((shard, message), (id, queue));
+                }
                 self.out.entry(shard).or_default().insert(message, self.handed.len());
                 self.handed.push(Handed {
                     at,
@@ -135,7 +140,7 @@ impl Trail {
                 });
             }
             What::ReadBack { shard, message, id, queue } => {
-                self.read_back.insert((shard, message), (id, queue));
+                self.known.insert((shard, message), (id, queue));
             }
             What::Settle { shard, term, consumer, message } => {
                 let is_settled = true;
@@ -175,12 +180,12 @@ impl Trail {
         holders.into_iter().map(first).collect()
     }
 
-    /// Everything handed out, with the ids and queues that became known later. What was never read
-    /// back has none.
+    /// Everything handed out, with the ids and queues that became known at another time. What no
+    /// leader ever had at hand has none.
     pub fn handed_in_full(&self) -> Vec<Handed> {
         let fill = |handed: &Handed| {
-            let read = self.read_back.get(&(handed.shard, handed.message));
-            match read {
+            let known = self.known.get(&(handed.shard, handed.message));
+            match known {
                 Some(&(id, queue)) if handed.id.is_none() => {
                     Handed { id: Some(id), queue, ..*handed }
                 }
@@ -206,6 +211,22 @@ mod tests {
         let handed = trail.handed_in_full();
         assert_eq!((handed[0].id, handed[0].queue), (Some(NameId(7)), queue));
         assert_eq!(handed[1].id, None);
+    }
+
+    #[test]
+    fn what_one_leader_never_read_back_another_one_may_have_had_at_hand() {
+        let mut trail = Trail::default();
+        let mut at_hand = dispatch(1, 5, 1, 2);
+        if let What::Dispatch { id, queue, .. } = &mut at_hand {
+            (*id, *queue) = (Some(NameId(7)), Some(NameId(8)));
+        }
+        trail.step(&by(1, What::ServeBegin { shard: 1, term: 4 }));
+        trail.step(&by(1, dispatch(1, 4, 1, 2)));
+        trail.step(&by(2, What::ServeBegin { shard: 1, term: 5 }));
+        trail.step(&by(2, at_hand));
+        trail.step(&by(2, dispatch(2, 5, 1, 2)));
+        let ids: Vec<_> = trail.handed_in_full().iter().map(|handed| handed.id).collect();
+        assert_eq!(ids, [Some(NameId(7)), Some(NameId(7)), None], "names are a shard's own");
     }
 
     #[test]
