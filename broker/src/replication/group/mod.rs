@@ -345,7 +345,7 @@ impl Group {
         if !self.leads() || self.replica.is_handing_over() {
             return false;
         }
-        let Some(batch) = self.serving.poll_batch(turn.wall) else { return false };
+        let Some(batch) = self.serving.poll_batch(turn.wall, turn.now) else { return false };
         turn.cost += costs::APPEND;
         let data = storage::encode(&batch);
         let id = self.replica.propose(data).expect("a leader that does not hand over takes it");
