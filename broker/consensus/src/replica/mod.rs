@@ -145,7 +145,8 @@ impl Replica {
     /// for the length of the promise.
     pub fn new(config: Config, recovered: Recovered, now: Duration) -> Self {
         let Recovered { vote, log, commit, floor } = recovered;
-        let alone = log.membership().voters.len() <= 1 && !log.membership().is_joint();
+        let Membership { voters, outgoing, .. } = log.membership();
+        let alone = outgoing.is_empty() && *voters == BTreeSet::from([config.node]);
         let silent_until =
             if vote.term > 0 && !alone { now + config.election[1] } else { Duration::ZERO };
         let last = log.last().index;
