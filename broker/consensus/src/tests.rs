@@ -185,6 +185,17 @@ fn one_that_lacks_what_a_snapshot_stands_for_is_sent_the_snapshot() {
     assert!(group.nodes[&behind].disk.has(proposed));
 }
 
+#[test]
+fn a_group_in_which_nothing_happens_is_quiet() {
+    let (mut group, leader) = elected(3);
+    group.propose(leader).unwrap();
+    group.run(SECOND);
+    let before = group.quiet;
+    group.run(SECOND);
+    // Twenty beats to two others, and their answers.
+    assert!(group.quiet - before >= 70, "{}", group.quiet - before);
+}
+
 /// A step of a random course, and two numbers that say what exactly.
 type Step = (u8, u16, u16);
 

@@ -3,6 +3,7 @@
 mod election;
 mod following;
 mod leading;
+mod quiet;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+pub use quiet::Quiet;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -85,6 +87,7 @@ pub enum Busy {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 enum Part {
     Follower,
     PreCandidate(BTreeSet<NodeId>),
@@ -93,6 +96,7 @@ enum Part {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Leader {
     /// Its first entry.
     first: Index,
@@ -106,6 +110,7 @@ struct Leader {
 
 /// What was asked to be written with one [`Ready`].
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Writing {
     number: u64,
     last: EntryId,
@@ -114,6 +119,7 @@ struct Writing {
 
 /// See the module.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Replica {
     config: Config,
     random: ChaCha8Rng,
