@@ -130,7 +130,8 @@ pub(crate) async fn serve_stomp<C: Cluster>(
         }
         Err(error) => {
             tracing::debug!(session = &*name, %error, "the connection broke");
-            connection.session.handle_lost();
+            let now = connection.now();
+            connection.session.handle_lost(now);
             connection.submit();
         }
     }

@@ -117,7 +117,7 @@ impl World {
 
     /// The connection breaks.
     pub(super) fn lost(&mut self, session: usize) {
-        self.sessions[session].handle_lost();
+        self.sessions[session].handle_lost(self.now);
         self.settle_down(session);
     }
 
