@@ -364,7 +364,6 @@ impl NodeConfig {
     /// What a STOMP session is told.
     pub fn stomp_session(&self) -> StompConfig {
         let (stomp, limits) = (&self.stomp, &self.limits);
-        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let defaults = StompConfig::default();
         StompConfig {
             server: defaults.server,
@@ -374,23 +373,34 @@ impl NodeConfig {
                 max_head_bytes: defaults.frames.max_head_bytes.max(bytes(limits.header_line)),
                 max_body_bytes: bytes(limits.body),
             },
-            operations: OperationLimits {
-                answer_timeout: self.replication.operation_timeout,
-                default_prefetch: stomp.prefetch.min(stomp.max_prefetch),
-                max_prefetch: stomp.max_prefetch,
-                max_consumers: limits.subscriptions,
-                max_transactions: limits.transactions,
-                max_transaction_entries: limits.transaction_entries,
-                max_transaction_bytes: bytes(limits.transaction_bytes),
-                max_outstanding: limits.unanswered,
-                max_outstanding_bytes: bytes(limits.unanswered_bytes),
-            },
+            operations: self.operation_limits(stomp.prefetch, stomp.max_prefetch),
             heart_beat_send: stomp.heart_beat_send,
             heart_beat_expect: stomp.heart_beat_expect,
             connect_timeout: stomp.connect_timeout,
             max_pending_output_bytes: defaults.max_pending_output_bytes,
         }
     }
+
+    /// What a client may cause that speaks a protocol with these prefetches.
+    fn operation_limits(&self, prefetch: u32, max_prefetch: u32) -> OperationLimits {
+        let limits = &self.limits;
+        OperationLimits {
+            answer_timeout: self.replication.operation_timeout,
+            default_prefetch: prefetch.min(max_prefetch),
+            max_prefetch,
+            max_consumers: limits.subscriptions,
+            max_transactions: limits.transactions,
+            max_transaction_entries: limits.transaction_entries,
+            max_transaction_bytes: bytes(limits.transaction_bytes),
+            max_outstanding: limits.unanswered,
+            max_outstanding_bytes: bytes(limits.unanswered_bytes),
+        }
+    }
+}
+
+/// A size of the configuration as one of memory.
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 /// Slots of a cluster: each is a Raft group, and every one costs its nodes a little all the time.

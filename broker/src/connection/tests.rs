@@ -2,7 +2,7 @@
 
 mod memory;
 
-use paceline_core::session::stomp::StompConfig;
+use paceline_core::session::stomp::{StompConfig, StompSession};
 use paceline_runtime::{
     net::{TcpListener, TcpStream},
     task, time,
@@ -18,7 +18,7 @@ const LOOPBACK: std::net::SocketAddr =
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client on one end of a socket; [`serve_stomp`] runs on the other.
+/// A client on one end of a socket; [`serve`] runs on the other.
 struct Client {
     stream: TcpStream,
     decoder: Decoder,
@@ -37,12 +37,12 @@ impl Client {
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (served, _) = listener.accept().await.unwrap();
-        let (cluster, events) = memory.connect();
+        let cluster = memory.connect();
         let (drain, drained) = oneshot::channel();
-        let name = format!("s{}", memory.connections()).into();
-        let receiving = receiving.clone();
-        let common = Common { config: config.into(), policies: Arc::default(), receiving };
-        task::spawn(serve_stomp(served, name, common, cluster, events, drained));
+        let session = format!("s{}", memory.connections()).into();
+        let session = StompSession::new(config.into(), session);
+        let common = Common { policies: Arc::default(), receiving: receiving.clone() };
+        task::spawn(serve(served, session, "test", common, cluster, drained));
         let mut decoder = Decoder::new(Default::default());
         decoder.set_version(Version::V1_2);
         Self { stream, decoder, input: BytesMut::new(), drain: Some(drain) }

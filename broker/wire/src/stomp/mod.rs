@@ -14,7 +14,7 @@ mod tests;
 
 use bytes::{Bytes, BytesMut};
 
-pub use decode::{DecodeError, Decoder, Expected, Limits};
+pub use decode::{DecodeError, Decoder, Limits};
 pub use encode::FrameWriter;
 pub use text::Text;
 

@@ -4,7 +4,7 @@ use paceline_reached::{Point, reached};
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, header};
 
 use super::{Phase, StompSession};
-use crate::operation::Refusal;
+use crate::{operation::Refusal, session::Session};
 
 impl StompSession {
     /// Tells the client that nobody knows what became of its oldest operation.

@@ -11,7 +11,8 @@
 //! - A client that goes without DISCONNECT is taken to have died of the message it was working on:
 //!   the oldest unsettled delivery of each of its subscriptions counts as rejected, so that a message which
 //!   kills its consumers is dead-lettered in the end.
-//! - Input is taken as long as what it has caused is bounded; see [`StompSession::wants_input`].
+//! - Input is taken as long as what it has caused is within [`StompConfig::operations`] and
+//!   [`StompConfig::max_pending_output_bytes`].
 
 mod answers;
 mod config;
@@ -28,7 +29,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::{BufMut, BytesMut};
 use paceline_reached::{Point, reached};
-use paceline_wire::stomp::{Command, Decoder, Expected, HEART_BEAT, Text, Version};
+use paceline_wire::{
+    Expected,
+    stomp::{Command, Decoder, Frame, HEART_BEAT, Text, Version, header},
+};
 
 pub use self::config::StompConfig;
 use self::{
@@ -37,7 +41,7 @@ use self::{
     subscriptions::{Key, Subscription},
 };
 use super::{
-    Now, Operations,
+    Now, Operations, Session,
     consumers::{Handed, Settles},
     operations::Purpose,
 };
@@ -108,10 +112,10 @@ impl Purpose for Asked {
     }
 }
 
-impl StompSession {
-    /// A session that begins now. `name` must be unique over the cluster and over restarts: ids of
-    /// messages are made of it.
-    pub fn new(config: Arc<StompConfig>, name: Arc<str>) -> Self {
+impl Session for StompSession {
+    type Config = StompConfig;
+
+    fn new(config: Arc<StompConfig>, name: Arc<str>) -> Self {
         Self {
             decoder: Decoder::new(config.frames),
             operations: Operations::new(config.operations.clone()),
@@ -129,46 +133,32 @@ impl StompSession {
         }
     }
 
-    // ---- what happened --------------------------------------------------------------------------
-
-    /// Bytes arrived. Call it only while [`Self::wants_input`] says so; what it is given besides is
-    /// kept, whatever it costs.
-    pub fn handle_bytes(&mut self, now: Now, bytes: &[u8]) {
-        self.input.extend_from_slice(bytes);
-        self.handle_input(now);
+    fn turn_away(why: &str) -> BytesMut {
+        let mut out = BytesMut::new();
+        // The client's version is unknown; 1.0 is read by all.
+        Frame::new(Command::Error).with(header::MESSAGE, why).encode(Version::V1_0, &mut out);
+        out
     }
 
-    /// The buffer that arriving bytes may be appended to without a copy, before
-    /// [`Self::handle_input`] is called.
-    pub fn input(&mut self) -> &mut BytesMut {
+    fn input(&mut self) -> &mut BytesMut {
         &mut self.input
     }
 
-    /// What the unfinished frame in [`Self::input`] may come to need there; `None` once the session
-    /// takes no more.
-    pub fn expected(&self) -> Option<Expected> {
-        matches!(self.phase, Phase::Connecting | Phase::Open).then(|| self.decoder.expected())
-    }
-
-    /// Lets go of the memory that a large frame came in, but for what follows it.
-    pub fn shrink_input(&mut self) {
+    fn shrink_input(&mut self) {
         self.input = BytesMut::from(&self.input[..]);
     }
 
-    /// Bytes were appended to [`Self::input`].
-    pub fn handle_input(&mut self, now: Now) {
+    fn handle_input(&mut self, now: Now) {
         self.heart_beat.received(now.elapsed);
         self.process(now);
     }
 
-    /// The client will send no more. What it sent is still carried out.
-    pub fn handle_eof(&mut self, now: Now) {
+    fn handle_eof(&mut self, now: Now) {
         self.at_eof = true;
         self.process(now);
     }
 
-    /// The connection broke. What the client sent is still carried out, but nothing can be answered.
-    pub fn handle_lost(&mut self, now: Now) {
+    fn handle_lost(&mut self, now: Now) {
         if matches!(self.phase, Phase::Open) {
             self.give_up_work(now);
         }
@@ -176,17 +166,11 @@ impl StompSession {
         self.answers.clear();
     }
 
-    /// The connection was not reading, for want of room; the silence is not the client's.
-    pub fn handle_held_back(&mut self, now: Now) {
+    fn handle_held_back(&mut self, now: Now) {
         self.heart_beat.received(now.elapsed);
     }
 
-    /// An operation has ended.
-    ///
-    /// # Panics
-    ///
-    /// If no such operation is outstanding.
-    pub fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome) {
+    fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome) {
         if let Some(asked) = self.operations.handle_outcome(tag) {
             match outcome {
                 Ok(()) => self.answer_receipt(asked.receipt.as_ref()),
@@ -199,14 +183,11 @@ impl StompSession {
         self.process(now);
     }
 
-    /// A message for one of the session's consumers. One for a subscription that has ended is
-    /// dropped: ending it gave it back.
-    pub fn handle_delivery(&mut self, delivery: Delivery) {
+    fn handle_delivery(&mut self, delivery: Delivery) {
         self.operations.handle_delivery(delivery);
     }
 
-    /// A deadline that [`Self::poll_timeout`] gave may have passed.
-    pub fn handle_timeout(&mut self, now: Now) {
+    fn handle_timeout(&mut self, now: Now) {
         match self.phase {
             Phase::Connecting if now.elapsed >= self.config.connect_timeout => {
                 self.fail("no CONNECT frame came in time", None, None);
@@ -236,9 +217,7 @@ impl StompSession {
         }
     }
 
-    /// The server ends the session, because it is going away or has no room: no more input is taken,
-    /// what is outstanding ends, and the client is told why.
-    pub fn shut_down(&mut self, now: Now, why: &str) {
+    fn shut_down(&mut self, now: Now, why: &str) {
         match self.phase {
             Phase::Connecting | Phase::Open => {
                 self.phase = Phase::Ending { receipt: None, error: Some(why.into()) };
@@ -250,17 +229,11 @@ impl StompSession {
         self.process(now);
     }
 
-    // ---- what is to be done ---------------------------------------------------------------------
-
-    /// The next operation to submit. Still to be called once the session is closed: a client's last
-    /// frames may stand before the one that closed it.
-    pub fn poll_operation(&mut self) -> Option<Operation> {
+    fn poll_operation(&mut self) -> Option<Operation> {
         self.operations.poll()
     }
 
-    /// Appends bytes to send, some 64 KiB at a time; false where there are none. What is handed out
-    /// counts as sent.
-    pub fn poll_transmit(&mut self, now: Now, out: &mut BytesMut) -> bool {
+    fn poll_transmit(&mut self, now: Now, out: &mut BytesMut) -> bool {
         let before = out.len();
         if out.is_empty() {
             std::mem::swap(out, &mut self.answers);
@@ -280,8 +253,7 @@ impl StompSession {
         any
     }
 
-    /// Since the session began: when [`Self::handle_timeout`] is to be called at the latest.
-    pub fn poll_timeout(&self) -> Option<Duration> {
+    fn poll_timeout(&self) -> Option<Duration> {
         match self.phase {
             Phase::Connecting => Some(self.config.connect_timeout),
             Phase::Open => {
@@ -296,25 +268,24 @@ impl StompSession {
         }
     }
 
-    /// Whether to read on. False while the client has caused more than it may at a time
-    /// ([`StompConfig::operations`], [`StompConfig::max_pending_output_bytes`]), and for good once
-    /// the session ends.
-    pub fn wants_input(&self) -> bool {
+    fn wants_input(&self) -> bool {
         matches!(self.phase, Phase::Connecting | Phase::Open) && !self.at_eof && self.has_room()
     }
 
-    /// Whether the session is over. What [`Self::poll_operation`] and [`Self::poll_transmit`] still
-    /// give is to be carried out; then the connection closes.
-    pub fn is_closed(&self) -> bool {
+    fn expected(&self) -> Option<Expected> {
+        matches!(self.phase, Phase::Connecting | Phase::Open).then(|| self.decoder.expected())
+    }
+
+    fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
+}
 
+impl StompSession {
     /// Whether something is left to send.
-    pub fn has_output(&self) -> bool {
+    fn has_output(&self) -> bool {
         !self.answers.is_empty() || self.operations.consumers().has_waiting()
     }
-
-    // ---- the course of a session -----------------------------------------------------------------
 
     fn has_room(&self) -> bool {
         self.operations.have_room() && self.answers.len() < self.config.max_pending_output_bytes
