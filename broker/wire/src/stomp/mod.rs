@@ -175,6 +175,10 @@ impl Frame {
 /// The line end that stands between frames as a heart-beat (STOMP 1.2 "Heart-beating").
 pub const HEART_BEAT: &[u8] = b"\n";
 
+/// Stands in the `message` of an ERROR about a frame that may or may not have been carried out. What
+/// any other ERROR is about was not, and will not be.
+pub const OUTCOME_UNKNOWN: &str = "outcome unknown";
+
 /// Header names, of the specifications and of ActiveMQ's extensions.
 pub mod header {
     #![allow(missing_docs, reason = "each constant is its own text")]

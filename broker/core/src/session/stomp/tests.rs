@@ -13,7 +13,7 @@ use crate::{
     operation::{DeliveryId, Refusal, Settlement},
     session::OperationLimits,
 };
-use paceline_wire::stomp::{Frame, header};
+use paceline_wire::stomp::{Frame, OUTCOME_UNKNOWN, header};
 
 #[test]
 fn a_message_travels_from_session_to_session_with_all_its_headers() {
@@ -437,7 +437,7 @@ fn an_operation_that_nobody_answers_ends_the_session_and_says_so() {
     let now = world.now;
     world.session(producer).handle_timeout(now);
     let error = world.error(producer);
-    assert!(error.contains("SEND: outcome unknown"), "{error}");
+    assert!(error.contains(&format!("SEND: {OUTCOME_UNKNOWN}")), "{error}");
     // What the cluster answers later is nobody's any more.
     world.answer(producer, 0, Ok(()));
     assert_eq!(world.frames(producer), []);
