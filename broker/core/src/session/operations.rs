@@ -36,6 +36,8 @@ pub(super) struct Operations<P, T, L> {
     queue: VecDeque<Operation>,
     /// Handed out or not. `None` where the client is not told, however it ends.
     outstanding: Ledger<Option<P>>,
+    /// Whether something was asked since the last [`Operation::Hurry`] that may take its time.
+    unhurried: bool,
     consumers: Consumers<L>,
     transactions: Transactions<T>,
 }
@@ -47,6 +49,7 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
             limits,
             queue: VecDeque::new(),
             outstanding: Ledger::default(),
+            unhurried: false,
             consumers: Consumers::default(),
             transactions: Transactions::default(),
         }
@@ -114,7 +117,8 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
             return Err(Violation::NotUnsettled);
         }
         let deliveries = taken.into_iter().map(|(_, unsettled)| unsettled.delivery);
-        let Self { queue, outstanding, .. } = self;
+        let Self { queue, outstanding, unhurried, .. } = self;
+        *unhurried |= !purpose.awaits_success();
         settle(queue, outstanding, now, deliveries, how, Some(purpose));
         Ok(())
     }
@@ -186,6 +190,14 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         Ok(())
     }
 
+    /// To have all of it answered soon, what may take its time included.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        if std::mem::take(&mut self.unhurried) {
+            let tag = self.outstanding.open(now, 0, None);
+            self.queue.push_back(Operation::Hurry { tag });
+        }
+    }
+
     // ---- what happened --------------------------------------------------------------------------
 
     /// An operation has its outcome. Whom that is for, if the client is told.
@@ -228,9 +240,10 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
 
     /// The next delivery to send. One that [settles by being sent](Settles::WhenSent) does so now.
     pub(super) fn hand_out(&mut self, now: Duration) -> Option<Handed<'_, L>> {
-        let Self { queue, outstanding, consumers, .. } = self;
+        let Self { queue, outstanding, unhurried, consumers, .. } = self;
         let handed = consumers.hand_out()?;
         if handed.settles == Settles::WhenSent {
+            *unhurried = true;
             settle(queue, outstanding, now, [handed.delivery.id], Settlement::Accept, None);
         }
         Some(handed)
@@ -292,8 +305,8 @@ fn settle<P: Purpose>(
 ) {
     let awaits_success = |purpose: &Option<P>| purpose.as_ref().map(Purpose::awaits_success);
     let awaited = awaits_success(&purpose);
-    if awaited != Some(true)
-        && let Some(Operation::Settle { tag, deliveries, how: earlier }) = queue.back_mut()
+    if let Some(Operation::Settle { tag, deliveries, how: earlier, awaited: false }) =
+        queue.back_mut()
         && *earlier == how
         && outstanding.purpose(*tag).map(awaits_success) == Some(awaited)
     {
@@ -302,7 +315,8 @@ fn settle<P: Purpose>(
     }
     let tag = outstanding.open(now, 0, purpose);
     let deliveries = settled.into_iter().collect();
-    queue.push_back(Operation::Settle { tag, deliveries, how });
+    let awaited = awaited == Some(true);
+    queue.push_back(Operation::Settle { tag, deliveries, how, awaited });
 }
 
 /// What a message costs while its outcome is awaited.

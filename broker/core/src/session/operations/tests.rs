@@ -93,6 +93,24 @@ fn settlements_whose_success_nobody_awaits_travel_together() {
 }
 
 #[test]
+fn only_what_may_take_its_time_is_hurried_and_once() {
+    let mut operations = operations(OperationLimits::DEFAULT);
+    let by_client = consumer(&mut operations, Settles::ByClient, 0, 2);
+    let hurries = |operations: &mut Tested| {
+        operations.hurry(NOW);
+        let is_hurry = |operation: &Operation| matches!(operation, Operation::Hurry { .. });
+        polled(operations).iter().filter(|operation| is_hurry(operation)).count()
+    };
+    for (place, purpose, expected) in [(0, For::Both(1), 0), (1, For::Failure(1), 1)] {
+        let places = one(place);
+        operations.settle(NOW, by_client, &places, Settlement::Accept, purpose).unwrap();
+        assert_eq!(hurries(&mut operations), expected);
+    }
+    consumer(&mut operations, Settles::WhenSent, 2, 1);
+    assert_eq!([(); 2].map(|()| hurries(&mut operations)), [1, 0]);
+}
+
+#[test]
 fn a_commit_is_one_operation_and_gives_the_window_back() {
     let mut operations = operations(OperationLimits { default_prefetch: 2, ..Default::default() });
     let consumer = consumer(&mut operations, Settles::ByClient, 0, 2);

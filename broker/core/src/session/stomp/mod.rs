@@ -314,6 +314,9 @@ impl StompSession {
         }
         if !self.has_room() {
             reached(Point::ClientHeldBack);
+            self.operations.hurry(now.elapsed);
+        } else if matches!(self.phase, Phase::Ending { .. }) {
+            self.operations.hurry(now.elapsed);
         }
         if let Phase::Ending { receipt, error } = &mut self.phase
             && self.operations.are_answered()
