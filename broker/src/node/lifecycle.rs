@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use paceline_core::session::stomp::StompSession;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
     shutdown,
-    task::{self, JoinError},
+    task::{JoinError, JoinSet},
     time::Instant,
     trace,
 };
@@ -16,7 +17,7 @@ use crate::{
     connection::Common,
     drain::Drain,
     identity::Claim,
-    listener::StompListener,
+    listener::{Listener, Room},
     policy::Policies,
 };
 
@@ -57,19 +58,25 @@ pub async fn run_with(
 
     let replicas = Replicas::start(&config, claim.incarnation, links).await?;
     let router = replicas.router().clone();
-    let clients = StompListener {
-        router,
-        common: Common {
-            config: Arc::new(config.stomp_session()),
-            policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
-            receiving: replicas.receiving().clone(),
-        },
-        max_connections: config.limits.connections,
-        name: format!("{}-{}", config.node.name, claim.incarnation),
-        drain: drain.clone(),
-        listener,
+    let room = Room::new(config.limits.connections);
+    let common = Common {
+        policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
+        receiving: replicas.receiving().clone(),
     };
-    let clients = task::spawn(clients.run());
+    let name = format!("{}-{}", config.node.name, claim.incarnation);
+    let mut listeners = JoinSet::new();
+    listeners.spawn(
+        Listener::<StompSession> {
+            listener,
+            config: Arc::new(config.stomp_session()),
+            router,
+            common,
+            room,
+            name,
+            drain: drain.clone(),
+        }
+        .run(),
+    );
     trace::event!("node_ready");
     on_ready(&Ready { stomp, link, after: began.elapsed() });
 
@@ -83,7 +90,9 @@ pub async fn run_with(
             trace::event!("node_draining");
             reached(Point::Drained);
             drain.begin();
-            report(clients.await);
+            while let Some(ended) = listeners.join_next().await {
+                report(ended);
+            }
             replicas.stop().await;
             Ok(())
         }
@@ -94,7 +103,7 @@ pub async fn run_with(
             tracing::error!(%error, "this node stops: it cannot go on");
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
-            clients.abort();
+            listeners.abort_all();
             replicas.halt().await;
             Err(error)
         }
@@ -103,7 +112,7 @@ pub async fn run_with(
 
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "the listener failed");
+        tracing::error!(%error, "a listener failed");
     }
 }
 

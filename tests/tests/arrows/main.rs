@@ -17,10 +17,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-runtime", &[]),
     ("paceline-reports", &[]),
     ("paceline-core", &["paceline-placement", "paceline-reached", "paceline-wire"]),
+    ("paceline-client", &["paceline-runtime", "paceline-wire"]),
     ("paceline-store", &["paceline-reached", "paceline-runtime"]),
     (
         "paceline",
         &[
+            "paceline-client",
             "paceline-consensus",
             "paceline-core",
             "paceline-placement",
@@ -45,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "paceline-sim",
         &[
             "paceline",
+            "paceline-client",
             "paceline-compare",
             "paceline-placement",
             "paceline-reached",
