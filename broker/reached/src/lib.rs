@@ -103,6 +103,8 @@ points! {
     BodyReadBack,
     /// the next life of a node opened a channel where its last one still had one
     ChannelSuperseded,
+    /// a client left a leader that had not said anything, as its node knew of a later one
+    LeaderOvertaken,
     /// a command was sent again, and answered as before
     CommandRepeated,
     /// commands without an answer were sent again to the next leader

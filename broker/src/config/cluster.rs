@@ -160,9 +160,9 @@ impl Default for ReplicationConfig {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1_200),
-            lease: Duration::from_millis(500),
+            election_min: Duration::from_millis(400),
+            election_max: Duration::from_millis(800),
+            lease: Duration::from_millis(350),
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             settle_within: Duration::from_millis(50),
