@@ -54,7 +54,7 @@ async fn discover(address: &str) -> Result<ClusterConfig> {
         .context("it runs by settings that this program does not know")?;
     // It may be known to the others by an address that only they can reach, or, alone, by one that
     // nobody can: 0.0.0.0.
-    let cluster = Cluster::new(&config)?;
+    let cluster = Cluster::of(&config)?;
     let name = cluster.name_of(node.node).context("it is no member of its cluster")?;
     for member in config.members.iter_mut().filter(|member| member.name == name) {
         member.link = address.to_owned();

@@ -58,12 +58,12 @@ impl Context {
     pub(super) async fn open_shard(&self, slot: u32) -> Result<Parts, NodeError> {
         let replication = &self.config.replication;
         let part = self.part(slot);
-        let held = self.cluster.slots_of(self.node).count().max(1) as u64;
+        let held = self.cluster.slots_of(self.node).len().max(1) as u64;
         let memory = self.config.limits.memory / held;
         let cache = memory / LOG_CACHE_PART;
         let row = self.cluster.row(slot);
         let opened =
-            storage::open(&part, row).await.map_err(|error| match self.journal.failure() {
+            storage::open(&part, &row).await.map_err(|error| match self.journal.failure() {
                 // What the disk said helps more than what the replica made of it.
                 Some(error) => NodeError::Journal(error),
                 None => NodeError::Replica { slot, reason: error.to_string() },
@@ -89,7 +89,7 @@ impl Context {
         Ok(Parts {
             slot,
             node: self.node,
-            row: row.to_vec(),
+            row,
             settings: Settings {
                 body_bytes: (memory - cache) as usize,
                 snapshot_every: self.config.storage.snapshot_every,

@@ -78,8 +78,8 @@ fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>) -> Verdict {
 /// Asks the other nodes of the row.
 async fn ask(context: &Context, slot: u32) -> BTreeMap<u64, Option<Witness>> {
     let mut answers = BTreeMap::new();
-    for node in context.cluster.row(slot).iter().filter(|node| **node != context.node) {
-        answers.insert(*node, ask_one(context, slot, *node).await);
+    for node in context.cluster.row(slot).into_iter().filter(|node| *node != context.node) {
+        answers.insert(node, ask_one(context, slot, node).await);
     }
     answers
 }
@@ -134,7 +134,7 @@ async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), Stri
 
 fn complain(context: &Context, slot: u32, damage: &Damage, verdict: &Verdict) {
     let names = |nodes: &BTreeSet<u64>| {
-        let name = |node: &u64| context.cluster.name_of(*node).unwrap_or("?").to_owned();
+        let name = |node: &u64| context.cluster.name_of(*node).unwrap_or_else(|| "?".into());
         nodes.iter().map(name).collect::<Vec<_>>().join(", ")
     };
     match verdict {

@@ -64,7 +64,7 @@ impl Replicas {
         links: TcpListener,
     ) -> Result<Arc<Self>, NodeError> {
         let started = Instant::now();
-        let cluster = Arc::new(Cluster::new(&config.cluster)?);
+        let cluster = Arc::new(Cluster::of(&config.cluster)?);
         let node = cluster.number_of(&config.node.name).expect("a checked configuration");
         let identity = paceline_store::Identity { node, cluster: config.cluster.name.clone() };
         let dir = config.node.data_dir.join("journal");
@@ -78,12 +78,13 @@ impl Replicas {
 
         let identity = link::Identity { cluster: cluster.name.clone(), node, incarnation };
         let timings = link_timings(&config.replication);
-        let others = cluster.members().iter().filter(|(number, _)| *number != node);
+        let view = cluster.view();
+        let others = view.members().iter().filter(|member| member.id.0 != node);
         let peers: Arc<BTreeMap<u64, Peer>> = Arc::new(
             others
-                .map(|(number, member)| {
-                    let address = member.link.clone();
-                    (*number, Peer::dial(*number, address, identity.clone(), timings))
+                .map(|member| {
+                    let (number, address) = (member.id.0, member.link.clone());
+                    (number, Peer::dial(number, address, identity.clone(), timings))
                 })
                 .collect(),
         );

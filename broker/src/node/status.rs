@@ -60,7 +60,7 @@ impl Subject {
         let waiting = self.router.waiting();
         Status {
             node: self.node,
-            name: self.cluster.name_of(self.node).unwrap_or_default().into(),
+            name: self.cluster.name_of(self.node).unwrap_or_default(),
             cluster: self.cluster.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
             incarnation: self.incarnation,

@@ -12,6 +12,7 @@ use modules::Tree;
 const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
+    ("paceline-membership", &[]),
     ("paceline-reached", &[]),
     ("paceline-consensus", &["paceline-reached"]),
     ("paceline-runtime", &[]),
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "paceline-consensus",
             "paceline-core",
+            "paceline-membership",
             "paceline-placement",
             "paceline-reached",
             "paceline-runtime",
@@ -65,6 +67,7 @@ const PURE: &[&str] = &[
     "paceline-placement",
     "paceline-reached",
     "paceline-wire",
+    "paceline-membership",
     "paceline-consensus",
     "paceline-core",
 ];
