@@ -14,6 +14,8 @@ use crate::config::ClusterConfig;
 pub struct Cluster {
     /// The cluster's name.
     pub name: Arc<str>,
+    /// What the rows of the view follow from, in words.
+    pub placement: Arc<str>,
     view: watch::Receiver<Arc<View>>,
     hasher: NameHasher,
     slots: SlotCount,
@@ -47,6 +49,7 @@ impl Cluster {
         let slots = SlotCount::new(view.slots().into(), 1).expect("a view has slots");
         Ok(Self {
             name: config.name.as_str().into(),
+            placement: config.placement_in_words().into(),
             view: watch::channel(Arc::new(view)).1,
             hasher: config.hasher(),
             slots,

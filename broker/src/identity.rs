@@ -15,7 +15,7 @@ use paceline_runtime::disk::{self, DirLock, File, OpenOptions};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::{ClusterConfig, NodeConfig};
+use crate::config::NodeConfig;
 
 const FILE: &str = "identity.toml";
 const FILE_BEING_WRITTEN: &str = "identity.toml.new";
@@ -120,7 +120,7 @@ impl Claim {
         let mut identity = Identity {
             node: config.node.name.clone(),
             cluster: config.cluster.name.clone(),
-            placement: placement_of(&config.cluster),
+            placement: config.cluster.placement_in_words(),
             starts: 0,
         };
         if disk::exists(&file).await.map_err(io(&file))? {
@@ -133,28 +133,6 @@ impl Claim {
         replace(dir, text.into()).await.map_err(io(&file))?;
         Ok(Self { incarnation: identity.starts, _lock: lock })
     }
-}
-
-/// Everything that decides on which nodes a message is: two nodes that differ in it must not work
-/// on the same data.
-fn placement_of(cluster: &ClusterConfig) -> String {
-    let mut members: Vec<_> = cluster
-        .members
-        .iter()
-        .map(|member| {
-            format!("{}/{}/{}", member.name, member.zone.as_deref().unwrap_or(""), member.weight)
-        })
-        .collect();
-    members.sort();
-    format!(
-        "replicas={} slots={} strategy={} hash={} salt={:?} members={}",
-        cluster.replicas(),
-        cluster.slots,
-        cluster.strategy,
-        cluster.hash.name(),
-        cluster.salt,
-        members.join(",")
-    )
 }
 
 fn compare(dir: &Path, found: &Identity, wanted: &Identity) -> Result<(), ClaimError> {

@@ -251,6 +251,12 @@ impl Status {
         }
         print_table(&nodes);
 
+        let said = answers.nodes.values().flatten();
+        let refused = said.flat_map(|it| it.refused.iter().map(|refused| (&it.name, refused)));
+        for (name, (who, reason)) in refused {
+            say!("\n{name} refuses {who} as a peer: {reason}");
+        }
+
         let leaderless: Vec<_> = slots
             .iter()
             .filter(|slot| slot.leader.is_none())

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::{
+    cluster::Cluster,
+    config::{ClusterConfig, Member},
+};
 
 /// Answers a request with its bytes reversed, and a stream's pieces with themselves.
 struct Mirror;
@@ -28,8 +32,23 @@ impl Service for Mirror {
     }
 }
 
+fn config(cluster: &str, names: &[&str]) -> ClusterConfig {
+    let member = |name: &&str| Member {
+        name: (*name).to_owned(),
+        link: "127.0.0.1:1".into(),
+        zone: None,
+        weight: 1.0,
+    };
+    ClusterConfig::new(cluster, names.iter().map(member).collect())
+}
+
+fn member(node: u64, config: &ClusterConfig) -> Identity {
+    Identity::member(&Cluster::of(config).unwrap(), node, 7)
+}
+
+/// Node 1 or 2 of two.
 fn identity(node: u64, cluster: &str) -> Identity {
-    Identity { cluster: cluster.into(), node, incarnation: 7 }
+    member(node, &config(cluster, &["a", "b"]))
 }
 
 fn timings() -> Timings {
@@ -121,12 +140,91 @@ async fn a_lost_link_is_announced_and_dialled_again() {
     assert!(again.request(&vec![1u8]).await.is_ok());
 }
 
+/// Why somebody was refused, once somebody was.
+async fn reason(of: &Identity) -> String {
+    let refused = async {
+        loop {
+            if let Some((_, reason)) = of.refused().pop() {
+                return reason;
+            }
+            time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(5), refused).await.expect("somebody is refused")
+}
+
+/// What both ends say of a peer that dials node 2 of `test`, of nodes a and b.
+async fn refusals(dials: Identity, node: u64) -> [String; 2] {
+    let here = identity(2, "test");
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _serving = task::spawn(serve(listener, here.clone(), timings(), Arc::new(Mirror)));
+    let peer = Peer::dial(node, address.to_string(), dials.clone(), timings());
+    let said = [reason(&dials).await, reason(&here).await];
+    assert!(peer.connection().is_none());
+    said
+}
+
 #[tokio::test]
-async fn strangers_are_refused() {
-    let (address, _serving) = server(0).await;
-    for (node, cluster) in [(2, "another"), (3, "test")] {
-        let peer = Peer::dial(node, address.to_string(), identity(1, cluster), timings());
-        time::sleep(Duration::from_millis(100)).await;
-        assert!(peer.connection().is_none(), "{node} of {cluster}");
+async fn who_does_not_fit_is_refused_by_both_ends_with_the_reason() {
+    let of_three = config("test", &["a", "b", "c"]);
+    let salted = ClusterConfig { salt: "x".into(), ..config("test", &["a", "b"]) };
+    for (dials, dialler, server) in [
+        (
+            identity(1, "another"),
+            "the peer belongs to cluster `test`, this node to `another`",
+            "the peer belongs to cluster `another`, this node to `test`",
+        ),
+        (
+            member(1, &of_three),
+            "`b` (node 2) knows the cluster otherwise: only this node has c (3)",
+            "`a` (node 1) knows the cluster otherwise: only it has c (3); make",
+        ),
+        (member(1, &salted), "`b` places slots otherwise", "`a` places slots otherwise: by `repl"),
+        (
+            identity(2, "test"),
+            "the peer says that it is `b`, which is this node",
+            "the peer says that it is `b`, which is this node",
+        ),
+    ] {
+        let [one, other] = refusals(dials, 2).await;
+        assert!(one.starts_with(dialler), "{one}");
+        assert!(other.starts_with(server), "{other}");
     }
+}
+
+#[tokio::test]
+async fn another_node_at_the_address_is_not_the_one_that_was_dialled() {
+    let of_three = config("test", &["a", "b", "c"]);
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let here = member(2, &of_three);
+    let _serving = task::spawn(serve(listener, here, timings(), Arc::new(Mirror)));
+    let dials = member(1, &of_three);
+    let peer = Peer::dial(3, address.to_string(), dials.clone(), timings());
+    let refused = reason(&dials).await;
+    assert!(peer.connection().is_none());
+    assert!(refused.starts_with("node 2 answers at the address of node 3"), "{refused}");
+}
+
+#[test]
+fn a_peer_is_the_member_that_it_says_it_is() {
+    let here = identity(2, "test");
+    let hello = identity(1, "test").hello();
+    assert!(here.check(1, &hello).is_ok());
+    for (node, name) in [(1, "b"), (3, "a")] {
+        let error = here.check(1, &Hello { node, name: name.into(), ..hello.clone() });
+        assert!(matches!(error, Err(LinkError::Stranger { .. })), "{node} {name}: {error:?}");
+    }
+}
+
+#[test]
+fn a_word_of_another_epoch_ends_the_link() {
+    let (here, peer) = (identity(2, "test"), identity(1, "test").hello());
+    let shared = shared::Shared::new(&here, &peer);
+    assert!(shared.check_epoch(1).is_ok());
+    let error = shared.check_epoch(2).unwrap_err().to_string();
+    assert_eq!(error, "the peer speaks of epoch 2 of the cluster, this node has 1");
+    let visitor = shared::Shared::new(&here, &Identity::visitor("test").hello());
+    assert!(visitor.check_epoch(0).is_ok(), "who is no node has none");
 }

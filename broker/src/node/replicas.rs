@@ -76,7 +76,7 @@ impl Replicas {
             tracing::error!(%damage, "the journal is damaged");
         }
 
-        let identity = link::Identity { cluster: cluster.name.clone(), node, incarnation };
+        let identity = link::Identity::member(&cluster, node, incarnation);
         let timings = link_timings(&config.replication);
         let view = cluster.view();
         let others = view.members().iter().filter(|member| member.id.0 != node);
@@ -137,6 +137,7 @@ impl Replicas {
         let subject = Arc::new(Subject {
             node,
             incarnation,
+            identity: identity.clone(),
             started,
             cluster,
             peers,

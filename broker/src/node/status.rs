@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::replication::status::ShardStatus;
 use crate::{
-    cluster::Cluster, connection::Receiving, link::Peer, replication::Shards, router::Router,
+    cluster::Cluster,
+    connection::Receiving,
+    link::{Identity, Peer},
+    replication::Shards,
+    router::Router,
 };
 
 /// A node as it is now.
@@ -27,6 +31,8 @@ pub struct Status {
     pub uptime_ms: u64,
     /// The other nodes, by number, and whether they are linked.
     pub peers: Vec<(u64, bool)>,
+    /// Whom it has refused as a peer in the last minute, by address, and why.
+    pub refused: Vec<(String, String)>,
     /// The shards it holds, by slot.
     pub shards: Vec<ShardStatus>,
     /// Bytes reserved for frames that are being received from clients.
@@ -44,6 +50,7 @@ pub struct Status {
 pub(super) struct Subject {
     pub(super) node: u64,
     pub(super) incarnation: u64,
+    pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) cluster: Arc<Cluster>,
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
@@ -66,6 +73,7 @@ impl Subject {
             incarnation: self.incarnation,
             uptime_ms: self.started.elapsed().as_millis() as u64,
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
+            refused: self.identity.refused(),
             shards: self.shards.status(verify).await,
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),
