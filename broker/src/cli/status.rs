@@ -257,6 +257,26 @@ impl Status {
             say!("\n{name} refuses {who} as a peer: {reason}");
         }
 
+        for status in answers.nodes.values().flatten() {
+            let name = &status.name;
+            if !status.waits_for.is_empty() {
+                let missing = status.waits_for.iter().map(|node| answers.name(*node));
+                let missing = missing.collect::<Vec<_>>().join(", ");
+                say!(
+                    "\n{name} had an empty data directory and takes no part before it has heard from \
+                     {missing}"
+                );
+            }
+            if !status.forgotten.is_empty() {
+                let slots = status.forgotten.iter().map(u32::to_string).collect::<Vec<_>>();
+                say!(
+                    "\n{name} has forgotten what it held of slots {}; they are refilled when all \
+                     other nodes that hold them are there, and enough of these are whole",
+                    slots.join(", ")
+                );
+            }
+        }
+
         let leaderless: Vec<_> = slots
             .iter()
             .filter(|slot| slot.leader.is_none())

@@ -129,16 +129,22 @@ pub(super) async fn run_dialled(
     let (mut reader, mut writer) = socket.into_split();
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let (epoch, hello) =
-        exchange_hellos(&mut reader, &mut writer, &mut input, identity, timings).await?;
-    identity.check(epoch, &hello)?;
+        exchange_hellos(&mut reader, &mut writer, &mut input, (identity, expected), timings)
+            .await?;
     if hello.node != expected {
+        identity.check(epoch, &hello)?;
         return Err(LinkError::OtherNode { expected, found: hello.node });
     }
+    let admitted = identity.admit(epoch, &hello).await?;
     let shared = Arc::new(Shared::new(identity, &hello));
-    let peer = PeerId { node: hello.node, incarnation: hello.incarnation };
+    let peer = admitted.peer();
     up(Arc::new(Connection { shared: shared.clone(), peer }));
     let _ping = AbortOnDrop(task::spawn(ping(shared.clone(), timings.ping_every)));
-    run(reader, writer, input, shared, timings, |_, _| Err(LinkError::Unexpected)).await
+    tokio::select! {
+        biased;
+        () = admitted.outlived() => Err(LinkError::Closed),
+        ended = run(reader, writer, input, shared, timings, |_, _| Err(LinkError::Unexpected)) => ended,
+    }
 }
 
 /// Exchanges hellos on a connection that a peer dialled and serves it until it ends.
@@ -153,15 +159,19 @@ pub(super) async fn run_accepted<S: Service>(
     let (epoch, hello) = time::timeout(timings.connect, async {
         let hello = receive_hello(&mut reader, &mut input).await;
         // Answered even when it does not fit, so that the peer can say why.
-        if let Ok(_) | Err(LinkError::Frame(FrameError::Version(_))) = &hello {
-            send_hello(&mut writer, identity).await?;
+        match &hello {
+            Ok((_, hello)) => send_hello(&mut writer, identity, hello.node).await?,
+            Err(LinkError::Frame(FrameError::Version(_))) => {
+                send_hello(&mut writer, identity, 0).await?;
+            }
+            Err(_) => {}
         }
         hello
     })
     .await
     .map_err(|_| LinkError::Timeout)??;
-    identity.check(epoch, &hello)?;
-    let peer = PeerId { node: hello.node, incarnation: hello.incarnation };
+    let admitted = identity.admit(epoch, &hello).await?;
+    let peer = admitted.peer();
     let shared = Arc::new(Shared::new(identity, &hello));
     let serve = |frame: Frame, shared: &Arc<Shared>| {
         match frame {
@@ -178,7 +188,11 @@ pub(super) async fn run_accepted<S: Service>(
         }
         Ok(())
     };
-    run(reader, writer, input, shared, timings, serve).await
+    tokio::select! {
+        biased;
+        () = admitted.outlived() => Err(LinkError::Closed),
+        ended = run(reader, writer, input, shared, timings, serve) => ended,
+    }
 }
 
 /// Reads and writes until either fails, then closes whatever still uses the connection.
@@ -307,7 +321,7 @@ pub(super) async fn greet(
 ) -> Result<Hello, LinkError> {
     let (mut reader, mut writer) = socket.into_split();
     let mut input = BytesMut::new();
-    let exchange = exchange_hellos(&mut reader, &mut writer, &mut input, identity, timings);
+    let exchange = exchange_hellos(&mut reader, &mut writer, &mut input, (identity, 0), timings);
     Ok(exchange.await?.1)
 }
 
@@ -315,11 +329,11 @@ async fn exchange_hellos<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     reader: &mut R,
     writer: &mut W,
     input: &mut BytesMut,
-    identity: &Identity,
+    (identity, to): (&Identity, u64),
     timings: &Timings,
 ) -> Result<(u64, Hello), LinkError> {
     let exchange = async {
-        send_hello(writer, identity).await?;
+        send_hello(writer, identity, to).await?;
         receive_hello(reader, input).await
     };
     time::timeout(timings.connect, exchange).await.map_err(|_| LinkError::Timeout)?
@@ -328,9 +342,10 @@ async fn exchange_hellos<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 async fn send_hello<W: AsyncWrite + Unpin>(
     writer: &mut W,
     identity: &Identity,
+    to: u64,
 ) -> Result<(), LinkError> {
     let mut out = BytesMut::new();
-    wire::encode(identity.epoch(), &Frame::Hello(identity.hello()), &mut out);
+    wire::encode(identity.epoch(), &Frame::Hello(identity.hello(to)), &mut out);
     writer.write_all(&out).await?;
     writer.flush().await?;
     Ok(())

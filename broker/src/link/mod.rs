@@ -18,6 +18,7 @@ mod window;
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
+use paceline_membership::Life;
 use paceline_runtime::{
     net::{self, TcpListener, TcpStream},
     task, time,
@@ -140,6 +141,28 @@ pub enum LinkError {
         /// The name it gives.
         name: String,
     },
+    /// The peer remembers a life of this node that this node does not.
+    #[error(
+        "`{name}` remembers life {life} of this node, and this node does not: its disk is empty, or \
+         an older one"
+    )]
+    HasForgotten {
+        /// The peer's name.
+        name: String,
+        /// The life.
+        life: Life,
+    },
+    /// The peer does not remember a life that this node remembers of it.
+    #[error(
+        "`{name}` does not remember its life {life}: its disk is empty, or an older one; it is told, \
+         and comes back as one that has forgotten"
+    )]
+    Forgetful {
+        /// The peer's name.
+        name: String,
+        /// The life.
+        life: Life,
+    },
     /// A word of another view of the cluster.
     #[error("the peer speaks of epoch {its} of the cluster, this node has {ours}")]
     OtherEpoch {
@@ -171,6 +194,8 @@ impl LinkError {
             | LinkError::OtherPlacement { .. }
             | LinkError::Itself(_)
             | LinkError::Stranger { .. }
+            | LinkError::HasForgotten { .. }
+            | LinkError::Forgetful { .. }
             | LinkError::OtherEpoch { .. }
             | LinkError::OtherNode { .. } => true,
             LinkError::Closed

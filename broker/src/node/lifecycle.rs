@@ -12,10 +12,11 @@ use paceline_runtime::{
 };
 
 use crate::{
+    cluster::Cluster,
     config::{Address, NodeConfig},
     connection::Common,
     drain::Drain,
-    identity::Claim,
+    identity::{Claim, ClaimError, Memory},
     listener::StompListener,
     policy::Policies,
 };
@@ -51,11 +52,45 @@ pub async fn run_with(
     let began = Instant::now();
     config.check().map_err(NodeError::Config)?;
     let claim = Claim::take(&config).await?;
+    let mut on_ready = Some(on_ready);
+    loop {
+        let ready = |ready: &Ready| {
+            if let Some(on_ready) = on_ready.take() {
+                on_ready(ready);
+            }
+        };
+        match run_once(&config, &claim.memory, began, ready).await {
+            Err(NodeError::Forgotten { by, life }) => {
+                reached(Point::NodeForgot);
+                trace::event!("node_forgot");
+                tracing::warn!(
+                    by, %life,
+                    "this node's data directory is empty or an older copy, and others remember more: \
+                     it is refilled from them, and neither votes nor leads before it is whole"
+                );
+                let cluster = Cluster::of(&config.cluster)?;
+                let node = cluster.number_of(&config.node.name).expect("a checked configuration");
+                let forgot = claim.memory.forget(life, cluster.slots_of(node)).await;
+                let path = config.node.data_dir.clone();
+                forgot.map_err(|error| ClaimError::Io { path, error })?;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Runs a node until it is asked to stop, or cannot go on as it is.
+async fn run_once(
+    config: &NodeConfig,
+    memory: &Arc<Memory>,
+    began: Instant,
+    on_ready: impl FnOnce(&Ready) + Send,
+) -> Result<(), NodeError> {
     let (listener, stomp) = listen(&config.listen.stomp, "listen.stomp").await?;
     let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
-    let replicas = Replicas::start(&config, claim.incarnation, links).await?;
+    let replicas = Replicas::start(config, memory.clone(), links).await?;
     let router = replicas.router().clone();
     let clients = StompListener {
         router,
@@ -65,7 +100,7 @@ pub async fn run_with(
             receiving: replicas.receiving().clone(),
         },
         max_connections: config.limits.connections,
-        name: format!("{}-{}", config.node.name, claim.incarnation),
+        name: format!("{}-{}", config.node.name, memory.incarnation()),
         drain: drain.clone(),
         listener,
     };
@@ -95,6 +130,7 @@ pub async fn run_with(
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
             clients.abort();
+            let _ = clients.await;
             replicas.halt().await;
             Err(error)
         }

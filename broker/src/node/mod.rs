@@ -7,6 +7,7 @@ mod lifecycle;
 mod repair;
 mod replicas;
 mod service;
+mod standing;
 pub mod status;
 
 pub use error::NodeError;

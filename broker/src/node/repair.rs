@@ -1,4 +1,4 @@
-//! Refills a replica whose records were damaged from the other nodes of its row.
+//! Refills a replica whose records were damaged or forgotten from the other nodes of its row.
 //!
 //! What was lost may have held promises: votes, and acknowledged entries. Why the steps below keep
 //! them is in `docs/decisions/0014-a-damaged-replica-is-refilled-under-a-new-leader.md`; in short:
@@ -17,10 +17,10 @@ use std::{
 
 use paceline_reached::{Point, reached};
 use paceline_runtime::time::{self, Duration};
-use paceline_store::{Damage, Group, JournalError};
+use paceline_store::{Group, JournalError};
 use serde::{Deserialize, Serialize};
 
-use super::context::Context;
+use super::context::{Context, Loss};
 use crate::replication::{Input, protocol::Request, storage};
 
 /// How often the other nodes are asked, and how long they have to answer.
@@ -91,16 +91,16 @@ async fn ask_one(context: &Context, slot: u32, node: u64) -> Option<Witness> {
     postcard::from_bytes(&answer).ok()
 }
 
-/// Repairs one replica from its damage on. Ends when it is driven again, to be filled by its peers;
+/// Repairs one replica from its loss on. Ends when it is driven again, to be filled by its peers;
 /// never, if it cannot be repaired.
-pub(super) async fn run(context: Arc<Context>, slot: u32, damage: Damage) {
-    if let Err(error) = begin(&context, slot, &damage).await {
-        tracing::error!(slot, %error, "this node's damaged replica cannot be reset");
+pub(super) async fn run(context: Arc<Context>, slot: u32, loss: Loss) {
+    if let Err(error) = begin(&context, slot, &loss).await {
+        tracing::error!(slot, %error, "this node's replica cannot be reset");
     }
 }
 
 /// Waits until the replica can be repaired, resets it and starts it.
-async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), String> {
+async fn begin(context: &Context, slot: u32, loss: &Loss) -> Result<(), String> {
     let group = context.part(slot);
     let row = context.cluster.row(slot);
     let mut said = None;
@@ -110,7 +110,7 @@ async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), Stri
             break floor;
         }
         if said.as_ref() != Some(&verdict) {
-            complain(context, slot, damage, &verdict);
+            complain(context, slot, loss, &verdict);
             said = Some(verdict);
             reached(Point::RepairWaited);
         }
@@ -120,26 +120,27 @@ async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), Stri
     let own = storage::vote_term(&group).max(storage::repair_floor(&group));
     let floor = floor.max(own.unwrap_or(0));
     tracing::warn!(
-        slot, floor, %damage,
+        slot, floor, %loss,
         "repairing this node's replica from its peers: what is left of it here is dropped, and it \
          does not vote before it is whole"
     );
     let reset = |error: JournalError| error.to_string();
     reached(Point::ReplicaReset);
     group.reset(storage::repair_mark(floor)).map_err(reset)?.await.map_err(reset)?;
+    context.memory.was_reset(slot).await.map_err(|error| error.to_string())?;
     let shard = context.open_shard(slot).await.map_err(|error| error.to_string())?;
     context.shards.tell(Input::Start(Box::new(shard)));
     Ok(())
 }
 
-fn complain(context: &Context, slot: u32, damage: &Damage, verdict: &Verdict) {
+fn complain(context: &Context, slot: u32, loss: &Loss, verdict: &Verdict) {
     let names = |nodes: &BTreeSet<u64>| {
         let name = |node: &u64| context.cluster.name_of(*node).unwrap_or_else(|| "?".into());
         nodes.iter().map(name).collect::<Vec<_>>().join(", ")
     };
     match verdict {
         Verdict::Lost(broken) => tracing::error!(
-            slot, %damage, also_damaged = names(broken),
+            slot, %loss, also_damaged = names(broken),
             "this node's replica has lost records and there are not enough whole replicas to \
              repair it from: messages of this shard that were acknowledged may be lost. It stays \
              stopped and nothing of it is deleted. Put back the journal directory of this node or \
@@ -147,7 +148,7 @@ fn complain(context: &Context, slot: u32, damage: &Damage, verdict: &Verdict) {
              that is not older, and restart the node"
         ),
         Verdict::Wait(missing) => tracing::warn!(
-            slot, %damage, waiting_for = names(missing),
+            slot, %loss, waiting_for = names(missing),
             "this node's replica neither votes nor serves; its repair begins when all other nodes \
              of its row are there"
         ),

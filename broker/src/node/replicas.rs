@@ -22,14 +22,16 @@ use super::{
     context::Context,
     repair,
     service::Service,
+    standing,
     status::{Status, Subject},
 };
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
     connection::Receiving,
+    identity::{ClaimError, Memory},
     link::{self, Peer},
-    replication::{Driver, Input, Shards, storage},
+    replication::{Driver, Input, Shards},
     router::{Connector, Router},
 };
 
@@ -41,9 +43,8 @@ pub struct Replicas {
     subject: Arc<Subject>,
     journal: Journal,
     router: Router,
-    serving: task::JoinHandle<()>,
     driving: Mutex<Option<task::JoinHandle<()>>>,
-    /// Repairs, and what asks after transactions.
+    /// Repairs, what asks after transactions, and what serves the other nodes.
     tasks: Mutex<Vec<task::JoinHandle<()>>>,
 }
 
@@ -60,7 +61,7 @@ impl Replicas {
     /// If the journal cannot be used, or a replica does not start.
     pub async fn start(
         config: &NodeConfig,
-        incarnation: u64,
+        memory: Arc<Memory>,
         links: TcpListener,
     ) -> Result<Arc<Self>, NodeError> {
         let started = Instant::now();
@@ -76,7 +77,7 @@ impl Replicas {
             tracing::error!(%damage, "the journal is damaged");
         }
 
-        let identity = link::Identity::member(&cluster, node, incarnation);
+        let identity = link::Identity::member(&cluster, node, &memory);
         let timings = link_timings(&config.replication);
         let view = cluster.view();
         let others = view.members().iter().filter(|member| member.id.0 != node);
@@ -89,10 +90,17 @@ impl Replicas {
                 .collect(),
         );
 
-        let (shards, inbox) = Shards::new(node, cluster.slots_of(node));
+        let held = cluster.slots_of(node);
+        memory
+            .found_journal(recovered.number, held.iter().copied())
+            .await
+            .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
+
+        let (shards, inbox) = Shards::new(node, held.iter().copied());
         let context = Arc::new(Context {
             config: config.clone(),
             node,
+            memory: memory.clone(),
             cluster: cluster.clone(),
             peers: peers.clone(),
             journal: journal.clone(),
@@ -101,15 +109,16 @@ impl Replicas {
         });
         let mut tasks = Vec::new();
         let mut groups = Vec::new();
-        for slot in cluster.slots_of(node) {
-            let part = context.part(slot);
-            if part.damage().is_some() || storage::repair_floor(&part).is_some() {
-                trace::event!("repair_begin", shard = slot);
-            }
-            match part.damage() {
-                None => groups.push(context.open_shard(slot).await?),
-                Some(damage) => {
-                    tasks.push(task::spawn(repair::run(context.clone(), slot, damage)));
+        if memory.is_new() {
+            trace::event!("node_new");
+            tasks.push(task::spawn(standing::join(context.clone())));
+        } else {
+            for slot in held {
+                match standing::loss(&context, slot) {
+                    None => groups.push(context.open_shard(slot).await?),
+                    Some(loss) => {
+                        tasks.push(task::spawn(repair::run(context.clone(), slot, loss)));
+                    }
                 }
             }
         }
@@ -131,12 +140,13 @@ impl Replicas {
             peers: peers.clone(),
         };
         let waiting = usize::try_from(config.limits.waiting).unwrap_or(usize::MAX);
-        let router = Router::new(connector, SessionId { node, incarnation }, waiting);
+        let router =
+            Router::new(connector, SessionId { node, incarnation: memory.incarnation() }, waiting);
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
 
         let subject = Arc::new(Subject {
             node,
-            incarnation,
+            memory,
             identity: identity.clone(),
             started,
             cluster,
@@ -151,9 +161,9 @@ impl Replicas {
             subject: Arc::downgrade(&subject),
             cluster: config.cluster.clone(),
         };
-        let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
+        tasks.push(task::spawn(link::serve(links, identity, timings, Arc::new(service))));
         let tasks = Mutex::new(tasks);
-        Ok(Arc::new(Self { subject, journal, router, serving, driving, tasks }))
+        Ok(Arc::new(Self { subject, journal, router, driving, tasks }))
     }
 
     /// See [`Status`].
@@ -182,7 +192,7 @@ impl Replicas {
     }
 
     /// Waits until the node can go on no more: the journal has failed, without which it can neither
-    /// vote nor store, or its replicas are driven no more.
+    /// vote nor store, its replicas are driven no more, or it has forgotten what it promised.
     pub async fn failed(&self) -> NodeError {
         let journal = async {
             match self.journal.ended().await {
@@ -193,6 +203,7 @@ impl Replicas {
         tokio::select! {
             biased;
             error = journal => error.into(),
+            error = standing::forgotten(&self.subject.memory, &self.subject.cluster) => error,
             // The driver ends with the journal, too.
             () = self.subject.shards.ended() => match self.journal.failure() {
                 Some(error) => error.into(),
@@ -215,7 +226,6 @@ impl Replicas {
 
     /// Stops at once, as a crash would, but for what is on its way to the disk.
     pub async fn halt(&self) {
-        self.serving.abort();
         let tasks = std::mem::take(&mut *self.tasks.lock().expect("no holder panics"));
         tasks.iter().for_each(|task| task.abort());
         for task in tasks {

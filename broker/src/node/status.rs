@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::standing;
 pub use crate::replication::status::ShardStatus;
 use crate::{
     cluster::Cluster,
     connection::Receiving,
+    identity::Memory,
     link::{Identity, Peer},
     replication::Shards,
     router::Router,
@@ -31,6 +33,11 @@ pub struct Status {
     pub uptime_ms: u64,
     /// The other nodes, by number, and whether they are linked.
     pub peers: Vec<(u64, bool)>,
+    /// The nodes that it has to hear from before it takes part: its data directory was empty, and it
+    /// may have been somebody in this cluster.
+    pub waits_for: Vec<u64>,
+    /// The slots whose replicas here have forgotten what they promised and could not be reset yet.
+    pub forgotten: Vec<u32>,
     /// Whom it has refused as a peer in the last minute, by address, and why.
     pub refused: Vec<(String, String)>,
     /// The shards it holds, by slot.
@@ -49,7 +56,7 @@ pub struct Status {
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) node: u64,
-    pub(super) incarnation: u64,
+    pub(super) memory: Arc<Memory>,
     pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) cluster: Arc<Cluster>,
@@ -70,7 +77,9 @@ impl Subject {
             name: self.cluster.name_of(self.node).unwrap_or_default(),
             cluster: self.cluster.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
-            incarnation: self.incarnation,
+            incarnation: self.memory.incarnation(),
+            waits_for: standing::waits_for(&self.memory, &self.cluster, self.node),
+            forgotten: self.memory.to_refill().into_iter().collect(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
             refused: self.identity.refused(),

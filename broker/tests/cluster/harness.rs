@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use paceline::{
     config::{ClusterConfig, Member, NodeConfig},
+    identity::Claim,
     node::{NodeError, Replicas},
     replication::Input,
     router::{ConnectionEvent, ConnectionHandle, Router},
@@ -34,9 +35,19 @@ pub struct Cluster {
 struct Node {
     config: NodeConfig,
     address: SocketAddr,
-    incarnation: u64,
     replicas: Option<Arc<Replicas>>,
+    claim: Option<Claim>,
     _dir: TempDir,
+}
+
+impl Node {
+    async fn start(&mut self, listener: TcpListener) {
+        self.claim = None;
+        let claim = Claim::take(&self.config).await.unwrap();
+        let memory = claim.memory.clone();
+        self.claim = Some(claim);
+        self.replicas = Some(Replicas::start(&self.config, memory, listener).await.unwrap());
+    }
 }
 
 impl Cluster {
@@ -66,9 +77,9 @@ impl Cluster {
             config.replication.operation_timeout = Duration::from_millis(1_500);
             config.limits.waiting = 1 << 20;
             let address = listener.local_addr().unwrap();
-            let replicas = Replicas::start(&config, 1, listener).await.unwrap();
-            let replicas = Some(replicas);
-            cluster.nodes.push(Node { config, address, incarnation: 1, replicas, _dir: dir });
+            let mut node = Node { config, address, replicas: None, claim: None, _dir: dir };
+            node.start(listener).await;
+            cluster.nodes.push(node);
         }
         cluster
     }
@@ -167,15 +178,30 @@ impl Cluster {
             self.halt(node).await;
         }
         let node = &mut self.nodes[node];
-        node.incarnation += 1;
         let listener = loop {
             match TcpListener::bind(node.address).await {
                 Ok(listener) => break listener,
                 Err(_) => time::sleep(Duration::from_millis(20)).await,
             }
         };
-        let replicas = Replicas::start(&node.config, node.incarnation, listener).await.unwrap();
-        node.replicas = Some(replicas);
+        node.start(listener).await;
+    }
+
+    /// Starts a node again, on an empty disk. When others remember it, it begins once more as one that
+    /// has forgotten, as [`paceline::node::run`] does.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub async fn restart_empty(&mut self, node: usize) {
+        assert!(self.nodes[node].replicas.is_none(), "it is stopped");
+        std::fs::remove_dir_all(&self.nodes[node].config.node.data_dir).unwrap();
+        self.restart(node).await;
+        let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
+        let told = time::timeout(PATIENCE, replicas.failed()).await.expect("it is told");
+        let NodeError::Forgotten { life, .. } = told else { panic!("{told}") };
+        let slots = replicas.cluster().slots();
+        self.halt(node).await;
+        let memory = self.nodes[node].claim.as_ref().expect("it is held").memory.clone();
+        memory.forget(life, 0..slots).await.unwrap();
+        self.restart(node).await;
     }
 
     /// Flips bytes in the middle of what a stopped node has on its disk, enough to hit the header

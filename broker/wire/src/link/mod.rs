@@ -45,8 +45,13 @@ pub struct Hello {
     pub node: u64,
     /// The name of that node.
     pub name: String,
-    /// Grows with each start of the sender's process.
-    pub incarnation: u64,
+    /// The lives of that node that its disk remembers, by number, and their marks. The last one is
+    /// the present one.
+    pub lives: Vec<(u64, u64)>,
+    /// The node that it speaks to; 0 of one that is none, or any.
+    pub to: u64,
+    /// The last life of that node that the sender has heard from.
+    pub knows: Option<(u64, u64)>,
     /// All nodes of the sender's cluster, by number, and their names.
     pub members: Vec<(u64, String)>,
     /// What else decides which of them has which message, in words.
@@ -329,23 +334,22 @@ mod tests {
 
     use super::*;
 
+    prop_compose! {
+        fn hellos()(
+            (cluster, node, name) in ("[a-z0-9-]{0,40}", any::<u64>(), "[a-z]{0,9}"),
+            lives in proptest::collection::vec(any::<(u64, u64)>(), 0..9),
+            (to, knows) in any::<(u64, Option<(u64, u64)>)>(),
+            members in proptest::collection::vec((any::<u64>(), "[a-z]{0,9}"), 0..9),
+            placement in "[a-z= ]{0,40}",
+        ) -> Hello {
+            Hello { cluster, node, name, lives, to, knows, members, placement }
+        }
+    }
+
     fn frames() -> impl Strategy<Value = Frame> {
         let body = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
         prop_oneof![
-            (
-                ("[a-z0-9-]{0,40}", any::<u64>(), "[a-z]{0,9}", any::<u64>()),
-                proptest::collection::vec(
-                    (any::<u64>(), "[a-z]{0,9}".prop_map(String::from)),
-                    0..9
-                ),
-                "[a-z= ]{0,40}",
-            )
-                .prop_map(
-                    |((cluster, node, name, incarnation), members, placement)| {
-                        let hello = Hello { cluster, node, name, incarnation, members, placement };
-                        Frame::Hello(hello)
-                    }
-                ),
+            hellos().prop_map(Frame::Hello),
             Just(Frame::Ping),
             Just(Frame::Pong),
             body().prop_map(|body| Frame::Notice { body }),
