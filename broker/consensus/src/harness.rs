@@ -77,6 +77,8 @@ pub struct Group {
     leaders: BTreeMap<Term, NodeId>,
     chosen: BTreeMap<Index, EntryId>,
     pub proposed: u64,
+    /// How many words were taken in of which nothing but an answer followed.
+    pub quiet: u64,
 }
 
 pub fn ids(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<NodeId> {
@@ -97,6 +99,7 @@ impl Group {
             leaders: BTreeMap::new(),
             chosen: BTreeMap::new(),
             proposed: 0,
+            quiet: 0,
         };
         for node in (1..=voters + spare).map(NodeId) {
             let (disk, memory) = (disk.clone(), disk.clone());
@@ -219,6 +222,7 @@ impl Group {
         }
         let now = self.now;
         if let Some(replica) = self.nodes.get_mut(&to).and_then(|node| node.replica.as_mut()) {
+            self.quiet += u64::from(is_quiet(replica, from, &message, now));
             replica.handle_message(from, message, now);
         }
         self.look();
@@ -312,12 +316,43 @@ impl Group {
             if let Some(id) = replica.log().id(commit)
                 && commit > replica.log().base().index
             {
-                let membership = replica.log().membership_as_of(commit);
                 let stored = |node: NodeId| self.nodes[&node].disk.has(id);
+                // The latest membership in a leader's log counts, for what stands before it too:
+                // whoever is elected without that entry needs both majorities, or has the change
+                // that led up to it against it.
+                let logs =
+                    self.nodes.values().filter_map(|node| Some(node.replica.as_ref()?.log()));
+                let holding = logs.filter(|log| log.has(id));
+                let mut counted =
+                    holding.flat_map(|log| [log.membership_as_of(commit), log.membership()]);
                 // A crash loses nothing of this; what was cut off again was not committed.
-                assert!(membership.is_quorum(stored), "{id} is committed on too few disks");
+                let is_stored = counted.any(|membership| membership.is_quorum(stored));
+                assert!(is_stored, "{id} is committed on too few disks");
             }
         }
         assert!(serving.len() <= 1, "{serving:?} serve at the same time");
     }
+}
+
+/// Whether the replica would take the word in as quiet. If so, that must come to what the long way
+/// comes to.
+fn is_quiet(replica: &Replica, from: NodeId, message: &Message, now: Duration) -> bool {
+    let mut short = replica.clone();
+    let Some(quiet) = short.handle_quiet(from, message, now) else { return false };
+    let mut long = replica.clone();
+    long.handle_message(from, message.clone(), now);
+    let said = match quiet {
+        Quiet::Answer(message) => Some(Outgoing::Message { to: from, message }),
+        Quiet::Heard => None,
+    };
+    // What was to be done before is still to be done.
+    let rest = short.ready(now).unwrap_or_default();
+    let all = long.ready(now).unwrap_or_default();
+    let (counts, now) = (
+        u64::from(all.number > 0) - u64::from(rest.number > 0),
+        said.into_iter().chain(rest.now).collect(),
+    );
+    assert_eq!(all, Ready { number: all.number, now, ..rest });
+    assert_eq!(format!("{short:?}"), format!("{:?}", long.uncounted(counts)));
+    true
 }

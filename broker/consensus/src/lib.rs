@@ -20,7 +20,7 @@ mod types;
 pub use log::Log;
 pub use message::{Appended, Message, Outgoing, Word};
 pub use ready::Ready;
-pub use replica::{Busy, Config, Recovered, Replica, Role};
+pub use replica::{Busy, Config, Quiet, Recovered, Replica, Role};
 pub use types::{Entry, EntryId, Index, Membership, NodeId, Payload, Term, Vote};
 
 #[cfg(test)]

@@ -93,6 +93,12 @@ impl Log {
         &self.memberships[of.saturating_sub(1)].1
     }
 
+    /// Who took part as of an entry, and every later membership.
+    pub fn memberships_from(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        let of = self.memberships.partition_point(|(at, _)| *at <= index);
+        self.memberships.range(of.saturating_sub(1)..).map(|(_, membership)| membership)
+    }
+
     /// Appends an entry's name.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ use crate::{
 /// is on the disk, with everything that was to be written before, send [`Ready::after`] and say
 /// so by [`crate::Replica::persisted`].
 #[derive(Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Ready {
     /// Counts what was asked for, from 1.
     pub number: u64,

@@ -142,6 +142,31 @@ fn members_come_and_go() {
     assert!(group.replica(leader.0).commit() >= proposed.index);
 }
 
+/// Only the one that goes has the entry that says so, and the other can be elected neither against it
+/// nor without it.
+#[test]
+fn one_that_goes_stands_for_election_until_its_going_is_committed() {
+    let mut group = Group::new(1, 1, 3);
+    group.run(SECOND);
+    let (goes, comes) = (NodeId(1), NodeId(2));
+    group.propose(goes).unwrap();
+    group.replica(1).propose_membership(ids([2]), ids([])).unwrap();
+    while group.replica(1).log().membership().is_joint() {
+        group.run(Duration::from_millis(1));
+    }
+    group.cut.insert((goes, comes));
+    group.drive();
+    group.write(goes, usize::MAX);
+    group.crash(goes, usize::MAX);
+    group.start(goes);
+    group.wire.clear();
+    group.cut.clear();
+    assert!(group.replica(2).log().membership().is_joint());
+    group.run(3 * SECOND);
+    assert_eq!(group.leader(), Some(comes));
+    assert_eq!(group.replica(2).log().membership(), &Membership::of([comes]));
+}
+
 #[test]
 fn one_that_lacks_what_a_snapshot_stands_for_is_sent_the_snapshot() {
     let (mut group, leader) = elected(3);
@@ -158,6 +183,17 @@ fn one_that_lacks_what_a_snapshot_stands_for_is_sent_the_snapshot() {
     let proposed = group.propose(leader).unwrap();
     group.run(SECOND);
     assert!(group.nodes[&behind].disk.has(proposed));
+}
+
+#[test]
+fn a_group_in_which_nothing_happens_is_quiet() {
+    let (mut group, leader) = elected(3);
+    group.propose(leader).unwrap();
+    group.run(SECOND);
+    let before = group.quiet;
+    group.run(SECOND);
+    // Twenty beats to two others, and their answers.
+    assert!(group.quiet - before >= 70, "{}", group.quiet - before);
 }
 
 /// A step of a random course, and two numbers that say what exactly.

@@ -26,7 +26,12 @@ pub enum ToLeader {
         command: Command,
         /// For each message that the command settles, the consumer that held it.
         holders: Vec<u64>,
+        /// Whether somebody waits for its end. Otherwise it may wait a little, to share an entry of
+        /// the log with others.
+        urgent: bool,
     },
+    /// Somebody waits for the commands said before after all. Not answered.
+    Hurry,
     /// A message for the leader's memory only.
     Publish {
         /// The answer carries it.

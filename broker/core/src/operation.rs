@@ -82,6 +82,13 @@ pub enum Operation {
         deliveries: Vec<DeliveryId>,
         /// How.
         how: Settlement,
+        /// Whether the client waits for the outcome. Otherwise it may be some time until it comes.
+        awaited: bool,
+    },
+    /// Carry out at once what was asked before, since the client waits for all of it.
+    Hurry {
+        /// Answers carry it.
+        tag: OpTag,
     },
     /// Do all of it or nothing of it.
     Commit {
@@ -103,6 +110,7 @@ impl Operation {
             | Operation::SetPrefetch { tag, .. }
             | Operation::Unsubscribe { tag, .. }
             | Operation::Settle { tag, .. }
+            | Operation::Hurry { tag }
             | Operation::Commit { tag, .. } => *tag,
         }
     }

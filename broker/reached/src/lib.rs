@@ -141,6 +141,12 @@ points! {
     AcceptedLate,
     /// a message was refused by a consumer who had lost it meanwhile, and was left as it was
     RejectedLate,
+    /// commands that nobody waited for shared the entry of one that somebody did
+    EntryShared,
+    /// commands that nobody waited for had waited long enough for others to share an entry with
+    PatienceEnded,
+    /// commands that nobody waited for did not wait any longer, since their client did after all
+    Hurried,
     /// a settlement was refused by the log, and its consumer held the message again
     SettlementFailed,
     /// a transaction in one shard was carried out

@@ -168,6 +168,10 @@ pub struct ReplicationConfig {
     /// How long connecting to another node may take.
     #[serde(with = "units::duration")]
     pub connect_timeout: Duration,
+    /// How long the acknowledgement of a message may wait for others to share a Raft entry with,
+    /// where the consumer neither waits for it nor is about to run out of its prefetch.
+    #[serde(with = "units::duration")]
+    pub settle_within: Duration,
     /// Commands of one Raft entry at most.
     pub batch_commands: usize,
     /// Bytes of one Raft entry, about.
@@ -184,6 +188,7 @@ impl Default for ReplicationConfig {
             lease: Duration::from_millis(500),
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
+            settle_within: Duration::from_millis(50),
             batch_commands: 512,
             batch_bytes: 1 << 20,
         }

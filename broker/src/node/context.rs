@@ -111,6 +111,7 @@ impl Context {
             slot,
             batch_commands: replication.batch_commands,
             batch_bytes: replication.batch_bytes as usize,
+            patience: replication.settle_within,
             in_doubt_after: replication.operation_timeout / 3,
             limits: Limits { volatile_bytes: memory as usize, ..Limits::default() },
         };

@@ -234,7 +234,9 @@ impl Awake<'_> {
         match input {
             Input::Words { from, words } => {
                 for (slot, message) in words {
-                    if let Some(group) = self.wake(slot) {
+                    let Some(group) = self.groups.get_mut(&slot) else { continue };
+                    if !group.handle_quiet_word(from, &message, turn) {
+                        self.awake.insert(slot);
                         group.handle_word(from, message, turn);
                     }
                 }

@@ -90,7 +90,7 @@ impl Router {
     pub async fn command(&self, slot: u32, command: Command) -> Outcome {
         let (sender, receiver) = oneshot::channel();
         let (holders, asker) = (Vec::new(), Asker::Task(sender));
-        self.inner.send(slot, Request::Command { command, holders, asker });
+        self.inner.send(slot, Request::Command { command, holders, urgent: true, asker });
         receiver.await.unwrap_or_else(|_| {
             Outcome::Refused(Refused::ByLeader("this node is shutting down".into()))
         })

@@ -361,7 +361,7 @@ impl Client {
 
     pub async fn settle(&mut self, deliveries: &[DeliveryId], how: Settlement) -> Outcome {
         let deliveries = deliveries.to_vec();
-        self.submit(|tag| Operation::Settle { tag, deliveries, how }).await
+        self.submit(|tag| Operation::Settle { tag, deliveries, how, awaited: true }).await
     }
 
     pub async fn commit(&mut self, publishes: &[(&str, &str)], accepts: &[DeliveryId]) -> Outcome {

@@ -186,6 +186,10 @@ pub struct Workload {
     /// travels alone.
     #[serde(default)]
     pub ack_transactions: Fraction,
+    /// The share of acknowledgements and refusals for which the consumer asks for a receipt, and so
+    /// waits; default all. One in a transaction always does.
+    #[serde(default = "defaults::all")]
+    pub ack_receipts: Fraction,
     /// The share of deliveries at which the consumer takes its leave in good order, with what it
     /// has in hand unsettled, and comes back; default none.
     #[serde(default)]

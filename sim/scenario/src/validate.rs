@@ -217,6 +217,10 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         let reason = "with `ack = \"auto\"` nothing is acknowledged, in transactions or otherwise";
         return refuse(in_it("ack_transactions"), reason);
     }
+    if it.ack_receipts.0 < 1.0 && it.ack == AckMode::Auto {
+        let reason = "with `ack = \"auto\"` nothing is acknowledged that a receipt could be for";
+        return refuse(in_it("ack_receipts"), reason);
+    }
     if let Some([first, last]) = it.priorities
         && (first > last || last > 9)
     {

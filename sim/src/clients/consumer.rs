@@ -408,6 +408,7 @@ impl Consumer {
         }
         let deliveries = gathered.iter().map(|it| it.delivery).collect();
         let index = self.settle_sent(connection, deliveries, How::Accept);
+        self.waiting.insert(index, time::Instant::now());
         for frame in settle::transaction(How::Accept, &acks, index) {
             connection.send(&frame);
         }
@@ -429,21 +430,26 @@ impl Consumer {
 
     fn settle(&mut self, connection: &Connection, ack: &Text, deliveries: Vec<u32>, how: How) {
         let index = self.settle_sent(connection, deliveries, how);
-        connection.send(&settle::frame(how, ack.as_str(), index));
+        let receipts = self.plan.workload.ack_receipts.0;
+        let frame = if receipts < 1.0 && !self.random.random_bool(receipts) {
+            settle::bare(how, ack.as_str())
+        } else {
+            self.waiting.insert(index, time::Instant::now());
+            settle::frame(how, ack.as_str(), index)
+        };
+        connection.send(&frame);
     }
 
-    /// Notes a settlement that is about to be sent; gives its receipt's number.
-    fn settle_sent(&mut self, connection: &Connection, deliveries: Vec<u32>, how: How) -> u32 {
+    /// Notes a settlement that is about to be sent; gives its index in the history.
+    fn settle_sent(&self, connection: &Connection, deliveries: Vec<u32>, how: How) -> u32 {
         let recorder = &self.shared.recorder;
-        let index = recorder.settle_sent(Settle {
+        recorder.settle_sent(Settle {
             connection: connection.id,
             deliveries,
             how,
             sent: recorder.now(),
             reply: None,
-        });
-        self.waiting.insert(index, time::Instant::now());
-        index
+        })
     }
 
     fn decided(&mut self, receipt: &str, reply: Reply) {

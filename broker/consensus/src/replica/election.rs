@@ -28,9 +28,13 @@ impl Replica {
         }
     }
 
-    /// Whether it may be elected.
+    /// Whether it may be elected. One that is a voter no more stands all the same until it knows that
+    /// its going is committed: the others may not have heard of it, and nobody else has the log to
+    /// be elected with.
     fn may_stand(&self) -> bool {
-        self.floor.is_none() && self.membership().is_voter(self.config.node)
+        let node = self.config.node;
+        let mut memberships = self.log.memberships_from(self.commit);
+        self.floor.is_none() && memberships.any(|membership| membership.is_voter(node))
     }
 
     /// Whether it may vote in a term. Of two replicas the other one has everything that was ever

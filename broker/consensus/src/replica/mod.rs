@@ -3,6 +3,7 @@
 mod election;
 mod following;
 mod leading;
+mod quiet;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+pub use quiet::Quiet;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -85,6 +87,7 @@ pub enum Busy {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 enum Part {
     Follower,
     PreCandidate(BTreeSet<NodeId>),
@@ -93,6 +96,7 @@ enum Part {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Leader {
     /// Its first entry.
     first: Index,
@@ -106,6 +110,7 @@ struct Leader {
 
 /// What was asked to be written with one [`Ready`].
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Writing {
     number: u64,
     last: EntryId,
@@ -114,6 +119,7 @@ struct Writing {
 
 /// See the module.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Replica {
     config: Config,
     random: ChaCha8Rng,
@@ -145,7 +151,8 @@ impl Replica {
     /// for the length of the promise.
     pub fn new(config: Config, recovered: Recovered, now: Duration) -> Self {
         let Recovered { vote, log, commit, floor } = recovered;
-        let alone = log.membership().voters.len() <= 1 && !log.membership().is_joint();
+        let Membership { voters, outgoing, .. } = log.membership();
+        let alone = outgoing.is_empty() && *voters == BTreeSet::from([config.node]);
         let silent_until =
             if vote.term > 0 && !alone { now + config.election[1] } else { Duration::ZERO };
         let last = log.last().index;

@@ -125,6 +125,13 @@ impl Dispatcher {
         true
     }
 
+    /// Whether a consumer may soon have to wait for the end of what it holds: half of what it may
+    /// hold is given away.
+    pub fn is_short(&self, key: ConsumerKey) -> bool {
+        let consumer = self.consumers.get(&key);
+        consumer.is_some_and(|consumer| consumer.credit() <= consumer.prefetch / 2)
+    }
+
     /// Stops delivering to a consumer. What it holds goes back to its queues, except what it is
     /// settling just now. Whether it was attached.
     pub fn detach(&mut self, key: ConsumerKey) -> bool {

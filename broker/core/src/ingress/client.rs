@@ -74,6 +74,7 @@ struct Unanswered<T> {
     seq: u64,
     command: Command,
     holders: Vec<u64>,
+    urgent: bool,
     bytes: usize,
     asker: T,
 }
@@ -151,7 +152,7 @@ impl<T, S: Clone> ShardClient<T, S> {
     /// stored, are refused where `budget`, which counts this client's bytes too, has no room.
     pub fn handle_request(&mut self, request: Request<T, S>, budget: Budget) {
         match request {
-            Request::Command { command, holders, asker } => {
+            Request::Command { command, holders, urgent, asker } => {
                 let bytes = command.footprint();
                 // What ends something is not refused: it is bounded by what it ends.
                 if !command.messages().is_empty()
@@ -162,8 +163,10 @@ impl<T, S: Clone> ShardClient<T, S> {
                 let seq = self.next_seq;
                 self.next_seq += 1;
                 self.waiting_bytes += bytes;
-                self.unanswered.push_back(Unanswered { seq, command, holders, bytes, asker });
+                let unanswered = Unanswered { seq, command, holders, urgent, bytes, asker };
+                self.unanswered.push_back(unanswered);
             }
+            Request::Hurry => self.hurry(),
             Request::Publish { message, asker } => {
                 let bytes = message.footprint();
                 if let Err(full) = self.admit(budget, bytes) {
@@ -345,9 +348,18 @@ impl<T, S: Clone> ShardClient<T, S> {
                 seq: next.seq,
                 command: next.command.clone(),
                 holders: next.holders.clone(),
+                urgent: next.urgent,
             });
             self.sent += 1;
             self.sent_bytes += next.bytes;
+        }
+    }
+
+    /// What was sent and need not hurry must; what is not sent yet never may wait.
+    fn hurry(&mut self) {
+        self.unanswered.iter_mut().for_each(|command| command.urgent = true);
+        if self.sent > 0 {
+            self.output.push_back(ToLeader::Hurry);
         }
     }
 

@@ -5,7 +5,7 @@
 //! connection itself has gone.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
     sync::Arc,
 };
@@ -106,6 +106,8 @@ pub struct Connection {
     deliveries: Deliveries,
     operations: Operations,
     commits: BTreeMap<OpTag, Committing>,
+    /// Slots whose shards were asked for what need not hurry.
+    unhurried: BTreeSet<u32>,
     requests: VecDeque<(u32, Request<Part, ConsumerId>)>,
     events: VecDeque<ConnectionEvent>,
 }
@@ -127,7 +129,10 @@ impl Connection {
             Operation::Unsubscribe { tag, consumer, failed } => {
                 self.unsubscribe(tag, consumer, failed);
             }
-            Operation::Settle { tag, deliveries, how } => self.settle(tag, &deliveries, how),
+            Operation::Settle { tag, deliveries, how, awaited } => {
+                self.settle(tag, &deliveries, how, awaited);
+            }
+            Operation::Hurry { tag } => self.hurry(tag),
             Operation::Commit { tag, publishes, settles } => {
                 self.commit(tag, publishes, &settles, directory);
             }
@@ -221,7 +226,8 @@ impl Connection {
         let asker = Part::Operation(tag);
         let is_stored = message.persistent && message.destination.kind == DestinationKind::Queue;
         let request = if is_stored {
-            Request::Command { command: Command::Publish { message }, holders: Vec::new(), asker }
+            let (command, holders) = (Command::Publish { message }, Vec::new());
+            Request::Command { command, holders, urgent: true, asker }
         } else {
             Request::Publish { message, asker }
         };
@@ -276,7 +282,7 @@ impl Connection {
         self.end_part(tag, Ok(()));
     }
 
-    fn settle(&mut self, tag: OpTag, deliveries: &[DeliveryId], how: Settlement) {
+    fn settle(&mut self, tag: OpTag, deliveries: &[DeliveryId], how: Settlement, awaited: bool) {
         self.operations.begin(tag, OPERATION_BYTES);
         let mut settles = Settles::default();
         let mut unknown = 0;
@@ -286,9 +292,14 @@ impl Connection {
                 None => unknown += 1,
             }
         }
+        // What goes back to its queue is somebody else's to have.
+        let urgent = awaited || how != Settlement::Accept;
         for (slot, (settles, holders)) in settles.stored {
             let (command, asker) = (Command::Settle { settles }, self.part(tag));
-            self.request(slot, Request::Command { command, holders, asker });
+            self.request(slot, Request::Command { command, holders, urgent, asker });
+            if !urgent {
+                self.unhurried.insert(slot);
+            }
         }
         for ((slot, consumer, channel, how), messages) in settles.volatile {
             let asker = self.part(tag);
@@ -297,6 +308,14 @@ impl Connection {
         let why = format!("{unknown} of the deliveries are no longer with this connection");
         let result = if unknown == 0 { Ok(()) } else { Err(Refusal::Rejected(why)) };
         self.end_part(tag, result);
+    }
+
+    fn hurry(&mut self, tag: OpTag) {
+        self.operations.begin(tag, 0);
+        for slot in std::mem::take(&mut self.unhurried) {
+            self.request(slot, Request::Hurry);
+        }
+        self.end_part(tag, Ok(()));
     }
 
     fn commit(
@@ -386,7 +405,7 @@ impl Connection {
     fn send(&mut self, tag: OpTag, sends: Vec<Send>) {
         for Send { slot, command, holders, awaited } in sends {
             let asker = if awaited { Part::Commit(tag, slot) } else { Part::Unawaited };
-            self.request(slot, Request::Command { command, holders, asker });
+            self.request(slot, Request::Command { command, holders, urgent: true, asker });
         }
     }
 

@@ -54,9 +54,13 @@ pub enum Request<T, S> {
         command: Command,
         /// For each message that the command settles, the number of the consumer that held it.
         holders: Vec<u64>,
+        /// Whether it is to be replicated without delay.
+        urgent: bool,
         /// Who asks.
         asker: T,
     },
+    /// To replicate without delay what was asked before. Nobody is told.
+    Hurry,
     /// To hand on a message that is not stored.
     Publish {
         /// It.
@@ -116,9 +120,10 @@ impl<T, S> Request<T, S> {
         sink_of: impl FnOnce(S) -> R,
     ) -> Request<U, R> {
         match self {
-            Request::Command { command, holders, asker } => {
-                Request::Command { command, holders, asker: asker_of(asker) }
+            Request::Command { command, holders, urgent, asker } => {
+                Request::Command { command, holders, urgent, asker: asker_of(asker) }
             }
+            Request::Hurry => Request::Hurry,
             Request::Publish { message, asker } => {
                 Request::Publish { message, asker: asker_of(asker) }
             }

@@ -1,6 +1,8 @@
 //! Commands that wait to be proposed together.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
+
+use paceline_reached::{Point, reached};
 
 use crate::{
     UnixMillis,
@@ -35,16 +37,53 @@ pub(super) enum Target {
 pub(super) struct Gathered {
     commands: VecDeque<(Option<Origin>, Command)>,
     targets: VecDeque<Target>,
+    /// Whether one of them is not to wait.
+    urgent: bool,
+    /// Since when they have been waiting, as far as that was looked at.
+    since: Option<Duration>,
 }
 
+/// So many commands wait for no others.
+const ENOUGH: usize = 64;
+
 impl Gathered {
-    pub fn push(&mut self, origin: Option<Origin>, command: Command, target: Target) {
+    /// One command more, which may wait for others unless it is `urgent`.
+    pub fn push(&mut self, origin: Option<Origin>, command: Command, target: Target, urgent: bool) {
+        if urgent && !self.urgent && !self.commands.is_empty() {
+            reached(Point::EntryShared);
+        }
+        self.urgent |= urgent;
         self.commands.push_back((origin, command));
         self.targets.push_back(target);
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+    /// None of what is here may wait any longer.
+    pub fn hurry(&mut self) {
+        if !self.commands.is_empty() && !self.urgent {
+            reached(Point::Hurried);
+            self.urgent = true;
+        }
+    }
+
+    /// Whether there is something to take now: something urgent, or much, or something that has
+    /// been waiting for `patience`; then all that is here goes.
+    pub fn is_due(&mut self, now: Duration, patience: Duration) -> bool {
+        if self.commands.is_empty() {
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        if !self.urgent && now >= since + patience {
+            reached(Point::PatienceEnded);
+            self.urgent = true;
+        }
+        self.urgent |= self.commands.len() >= ENOUGH;
+        self.urgent
+    }
+
+    /// When [`Gathered::is_due`] is to be asked again though nothing comes; `None` where it was due
+    /// before, and nobody took it.
+    pub fn due_at(&self, now: Duration, patience: Duration) -> Option<Duration> {
+        Some(self.since? + patience).filter(|at| *at > now)
     }
 
     /// The next batch within the bounds; at least one command if there is any.
@@ -62,6 +101,9 @@ impl Gathered {
         });
         let count = fitting.count();
         let commands = self.commands.drain(..count).collect();
+        if self.commands.is_empty() {
+            (self.urgent, self.since) = (false, None);
+        }
         (Batch { now, commands }, self.targets.drain(..count).collect())
     }
 }

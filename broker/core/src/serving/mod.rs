@@ -57,6 +57,8 @@ pub struct Settings {
     pub batch_commands: usize,
     /// Bytes of one entry, about.
     pub batch_bytes: usize,
+    /// How long a command that nobody waits for may wait for others to share an entry with.
+    pub patience: Duration,
     /// A part of a transaction that was prepared so long ago is asked after.
     pub in_doubt_after: Duration,
     /// Bounds of a leader's memory.
@@ -230,10 +232,11 @@ impl<T: Told> Serving<T> {
         let node = client.session.node;
         let key = |number| ConsumerKey { node, number };
         let (number, result) = match message {
-            ToLeader::Command { seq, command, holders } => {
+            ToLeader::Command { seq, command, holders, urgent } => {
                 let origin = Origin { session: client.session, seq };
-                return term.gather(channel, origin, command, &holders);
+                return term.gather(channel, origin, command, &holders, urgent);
             }
+            ToLeader::Hurry => return term.gathered.hurry(),
             ToLeader::Publish { number, message } => {
                 let taken = term.dispatcher.handle_volatile(wall, message);
                 (number, taken.map(drop).map_err(|why| why.to_string()))
@@ -285,15 +288,15 @@ impl<T: Told> Serving<T> {
     // What is replicated.
 
     /// What is to be proposed next. [`Serving::proposed`] is to follow.
-    pub fn poll_batch(&mut self, wall: UnixMillis) -> Option<Batch> {
+    pub fn poll_batch(&mut self, wall: UnixMillis, now: Duration) -> Option<Batch> {
         let term = self.term.as_mut().filter(|term| term.proposed.is_none())?;
         while let Some(command) = term.dispatcher.poll_command() {
-            term.gathered.push(None, command.clone(), Target::Dispatcher(command));
+            term.gathered.push(None, command.clone(), Target::Dispatcher(command), true);
         }
-        if term.gathered.is_empty() {
+        let Settings { batch_commands, batch_bytes, patience, .. } = self.settings;
+        if !term.gathered.is_due(now, patience) {
             return None;
         }
-        let Settings { batch_commands, batch_bytes, .. } = self.settings;
         let (batch, targets) = term.gathered.take(batch_commands, batch_bytes, wall);
         term.proposed = Some((0, targets));
         Some(batch)
@@ -411,7 +414,9 @@ impl<T: Told> Serving<T> {
         });
         let ends = state.prepared().next().is_some() || state.decided().next().is_some();
         let look = ends.then_some(term.next_look);
-        expiry.into_iter().chain(look).min()
+        let at_rest = term.proposed.is_none();
+        let due = at_rest.then(|| term.gathered.due_at(now, self.settings.patience)).flatten();
+        expiry.into_iter().chain(look).chain(due).min()
     }
 
     /// The time has come.
@@ -429,7 +434,14 @@ impl<T: Told> Serving<T> {
 }
 
 impl Term {
-    fn gather(&mut self, channel: u64, origin: Origin, mut command: Command, holders: &[u64]) {
+    fn gather(
+        &mut self,
+        channel: u64,
+        origin: Origin,
+        mut command: Command,
+        holders: &[u64],
+        urgent: bool,
+    ) {
         let node = origin.session.node;
         let mut settles = begin_settling(&mut self.dispatcher, node, &mut command, holders);
         let prepares = match &command {
@@ -442,7 +454,10 @@ impl Term {
             _ => None,
         };
         let target = Target::Client { channel, seq: origin.seq, settles, prepares };
-        self.gathered.push(Some(origin), command, target);
+        // Its own next deliveries may wait for what a consumer ends.
+        let key = |number: &u64| ConsumerKey { node, number: *number };
+        let urgent = urgent || holders.iter().any(|holder| self.dispatcher.is_short(key(holder)));
+        self.gathered.push(Some(origin), command, target, urgent);
     }
 }
 

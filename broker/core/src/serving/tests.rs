@@ -4,12 +4,14 @@ use super::*;
 use crate::{Destination, dispatch::VolatileId, shard::Refused, testing::message};
 
 const SECOND: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(50);
 const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A leader alone: what it proposes is applied when [`World::apply`] says so.
 struct World {
     state: ShardState,
     serving: Serving<()>,
+    now: Duration,
     next: u64,
     under_way: Option<Batch>,
     said: BTreeMap<u64, Vec<FromLeader>>,
@@ -23,12 +25,14 @@ impl World {
             slot: 3,
             batch_commands: 8,
             batch_bytes: 1 << 20,
+            patience: PATIENCE,
             in_doubt_after: 5 * SECOND,
             limits: Limits::default(),
         };
         Self {
             state: ShardState::new(),
             serving: Serving::new(settings, ()),
+            now: Duration::ZERO,
             next: 1,
             under_way: None,
             said: BTreeMap::new(),
@@ -54,7 +58,18 @@ impl World {
     }
 
     fn command(&mut self, channel: u64, seq: u64, command: Command) {
-        self.say(channel, ToLeader::Command { seq, command, holders: vec![1] });
+        self.say(channel, ToLeader::Command { seq, command, holders: vec![1], urgent: true });
+    }
+
+    /// The consumer of a channel acknowledges, and does not wait for it.
+    fn acknowledge(&mut self, channel: u64, seq: u64, message: MessageRef) {
+        let command = Command::Settle { settles: vec![(message, Settlement::Accept)] };
+        self.say(channel, ToLeader::Command { seq, command, holders: vec![1], urgent: false });
+    }
+
+    /// When the time is to be looked at.
+    fn due(&self) -> Option<Duration> {
+        self.serving.poll_timeout(&self.state, NOW, self.now)
     }
 
     fn attach(&mut self, channel: u64, prefetch: u32) {
@@ -64,7 +79,7 @@ impl World {
 
     /// Proposes what there is, unless something is under way.
     fn propose(&mut self) -> usize {
-        let Some(batch) = self.serving.poll_batch(NOW) else { return 0 };
+        let Some(batch) = self.serving.poll_batch(NOW, self.now) else { return 0 };
         assert!(self.under_way.is_none(), "one batch at a time");
         self.serving.proposed(self.next);
         let commands = batch.commands.len();
@@ -316,4 +331,91 @@ fn what_only_the_leader_has_is_answered_at_once() {
         .collect();
     assert_eq!(answers, vec![(7, true), (1, true), (8, true), (9, false)]);
     assert_eq!(world.propose(), 0, "nothing of it is in the log");
+}
+
+/// A consumer with a window of this size that holds so many messages.
+fn consuming(prefetch: u32, messages: u64) -> World {
+    let mut world = World::led();
+    world.open(1);
+    world.attach(1, prefetch);
+    for seq in 1..=messages {
+        world.command(1, seq, publish());
+        world.carry_out();
+    }
+    assert_eq!(world.dispatch() as u64, messages);
+    world.take(1);
+    world
+}
+
+fn nth(index: u64) -> MessageRef {
+    MessageRef::new(index, 0, 0)
+}
+
+#[test]
+fn an_acknowledgement_that_nobody_waits_for_rides_with_the_next_command() {
+    let mut world = consuming(100, 2);
+    world.acknowledge(1, 3, nth(1));
+    world.acknowledge(1, 4, nth(2));
+    assert_eq!(world.propose(), 0);
+    assert_eq!(world.due(), Some(PATIENCE));
+    world.now = PATIENCE / 2;
+    world.command(1, 5, publish());
+    assert_eq!(world.propose(), 3, "all of it in one entry");
+    world.apply();
+    let seqs: Vec<u64> = world.outcomes(1).into_iter().map(|(seq, _)| seq).collect();
+    assert_eq!(seqs, vec![3, 4, 5], "in the order in which it was said");
+    assert_eq!(world.due(), None);
+    world.dispatch();
+    world.acknowledge(1, 6, nth(3));
+    assert_eq!(world.propose(), 0, "the next one waits again");
+}
+
+#[test]
+fn an_acknowledgement_waits_no_longer_than_it_may() {
+    let mut world = consuming(100, 1);
+    world.now = SECOND;
+    world.acknowledge(1, 2, nth(1));
+    assert_eq!(world.propose(), 0);
+    world.now += PATIENCE - Duration::from_millis(1);
+    assert_eq!(world.propose(), 0);
+    assert_eq!(world.due(), Some(SECOND + PATIENCE));
+    world.now = SECOND + PATIENCE;
+    assert_eq!(world.due(), None, "whoever has not taken it by then need not be told again");
+    assert_eq!(world.propose(), 1);
+}
+
+#[test]
+fn what_hurries_takes_what_was_said_before_with_it() {
+    let mut world = consuming(100, 1);
+    world.acknowledge(1, 2, nth(1));
+    assert_eq!(world.propose(), 0);
+    world.say(1, ToLeader::Hurry);
+    assert_eq!(world.propose(), 1);
+    world.apply();
+    world.say(1, ToLeader::Hurry);
+    world.acknowledge(1, 3, nth(1));
+    assert_eq!(world.propose(), 0, "what is said later is not hurried by it");
+}
+
+#[test]
+fn an_acknowledgement_that_makes_room_for_its_consumer_does_not_wait() {
+    let mut world = consuming(4, 2);
+    world.acknowledge(1, 3, nth(1));
+    assert_eq!(world.propose(), 1);
+    let mut world = consuming(4, 1);
+    world.acknowledge(1, 2, nth(1));
+    assert_eq!(world.propose(), 0, "most of its window is free");
+}
+
+#[test]
+fn many_acknowledgements_wait_for_no_others() {
+    let mut world = consuming(1000, 64);
+    for seq in 65..128 {
+        world.acknowledge(1, seq, nth(seq - 64));
+    }
+    assert_eq!(world.propose(), 0);
+    world.acknowledge(1, 128, nth(64));
+    assert_eq!(world.propose(), 8, "as many as fit");
+    world.apply();
+    assert_eq!(world.propose(), 8, "and those behind them follow");
 }

@@ -177,6 +177,7 @@ impl Cluster for Handle {
                 let key = (self.connection, consumer);
                 state.consumers.get_mut(&key).expect("it is subscribed").prefetch = prefetch;
             }
+            Operation::Hurry { .. } => {}
             Operation::Unsubscribe { consumer, failed, .. } => {
                 let key = (self.connection, consumer);
                 let out = &state.consumers[&key].out;

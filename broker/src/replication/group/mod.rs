@@ -14,7 +14,8 @@ use std::{
 };
 
 use paceline_consensus::{
-    Entry, EntryId, Index, Message, NodeId, Outgoing, Payload, Ready, Replica, Role, Term, Word,
+    Entry, EntryId, Index, Message, NodeId, Outgoing, Payload, Quiet, Ready, Replica, Role, Term,
+    Word,
 };
 use paceline_core::{
     channel::{FromLeader, ToLeader},
@@ -143,6 +144,25 @@ impl Group {
             _ => {}
         }
         self.replica.handle_message(NodeId(from), message, turn.now);
+    }
+
+    /// Takes in a word of another replica from which nothing follows but an answer to it: the group
+    /// need not be woken. Whether it is such a word; if not, nothing was done.
+    pub fn handle_quiet_word(&mut self, from: u64, message: &Message, turn: &mut Turn) -> bool {
+        // The first promise in a term is told of, and a lease that has run out begins anew.
+        let may_follow = match message.word {
+            Word::Append { .. } => self.followed != message.term,
+            _ => !self.may_serve(turn.now),
+        };
+        if may_follow {
+            return false;
+        }
+        match self.replica.handle_quiet(NodeId(from), message, turn.now) {
+            Some(Quiet::Answer(answer)) => turn.outbox.push(from, self.slot, answer),
+            Some(Quiet::Heard) => {}
+            None => return false,
+        }
+        true
     }
 
     /// A client has opened a channel.
@@ -345,7 +365,7 @@ impl Group {
         if !self.leads() || self.replica.is_handing_over() {
             return false;
         }
-        let Some(batch) = self.serving.poll_batch(turn.wall) else { return false };
+        let Some(batch) = self.serving.poll_batch(turn.wall, turn.now) else { return false };
         turn.cost += costs::APPEND;
         let data = storage::encode(&batch);
         let id = self.replica.propose(data).expect("a leader that does not hand over takes it");

@@ -1,4 +1,4 @@
-//! Settle: ACK or NACK with a receipt.
+//! Settle: ACK or NACK, mostly with a receipt.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Settle {
     pub how: How,
     /// When it was sent.
     pub sent: Duration,
-    /// What became of it, and when that was known.
+    /// What became of it, and when that was known; never where no receipt was asked for.
     pub reply: Option<(Duration, Reply)>,
 }
 
@@ -37,7 +37,8 @@ pub fn frame(how: How, ack: &str, index: u32) -> Frame {
     bare(how, ack).with(header::RECEIPT, index.to_string())
 }
 
-fn bare(how: How, ack: &str) -> Frame {
+/// As [`frame`], without asking for a receipt.
+pub fn bare(how: How, ack: &str) -> Frame {
     let command = match how {
         How::Accept => Command::Ack,
         How::Reject => Command::Nack,

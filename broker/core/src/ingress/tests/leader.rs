@@ -38,6 +38,8 @@ pub(super) struct Shard {
     names: BTreeMap<MessageRef, Arc<str>>,
     /// Those that have left it.
     pub(super) left: Vec<Arc<str>>,
+    /// What was said and need not hurry, until something did.
+    pub(super) unhurried: Vec<u64>,
 }
 
 impl Shard {
@@ -53,6 +55,7 @@ impl Shard {
             entered: Vec::new(),
             names: BTreeMap::new(),
             left: Vec::new(),
+            unhurried: Vec::new(),
         }
     }
 
@@ -67,7 +70,14 @@ impl Shard {
         let key = |number| ConsumerKey { node: session.node, number };
         let dispatcher = &mut self.dispatcher;
         let (number, result) = match message {
-            ToLeader::Command { seq, mut command, holders } => {
+            ToLeader::Hurry => {
+                self.unhurried.clear();
+                return None;
+            }
+            ToLeader::Command { seq, mut command, holders, urgent } => {
+                if !urgent {
+                    self.unhurried.push(seq);
+                }
                 let settles = match &mut command {
                     Command::Settle { settles } => settles,
                     Command::Transact { work } | Command::Prepare { work, .. } => &mut work.settles,

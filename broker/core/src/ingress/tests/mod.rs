@@ -6,7 +6,11 @@ mod world;
 
 use self::world::World;
 use super::*;
-use crate::{operation::OpTag, shard::SessionId, testing::message};
+use crate::{
+    operation::{OpTag, Operation},
+    shard::SessionId,
+    testing::message,
+};
 
 fn refused(world: &World, node: usize, tag: OpTag) -> String {
     match world.outcome(node, tag) {
@@ -96,6 +100,41 @@ fn acknowledging_what_was_in_a_lost_leaders_memory_is_right_whoever_leads_now() 
         world.settle_down();
         assert_eq!(world.outcome(0, tag), Some(&Ok(())), "elected before: {elected_before}");
     }
+}
+
+#[test]
+fn only_what_nobody_waits_for_may_take_its_time_and_only_until_somebody_does() {
+    let mut world = World::new();
+    world.subscribe(0, "q1", 10);
+    for id in ["a", "b", "c"] {
+        world.publish(0, "q1", id, true);
+    }
+    world.settle_down();
+    let deliveries = world.nodes[0].deliveries.clone();
+    world.settle(0, &deliveries[..1], Settlement::Reject);
+    world.accept(0, &deliveries[1..2]);
+    world.turn();
+    assert_eq!(world.shards[1].unhurried, []);
+    world.settle(0, &deliveries[2..], Settlement::Accept);
+    world.run_client(0, 1);
+    world.carry(0, 1, 1);
+    assert_eq!(world.shards[1].unhurried.len(), 1);
+    let tag = world.submit(0, |tag| Operation::Hurry { tag });
+    world.run_client(0, 1);
+    world.carry(0, 1, 1);
+    assert_eq!(world.outcome(0, tag), Some(&Ok(())));
+    assert_eq!(world.shards[1].unhurried, []);
+}
+
+#[test]
+fn what_may_take_its_time_and_is_said_to_the_next_leader_may_not_if_somebody_waits_by_then() {
+    let (mut world, deliveries) = holding();
+    world.lose_leader(1, 0);
+    world.settle(0, &deliveries[..1], Settlement::Accept);
+    world.submit(0, |tag| Operation::Hurry { tag });
+    world.settle_down();
+    assert_eq!(world.shards[1].unhurried, []);
+    assert_eq!(world.shards[1].left.len(), 1);
 }
 
 #[test]

@@ -154,7 +154,13 @@ impl World {
     pub(super) fn accept(&mut self, node: usize, deliveries: &[Delivery]) -> OpTag {
         let deliveries = deliveries.iter().map(|delivery| delivery.id).collect();
         let how = Settlement::Accept;
-        self.submit(node, |tag| Operation::Settle { tag, deliveries, how })
+        self.submit(node, |tag| Operation::Settle { tag, deliveries, how, awaited: true })
+    }
+
+    /// As a client does that does not wait for the outcome.
+    pub(super) fn settle(&mut self, node: usize, deliveries: &[Delivery], how: Settlement) {
+        let deliveries = deliveries.iter().map(|delivery| delivery.id).collect();
+        self.submit(node, |tag| Operation::Settle { tag, deliveries, how, awaited: false });
     }
 
     pub(super) fn commit(
@@ -228,7 +234,7 @@ impl World {
     fn inquire(&mut self, node: usize, number: usize) {
         let (slot, command) = self.nodes[node].inquiries[number].command();
         let (holders, asker) = (Vec::new(), Asker::Inquiry(number));
-        let request = Request::Command { command, holders, asker };
+        let request = Request::Command { command, holders, urgent: true, asker };
         self.nodes[node].clients[slot as usize].handle_request(request, self.budget);
     }
 

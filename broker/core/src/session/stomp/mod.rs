@@ -74,6 +74,8 @@ pub struct StompSession {
     outstanding: BTreeMap<OpTag, Outstanding>,
     outstanding_bytes: usize,
     next_tag: u64,
+    /// Whether something was asked since the last [`Operation::Hurry`] that may take its time.
+    unhurried: bool,
     /// When something last happened, since the session began: when new operations are asked.
     last_event: Duration,
     /// Frames other than MESSAGE to hand out.
@@ -132,6 +134,7 @@ impl StompSession {
             outstanding: BTreeMap::new(),
             outstanding_bytes: 0,
             next_tag: 0,
+            unhurried: false,
             last_event: Duration::ZERO,
             answers: BytesMut::new(),
             deliveries: VecDeque::new(),
@@ -276,8 +279,7 @@ impl StompSession {
             return None;
         }
         let deliveries = std::mem::take(&mut self.auto_settled);
-        let tag = self.outstanding(None, None, 0);
-        Some(Operation::Settle { tag, deliveries, how: Settlement::Accept })
+        Some(self.settle_unawaited(deliveries))
     }
 
     /// Appends bytes to send, some 64 KiB at a time; false where there are none. What is handed out
@@ -371,6 +373,9 @@ impl StompSession {
         }
         if !self.has_room(&config) {
             reached(Point::ClientHeldBack);
+            self.hurry();
+        } else if matches!(self.phase, Phase::Ending { .. }) {
+            self.hurry();
         }
         if let Phase::Ending { receipt, error } = &mut self.phase
             && self.outstanding.is_empty()
@@ -601,17 +606,18 @@ impl StompSession {
         let settled = taken.into_iter().map(|(_, unsettled)| unsettled.delivery);
         // Acknowledgements that came in one read travel as one operation.
         if receipt.is_none()
-            && let Some(Operation::Settle { tag, deliveries, how: earlier }) =
+            && let Some(Operation::Settle { deliveries, how: earlier, awaited: false, .. }) =
                 self.operations.back_mut()
             && *earlier == how
-            && self.outstanding.get(tag).is_some_and(|waiting| waiting.receipt.is_none())
         {
             deliveries.extend(settled);
             return Ok(());
         }
         let deliveries = settled.collect();
+        let awaited = receipt.is_some();
+        self.unhurried |= !awaited;
         let tag = self.outstanding(Some(frame.command), receipt, 0);
-        self.operations.push_back(Operation::Settle { tag, deliveries, how });
+        self.operations.push_back(Operation::Settle { tag, deliveries, how, awaited });
         Ok(())
     }
 
@@ -689,6 +695,21 @@ impl StompSession {
             reached(Point::WindowChanged);
             let tag = self.outstanding(None, None, 0);
             self.operations.push_back(Operation::SetPrefetch { tag, consumer, prefetch });
+        }
+    }
+
+    /// Deliveries of `auto` subscriptions end.
+    fn settle_unawaited(&mut self, deliveries: Vec<DeliveryId>) -> Operation {
+        self.unhurried = true;
+        let tag = self.outstanding(None, None, 0);
+        Operation::Settle { tag, deliveries, how: Settlement::Accept, awaited: false }
+    }
+
+    /// The client waits for what may have been taking its time.
+    fn hurry(&mut self) {
+        if std::mem::take(&mut self.unhurried) {
+            let tag = self.outstanding(None, None, 0);
+            self.operations.push_back(Operation::Hurry { tag });
         }
     }
 

@@ -316,6 +316,33 @@ fn a_client_that_reads_no_receipts_is_held_back() {
 }
 
 #[test]
+fn acknowledgements_are_hurried_when_the_client_waits_for_all_it_has_said() {
+    let mut world = World::new();
+    let session = world.connect("1.2");
+    world.send(session, "SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client-individual\n\n\0");
+    world.send(session, &"SEND\ndestination:/queue/a\n\n\0".repeat(2));
+    world.frames(session);
+    world.hold_outcomes = true;
+    world.send(session, "ACK\nid:0-0\n\n\0");
+    assert_eq!(world.hurried, 0);
+    world.send(session, "ACK\nid:0-1\nreceipt:r\n\n\0DISCONNECT\nreceipt:end\n\n\0");
+    assert_eq!(world.hurried, 1);
+}
+
+#[test]
+fn a_client_that_is_held_back_does_not_wait_for_what_may_take_its_time() {
+    let mut world = World::with_config(StompConfig { max_outstanding_operations: 4, ..config() });
+    let session = world.connect("1.2");
+    world.send(session, "SUBSCRIBE\nid:0\ndestination:/queue/a\n\n\0");
+    world.hold_outcomes = true;
+    world.send(session, &"SEND\ndestination:/queue/a\n\n\0".repeat(3));
+    world.frames(session);
+    assert_eq!(world.hurried, 0);
+    world.send(session, "SEND\ndestination:/queue/a\n\n\0");
+    assert_eq!(world.hurried, 1);
+}
+
+#[test]
 fn after_eof_the_rest_is_carried_out_before_the_session_closes() {
     let mut world = World::with_config(StompConfig { max_outstanding_operations: 1, ..config() });
     let producer = world.connect("1.2");

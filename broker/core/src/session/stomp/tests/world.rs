@@ -36,6 +36,8 @@ pub(super) struct World {
     /// What consumers may hold after a change of that.
     pub windows: Vec<u32>,
     pub commits: usize,
+    /// How often what was asked before was to hurry.
+    pub hurried: usize,
     /// Whether outcomes wait for [`World::answer`].
     pub hold_outcomes: bool,
     /// By session: operations without an outcome.
@@ -151,6 +153,7 @@ impl World {
                     self.settle(id, how);
                 }
             }
+            Operation::Hurry { .. } => self.hurried += 1,
             Operation::Commit { publishes, settles, .. } => {
                 self.commits += 1;
                 for message in publishes {
