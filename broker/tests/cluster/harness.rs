@@ -187,6 +187,11 @@ impl Cluster {
         node.start(listener).await;
     }
 
+    /// At its next start the node goes on with what is left of shards that most have lost.
+    pub fn accept_loss(&mut self, node: usize) {
+        self.nodes[node].config.accept_loss = true;
+    }
+
     /// Starts a node again, on an empty disk. When others remember it, it begins once more as one that
     /// has forgotten, as [`paceline::node::run`] does.
     #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]

@@ -186,5 +186,16 @@ async fn of_three_nodes_two_with_empty_disks_stand_still() {
     }
     assert!(is_refused(&cluster, 0).await, "two nodes that have forgotten made a majority");
     assert!(cluster.roles(1).await.is_empty() && cluster.roles(2).await.is_empty());
+
+    // The operator has no copy of theirs, and takes what the first one has for all there was.
+    for node in [1, 2] {
+        cluster.accept_loss(node);
+        cluster.restart(node).await;
+    }
+    cluster.repaired(1).await;
+    cluster.repaired(2).await;
+    publish(&cluster, 1, 100..120, &mut sent).await;
+    cluster.halt(0).await;
+    consume(&cluster, 2, &sent).await;
     cluster.stop().await;
 }
