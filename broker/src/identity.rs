@@ -8,8 +8,8 @@
 //! `docs/decisions/0023-a-node-that-has-forgotten-is-told-by-its-peers.md`.
 
 use std::{
-    collections::BTreeSet,
-    io,
+    collections::{BTreeMap, BTreeSet},
+    io, mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -125,16 +125,9 @@ struct Written {
     /// See [`Memory::to_refill`].
     #[serde(default)]
     refill: BTreeSet<u32>,
-    /// The last life that was heard from of each other node.
+    /// The last life that was heard from of each other node, by its number.
     #[serde(default)]
-    peers: Vec<KnownPeer>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KnownPeer {
-    id: u64,
-    life: Life,
+    peers: BTreeMap<String, Life>,
 }
 
 /// What other nodes remember of this one.
@@ -154,6 +147,8 @@ pub struct Heard {
 pub struct Memory {
     dir: PathBuf,
     written: Mutex<Written>,
+    /// What is to be written down of others.
+    learning: Mutex<Vec<(u64, Life)>>,
     /// One writes at a time.
     writing: tokio::sync::Mutex<()>,
     heard: watch::Sender<Heard>,
@@ -189,7 +184,7 @@ impl Memory {
 
     /// The last life that was heard from of a node.
     pub fn known(&self, node: u64) -> Option<Life> {
-        self.now().peers.iter().find(|peer| peer.id == node).map(|peer| peer.life)
+        self.now().peers.get(&node.to_string()).copied()
     }
 
     /// What others remember of this node; tells when one says so.
@@ -216,22 +211,29 @@ impl Memory {
     }
 
     /// Another node begins a life, or is heard from for the first time in it. No word of it counts
-    /// before this has ended.
+    /// before this has ended. Whether that life is the last that is known; a late word of an earlier
+    /// one counts for nothing.
     ///
     /// # Errors
     /// Those of the disk; then it is not known.
-    pub(crate) async fn know(&self, node: u64, life: Life) -> io::Result<()> {
-        if self.known(node) == Some(life) {
-            return Ok(());
+    pub(crate) async fn know(&self, node: u64, life: Life) -> io::Result<bool> {
+        let is_news = |known: Option<Life>| known.is_none_or(|it| it.number < life.number);
+        while is_news(self.known(node)) {
+            // What others have learnt meanwhile goes with it: at a start all nodes come at once.
+            self.learning.lock().expect("no holder panics").push((node, life));
+            let _writing = self.writing.lock().await;
+            let learnt = mem::take(&mut *self.learning.lock().expect("no holder panics"));
+            let mut written = self.now().clone();
+            for (node, life) in learnt {
+                let last = written.peers.get(&node.to_string());
+                if last.is_none_or(|last| last.number < life.number) {
+                    written.peers.insert(node.to_string(), life);
+                }
+            }
+            self.replace(written).await?;
+            self.learnt.send_replace(());
         }
-        self.write(|written| {
-            written.peers.retain(|peer| peer.id != node);
-            written.peers.push(KnownPeer { id: node, life });
-            written.peers.sort_by_key(|peer| peer.id);
-        })
-        .await?;
-        self.learnt.send_replace(());
-        Ok(())
+        Ok(self.known(node) == Some(life))
     }
 
     /// Waits until another life of a node is known than this one.
@@ -312,8 +314,14 @@ impl Memory {
         let _writing = self.writing.lock().await;
         let mut written = self.now().clone();
         change(&mut written);
-        replace(&self.dir, render(&written)).await?;
-        *self.now() = written;
+        self.replace(written).await
+    }
+
+    async fn replace(&self, written: Written) -> io::Result<()> {
+        if written != *self.now() {
+            replace(&self.dir, render(&written)).await?;
+            *self.now() = written;
+        }
         Ok(())
     }
 }
@@ -353,7 +361,7 @@ impl Claim {
             new: config.cluster.members.len() > 1,
             journal: None,
             refill: BTreeSet::new(),
-            peers: Vec::new(),
+            peers: BTreeMap::new(),
         };
         if disk::exists(&file).await.map_err(io(&file))? {
             let found = read(&file).await?;
@@ -371,6 +379,7 @@ impl Claim {
         let memory = Memory {
             dir: dir.to_owned(),
             written: Mutex::new(written),
+            learning: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             heard: watch::Sender::default(),
             learnt: watch::Sender::default(),
@@ -516,6 +525,22 @@ mod tests {
         assert!(memory.lives().remember(life));
         assert_eq!(memory.to_refill(), [0, 2].into());
         assert_eq!(memory.known(1), Some(Life { number: 3, mark: 4 }));
+    }
+
+    #[tokio::test]
+    async fn a_late_word_of_an_earlier_life_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = claim(&of_two(dir.path())).await.unwrap().memory;
+        let life = |number, mark| Life { number, mark };
+        assert!(memory.know(2, life(8, 1)).await.unwrap());
+        assert!(memory.know(2, life(8, 1)).await.unwrap());
+        for other in [life(7, 1), life(8, 2)] {
+            assert!(!memory.know(2, other).await.unwrap());
+        }
+        assert_eq!(memory.known(2), Some(life(8, 1)));
+        let (one, other) = tokio::join!(memory.know(3, life(1, 0)), memory.know(4, life(1, 0)));
+        assert!(one.unwrap() && other.unwrap());
+        assert_eq!((memory.known(3), memory.known(4)), (Some(life(1, 0)), Some(life(1, 0))));
     }
 
     #[tokio::test]

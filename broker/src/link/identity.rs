@@ -83,7 +83,9 @@ impl Identity {
             return Ok(Admitted { node, life: None });
         };
         let life = lives(hello)?.present();
-        memory.know(node, life).await?;
+        if !memory.know(node, life).await? {
+            return Err(LinkError::Closed);
+        }
         memory.agrees(node);
         Ok(Admitted { node, life: Some((life, memory.clone())) })
     }
