@@ -147,9 +147,11 @@ pub(super) async fn run_dialled(
     }
 }
 
-/// Exchanges hellos on a connection that a peer dialled and serves it until it ends.
+/// Exchanges hellos on a connection that a peer dialled and serves it until it ends. `who` dials is at
+/// first its address; its name is added.
 pub(super) async fn run_accepted<S: Service>(
     socket: TcpStream,
+    who: &mut String,
     identity: &Identity,
     timings: &Timings,
     service: &Arc<S>,
@@ -170,7 +172,11 @@ pub(super) async fn run_accepted<S: Service>(
     })
     .await
     .map_err(|_| LinkError::Timeout)??;
+    if !hello.name.is_empty() {
+        *who = format!("{} at {who}", hello.name);
+    }
     let admitted = identity.admit(epoch, &hello).await?;
+    identity.refusals.clear(who);
     let peer = admitted.peer();
     let shared = Arc::new(Shared::new(identity, &hello));
     let serve = |frame: Frame, shared: &Arc<Shared>| {

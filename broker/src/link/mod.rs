@@ -237,12 +237,12 @@ pub async fn serve<S: Service>(
                     let _ = socket.set_nodelay(true);
                     let (identity, service) = (identity.clone(), service.clone());
                     connections.spawn(async move {
-                        let ended =
-                            connection::run_accepted(socket, &identity, &timings, &service).await;
-                        match ended {
-                            Err(error) if error.is_refusal() => {
-                                refuse(&identity, &from.ip().to_string(), &error);
-                            }
+                        let mut who = from.ip().to_string();
+                        let ended = connection::run_accepted(
+                            socket, &mut who, &identity, &timings, &service,
+                        );
+                        match ended.await {
+                            Err(error) if error.is_refusal() => refuse(&identity, &who, &error),
                             Err(error) => {
                                 tracing::debug!(%from, %error, "an accepted link ended");
                             }

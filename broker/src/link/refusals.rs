@@ -16,7 +16,7 @@ const MOST: usize = 64;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// By address.
+    /// By address, and name if it is known.
     refused: Mutex<BTreeMap<String, Refused>>,
 }
 

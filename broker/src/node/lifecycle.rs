@@ -126,7 +126,9 @@ async fn run_once(
             if matches!(error, NodeError::Journal(_)) {
                 reached(Point::JournalFailed);
             }
-            tracing::error!(%error, "this node stops: it cannot go on");
+            if !matches!(error, NodeError::Forgotten { .. }) {
+                tracing::error!(%error, "this node stops: it cannot go on");
+            }
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
             clients.abort();

@@ -38,7 +38,7 @@ pub struct Status {
     pub waits_for: Vec<u64>,
     /// The slots whose replicas here have forgotten what they promised and could not be reset yet.
     pub forgotten: Vec<u32>,
-    /// Whom it has refused as a peer in the last minute, by address, and why.
+    /// Whom it has refused as a peer in the last minute, by name and address, and why.
     pub refused: Vec<(String, String)>,
     /// The shards it holds, by slot.
     pub shards: Vec<ShardStatus>,

@@ -26,8 +26,11 @@ pub const PROTOCOL_VERSION: u16 = 4;
 /// for a whole Raft entry; senders keep batches far below it.
 pub const MAX_FRAME_BYTES: usize = 128 << 20;
 
-/// The longest [`Hello`] accepted: enough for some ten thousand members.
-pub const MAX_HELLO_BYTES: usize = 1 << 20;
+/// The longest [`Hello`] accepted: enough for some thousand members with long names.
+pub const MAX_HELLO_BYTES: usize = 256 << 10;
+
+/// The longest name of a cluster or a node in a [`Hello`], in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// Kind, epoch and id, the part of a frame that is always there.
 const HEADER_BYTES: usize = 1 + 8 + 8;
@@ -311,7 +314,13 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<(u64, Frame)>, FrameError> 
             if version != PROTOCOL_VERSION {
                 return Err(FrameError::Version(version));
             }
-            Frame::Hello(postcard::from_bytes(&body).map_err(|_| malformed)?)
+            let hello: Hello = postcard::from_bytes(&body).map_err(|_| malformed.clone())?;
+            let fits = |name: &String| name.len() <= MAX_NAME_BYTES;
+            let own = [&hello.cluster, &hello.name].into_iter().all(fits);
+            if !own || !hello.members.iter().all(|(_, name)| fits(name)) {
+                return Err(malformed);
+            }
+            Frame::Hello(hello)
         }
         KIND_PING if body.is_empty() => Frame::Ping,
         KIND_PONG if body.is_empty() => Frame::Pong,
@@ -432,6 +441,25 @@ mod tests {
         input.put_u64_le(0);
         input.put_slice(b"HTTP");
         assert_eq!(decode(&mut input), Err(FrameError::Magic));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        let hello = |length| Hello {
+            cluster: "c".into(),
+            node: 1,
+            name: "n".repeat(length),
+            lives: vec![],
+            to: 0,
+            knows: None,
+            members: vec![],
+            placement: String::new(),
+        };
+        let mut out = BytesMut::new();
+        encode(1, &Frame::Hello(hello(MAX_NAME_BYTES)), &mut out);
+        assert!(decode(&mut out).unwrap().is_some());
+        encode(1, &Frame::Hello(hello(MAX_NAME_BYTES + 1)), &mut out);
+        assert_eq!(decode(&mut out), Err(FrameError::Body(KIND_HELLO)));
     }
 
     #[test]
