@@ -192,13 +192,16 @@ impl Cluster {
         self.nodes[node].config.accept_loss = true;
     }
 
-    /// Starts a node again, on an empty disk. When others remember it, it begins once more as one that
-    /// has forgotten, as [`paceline::node::run`] does.
+    /// Takes everything from a stopped node's disk.
     #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
-    pub async fn restart_empty(&mut self, node: usize) {
+    pub fn empty_disk(&self, node: usize) {
         assert!(self.nodes[node].replicas.is_none(), "it is stopped");
         std::fs::remove_dir_all(&self.nodes[node].config.node.data_dir).unwrap();
-        self.restart(node).await;
+    }
+
+    /// Waits until others have told a node that it has forgotten, and starts it as one that has, as
+    /// [`paceline::node::run`] does.
+    pub async fn told(&mut self, node: usize) {
         let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
         let told = time::timeout(PATIENCE, replicas.failed()).await.expect("it is told");
         let NodeError::Forgotten { life, .. } = told else { panic!("{told}") };
