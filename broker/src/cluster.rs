@@ -61,6 +61,11 @@ impl Cluster {
         self.view.borrow().clone()
     }
 
+    /// The epoch of the latest view.
+    pub fn epoch(&self) -> Epoch {
+        self.view.borrow().epoch()
+    }
+
     /// The number of the node called `name`.
     pub fn number_of(&self, name: &str) -> Option<u64> {
         self.view.borrow().id_of(name).map(|id| id.0)

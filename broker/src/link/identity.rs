@@ -42,7 +42,7 @@ impl Identity {
 
     /// The epoch of this node's view; 0 of a visitor.
     pub(super) fn epoch(&self) -> u64 {
-        self.member.as_ref().map_or(0, |(cluster, _)| cluster.view().epoch().0)
+        self.member.as_ref().map_or(0, |(cluster, _)| cluster.epoch().0)
     }
 
     /// What is said first to node `to`.
