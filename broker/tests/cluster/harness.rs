@@ -199,6 +199,27 @@ impl Cluster {
         std::fs::remove_dir_all(&self.nodes[node].config.node.data_dir).unwrap();
     }
 
+    /// A copy of a stopped node's disk.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn copy_of_disk(&self, node: usize) -> Vec<(PathBuf, Vec<u8>)> {
+        assert!(self.nodes[node].replicas.is_none(), "it is stopped");
+        let data_dir = &self.nodes[node].config.node.data_dir;
+        let dirs = [data_dir.clone(), data_dir.join("journal")];
+        let files = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap());
+        let paths = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+        paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    }
+
+    /// Puts a copy in the place of what a stopped node has on its disk.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn put_back_disk(&self, node: usize, copy: &[(PathBuf, Vec<u8>)]) {
+        self.empty_disk(node);
+        for (path, bytes) in copy {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+
     /// Waits until others have told a node that it has forgotten, and starts it as one that has, as
     /// [`paceline::node::run`] does.
     pub async fn told(&mut self, node: usize) {

@@ -223,3 +223,30 @@ async fn two_empty_nodes_that_meet_do_not_begin_without_the_third() {
     }
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_an_older_disk_is_told_and_refilled() {
+    let mut cluster = Cluster::start(3).await;
+    let mut sent = BTreeSet::new();
+    publish(&cluster, 0, 0..100, &mut sent).await;
+    cluster.halt(2).await;
+    let copy = cluster.copy_of_disk(2);
+    cluster.restart(2).await;
+    cluster.repaired(2).await;
+    cluster.halt(1).await;
+    // On the first and the last node only, of which the last one forgets it.
+    publish(&cluster, 0, 100..200, &mut sent).await;
+    cluster.halt(2).await;
+    cluster.put_back_disk(2, &copy);
+    cluster.restart(2).await;
+    cluster.told(2).await;
+    cluster.halt(0).await;
+    cluster.restart(1).await;
+    assert!(is_refused(&cluster, 1).await, "one that was away and one that has forgotten elected");
+
+    cluster.restart(0).await;
+    cluster.repaired(2).await;
+    cluster.halt(0).await;
+    consume(&cluster, 2, &sent).await;
+    cluster.stop().await;
+}
