@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use paceline_core::session::Session;
 use paceline_runtime::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
     time,
 };
-use paceline_wire::stomp::{Command, Frame, Version, header};
-use tokio::{io::AsyncWriteExt, sync::oneshot};
+use tokio::{
+    io::AsyncWriteExt,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+};
 
 use crate::{
     connection::{self, Common},
@@ -23,19 +25,42 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait where the system refuses another connection, for want of descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves STOMP clients on one listening socket.
-pub(crate) struct StompListener {
+/// How many clients a node serves at a time, over all its listeners.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    max: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Room {
+    /// For so many clients.
+    pub(crate) fn new(max: usize) -> Self {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        Self { max, free: Arc::new(Semaphore::new(max)) }
+    }
+
+    /// Room for one client, until it is dropped; what to tell the client if there is none.
+    fn take(&self) -> Result<OwnedSemaphorePermit, String> {
+        let taken = self.free.clone().try_acquire_owned();
+        taken.map_err(|_| format!("this node has {} connections, the most it may", self.max))
+    }
+}
+
+/// Serves the clients of one protocol on one listening socket.
+pub(crate) struct Listener<S: Session> {
     pub listener: TcpListener,
+    /// What each session is told.
+    pub config: Arc<S::Config>,
     pub router: Router,
     pub common: Common,
-    /// Connections at a time.
-    pub max_connections: usize,
-    /// Unique over the cluster and over restarts; sessions are named after it.
+    pub room: Room,
+    /// Unique over the cluster, over restarts and over the node's listeners; sessions are named
+    /// after it.
     pub name: String,
     pub drain: Drain,
 }
 
-impl StompListener {
+impl<S: Session> Listener<S> {
     /// Serves until the node drains and the last connection has ended.
     pub(crate) async fn run(self) {
         let mut connections = JoinSet::new();
@@ -52,19 +77,20 @@ impl StompListener {
                     }
                 }
                 stream = self.listener.accept() => match stream {
-                    Ok((stream, _)) if connections.len() >= self.max_connections => {
-                        let max = self.max_connections;
-                        connections.spawn(async move {
-                            turn_away(stream, max).await;
-                            u64::MAX
-                        });
-                    }
-                    Ok((stream, peer)) => {
-                        let (drain, drained) = oneshot::channel();
-                        drains.insert(accepted, drain);
-                        connections.spawn(self.serve(stream, peer, accepted, drained));
-                        accepted += 1;
-                    }
+                    Ok((stream, peer)) => match self.room.take() {
+                        Ok(room) => {
+                            let (drain, drained) = oneshot::channel();
+                            drains.insert(accepted, drain);
+                            connections.spawn(self.serve(stream, peer, accepted, room, drained));
+                            accepted += 1;
+                        }
+                        Err(why) => {
+                            connections.spawn(async move {
+                                turn_away::<S>(stream, &why).await;
+                                u64::MAX
+                            });
+                        }
+                    },
                     Err(error) => {
                         tracing::warn!(%error, "a connection was not taken in");
                         time::sleep(ACCEPT_PAUSE).await;
@@ -91,14 +117,16 @@ impl StompListener {
         stream: TcpStream,
         peer: SocketAddr,
         number: u64,
+        room: OwnedSemaphorePermit,
         drained: oneshot::Receiver<()>,
-    ) -> impl Future<Output = u64> + Send + use<> {
+    ) -> impl Future<Output = u64> + Send + use<S> {
         let name: Arc<str> = format!("{}-{number}", self.name).into();
         tracing::debug!(%peer, session = &*name, "accepted");
-        let (cluster, events) = self.router.connect();
-        let common = self.common.clone();
+        let session = S::new(self.config.clone(), name.clone());
+        let (cluster, common) = (self.router.connect(), self.common.clone());
         async move {
-            connection::serve_stomp(stream, name, common, cluster, events, drained).await;
+            connection::serve(stream, session, &name, common, cluster, drained).await;
+            drop(room);
             number
         }
     }
@@ -109,16 +137,28 @@ fn number_of(ended: Result<u64, JoinError>) -> Option<u64> {
     ended.inspect_err(|error| tracing::error!(%error, "a connection's task failed")).ok()
 }
 
-/// Says that there are too many connections. The session's version is unknown; 1.0 is read by all.
-async fn turn_away(mut stream: TcpStream, max: usize) {
-    let mut out = BytesMut::new();
-    Frame::new(Command::Error)
-        .with(header::MESSAGE, format!("this node has {max} connections, the most it may"))
-        .encode(Version::V1_0, &mut out);
+/// Tells a client why it is not served.
+async fn turn_away<S: Session>(mut stream: TcpStream, why: &str) {
+    let out = S::turn_away(why);
     // Best effort, and no longer than a moment: the client learns it either way.
     let _ = time::timeout(Duration::from_secs(1), async {
         stream.write_all(&out).await?;
         stream.shutdown().await
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_that_of_all_listeners_and_is_given_back() {
+        let room = Room::new(2);
+        let elsewhere = room.clone();
+        let taken = [room.take().unwrap(), elsewhere.take().unwrap()];
+        assert_eq!(room.take().unwrap_err(), "this node has 2 connections, the most it may");
+        drop(taken);
+        assert!(elsewhere.take().is_ok());
+    }
 }

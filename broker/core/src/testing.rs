@@ -1,9 +1,10 @@
-//! Messages and batches for this crate's tests.
+//! Messages, deliveries and batches for this crate's tests.
 
 use std::sync::Arc;
 
 use crate::{
     Body, Destination, Message, UnixMillis,
+    operation::{ConsumerId, Delivery, DeliveryId},
     shard::{Batch, Command},
 };
 
@@ -29,7 +30,18 @@ pub(crate) fn message(queue: &str, text: &str) -> Message {
     message_to(Destination::queue(queue).unwrap(), text)
 }
 
-/// A command that publishes it.
+/// The delivery of that number, of message `m0`, `m1`, …, to a consumer for the first time.
+pub(crate) fn delivery(consumer: ConsumerId, number: u64) -> Delivery {
+    Delivery {
+        id: DeliveryId(number),
+        consumer,
+        message: Arc::new(message("a", &format!("m{number}"))),
+        redelivered: false,
+        redelivery_count: 0,
+    }
+}
+
+/// A command that publishes a message.
 pub(crate) fn publish(message: Message) -> Command {
     Command::Publish { message: Arc::new(message) }
 }

@@ -10,14 +10,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use paceline_client::stomp::Client;
 use paceline_runtime::{
     say, shutdown, task,
     time::{self, Instant},
 };
-use paceline_wire::stomp::{Command, Frame, FrameWriter, Version, header};
+use paceline_wire::stomp::{Command, Frame, header};
 use serde_json::json;
 
-use super::{ClientArgs, at_least_one, client::Client, histogram::Histogram, progress::Progress};
+use super::{ClientArgs, at_least_one, client, histogram::Histogram, progress::Progress};
 
 /// How often a consumer looks whether the others have received the rest.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -168,7 +169,7 @@ impl Work {
 
     async fn receive_all(&self, mut client: Client, done: &mut Done) -> Result<()> {
         for (id, destination) in self.destinations.iter().enumerate() {
-            let mut frame = FrameWriter::begin(&mut client.out, Version::V1_2, Command::Subscribe);
+            let mut frame = client.frame(Command::Subscribe);
             frame.number(header::ID, id as u64);
             frame.header(header::DESTINATION, destination);
             frame.number(header::PREFETCH_SIZE, self.prefetch.into());
@@ -188,7 +189,7 @@ impl Work {
         let stop = shutdown::requested();
         tokio::pin!(stop);
         loop {
-            while let Some(frame) = client.next()? {
+            while let Some(frame) = client::next(&mut client)? {
                 if frame.command == Command::Message && self.take(&frame, done) {
                     self.acknowledge(&frame, &mut unacknowledged, &mut client);
                     last_news = Instant::now();
@@ -213,7 +214,7 @@ impl Work {
                 ack(last, &mut client);
             }
         }
-        client.disconnect().await
+        Ok(client.leave().await?)
     }
 
     /// Counts a message; false for one that is more than was asked for.
@@ -254,7 +255,7 @@ impl Work {
 }
 
 fn ack(id: &str, client: &mut Client) {
-    let mut frame = FrameWriter::begin(&mut client.out, Version::V1_2, Command::Ack);
+    let mut frame = client.frame(Command::Ack);
     frame.header(header::ID, id);
     frame.finish(b"");
 }

@@ -15,6 +15,7 @@ use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use paceline_client::stomp::Client;
 use paceline_runtime::{
     disk::{File, OpenOptions},
     output,
@@ -140,11 +141,9 @@ impl ClientArgs {
         }
     }
 
-    async fn connect(&self, number: u64) -> Result<client::Client> {
+    async fn connect(&self, number: u64) -> Result<Client> {
         let address = &self.address[number as usize % self.address.len()];
-        client::Client::connect(address)
-            .await
-            .with_context(|| format!("cannot connect to {address}"))
+        client::connect(address).await.with_context(|| format!("cannot connect to {address}"))
     }
 }
 

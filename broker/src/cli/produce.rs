@@ -10,21 +10,17 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use bytes::BytesMut;
+use bytes::Bytes;
 use clap::Args;
+use paceline_client::stomp::{Client, Error};
 use paceline_runtime::{
     say, shutdown, task,
     time::{self, Instant},
 };
-use paceline_wire::stomp::{Command, FrameWriter, Version, header};
+use paceline_wire::stomp::{Command, header};
 use serde_json::json;
 
-use super::{
-    ClientArgs, at_least_one,
-    client::{Client, ServerError},
-    histogram::Histogram,
-    progress::Progress,
-};
+use super::{ClientArgs, at_least_one, client, histogram::Histogram, progress::Progress};
 
 /// Bytes that wait to be sent before more messages are made.
 const OUT_BYTES: usize = 64 * 1024;
@@ -62,7 +58,7 @@ pub(super) struct Produce {
 struct Work {
     destinations: Vec<String>,
     count: u64,
-    body: BytesMut,
+    body: Bytes,
     persistent: bool,
     window: usize,
     every: Option<Duration>,
@@ -107,7 +103,7 @@ impl Produce {
             let work = Work {
                 destinations,
                 count: self.count / producers + u64::from(number < self.count % producers),
-                body: BytesMut::from(&vec![b'x'; self.size][..]),
+                body: vec![b'x'; self.size].into(),
                 persistent: self.persistent,
                 window: self.window,
                 progress: progress.clone(),
@@ -177,8 +173,11 @@ impl Work {
     async fn run(self, client: Client) -> (Done, Result<()>) {
         let mut done = Done::default();
         let result = self.send_all(client, &mut done).await;
-        let error = result.as_ref().err().and_then(|error| error.downcast_ref::<ServerError>());
-        let refused = error.and_then(ServerError::refused);
+        // The receipt of the message that certainly was not taken, if there is one.
+        let refused = match result.as_ref().err().and_then(|error| error.downcast_ref()) {
+            Some(Error::Server(error)) if error.is_certain() => error.receipt.as_deref(),
+            _ => None,
+        };
         done.refused = u64::from(refused.is_some_and(|id| id.parse::<u64>().is_ok()));
         (done, result)
     }
@@ -191,7 +190,7 @@ impl Work {
         tokio::pin!(stop);
         let mut is_stopped = false;
         loop {
-            while let Some(frame) = client.next()? {
+            while let Some(frame) = client::next(&mut client)? {
                 let id = frame.header(header::RECEIPT_ID).and_then(|id| id.parse::<u64>().ok());
                 if let Some((id, due)) = id.and_then(|id| Some((id, waiting.remove(&id)?))) {
                     done.taken += 1;
@@ -207,7 +206,7 @@ impl Work {
             while !is_stopped
                 && done.sent < self.count
                 && waiting.len() < self.room(done)
-                && client.out.len() < OUT_BYTES
+                && client.unsent() < OUT_BYTES
             {
                 // Latency counts from when a message was due: waiting for earlier ones is part of it.
                 let due = match self.every {
@@ -218,7 +217,7 @@ impl Work {
                     next_at = Some(due);
                     break;
                 }
-                self.write(done.sent, &mut client.out);
+                self.write(done.sent, &mut client);
                 if self.asks_for_receipt(done.sent) {
                     waiting.insert(done.sent, due);
                 } else {
@@ -227,13 +226,13 @@ impl Work {
                 done.sent += 1;
             }
             if (is_stopped || done.sent == self.count) && waiting.is_empty() {
-                client.disconnect().await?;
+                client.leave().await?;
                 // Whatever asked for no receipt was carried out before the answer to DISCONNECT.
                 done.taken = done.sent;
                 return Ok(());
             }
             // With no receipts there is nothing to wait for but room to send.
-            if waiting.is_empty() && client.out.is_empty() && next_at.is_none() {
+            if waiting.is_empty() && client.unsent() == 0 && next_at.is_none() {
                 continue;
             }
             tokio::select! {
@@ -259,9 +258,9 @@ impl Work {
         self.window > 0 || number == 0
     }
 
-    fn write(&self, number: u64, out: &mut BytesMut) {
+    fn write(&self, number: u64, client: &mut Client) {
         let destination = &self.destinations[number as usize % self.destinations.len()];
-        let mut frame = FrameWriter::begin(out, Version::V1_2, Command::Send);
+        let mut frame = client.frame(Command::Send);
         frame.header(header::DESTINATION, destination);
         if self.persistent {
             frame.header(header::PERSISTENT, "true");

@@ -11,7 +11,11 @@ pub mod units;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use paceline_core::{Destination, session::stomp::StompConfig, shard::MAX_COMMANDS};
+use paceline_core::{
+    Destination,
+    session::{OperationLimits, stomp::StompConfig},
+    shard::MAX_COMMANDS,
+};
 use paceline_wire::stomp::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -114,8 +118,8 @@ impl Default for StompSection {
             heart_beat_send: session.heart_beat_send,
             heart_beat_expect: session.heart_beat_expect,
             connect_timeout: session.connect_timeout,
-            prefetch: session.default_prefetch,
-            max_prefetch: session.max_prefetch,
+            prefetch: session.operations.default_prefetch,
+            max_prefetch: session.operations.max_prefetch,
         }
     }
 }
@@ -155,26 +159,27 @@ pub struct LimitsSection {
     /// comes beyond it is refused; a shard without a leader may take half of it.
     #[serde(with = "units::size")]
     pub waiting: u64,
-    /// Message bodies that a node keeps in memory; those of stored messages beyond it are read
-    /// from the journal when they are delivered.
+    /// Memory that messages take on a node, all shards together. Bodies of stored messages beyond it
+    /// are read from the journal when they are delivered; of those that are not stored, further ones
+    /// are refused, or push others out at a topic's subscribers.
     #[serde(with = "units::size")]
     pub memory: u64,
 }
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        let session = StompConfig::default();
+        let StompConfig { frames, operations, .. } = StompConfig::default();
         Self {
             connections: 10_000,
-            headers: session.limits.max_headers,
-            header_line: session.limits.max_line_bytes as u64,
-            body: session.limits.max_body_bytes as u64,
-            subscriptions: session.max_subscriptions,
-            transactions: session.max_transactions,
-            transaction_entries: session.max_transaction_entries,
-            transaction_bytes: session.max_transaction_bytes as u64,
-            unanswered: session.max_outstanding_operations,
-            unanswered_bytes: session.max_outstanding_bytes as u64,
+            headers: frames.max_headers,
+            header_line: frames.max_line_bytes as u64,
+            body: frames.max_body_bytes as u64,
+            subscriptions: operations.max_consumers,
+            transactions: operations.max_transactions,
+            transaction_entries: operations.max_transaction_entries,
+            transaction_bytes: operations.max_transaction_bytes as u64,
+            unanswered: operations.max_outstanding,
+            unanswered_bytes: operations.max_outstanding_bytes as u64,
             receiving: 256 << 20,
             waiting: 256 << 20,
             memory: 1 << 30,
@@ -364,31 +369,43 @@ impl NodeConfig {
     /// What a STOMP session is told.
     pub fn stomp_session(&self) -> StompConfig {
         let (stomp, limits) = (&self.stomp, &self.limits);
-        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let defaults = StompConfig::default();
         StompConfig {
             server: defaults.server,
-            limits: Limits {
+            frames: Limits {
                 max_headers: limits.headers,
                 max_line_bytes: bytes(limits.header_line),
-                max_head_bytes: defaults.limits.max_head_bytes.max(bytes(limits.header_line)),
+                max_head_bytes: defaults.frames.max_head_bytes.max(bytes(limits.header_line)),
                 max_body_bytes: bytes(limits.body),
             },
+            operations: self.operation_limits(stomp.prefetch, stomp.max_prefetch),
             heart_beat_send: stomp.heart_beat_send,
             heart_beat_expect: stomp.heart_beat_expect,
             connect_timeout: stomp.connect_timeout,
-            answer_timeout: self.replication.operation_timeout,
-            default_prefetch: stomp.prefetch.min(stomp.max_prefetch),
-            max_prefetch: stomp.max_prefetch,
-            max_subscriptions: limits.subscriptions,
-            max_transactions: limits.transactions,
-            max_transaction_entries: limits.transaction_entries,
-            max_transaction_bytes: bytes(limits.transaction_bytes),
-            max_outstanding_operations: limits.unanswered,
-            max_outstanding_bytes: bytes(limits.unanswered_bytes),
             max_pending_output_bytes: defaults.max_pending_output_bytes,
         }
     }
+
+    /// What a client may cause that speaks a protocol with these prefetches.
+    fn operation_limits(&self, prefetch: u32, max_prefetch: u32) -> OperationLimits {
+        let limits = &self.limits;
+        OperationLimits {
+            answer_timeout: self.replication.operation_timeout,
+            default_prefetch: prefetch.min(max_prefetch),
+            max_prefetch,
+            max_consumers: limits.subscriptions,
+            max_transactions: limits.transactions,
+            max_transaction_entries: limits.transaction_entries,
+            max_transaction_bytes: bytes(limits.transaction_bytes),
+            max_outstanding: limits.unanswered,
+            max_outstanding_bytes: bytes(limits.unanswered_bytes),
+        }
+    }
+}
+
+/// A size of the configuration as one of memory.
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 /// Slots of a cluster: each is a Raft group, and every one costs its nodes a little all the time.

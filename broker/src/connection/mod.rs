@@ -18,17 +18,14 @@ use bytes::BytesMut;
 use paceline_core::{
     UnixMillis,
     operation::Operation,
-    session::{
-        Now,
-        stomp::{StompConfig, StompSession},
-    },
+    session::{Now, Session},
 };
 use paceline_runtime::{
     cpu,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
     time::{self, Instant},
 };
-use paceline_wire::stomp::Expected;
+use paceline_wire::Expected;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{mpsc, oneshot},
@@ -82,33 +79,30 @@ impl Cluster for ConnectionHandle {
     }
 }
 
-/// What all clients' connections of a node have in common.
+/// What all clients' connections of a node have in common, whatever they speak.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
-    /// What a session is told.
-    pub config: Arc<StompConfig>,
     /// What holds for some destinations only.
     pub policies: Arc<Policies>,
     /// Memory for frames that are being received.
     pub receiving: Arc<Receiving>,
 }
 
-/// Serves one STOMP client until its session or its connection ends.
+/// Serves one client until its session or its connection ends.
 ///
-/// `name` is the session's, unique over the cluster and over restarts. The session is shut down when
-/// the other side of `drained` is dropped. However the connection ends, dropping `cluster` releases
-/// everything that it held.
-pub(crate) async fn serve_stomp<C: Cluster>(
+/// `name` is the session's, for logs. The session is shut down when the other side of `drained` is
+/// dropped. However the connection ends, dropping `cluster` releases everything that it held.
+pub(crate) async fn serve<S: Session, C: Cluster>(
     stream: TcpStream,
-    name: Arc<str>,
+    session: S,
+    name: &str,
     common: Common,
-    cluster: C,
-    events: mpsc::UnboundedReceiver<ConnectionEvent>,
+    (cluster, events): (C, mpsc::UnboundedReceiver<ConnectionEvent>),
     drained: oneshot::Receiver<()>,
 ) {
-    let Common { config, policies, receiving } = common;
+    let Common { policies, receiving } = common;
     let mut connection = Connection {
-        session: StompSession::new(config, name.clone()),
+        session,
         share: Share::new(receiving),
         policies,
         began: Instant::now(),
@@ -124,20 +118,21 @@ pub(crate) async fn serve_stomp<C: Cluster>(
             // Consumers are detached before the socket is closed: the client may come back at once.
             drop(connection);
             match linger::close(reader, writer).await {
-                Ok(()) => tracing::debug!(session = &*name, "closed"),
-                Err(error) => tracing::debug!(session = &*name, %error, "could not be closed"),
+                Ok(()) => tracing::debug!(session = name, "closed"),
+                Err(error) => tracing::debug!(session = name, %error, "could not be closed"),
             }
         }
         Err(error) => {
-            tracing::debug!(session = &*name, %error, "the connection broke");
-            connection.session.handle_lost();
+            tracing::debug!(session = name, %error, "the connection broke");
+            let now = connection.now();
+            connection.session.handle_lost(now);
             connection.submit();
         }
     }
 }
 
-struct Connection<C> {
-    session: StompSession,
+struct Connection<S, C> {
+    session: S,
     share: Share,
     policies: Arc<Policies>,
     began: Instant,
@@ -152,7 +147,7 @@ struct Connection<C> {
     frames: u32,
 }
 
-impl<C: Cluster> Connection<C> {
+impl<S: Session, C: Cluster> Connection<S, C> {
     /// Serves the client until its session is over and all is written; then the socket is to be
     /// closed.
     async fn run(

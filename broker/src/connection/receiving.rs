@@ -8,7 +8,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use paceline_runtime::time::Instant;
-use paceline_wire::stomp::Expected;
+use paceline_wire::Expected;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::units;

@@ -2,12 +2,13 @@
 
 mod memory;
 
-use paceline_core::session::stomp::StompConfig;
+use paceline_client::stomp::{self, Error, Options};
+use paceline_core::session::stomp::{StompConfig, StompSession};
 use paceline_runtime::{
     net::{TcpListener, TcpStream},
     task, time,
 };
-use paceline_wire::stomp::{Command, Decoder, Frame, Version};
+use paceline_wire::stomp::{Command, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::memory::Memory;
@@ -18,11 +19,33 @@ const LOOPBACK: std::net::SocketAddr =
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client on one end of a socket; [`serve_stomp`] runs on the other.
+const CONNECT: &str = "CONNECT\naccept-version:1.2\nhost:h\n\n\0";
+
+/// One end of a socket; [`serve`] runs on the other, and drains when the sender is dropped.
+async fn dial(
+    memory: &Memory,
+    config: StompConfig,
+    receiving: &Arc<Receiving>,
+) -> (TcpStream, oneshot::Sender<()>) {
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (served, _) = listener.accept().await.unwrap();
+    let cluster = memory.connect();
+    let (drain, drained) = oneshot::channel();
+    let session = format!("s{}", memory.connections()).into();
+    let session = StompSession::new(config.into(), session);
+    let common = Common { policies: Arc::default(), receiving: receiving.clone() };
+    task::spawn(serve(served, session, "test", common, cluster, drained));
+    (stream, drain)
+}
+
+/// The same with all the memory that is needed.
+async fn dial_freely(memory: &Memory, config: StompConfig) -> (TcpStream, oneshot::Sender<()>) {
+    dial(memory, config, &Arc::new(Receiving::new(1 << 30))).await
+}
+
 struct Client {
-    stream: TcpStream,
-    decoder: Decoder,
-    input: BytesMut,
+    stomp: stomp::Client,
     /// Dropped to drain the connection.
     drain: Option<oneshot::Sender<()>>,
 }
@@ -30,45 +53,35 @@ struct Client {
 impl Client {
     /// A connection on which nothing was sent yet.
     async fn open(memory: &Memory, config: StompConfig) -> Self {
-        Self::open_within(memory, config, &Arc::new(Receiving::new(1 << 30))).await
+        let (stream, drain) = dial_freely(memory, config).await;
+        Self { stomp: stomp::Client::begin(stream, &Options::default()), drain: Some(drain) }
     }
 
-    async fn open_within(memory: &Memory, config: StompConfig, receiving: &Arc<Receiving>) -> Self {
-        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (served, _) = listener.accept().await.unwrap();
-        let (cluster, events) = memory.connect();
-        let (drain, drained) = oneshot::channel();
-        let name = format!("s{}", memory.connections()).into();
-        let receiving = receiving.clone();
-        let common = Common { config: config.into(), policies: Arc::default(), receiving };
-        task::spawn(serve_stomp(served, name, common, cluster, events, drained));
-        let mut decoder = Decoder::new(Default::default());
-        decoder.set_version(Version::V1_2);
-        Self { stream, decoder, input: BytesMut::new(), drain: Some(drain) }
-    }
-
-    async fn connect(memory: &Memory) -> Self {
-        let mut client = Self::open(memory, StompConfig::default()).await;
-        client.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
+    async fn connect_within(memory: &Memory, receiving: &Arc<Receiving>) -> Self {
+        let (stream, drain) = dial(memory, StompConfig::default(), receiving).await;
+        let mut client =
+            Self { stomp: stomp::Client::begin(stream, &Options::default()), drain: Some(drain) };
+        client.send(CONNECT).await;
         assert_eq!(client.frame().await.command, Command::Connected);
         client
     }
 
+    async fn connect(memory: &Memory) -> Self {
+        Self::connect_within(memory, &Arc::new(Receiving::new(1 << 30))).await
+    }
+
     async fn send(&mut self, frames: &str) {
-        self.stream.write_all(frames.as_bytes()).await.unwrap();
+        self.stomp.send_bytes(frames.as_bytes());
+        self.stomp.flush().await.unwrap();
     }
 
     /// The next frame, or `None` at the end of the stream.
     async fn next(&mut self) -> Option<Frame> {
-        loop {
-            if let Some(frame) = self.decoder.decode(&mut self.input).unwrap() {
-                return Some(frame);
-            }
-            let read = time::timeout(TIMEOUT, self.stream.read_buf(&mut self.input));
-            if read.await.expect("the server answers").unwrap() == 0 {
-                return None;
-            }
+        let received = time::timeout(TIMEOUT, self.stomp.receive());
+        match received.await.expect("the server answers") {
+            Ok(frame) => Some(frame),
+            Err(Error::Closed) => None,
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -172,22 +185,23 @@ async fn whatever_a_connection_held_is_released_when_it_goes() {
 /// the other an end of file.
 #[tokio::test]
 async fn the_message_a_client_died_of_is_named_however_its_connection_ends() {
+    const LAST: &[u8] = b"next 3\0";
     for is_reset in [false, true] {
         let memory = Memory::default();
-        let mut consumer = Client::connect(&memory).await;
-        consumer.send("SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n\n\0").await;
-        consumer.send("SEND\ndestination:/queue/a\n\npoison\0").await;
-        assert_eq!(consumer.frame().await.body, "poison");
-        consumer.send(&"SEND\ndestination:/queue/a\n\nnext\0".repeat(3)).await;
-        if is_reset {
-            consumer.stream.read_u8().await.unwrap();
-        } else {
-            for _ in 0..3 {
-                assert_eq!(consumer.frame().await.body, "next");
-            }
+        let (mut stream, _not_drained) = dial_freely(&memory, StompConfig::default()).await;
+        let mut frames =
+            format!("{CONNECT}SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n\n\0");
+        for body in ["poison", "next 1", "next 2", "next 3"] {
+            frames.push_str(&format!("SEND\ndestination:/queue/a\n\n{body}\0"));
         }
-        let _not_drained = consumer.drain.take();
-        drop(consumer);
+        stream.write_all(frames.as_bytes()).await.unwrap();
+        // The end of the last frame is left unread, or nothing is.
+        let until = &LAST[..LAST.len() - usize::from(is_reset)];
+        let mut read = Vec::new();
+        while !read.ends_with(until) {
+            read.push(stream.read_u8().await.unwrap());
+        }
+        drop(stream);
         memory.until(|state| state.consumers.is_empty() && state.unsettled == 0).await;
         assert_eq!(memory.state().failed, [b"poison"], "reset: {is_reset}");
     }
@@ -199,7 +213,8 @@ async fn the_last_word_arrives_even_at_a_client_that_is_sending() {
     let mut client = Client::connect(&memory).await;
     let junk = format!("BOGUS\n\n\0{}", "y".repeat(200_000));
     // The server may close before it has taken all of it.
-    let _ = client.stream.write_all(junk.as_bytes()).await;
+    client.stomp.send_bytes(junk.as_bytes());
+    let _ = client.stomp.flush().await;
     let error = client.frame().await;
     assert_eq!(error.command, Command::Error);
     assert!(error.header("message").unwrap().contains("`BOGUS` is not a STOMP command"));
@@ -253,11 +268,20 @@ async fn draining_tells_the_client_and_ends_the_connection() {
 #[tokio::test]
 async fn what_was_sent_before_hanging_up_is_carried_out() {
     let memory = Memory::default();
-    let mut producer = Client::connect(&memory).await;
-    producer.send(&"SEND\ndestination:/queue/a\n\n\0".repeat(5_000)).await;
-    producer.stream.shutdown().await.unwrap();
-    assert_eq!(producer.next().await, None);
+    let (mut stream, _not_drained) = dial_freely(&memory, StompConfig::default()).await;
+    stream.write_all(CONNECT.as_bytes()).await.unwrap();
+    let frames = "SEND\ndestination:/queue/a\n\n\0".repeat(5_000);
+    stream.write_all(frames.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answered = read_to_end(&mut stream).await;
+    assert!(answered.starts_with(b"CONNECTED"));
     assert_eq!(memory.state().published, 5_000);
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut read = Vec::new();
+    time::timeout(TIMEOUT, stream.read_to_end(&mut read)).await.expect("it ends").unwrap();
+    read
 }
 
 #[tokio::test]
@@ -268,13 +292,12 @@ async fn a_dead_client_is_noticed_by_its_silence() {
         heart_beat_send: Duration::from_millis(20),
         ..StompConfig::default()
     };
-    let mut client = Client::open(&memory, config).await;
+    let (mut stream, _not_drained) = dial_freely(&memory, config).await;
     let connect = "CONNECT\naccept-version:1.2\nheart-beat:10,10\n\n\0\
         SUBSCRIBE\nid:0\ndestination:/queue/a\n\n\0";
-    client.send(connect).await;
+    stream.write_all(connect.as_bytes()).await.unwrap();
     // CONNECTED, heart-beats, and then the end: twice 200 ms of silence are enough.
-    let mut heard = Vec::new();
-    time::timeout(TIMEOUT, client.stream.read_to_end(&mut heard)).await.unwrap().unwrap();
+    let heard = read_to_end(&mut stream).await;
     let nul = heard.iter().position(|octet| *octet == 0).unwrap();
     assert!(heard[nul + 1..].iter().all(|octet| *octet == b'\n') && heard.len() > nul + 1);
     memory.until(|state| state.consumers.is_empty()).await;
@@ -304,10 +327,7 @@ async fn a_spent_budget(memory: &Memory) -> (Arc<Receiving>, Client, Client) {
     let receiving = Arc::new(Receiving::new(BYTES as u64 + 1));
     let mut clients = Vec::new();
     for _ in 0..2 {
-        let mut client = Client::open_within(memory, StompConfig::default(), &receiving).await;
-        client.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
-        client.frame().await;
-        clients.push(client);
+        clients.push(Client::connect_within(memory, &receiving).await);
     }
     clients[0].send(&unfinished(BYTES, BYTES / 2)).await;
     until_some_is_reserved(&receiving).await;
@@ -319,9 +339,7 @@ async fn a_spent_budget(memory: &Memory) -> (Arc<Receiving>, Client, Client) {
 async fn a_large_frame_waits_for_another_one_and_small_ones_do_not() {
     let memory = Memory::default();
     let (receiving, mut first, mut second) = a_spent_budget(&memory).await;
-    let mut third = Client::open_within(&memory, StompConfig::default(), &receiving).await;
-    third.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
-    third.frame().await;
+    let mut third = Client::connect_within(&memory, &receiving).await;
     let frame = unfinished(500_000, 0);
     let sending = task::spawn(async move {
         second.send(&frame).await;
@@ -358,9 +376,7 @@ async fn what_a_broken_connection_had_reserved_is_free_again() {
 async fn a_large_body_of_unknown_length_reserves_the_most_it_may_have() {
     let memory = Memory::default();
     let receiving = Arc::new(Receiving::new(1 << 30));
-    let mut client = Client::open_within(&memory, StompConfig::default(), &receiving).await;
-    client.send("CONNECT\naccept-version:1.2\nhost:h\n\n\0").await;
-    client.frame().await;
+    let mut client = Client::connect_within(&memory, &receiving).await;
     client.send(&format!("SEND\ndestination:/queue/a\nreceipt:r\n\n{}", "x".repeat(200_000))).await;
     until_some_is_reserved(&receiving).await;
     assert_eq!(receiving.reserved(), (16 << 20) + 1);

@@ -7,7 +7,7 @@
 //! node: so a disk that has forgotten, of this node or of another one, is found out. See
 //! `docs/decisions/0023-a-node-that-has-forgotten-is-told-by-its-peers.md`.
 
-mod memory;
+mod file;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ use thiserror::Error;
 
 use crate::{cluster::Cluster, config::NodeConfig};
 
-pub use memory::{Heard, Memory};
+pub use file::{Heard, IdentityFile};
 
 const FILE: &str = "identity.toml";
 const FILE_BEING_WRITTEN: &str = "identity.toml.new";
@@ -40,7 +40,7 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Claim {
     /// What stands in it.
-    pub memory: Arc<Memory>,
+    pub identity_file: Arc<IdentityFile>,
     /// Held as long as the directory is used.
     _lock: DirLock,
 }
@@ -119,13 +119,13 @@ struct Written {
     starts: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lives: Option<Lives>,
-    /// See [`Memory::is_new`].
+    /// See [`IdentityFile::is_new`].
     #[serde(default)]
     new: bool,
     /// The number of the journal beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     journal: Option<String>,
-    /// See [`Memory::to_refill`].
+    /// See [`IdentityFile::to_refill`].
     #[serde(default)]
     refill: BTreeSet<u32>,
     /// The last life that was heard from of each other node, by its number.
@@ -183,8 +183,8 @@ impl Claim {
             written = Written { id: written.id, starts: None, lives: Some(lives), ..found };
         }
         replace(dir, render(&written)).await.map_err(io(&file))?;
-        let memory = Memory::new(dir, written);
-        Ok(Self { memory: Arc::new(memory), _lock: lock })
+        let identity_file = IdentityFile::new(dir, written);
+        Ok(Self { identity_file: Arc::new(identity_file), _lock: lock })
     }
 }
 
@@ -254,11 +254,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = NodeConfig::dev(dir.path().join("made/on/demand"));
         let first = claim(&config).await.unwrap();
-        assert_eq!(first.memory.incarnation(), 1);
+        assert_eq!(first.identity_file.incarnation(), 1);
         let second = claim(&config).await.unwrap_err();
         assert!(second.contains("is in use by another process"), "{second}");
         drop(first);
-        assert_eq!(claim(&config).await.unwrap().memory.incarnation(), 2);
+        assert_eq!(claim(&config).await.unwrap().identity_file.incarnation(), 2);
     }
 
     #[tokio::test]
@@ -279,7 +279,7 @@ mod tests {
             let error = claim(&other).await.unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
-        assert_eq!(claim(&config).await.unwrap().memory.incarnation(), 2);
+        assert_eq!(claim(&config).await.unwrap().identity_file.incarnation(), 2);
     }
 
     /// Of a cluster of two.
@@ -293,18 +293,24 @@ mod tests {
     #[tokio::test]
     async fn an_empty_directory_is_new_until_its_node_joins() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!claim(&NodeConfig::dev(dir.path().join("alone"))).await.unwrap().memory.is_new());
+        assert!(
+            !claim(&NodeConfig::dev(dir.path().join("alone")))
+                .await
+                .unwrap()
+                .identity_file
+                .is_new()
+        );
         let config = of_two(&dir.path().join("of-two"));
         let first = claim(&config).await.unwrap();
-        first.memory.found_journal(1, [0, 1]).await.unwrap();
-        first.memory.found_journal(2, [0, 1]).await.unwrap();
-        assert_eq!(first.memory.to_refill(), [].into(), "a new node has nothing to forget");
+        first.identity_file.found_journal(1, [0, 1]).await.unwrap();
+        first.identity_file.found_journal(2, [0, 1]).await.unwrap();
+        assert_eq!(first.identity_file.to_refill(), [].into(), "a new node has nothing to forget");
         drop(first);
         let second = claim(&config).await.unwrap();
-        assert!(second.memory.is_new(), "a restart makes nobody known");
-        second.memory.join().await.unwrap();
+        assert!(second.identity_file.is_new(), "a restart makes nobody known");
+        second.identity_file.join().await.unwrap();
         drop(second);
-        assert!(!claim(&config).await.unwrap().memory.is_new());
+        assert!(!claim(&config).await.unwrap().identity_file.is_new());
     }
 
     #[tokio::test]
@@ -313,46 +319,50 @@ mod tests {
         let config = of_two(dir.path());
         let first = claim(&config).await.unwrap();
         let life = Life { number: 7, mark: u64::MAX };
-        assert!(!first.memory.lives().remember(life));
-        first.memory.has_forgotten(1, life);
-        first.memory.forget(life, 0..3).await.unwrap();
-        assert_eq!(*first.memory.heard().borrow(), Heard::default());
-        first.memory.was_reset(1).await.unwrap();
-        first.memory.know(1, Life { number: 3, mark: 4 }).await.unwrap();
+        assert!(!first.identity_file.lives().remember(life));
+        first.identity_file.has_forgotten(1, life);
+        first.identity_file.forget(life, 0..3).await.unwrap();
+        assert_eq!(*first.identity_file.heard().borrow(), Heard::default());
+        first.identity_file.was_reset(1).await.unwrap();
+        first.identity_file.know(1, Life { number: 3, mark: 4 }).await.unwrap();
         drop(first);
-        let memory = claim(&config).await.unwrap().memory;
-        assert_eq!(memory.incarnation(), 9, "sessions of lives before are superseded");
-        assert!(memory.lives().remember(life));
-        assert_eq!(memory.to_refill(), [0, 2].into());
-        assert_eq!(memory.known(1), Some(Life { number: 3, mark: 4 }));
+        let identity_file = claim(&config).await.unwrap().identity_file;
+        assert_eq!(identity_file.incarnation(), 9, "sessions of lives before are superseded");
+        assert!(identity_file.lives().remember(life));
+        assert_eq!(identity_file.to_refill(), [0, 2].into());
+        assert_eq!(identity_file.known(1), Some(Life { number: 3, mark: 4 }));
     }
 
     #[tokio::test]
     async fn a_late_word_of_an_earlier_life_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let memory = claim(&of_two(dir.path())).await.unwrap().memory;
+        let identity_file = claim(&of_two(dir.path())).await.unwrap().identity_file;
         let life = |number, mark| Life { number, mark };
-        assert!(memory.know(2, life(8, 1)).await.unwrap());
-        assert!(memory.know(2, life(8, 1)).await.unwrap());
+        assert!(identity_file.know(2, life(8, 1)).await.unwrap());
+        assert!(identity_file.know(2, life(8, 1)).await.unwrap());
         for other in [life(7, 1), life(8, 2)] {
-            assert!(!memory.know(2, other).await.unwrap());
+            assert!(!identity_file.know(2, other).await.unwrap());
         }
-        assert_eq!(memory.known(2), Some(life(8, 1)));
-        let (one, other) = tokio::join!(memory.know(3, life(1, 0)), memory.know(4, life(1, 0)));
+        assert_eq!(identity_file.known(2), Some(life(8, 1)));
+        let (one, other) =
+            tokio::join!(identity_file.know(3, life(1, 0)), identity_file.know(4, life(1, 0)));
         assert!(one.unwrap() && other.unwrap());
-        assert_eq!((memory.known(3), memory.known(4)), (Some(life(1, 0)), Some(life(1, 0))));
+        assert_eq!(
+            (identity_file.known(3), identity_file.known(4)),
+            (Some(life(1, 0)), Some(life(1, 0)))
+        );
     }
 
     #[tokio::test]
     async fn another_journal_in_the_place_of_one_is_one_that_has_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let memory = claim(&of_two(dir.path())).await.unwrap().memory;
-        memory.found_journal(1, [0, 1]).await.unwrap();
-        memory.join().await.unwrap();
-        memory.found_journal(1, [0, 1]).await.unwrap();
-        assert_eq!(memory.to_refill(), [].into());
-        memory.found_journal(2, [0, 1]).await.unwrap();
-        assert_eq!(memory.to_refill(), [0, 1].into());
+        let identity_file = claim(&of_two(dir.path())).await.unwrap().identity_file;
+        identity_file.found_journal(1, [0, 1]).await.unwrap();
+        identity_file.join().await.unwrap();
+        identity_file.found_journal(1, [0, 1]).await.unwrap();
+        assert_eq!(identity_file.to_refill(), [].into());
+        identity_file.found_journal(2, [0, 1]).await.unwrap();
+        assert_eq!(identity_file.to_refill(), [0, 1].into());
     }
 
     #[tokio::test]
@@ -363,8 +373,8 @@ mod tests {
         let text =
             format!("node = \"dev\"\ncluster = \"dev\"\nplacement = {placement:?}\nstarts = 4\n");
         replace(dir.path(), text.into()).await.unwrap();
-        let memory = claim(&config).await.unwrap().memory;
-        assert_eq!((memory.incarnation(), memory.is_new()), (5, false));
+        let identity_file = claim(&config).await.unwrap().identity_file;
+        assert_eq!((identity_file.incarnation(), identity_file.is_new()), (5, false));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use paceline_membership::{Epoch, Life, Lives, NodeId, Summary};
 use paceline_wire::link::Hello;
 
 use super::{LinkError, PeerId, refusals::Refusals};
-use crate::{cluster::Cluster, identity::Memory};
+use crate::{cluster::Cluster, identity::IdentityFile};
 
 /// The number of those who are no node.
 const NOBODY: u64 = 0;
@@ -17,15 +17,15 @@ pub struct Identity {
     cluster: Arc<str>,
     node: u64,
     /// None of a visitor.
-    member: Option<(Cluster, Arc<Memory>)>,
+    member: Option<(Cluster, Arc<IdentityFile>)>,
     /// Whom it has refused.
     pub(super) refusals: Arc<Refusals>,
 }
 
 impl Identity {
     /// A node of a cluster, and what it remembers.
-    pub fn member(cluster: &Cluster, node: u64, memory: &Arc<Memory>) -> Self {
-        let member = Some((cluster.clone(), memory.clone()));
+    pub fn member(cluster: &Cluster, node: u64, identity_file: &Arc<IdentityFile>) -> Self {
+        let member = Some((cluster.clone(), identity_file.clone()));
         Self { cluster: cluster.name.clone(), node, member, refusals: Arc::default() }
     }
 
@@ -57,12 +57,12 @@ impl Identity {
             members: Vec::new(),
             placement: String::new(),
         };
-        if let Some((cluster, memory)) = &self.member {
+        if let Some((cluster, identity_file)) = &self.member {
             let plain = |life: Life| (life.number, life.mark);
             let members = cluster.view().summary().members.into_iter();
             hello.name = cluster.name_of(self.node).unwrap_or_default();
-            hello.lives = Vec::from(memory.lives()).into_iter().map(plain).collect();
-            hello.knows = memory.known(to).map(plain);
+            hello.lives = Vec::from(identity_file.lives()).into_iter().map(plain).collect();
+            hello.knows = identity_file.known(to).map(plain);
             hello.members = members.map(|(id, name)| (id.0, name)).collect();
             hello.placement = cluster.placement.to_string();
         }
@@ -79,15 +79,16 @@ impl Identity {
     pub(super) async fn admit(&self, epoch: u64, hello: &Hello) -> Result<Admitted, LinkError> {
         self.check(epoch, hello)?;
         let node = hello.node;
-        let Some((_, memory)) = self.member.as_ref().filter(|_| self.shares_view(hello)) else {
+        let Some((_, identity_file)) = self.member.as_ref().filter(|_| self.shares_view(hello))
+        else {
             return Ok(Admitted { node, life: None });
         };
         let life = lives(hello)?.present();
-        if !memory.know(node, life).await? {
+        if !identity_file.know(node, life).await? {
             return Err(LinkError::Closed);
         }
-        memory.agrees(node);
-        Ok(Admitted { node, life: Some((life, memory.clone())) })
+        identity_file.agrees(node);
+        Ok(Admitted { node, life: Some((life, identity_file.clone())) })
     }
 
     /// Whether whoever has said this is a peer, or one that asks or may be asked.
@@ -96,7 +97,8 @@ impl Identity {
             let (its, ours) = (hello.cluster.clone(), self.cluster.clone());
             return Err(LinkError::OtherCluster { its, ours });
         }
-        let Some((cluster, memory)) = self.member.as_ref().filter(|_| self.shares_view(hello))
+        let Some((cluster, identity_file)) =
+            self.member.as_ref().filter(|_| self.shares_view(hello))
         else {
             return Ok(());
         };
@@ -122,12 +124,12 @@ impl Identity {
         }
         if let Some((number, mark)) = hello.knows {
             let life = Life { number, mark };
-            if !memory.lives().remember(life) {
-                memory.has_forgotten(hello.node, life);
+            if !identity_file.lives().remember(life) {
+                identity_file.has_forgotten(hello.node, life);
                 return Err(LinkError::HasForgotten { name: hello.name.clone(), life });
             }
         }
-        match memory.known(hello.node) {
+        match identity_file.known(hello.node) {
             Some(life) if !lives(hello)?.remember(life) => {
                 Err(LinkError::Forgetful { name: hello.name.clone(), life })
             }
@@ -141,7 +143,7 @@ impl Identity {
 pub(super) struct Admitted {
     node: u64,
     /// Of a peer; of others none.
-    life: Option<(Life, Arc<Memory>)>,
+    life: Option<(Life, Arc<IdentityFile>)>,
 }
 
 impl Admitted {
@@ -153,7 +155,7 @@ impl Admitted {
     /// Waits until the peer has begun another life: no word of this one counts any more.
     pub(super) async fn outlived(&self) {
         match &self.life {
-            Some((life, memory)) => memory.outlived(self.node, *life).await,
+            Some((life, identity_file)) => identity_file.outlived(self.node, *life).await,
             None => std::future::pending().await,
         }
     }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     cluster::Cluster,
     config::{ClusterConfig, Member, NodeConfig},
-    identity::{Claim, Memory},
+    identity::{Claim, IdentityFile},
 };
 
 /// Answers a request with its bytes reversed, and a stream's pieces with themselves.
@@ -49,7 +49,7 @@ fn config(cluster: &str, names: &[&str]) -> ClusterConfig {
 /// A node and its disk.
 struct Node {
     identity: Identity,
-    memory: Arc<Memory>,
+    identity_file: Arc<IdentityFile>,
     _dir: TempDir,
 }
 
@@ -59,9 +59,9 @@ async fn member(node: u64, cluster: &ClusterConfig) -> Node {
     let mut config = NodeConfig::dev(dir.path().into());
     config.node.name = cluster.members[node as usize - 1].name.clone();
     config.cluster = cluster.clone();
-    let memory = Claim::take(&config).await.unwrap().memory;
-    let identity = Identity::member(&Cluster::of(cluster).unwrap(), node, &memory);
-    Node { identity, memory, _dir: dir }
+    let identity_file = Claim::take(&config).await.unwrap().identity_file;
+    let identity = Identity::member(&Cluster::of(cluster).unwrap(), node, &identity_file);
+    Node { identity, identity_file, _dir: dir }
 }
 
 /// Node 1 or 2 of two.
@@ -223,11 +223,11 @@ async fn another_node_at_the_address_is_not_the_one_that_was_dialled() {
     let of_three = config("test", &["a", "b", "c"]);
     let (here, dials) = (member(2, &of_three).await, member(1, &of_three).await);
     // What is remembered of the one is nothing that the other has forgotten.
-    dials.memory.know(3, Life { number: 9, mark: 9 }).await.unwrap();
+    dials.identity_file.know(3, Life { number: 9, mark: 9 }).await.unwrap();
     for said in refusals(&dials.identity, 3, &here.identity).await {
         assert!(said.starts_with("node 2 answers at the address of node 3"), "{said}");
     }
-    assert_eq!(here.memory.heard().borrow().forgotten, None);
+    assert_eq!(here.identity_file.heard().borrow().forgotten, None);
 }
 
 #[tokio::test]
@@ -248,18 +248,18 @@ async fn an_empty_disk_is_refused_and_told() {
     let hello = before.identity.hello(2);
     let admitted = there.identity.admit(1, &hello).await.unwrap();
     assert_eq!(admitted.peer(), PeerId { node: 1, incarnation: 1 });
-    let life = before.memory.lives().present();
-    assert_eq!(there.memory.known(1), Some(life), "before any word counts");
+    let life = before.identity_file.lives().present();
+    assert_eq!(there.identity_file.known(1), Some(life), "before any word counts");
 
     let empty = node(1, "test").await;
     let [told, refused] = refusals(&empty.identity, 2, &there.identity).await;
     assert!(told.starts_with("`b` remembers life 1-"), "{told}");
     assert!(refused.starts_with("`a` does not remember its life 1-"), "{refused}");
-    assert_eq!(empty.memory.heard().borrow().forgotten, Some((2, life)));
-    assert_eq!(there.memory.known(1), Some(life), "it is not forgotten for that");
+    assert_eq!(empty.identity_file.heard().borrow().forgotten, Some((2, life)));
+    assert_eq!(there.identity_file.known(1), Some(life), "it is not forgotten for that");
 
-    empty.memory.forget(life, [0, 5]).await.unwrap();
-    assert_eq!(empty.memory.to_refill(), [0, 5].into());
+    empty.identity_file.forget(life, [0, 5]).await.unwrap();
+    assert_eq!(empty.identity_file.to_refill(), [0, 5].into());
     let again = there.identity.admit(1, &empty.identity.hello(2)).await.unwrap();
     assert_eq!(again.peer(), PeerId { node: 1, incarnation: 2 });
     let outlived = time::timeout(Duration::from_secs(5), admitted.outlived());
@@ -273,9 +273,9 @@ async fn a_second_process_of_a_node_ends_the_first_one() {
     let (there, node) = (node(2, "test").await, node(1, "test").await);
     node.identity.admit(1, &there.identity.hello(1)).await.unwrap();
     let life = Life { number: 2, mark: 9 };
-    there.memory.know(1, life).await.unwrap();
+    there.identity_file.know(1, life).await.unwrap();
     assert!(node.identity.admit(1, &there.identity.hello(1)).await.is_err());
-    let heard = node.memory.heard().borrow().clone();
+    let heard = node.identity_file.heard().borrow().clone();
     assert_eq!((heard.superseded, heard.forgotten), (Some((2, life)), None));
 }
 

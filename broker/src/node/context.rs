@@ -18,7 +18,7 @@ use super::NodeError;
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
-    identity::Memory,
+    identity::IdentityFile,
     link::Peer,
     replication::{Parts, Recent, Settings, Shards, Traced, storage},
 };
@@ -58,7 +58,7 @@ impl fmt::Display for Loss {
 pub(super) struct Context {
     pub(super) config: NodeConfig,
     pub(super) node: u64,
-    pub(super) memory: Arc<Memory>,
+    pub(super) identity_file: Arc<IdentityFile>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
     pub(super) journal: Journal,
@@ -75,7 +75,7 @@ impl Context {
 
     /// What a shard's replica here has lost, if it has not been reset since.
     pub(super) fn loss(&self, slot: u32) -> Option<Loss> {
-        if self.memory.to_refill().contains(&slot) {
+        if self.identity_file.to_refill().contains(&slot) {
             return Some(Loss::Forgotten);
         }
         self.part(slot).damage().map(Loss::Damage)
@@ -87,8 +87,7 @@ impl Context {
         let replication = &self.config.replication;
         let part = self.part(slot);
         let held = self.cluster.slots_of(self.node).len().max(1) as u64;
-        let memory = self.config.limits.memory / held;
-        let cache = memory / LOG_CACHE_PART;
+        let cache = self.config.limits.memory / LOG_CACHE_PART / held;
         let row = self.cluster.row(slot);
         let opened =
             storage::open(&part, &row).await.map_err(|error| match self.journal.failure() {
@@ -113,14 +112,13 @@ impl Context {
             batch_bytes: replication.batch_bytes as usize,
             patience: replication.settle_within,
             in_doubt_after: replication.operation_timeout / 3,
-            limits: Limits { volatile_bytes: memory as usize, ..Limits::default() },
+            limits: Limits { volatile_bytes: 0, ..Limits::default() },
         };
         Ok(Parts {
             slot,
             node: self.node,
             row,
             settings: Settings {
-                body_bytes: (memory - cache) as usize,
                 snapshot_every: self.config.storage.snapshot_every,
                 hand_back_after: replication.election_max * 8,
             },

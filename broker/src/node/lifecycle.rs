@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use paceline_core::session::stomp::StompSession;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
     shutdown,
-    task::{self, JoinError},
+    task::{JoinError, JoinSet},
     time::Instant,
     trace,
 };
@@ -16,8 +17,8 @@ use crate::{
     config::{Address, NodeConfig},
     connection::Common,
     drain::Drain,
-    identity::{Claim, ClaimError, Memory},
-    listener::StompListener,
+    identity::{Claim, ClaimError, IdentityFile},
+    listener::{Listener, Room},
     policy::Policies,
 };
 
@@ -59,7 +60,7 @@ pub async fn run_with(
                 on_ready(ready);
             }
         };
-        match run_once(&config, &claim.memory, began, ready).await {
+        match run_once(&config, &claim.identity_file, began, ready).await {
             Err(NodeError::Forgotten { by, life }) => {
                 reached(Point::NodeForgot);
                 trace::event!("node_forgot");
@@ -70,7 +71,7 @@ pub async fn run_with(
                 );
                 let cluster = Cluster::of(&config.cluster)?;
                 let node = cluster.number_of(&config.node.name).expect("a checked configuration");
-                let forgot = claim.memory.forget(life, cluster.slots_of(node)).await;
+                let forgot = claim.identity_file.forget(life, cluster.slots_of(node)).await;
                 let path = config.node.data_dir.clone();
                 forgot.map_err(|error| ClaimError::Io { path, error })?;
             }
@@ -82,7 +83,7 @@ pub async fn run_with(
 /// Runs a node until it is asked to stop, or cannot go on as it is.
 async fn run_once(
     config: &NodeConfig,
-    memory: &Arc<Memory>,
+    identity_file: &Arc<IdentityFile>,
     began: Instant,
     on_ready: impl FnOnce(&Ready) + Send,
 ) -> Result<(), NodeError> {
@@ -90,21 +91,27 @@ async fn run_once(
     let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
-    let replicas = Replicas::start(config, memory.clone(), links).await?;
+    let replicas = Replicas::start(config, identity_file.clone(), links).await?;
     let router = replicas.router().clone();
-    let clients = StompListener {
-        router,
-        common: Common {
-            config: Arc::new(config.stomp_session()),
-            policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
-            receiving: replicas.receiving().clone(),
-        },
-        max_connections: config.limits.connections,
-        name: format!("{}-{}", config.node.name, memory.incarnation()),
-        drain: drain.clone(),
-        listener,
+    let room = Room::new(config.limits.connections);
+    let common = Common {
+        policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
+        receiving: replicas.receiving().clone(),
     };
-    let clients = task::spawn(clients.run());
+    let name = format!("{}-{}", config.node.name, identity_file.incarnation());
+    let mut listeners = JoinSet::new();
+    listeners.spawn(
+        Listener::<StompSession> {
+            listener,
+            config: Arc::new(config.stomp_session()),
+            router,
+            common,
+            room,
+            name,
+            drain: drain.clone(),
+        }
+        .run(),
+    );
     trace::event!("node_ready");
     on_ready(&Ready { stomp, link, after: began.elapsed() });
 
@@ -118,7 +125,9 @@ async fn run_once(
             trace::event!("node_draining");
             reached(Point::Drained);
             drain.begin();
-            report(clients.await);
+            while let Some(ended) = listeners.join_next().await {
+                report(ended);
+            }
             replicas.stop().await;
             Ok(())
         }
@@ -131,8 +140,7 @@ async fn run_once(
             }
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
-            clients.abort();
-            let _ = clients.await;
+            listeners.shutdown().await;
             replicas.halt().await;
             Err(error)
         }
@@ -141,7 +149,7 @@ async fn run_once(
 
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "the listener failed");
+        tracing::error!(%error, "a listener failed");
     }
 }
 

@@ -3,11 +3,11 @@
 pub mod compare;
 mod context;
 mod error;
+mod forgetting;
 mod lifecycle;
 mod repair;
 mod replicas;
 mod service;
-mod standing;
 pub mod status;
 
 pub use error::NodeError;

@@ -149,7 +149,7 @@ async fn begin(context: &Context, slot: u32, loss: &Loss) -> Result<(), String> 
     reached(Point::ReplicaReset);
     let mark = floor.map_or_else(Bytes::new, |floor| storage::repair_mark(floor, votes));
     group.reset(mark).map_err(reset)?.await.map_err(reset)?;
-    context.memory.was_reset(slot).await.map_err(|error| error.to_string())?;
+    context.identity_file.was_reset(slot).await.map_err(|error| error.to_string())?;
     let shard = context.open_shard(slot).await.map_err(|error| error.to_string())?;
     context.shards.tell(Input::Start(Box::new(shard)));
     Ok(())

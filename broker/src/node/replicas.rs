@@ -20,18 +20,17 @@ use tokio::sync::mpsc;
 use super::{
     NodeError,
     context::Context,
-    repair,
+    forgetting, repair,
     service::Service,
-    standing,
     status::{Status, Subject},
 };
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
     connection::Receiving,
-    identity::{ClaimError, Memory},
+    identity::{ClaimError, IdentityFile},
     link::{self, Peer},
-    replication::{Driver, Input, Shards},
+    replication::{Driver, Input, Memory, Shards},
     router::{Connector, Router},
 };
 
@@ -61,7 +60,7 @@ impl Replicas {
     /// If the journal cannot be used, or a replica does not start.
     pub async fn start(
         config: &NodeConfig,
-        memory: Arc<Memory>,
+        identity_file: Arc<IdentityFile>,
         links: TcpListener,
     ) -> Result<Arc<Self>, NodeError> {
         let started = Instant::now();
@@ -77,7 +76,7 @@ impl Replicas {
             tracing::error!(%damage, "the journal is damaged");
         }
 
-        let identity = link::Identity::member(&cluster, node, &memory);
+        let identity = link::Identity::member(&cluster, node, &identity_file);
         let timings = link_timings(&config.replication);
         let view = cluster.view();
         let others = view.members().iter().filter(|member| member.id.0 != node);
@@ -91,7 +90,7 @@ impl Replicas {
         );
 
         let held = cluster.slots_of(node);
-        memory
+        identity_file
             .found_journal(recovered.number, held.iter().copied())
             .await
             .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
@@ -100,7 +99,7 @@ impl Replicas {
         let context = Arc::new(Context {
             config: config.clone(),
             node,
-            memory: memory.clone(),
+            identity_file: identity_file.clone(),
             cluster: cluster.clone(),
             peers: peers.clone(),
             journal: journal.clone(),
@@ -109,12 +108,12 @@ impl Replicas {
         });
         let mut tasks = Vec::new();
         let mut groups = Vec::new();
-        if memory.is_new() {
+        if identity_file.is_new() {
             trace::event!("node_new");
-            tasks.push(task::spawn(standing::join(context.clone())));
+            tasks.push(task::spawn(forgetting::join(context.clone())));
         } else {
             for slot in held {
-                match standing::loss(&context, slot) {
+                match forgetting::loss(&context, slot) {
                     None => groups.push(context.open_shard(slot).await?),
                     Some(loss) => {
                         tasks.push(task::spawn(repair::run(context.clone(), slot, loss)));
@@ -129,6 +128,7 @@ impl Replicas {
             journal.clone(),
             peers.clone(),
             doubts,
+            Memory::new(usize::try_from(config.limits.memory).unwrap_or(usize::MAX)),
             started,
         );
         let driving = Mutex::new(Some(task::spawn(driver.run())));
@@ -140,13 +140,16 @@ impl Replicas {
             peers: peers.clone(),
         };
         let waiting = usize::try_from(config.limits.waiting).unwrap_or(usize::MAX);
-        let router =
-            Router::new(connector, SessionId { node, incarnation: memory.incarnation() }, waiting);
+        let router = Router::new(
+            connector,
+            SessionId { node, incarnation: identity_file.incarnation() },
+            waiting,
+        );
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
 
         let subject = Arc::new(Subject {
             node,
-            memory,
+            identity_file,
             identity: identity.clone(),
             started,
             cluster,
@@ -203,7 +206,7 @@ impl Replicas {
         tokio::select! {
             biased;
             error = journal => error.into(),
-            error = standing::forgotten(&self.subject.memory, &self.subject.cluster) => error,
+            error = forgetting::forgotten(&self.subject.identity_file, &self.subject.cluster) => error,
             // The driver ends with the journal, too.
             () = self.subject.shards.ended() => match self.journal.failure() {
                 Some(error) => error.into(),

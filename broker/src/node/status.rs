@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::standing;
+use super::forgetting;
 pub use crate::replication::status::ShardStatus;
+use crate::replication::status::Standing;
 use crate::{
     cluster::Cluster,
     connection::Receiving,
-    identity::Memory,
+    identity::IdentityFile,
     link::{Identity, Peer},
     replication::Shards,
     router::Router,
@@ -50,13 +51,17 @@ pub struct Status {
     pub waiting_bytes: u64,
     /// The most that may wait.
     pub waiting_limit: u64,
+    /// Bytes of memory that messages take.
+    pub memory_bytes: u64,
+    /// The most that they may take.
+    pub memory_limit: u64,
 }
 
 /// What a status is read from.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) node: u64,
-    pub(super) memory: Arc<Memory>,
+    pub(super) identity_file: Arc<IdentityFile>,
     pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) cluster: Arc<Cluster>,
@@ -72,22 +77,25 @@ impl Subject {
     pub(super) async fn status(&self, verify: bool) -> Status {
         let peers = self.peers.values();
         let waiting = self.router.waiting();
+        let Standing { shards, memory } = self.shards.status(verify).await;
         Status {
             node: self.node,
             name: self.cluster.name_of(self.node).unwrap_or_default(),
             cluster: self.cluster.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
-            incarnation: self.memory.incarnation(),
-            waits_for: standing::waits_for(&self.memory, &self.cluster, self.node),
-            forgotten: self.memory.to_refill().into_iter().collect(),
+            incarnation: self.identity_file.incarnation(),
+            waits_for: forgetting::waits_for(&self.identity_file, &self.cluster, self.node),
+            forgotten: self.identity_file.to_refill().into_iter().collect(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
             refused: self.identity.refused(),
-            shards: self.shards.status(verify).await,
+            shards,
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),
             waiting_bytes: waiting.used as u64,
             waiting_limit: waiting.limit as u64,
+            memory_bytes: memory.0,
+            memory_limit: memory.1,
         }
     }
 }

@@ -44,9 +44,9 @@ impl Node {
     async fn start(&mut self, listener: TcpListener) {
         self.claim = None;
         let claim = Claim::take(&self.config).await.unwrap();
-        let memory = claim.memory.clone();
+        let identity_file = claim.identity_file.clone();
         self.claim = Some(claim);
-        self.replicas = Some(Replicas::start(&self.config, memory, listener).await.unwrap());
+        self.replicas = Some(Replicas::start(&self.config, identity_file, listener).await.unwrap());
     }
 }
 
@@ -76,6 +76,7 @@ impl Cluster {
             // So that transactions are asked after soon.
             config.replication.operation_timeout = Duration::from_millis(1_500);
             config.limits.waiting = 1 << 20;
+            config.limits.memory = 1 << 20;
             let address = listener.local_addr().unwrap();
             let mut node = Node { config, address, replicas: None, claim: None, _dir: dir };
             node.start(listener).await;
@@ -86,6 +87,11 @@ impl Cluster {
 
     pub fn router(&self, node: usize) -> Router {
         self.nodes[node].replicas.as_ref().expect("it runs").router().clone()
+    }
+
+    /// Bytes of memory that messages take on a node.
+    pub async fn memory(&self, node: usize) -> u64 {
+        self.nodes[node].replicas.as_ref().expect("it runs").status(false).await.memory_bytes
     }
 
     /// Asks a node to stop in good order.
@@ -228,8 +234,9 @@ impl Cluster {
         let NodeError::Forgotten { life, .. } = told else { panic!("{told}") };
         let slots = replicas.cluster().slots();
         self.halt(node).await;
-        let memory = self.nodes[node].claim.as_ref().expect("it is held").memory.clone();
-        memory.forget(life, 0..slots).await.unwrap();
+        let identity_file =
+            self.nodes[node].claim.as_ref().expect("it is held").identity_file.clone();
+        identity_file.forget(life, 0..slots).await.unwrap();
         self.restart(node).await;
     }
 

@@ -2,13 +2,15 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use paceline_client::stomp::{Client, Error, Options};
+use paceline_runtime::time::{self, Instant};
+use paceline_wire::stomp::Frame;
 
 pub const MIB: u64 = 1 << 20;
 
@@ -61,56 +63,44 @@ impl Node {
         kib * 1024
     }
 
-    pub fn until_resident_is_below(&self, limit: u64, within: Duration) {
+    pub async fn until_resident_is_below(&self, limit: u64, within: Duration) {
         let begun = Instant::now();
         while self.resident() >= limit {
             let (resident, limit) = (self.resident() / MIB, limit / MIB);
             assert!(begun.elapsed() < within, "{resident} MiB are resident, not {limit}");
-            pause();
+            pause().await;
         }
     }
 }
 
 /// Between two looks at something.
-pub fn pause() {
-    thread::sleep(Duration::from_millis(20));
+pub async fn pause() {
+    time::sleep(Duration::from_millis(20)).await;
 }
 
-/// A STOMP client that sends what it likes.
-pub struct Client {
-    stream: BufReader<TcpStream>,
+/// A client with an open session.
+pub async fn connect(node: &Node) -> Client {
+    let options = Options { connect_timeout: PATIENCE, ..Options::default() };
+    Client::connect(&node.stomp, &options).await.unwrap()
 }
 
-impl Client {
-    /// One with an open session.
-    pub fn connect(node: &Node) -> Self {
-        let stream = TcpStream::connect(&node.stomp).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { stream: BufReader::new(stream) };
-        client.send(b"CONNECT\naccept-version:1.2\nhost:h\n\n\0").unwrap();
-        assert!(client.frame().starts_with("CONNECTED"));
-        client
+/// Sends some bytes and holds no copy of them all.
+pub async fn send(client: &mut Client, bytes: &[u8]) -> Result<(), Error> {
+    for chunk in bytes.chunks(64 * 1024) {
+        client.send_bytes(chunk);
+        time::timeout(PATIENCE, client.flush()).await.expect("the server reads")?;
     }
+    Ok(())
+}
 
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
-    }
+/// The next frame.
+pub async fn receive(client: &mut Client) -> Frame {
+    time::timeout(PATIENCE, client.receive()).await.expect("the server answers").unwrap()
+}
 
-    /// The next frame.
-    pub fn frame(&mut self) -> String {
-        let mut frame = Vec::new();
-        self.stream.read_until(0, &mut frame).unwrap();
-        String::from_utf8(frame).unwrap().trim_start().into()
-    }
-
-    /// Whether the session is still open after a moment in which nothing should come.
-    pub fn is_open(&mut self) -> bool {
-        self.stream.get_ref().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let nothing = self.stream.fill_buf().map(drop);
-        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
-        nothing.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
+/// What the server says within a moment. An open session has nothing to say.
+pub async fn complaint(client: &mut Client) -> Option<Frame> {
+    time::timeout(Duration::from_millis(50), client.receive()).await.ok().map(Result::unwrap)
 }
 
 impl Drop for Node {

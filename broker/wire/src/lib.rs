@@ -6,3 +6,14 @@
 
 pub mod link;
 pub mod stomp;
+
+/// How many bytes the unfinished frame at the end of a decoder's input may come to need there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// How long it is cannot be told before its head is complete, which has no more than so many.
+    Head(usize),
+    /// What follows its head has so many.
+    Exactly(usize),
+    /// What follows its head shows its end when that comes, and has no more than so many.
+    UpTo(usize),
+}

@@ -6,10 +6,10 @@ use paceline_wire::stomp::{Command, header};
 
 use super::{
     Shared,
-    client::{BackOff, Connection, reason},
+    client::{BackOff, Connection, unexpected},
 };
 use crate::workload::{
-    ids::DestinationId,
+    ids::{ConnectionId, DestinationId},
     operation::{MessageId, Publish, Reply, body, publish},
     population::ProducerPlan,
 };
@@ -43,7 +43,7 @@ async fn send(
     let mut connection = Connection::open(shared.next_connection(), node).await?;
     let mut waiting: BTreeMap<String, MessageId> = BTreeMap::new();
     for &destination in left.iter() {
-        let (id, frame) = message(plan, shared, &connection, destination);
+        let (id, frame) = message(plan, shared, connection.id, destination);
         let receipt = id.to_string();
         connection.send(&frame.with(header::RECEIPT, receipt.as_str()));
         waiting.insert(receipt, id);
@@ -66,7 +66,7 @@ async fn receive(
         let frame = connection.receive().await?;
         let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
         let Some(id) = waiting.remove(receipt).filter(|_| frame.command == Command::Receipt) else {
-            return Err(io::Error::other(reason(&frame)));
+            return Err(unexpected(&frame));
         };
         shared.recorder.replied(id, Reply::Ok);
         let sent_to = shared.recorder.lock().history.publish(id).map(|it| it.destination);
@@ -78,13 +78,13 @@ async fn receive(
 fn message(
     plan: &ProducerPlan,
     shared: &Shared,
-    connection: &Connection,
+    connection: ConnectionId,
     destination: DestinationId,
 ) -> (MessageId, paceline_wire::stomp::Frame) {
     let publish = Publish {
         destination,
         persistent: true,
-        connection: connection.id,
+        connection,
         sent: shared.recorder.now(),
         expires: None,
         transaction: None,

@@ -1,178 +1,82 @@
-//! One STOMP 1.2 connection from the client's side.
+//! One STOMP connection of a client of the run.
 
 use std::{io, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use paceline_runtime::{net, task, time};
+use paceline_client::stomp::{Client, Error, HeartBeat, Options};
+use paceline_runtime::time;
 use paceline_scenario::STOMP_PORT;
-use paceline_wire::stomp::{Command, Decoder, Frame, HEART_BEAT, Limits, Version, header};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
-};
+use paceline_wire::stomp::Frame;
 
 use crate::workload::ids::ConnectionId;
 
-/// How long connecting, and then the answer to CONNECT, may take.
+/// How long connecting and the answer to CONNECT may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often each side promises to be heard.
 pub const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
 /// A server that is silent for so long is given up.
 pub const SILENCE: Duration = Duration::from_secs(12);
 
-/// A connection to one node. What is sent is queued and written by a task of its own, so that a
-/// client that waits to be read never stops reading.
+/// A connection to one node.
 pub struct Connection {
     /// Unique over the run.
     pub id: ConnectionId,
-    reader: net::OwnedReadHalf,
-    decoder: Decoder,
-    input: BytesMut,
-    /// What is to be written; nothing means that nothing will be any more.
-    output: mpsc::UnboundedSender<Option<Bytes>>,
-    writer: task::JoinHandle<()>,
-    last_heard: time::Instant,
+    stomp: Client,
 }
 
 impl Connection {
     /// Connects to a node by name, as far as CONNECTED.
     pub async fn open(id: ConnectionId, node: &str) -> io::Result<Self> {
-        time::timeout(CONNECT_TIMEOUT, Self::connect(id, node))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-    }
-
-    async fn connect(id: ConnectionId, node: &str) -> io::Result<Self> {
-        let address = net::resolve(&format!("{node}:{STOMP_PORT}")).await?;
-        let stream = net::TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (reader, writer) = stream.into_split();
-        let (output, queue) = mpsc::unbounded_channel();
-        let mut decoder = Decoder::new(Limits::default());
-        decoder.set_version(Version::V1_2);
-        let mut connection = Self {
-            id,
-            reader,
-            decoder,
-            input: BytesMut::new(),
-            output,
-            writer: task::spawn(write_all(writer, queue)),
-            last_heard: time::Instant::now(),
+        let options = Options {
+            connect_timeout: CONNECT_TIMEOUT,
+            heart_beat: Some(HeartBeat { every: HEART_BEAT_EVERY, silence: SILENCE }),
+            // So that frames come in many pieces.
+            read_bytes: 0,
+            ..Options::default()
         };
-        let every = HEART_BEAT_EVERY.as_millis();
-        connection.send(
-            &Frame::new(Command::Connect)
-                .with(header::ACCEPT_VERSION, "1.2")
-                .with(header::HOST, "paceline")
-                .with(header::HEART_BEAT, format!("{every},{every}")),
-        );
-        let answer = connection.receive().await?;
-        if answer.command != Command::Connected {
-            return Err(io::Error::other(reason(&answer)));
-        }
-        Ok(connection)
+        let stomp = Client::connect(&format!("{node}:{STOMP_PORT}"), &options).await;
+        Ok(Self { id, stomp: stomp.map_err(told)? })
     }
 
     /// Queues a frame. A connection that is gone shows when it is read.
-    pub fn send(&self, frame: &Frame) {
-        let mut bytes = BytesMut::new();
-        frame.encode(Version::V1_2, &mut bytes);
-        let _ = self.output.send(Some(bytes.freeze()));
+    pub fn send(&mut self, frame: &Frame) {
+        self.stomp.send(frame);
     }
 
-    /// Says nothing from now on, not even heart-beats, and reads nothing, but leaves the connection
-    /// open: as after the machine has gone, from which no word comes that it has.
-    pub fn fall_silent(&self) {
-        let _ = self.output.send(None);
+    /// See [`Client::fall_silent`].
+    pub fn fall_silent(&mut self) {
+        self.stomp.fall_silent();
     }
 
-    /// Takes its leave in good order: what it has sent before is carried out, and the server is told
-    /// that this is the end.
+    /// See [`Client::leave`].
     pub async fn leave(&mut self) -> io::Result<()> {
-        const RECEIPT: &str = "leave";
-        self.send(&Frame::new(Command::Disconnect).with(header::RECEIPT, RECEIPT));
-        loop {
-            let frame = self.receive().await?;
-            match frame.command {
-                Command::Receipt
-                    if frame
-                        .header(header::RECEIPT_ID)
-                        .is_some_and(|id| id.as_str() == RECEIPT) =>
-                {
-                    return Ok(());
-                }
-                // What crossed with the wish to leave.
-                Command::Receipt | Command::Message => {}
-                _ => return Err(io::Error::other(reason(&frame))),
-            }
-        }
+        self.stomp.leave().await.map_err(told)
     }
 
     /// The next frame, within the time a silent server is given. May be dropped while it waits.
     pub async fn receive(&mut self) -> io::Result<Frame> {
-        loop {
-            match self.decoder.decode(&mut self.input) {
-                Ok(Some(frame)) => return Ok(frame),
-                Ok(None) => {}
-                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-            }
-            let read = self.reader.read_buf(&mut self.input);
-            match time::timeout_at(self.last_heard + SILENCE, read).await {
-                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(_)) => self.last_heard = time::Instant::now(),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-            }
-        }
+        self.stomp.receive().await.map_err(told)
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.writer.abort();
-    }
+/// The error of a connection on which something else came than what was awaited.
+pub fn unexpected(frame: &Frame) -> io::Error {
+    told(Error::of(frame))
 }
 
-/// Writes what is queued, as much as there is at a time, and heart-beats when there is nothing.
-async fn write_all(
-    mut socket: net::OwnedWriteHalf,
-    mut queue: mpsc::UnboundedReceiver<Option<Bytes>>,
-) {
-    let mut chunk = BytesMut::new();
-    let mut is_silent = false;
-    loop {
-        match time::timeout(HEART_BEAT_EVERY * 4 / 5, queue.recv()).await {
-            Ok(Some(Some(bytes))) => {
-                chunk.extend_from_slice(&bytes);
-                while chunk.len() < 64 * 1024
-                    && !is_silent
-                    && let Ok(next) = queue.try_recv()
-                {
-                    is_silent = next.is_none();
-                    chunk.extend_from_slice(&next.unwrap_or_default());
-                }
-            }
-            Ok(Some(None)) => is_silent = true,
-            Ok(None) => return,
-            Err(_) => chunk.extend_from_slice(HEART_BEAT),
+/// An error in the words of a run's log.
+fn told(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        Error::Malformed(error) => io::Error::new(io::ErrorKind::InvalidData, error),
+        Error::Closed => io::ErrorKind::UnexpectedEof.into(),
+        Error::Silent => io::ErrorKind::TimedOut.into(),
+        Error::Server(error) => io::Error::other(match error.message {
+            Some(message) => format!("ERROR: {message}"),
+            None => "an unexpected ERROR frame".to_owned(),
+        }),
+        Error::Unexpected(command) => {
+            io::Error::other(format!("an unexpected {} frame", command.as_str()))
         }
-        // A broken socket shows at the reading side.
-        if socket.write_all(&chunk).await.is_err() || socket.flush().await.is_err() {
-            return;
-        }
-        chunk.clear();
-        if is_silent {
-            // The socket stays open as long as its connection is there.
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// What an unexpected frame says.
-pub fn reason(frame: &Frame) -> String {
-    match frame.header(header::MESSAGE) {
-        Some(message) => format!("{}: {message}", frame.command.as_str()),
-        None => format!("an unexpected {} frame", frame.command.as_str()),
     }
 }
 

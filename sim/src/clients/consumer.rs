@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     Phase, Shared,
-    client::{BackOff, Connection, reason},
+    client::{BackOff, Connection, unexpected},
 };
 use crate::workload::{
     ids::{ConnectionId, DestinationId},
@@ -143,7 +143,7 @@ impl Consumer {
         back_off.reset();
         self.shared.recorder.opened(id, &node);
         self.shared.recorder.subscribing(self.plan.client, &node);
-        self.subscribe(&connection);
+        self.subscribe(&mut connection);
         let storm = self.shared.storm_over(&node);
         let ended = tokio::select! {
             biased;
@@ -170,7 +170,7 @@ impl Consumer {
         ended.map(|_| ())
     }
 
-    fn subscribe(&mut self, connection: &Connection) {
+    fn subscribe(&mut self, connection: &mut Connection) {
         let mode = match self.ack_mode() {
             AckMode::Auto => "auto",
             AckMode::Client => "client",
@@ -228,7 +228,7 @@ impl Consumer {
         }
     }
 
-    fn take(&mut self, connection: &Connection, frame: &Frame) -> io::Result<()> {
+    fn take(&mut self, connection: &mut Connection, frame: &Frame) -> io::Result<()> {
         match frame.command {
             Command::Message => self.take_message(connection, frame),
             Command::Receipt => {
@@ -248,9 +248,9 @@ impl Consumer {
                         crate::workload::operation::publish::classify(frame),
                     );
                 }
-                Err(io::Error::other(reason(frame)))
+                Err(unexpected(frame))
             }
-            _ => Err(io::Error::other(reason(frame))),
+            _ => Err(unexpected(frame)),
         }
     }
 
@@ -267,7 +267,7 @@ impl Consumer {
         }
     }
 
-    fn take_message(&mut self, connection: &Connection, frame: &Frame) -> io::Result<()> {
+    fn take_message(&mut self, connection: &mut Connection, frame: &Frame) -> io::Result<()> {
         let text = |name: &str| frame.header(name).map_or("", |text| text.as_str());
         let subscription: Option<usize> = text(header::SUBSCRIPTION).parse().ok();
         let source = subscription.and_then(|number| self.sources.get(number));
@@ -333,7 +333,7 @@ impl Consumer {
     }
 
     /// The oldest delivery in hand is worked off: settles it, or does what the scenario asks for.
-    fn finish(&mut self, connection: &Connection) -> io::Result<Wish> {
+    fn finish(&mut self, connection: &mut Connection) -> io::Result<Wish> {
         let in_hand = self.in_hand.pop_front().expect("one was due");
         let working = self.shared.phase() < Phase::Drain;
         let draw: f64 = self.random.random();
@@ -393,7 +393,7 @@ impl Consumer {
 
     /// Acknowledges all that was gathered for a transaction, or, where the scenario has it aborted,
     /// tells the broker so and does it all again.
-    fn commit(&mut self, connection: &Connection) {
+    fn commit(&mut self, connection: &mut Connection) {
         let gathered = std::mem::take(&mut self.transaction).deliveries;
         let acks: Vec<Text> = gathered.iter().map(|it| it.ack.clone()).collect();
         let aborts = self.plan.workload.aborts.0;
@@ -414,13 +414,13 @@ impl Consumer {
         }
     }
 
-    fn acknowledge_all(&mut self, connection: &Connection) {
+    fn acknowledge_all(&mut self, connection: &mut Connection) {
         for subscription in self.pending.keys().copied().collect::<Vec<_>>() {
             self.acknowledge(connection, subscription);
         }
     }
 
-    fn acknowledge(&mut self, connection: &Connection, subscription: usize) {
+    fn acknowledge(&mut self, connection: &mut Connection, subscription: usize) {
         if let Some(Pending { deliveries, last_ack: Some(ack), .. }) =
             self.pending.remove(&subscription)
         {
@@ -428,7 +428,7 @@ impl Consumer {
         }
     }
 
-    fn settle(&mut self, connection: &Connection, ack: &Text, deliveries: Vec<u32>, how: How) {
+    fn settle(&mut self, connection: &mut Connection, ack: &Text, deliveries: Vec<u32>, how: How) {
         let index = self.settle_sent(connection, deliveries, how);
         let receipts = self.plan.workload.ack_receipts.0;
         let frame = if receipts < 1.0 && !self.random.random_bool(receipts) {

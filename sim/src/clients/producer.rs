@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     Phase, Shared,
-    client::{BackOff, Connection, reason},
+    client::{BackOff, Connection, unexpected},
 };
 use crate::workload::{
     ids::ConnectionId,
@@ -120,7 +120,7 @@ impl Producer {
     }
 
     /// Chooses what to send, sends it, and says when the next is due.
-    fn send(&mut self, connection: &Connection) {
+    fn send(&mut self, connection: &mut Connection) {
         let workload = &self.plan.workload;
         let (share, size) = (workload.transactions.0, f64::from(workload.transaction_size));
         // Of so many sendings one is a transaction, so that its messages are the share asked for.
@@ -137,7 +137,7 @@ impl Producer {
         }
     }
 
-    fn send_transaction(&mut self, connection: &Connection) {
+    fn send_transaction(&mut self, connection: &mut Connection) {
         let number = self.shared.recorder.begin();
         connection.send(&transaction::begin(number));
         let mut messages = Vec::new();
@@ -207,9 +207,9 @@ impl Producer {
                 if let Some(receipt) = frame.header(header::RECEIPT_ID) {
                     self.decided(receipt.as_str(), publish::classify(frame));
                 }
-                Err(io::Error::other(reason(frame)))
+                Err(unexpected(frame))
             }
-            _ => Err(io::Error::other(reason(frame))),
+            _ => Err(unexpected(frame)),
         }
     }
 

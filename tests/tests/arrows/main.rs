@@ -18,10 +18,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-runtime", &[]),
     ("paceline-reports", &[]),
     ("paceline-core", &["paceline-placement", "paceline-reached", "paceline-wire"]),
+    ("paceline-client", &["paceline-runtime", "paceline-wire"]),
     ("paceline-store", &["paceline-reached", "paceline-runtime"]),
     (
         "paceline",
         &[
+            "paceline-client",
             "paceline-consensus",
             "paceline-core",
             "paceline-membership",
@@ -47,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "paceline-sim",
         &[
             "paceline",
+            "paceline-client",
             "paceline-compare",
             "paceline-placement",
             "paceline-reached",

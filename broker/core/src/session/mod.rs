@@ -1,15 +1,33 @@
 //! A client's session as a value: bytes in, operations and bytes out.
 //!
-//! One type per protocol, all driven alike. `handle_*` takes what happened (bytes arrived, an
-//! operation ended, a message was delivered, time passed); `poll_*` gives what is to be done
-//! (operations to submit, bytes to send, the next deadline). A session owns no socket, task, clock
-//! or channel; the connection that drives it does.
+//! One type per protocol, all driven alike as a [`Session`]. `handle_*` takes what happened (bytes
+//! arrived, an operation ended, a message was delivered, time passed); `poll_*` gives what is to be
+//! done (operations to submit, bytes to send, the next deadline). A session owns no socket, task,
+//! clock or channel; the connection that drives it does.
+//!
+//! A protocol's own are its frames, its words and its order of events. What every client has
+//! outstanding, unsettled and open, and the bounds on that, is `operations::Operations`, made of a
+//! ledger, consumers and transactions.
 
+mod consumers;
+mod ledger;
+mod limits;
+mod operations;
 pub mod stomp;
+mod transactions;
+mod window;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::UnixMillis;
+use bytes::BytesMut;
+use paceline_wire::Expected;
+
+pub use self::limits::OperationLimits;
+use self::operations::Operations;
+use crate::{
+    UnixMillis,
+    operation::{Delivery, OpTag, Operation, Outcome},
+};
 
 /// The time at which something is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,4 +36,101 @@ pub struct Now {
     pub elapsed: Duration,
     /// The wall clock, which may jump. Messages are stamped with it.
     pub wall: UnixMillis,
+}
+
+/// One client's session in one protocol. See the module's documentation.
+pub trait Session: Sized + Send + 'static {
+    /// What the node's configuration says about such sessions.
+    type Config: Send + Sync + 'static;
+
+    /// A session that begins now. `name` must be unique over the cluster and over restarts: ids of
+    /// messages are made of it.
+    fn new(config: Arc<Self::Config>, name: Arc<str>) -> Self;
+
+    /// All that a client is sent for which there is no session, and why that is.
+    fn turn_away(why: &str) -> BytesMut;
+
+    // ---- what happened --------------------------------------------------------------------------
+
+    /// The buffer that arriving bytes are appended to before [`Self::handle_input`] is called. To be
+    /// filled only while [`Self::wants_input`] says so; what it gets besides is kept, whatever it
+    /// costs.
+    fn input(&mut self) -> &mut BytesMut;
+
+    /// Lets go of the memory that a large frame came in, but for what follows it.
+    fn shrink_input(&mut self);
+
+    /// Bytes were appended to [`Self::input`].
+    fn handle_input(&mut self, now: Now);
+
+    /// The client will send no more. What it sent is still carried out.
+    fn handle_eof(&mut self, now: Now);
+
+    /// The connection broke. What the client sent is still carried out, but nothing can be answered.
+    fn handle_lost(&mut self, now: Now);
+
+    /// The connection was not reading, for want of room; the silence is not the client's.
+    fn handle_held_back(&mut self, now: Now);
+
+    /// An operation has ended.
+    ///
+    /// # Panics
+    ///
+    /// If no such operation is outstanding.
+    fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome);
+
+    /// A message for one of the session's consumers. One for a consumer that has ended is dropped:
+    /// its end gave it back.
+    fn handle_delivery(&mut self, delivery: Delivery);
+
+    /// A deadline that [`Self::poll_timeout`] gave may have passed.
+    fn handle_timeout(&mut self, now: Now);
+
+    /// The server ends the session, because it is going away or has no room: no more input is taken,
+    /// what is outstanding ends, and the client is told why.
+    fn shut_down(&mut self, now: Now, why: &str);
+
+    // ---- what is to be done ---------------------------------------------------------------------
+
+    /// The next operation to submit. Still to be called once the session is closed: a client's last
+    /// frames may stand before the one that closed it.
+    fn poll_operation(&mut self) -> Option<Operation>;
+
+    /// Appends bytes to send, some 64 KiB at a time; false where there are none. What is handed out
+    /// counts as sent.
+    fn poll_transmit(&mut self, now: Now, out: &mut BytesMut) -> bool;
+
+    /// Since the session began: when [`Self::handle_timeout`] is to be called at the latest.
+    fn poll_timeout(&self) -> Option<Duration>;
+
+    /// Whether to read on. False while the client has caused more than it may at a time, and for
+    /// good once the session ends.
+    fn wants_input(&self) -> bool;
+
+    /// What the unfinished frame in [`Self::input`] may come to need there; `None` once the session
+    /// takes no more.
+    fn expected(&self) -> Option<Expected>;
+
+    /// Whether the session is over. What [`Self::poll_operation`] and [`Self::poll_transmit`] still
+    /// give is to be carried out; then the connection closes.
+    fn is_closed(&self) -> bool;
+}
+
+/// What a client asks for and may not have, whatever it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Violation {
+    /// No unsettled delivery stands where it says.
+    NotUnsettled,
+    /// It has so many consumers, the most allowed.
+    Consumers { max: usize },
+    /// It has so many open transactions, the most allowed.
+    Transactions { max: usize },
+    /// A transaction of that name is open already.
+    TransactionExists,
+    /// No transaction of that name is open.
+    NoTransaction,
+    /// A transaction would hold more than so many messages and settlements.
+    TransactionEntries { max: usize },
+    /// A transaction would hold more than so many bytes of messages.
+    TransactionBytes { max: usize },
 }

@@ -7,6 +7,7 @@ use memchr::{memchr, memchr2};
 use thiserror::Error;
 
 use super::{Command, Frame, Text, Version, escape::Escapes, header};
+use crate::Expected;
 
 /// What a peer may make the decoder hold. Checked before the memory is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,17 +98,6 @@ pub enum DecodeError {
     /// A body where the command allows none.
     #[error("{0} frames have no body")]
     UnexpectedBody(&'static str),
-}
-
-/// How many bytes the unfinished frame at the end of a [`Decoder`]'s input may come to need there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// No head is complete; one has no more than so many bytes.
-    Head(usize),
-    /// The body, its NUL included, as its `content-length` says.
-    Exactly(usize),
-    /// The body, its NUL included, has no more than so many.
-    UpTo(usize),
 }
 
 /// Reads frames out of a buffer that grows as bytes arrive.

@@ -14,7 +14,7 @@ mod tests;
 
 use bytes::{Bytes, BytesMut};
 
-pub use decode::{DecodeError, Decoder, Expected, Limits};
+pub use decode::{DecodeError, Decoder, Limits};
 pub use encode::FrameWriter;
 pub use text::Text;
 
@@ -174,6 +174,10 @@ impl Frame {
 
 /// The line end that stands between frames as a heart-beat (STOMP 1.2 "Heart-beating").
 pub const HEART_BEAT: &[u8] = b"\n";
+
+/// Stands in the `message` of an ERROR about a frame that may or may not have been carried out. What
+/// any other ERROR is about was not, and will not be.
+pub const OUTCOME_UNKNOWN: &str = "outcome unknown";
 
 /// Header names, of the specifications and of ActiveMQ's extensions.
 pub mod header {

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Expected;
 
 fn decoder(version: Option<Version>) -> Decoder {
     let mut decoder = Decoder::new(Limits::default());

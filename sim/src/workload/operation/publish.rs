@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use paceline_client::stomp::ServerError;
 use paceline_wire::stomp::{Command, Frame, header};
 
 use super::{Reply, TransactionId, transaction};
@@ -72,9 +73,7 @@ pub fn frame(
 /// What an ERROR frame says of the frame whose receipt it names: that nothing was done, or
 /// nothing certain.
 pub fn classify(error: &Frame) -> Reply {
-    let says_refused =
-        error.header(header::MESSAGE).is_some_and(|text| text.as_str().contains(": refused: "));
-    if says_refused { Reply::Failed } else { Reply::Unknown }
+    if ServerError::of(error).is_certain() { Reply::Failed } else { Reply::Unknown }
 }
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, Version, header};
 use crate::{
     Body, Destination, DestinationKind, Message, UnixMillis, Value,
     message::{DEFAULT_PRIORITY, MAX_PRIORITY},
-    operation::Delivery,
+    operation::{ConsumerId, Delivery},
+    session::consumers::Place,
 };
 
 /// Up to this size a body is copied out of the receive buffer: a queued message must not keep a
@@ -137,7 +138,7 @@ pub(super) struct Recipient<'a> {
     /// The `subscription` header; a 1.0 client may have given none.
     pub subscription: Option<&'a str>,
     /// The `ack` header, where the version and the subscription's mode call for one.
-    pub ack: Option<(u64, u64)>,
+    pub ack: Option<(ConsumerId, Place)>,
 }
 
 /// Appends the MESSAGE frame of a delivery.
@@ -196,13 +197,13 @@ pub(super) fn write(
     }
 }
 
-/// The `ack` header of one delivery: its consumer and its place among that consumer's deliveries.
-fn ack_id((consumer, place): (u64, u64)) -> String {
-    format!("{consumer}-{place}")
+/// The `ack` header of one delivery.
+fn ack_id((consumer, place): (ConsumerId, Place)) -> String {
+    format!("{}-{}", consumer.0, place.0)
 }
 
 /// Reads what [`ack_id`] wrote.
-pub(super) fn parse_ack_id(text: &str) -> Option<(u64, u64)> {
+pub(super) fn parse_ack_id(text: &str) -> Option<(ConsumerId, Place)> {
     let (consumer, place) = text.split_once('-')?;
-    Some((consumer.parse().ok()?, place.parse().ok()?))
+    Some((ConsumerId(consumer.parse().ok()?), Place(place.parse().ok()?)))
 }

@@ -8,7 +8,12 @@ use std::{sync::Arc, time::Duration};
 
 use self::world::{World, config, frame};
 use super::*;
-use crate::{Body, UnixMillis, Value, operation::Refusal};
+use crate::{
+    Body, Message, UnixMillis, Value,
+    operation::{DeliveryId, Refusal, Settlement},
+    session::OperationLimits,
+};
+use paceline_wire::stomp::{Frame, OUTCOME_UNKNOWN, header};
 
 #[test]
 fn a_message_travels_from_session_to_session_with_all_its_headers() {
@@ -272,8 +277,11 @@ fn transactions_are_bounded_and_must_exist() {
         ),
     ] {
         let mut world = World::with_config(StompConfig {
-            max_transactions: 2,
-            max_transaction_entries: 2,
+            operations: OperationLimits {
+                max_transactions: 2,
+                max_transaction_entries: 2,
+                ..OperationLimits::DEFAULT
+            },
             ..config()
         });
         let session = world.connect("1.2");
@@ -284,9 +292,15 @@ fn transactions_are_bounded_and_must_exist() {
     }
 }
 
+/// A configuration with which so many operations may be without an outcome.
+fn bounded(max_outstanding: usize) -> StompConfig {
+    let operations = OperationLimits { max_outstanding, ..OperationLimits::DEFAULT };
+    StompConfig { operations, ..config() }
+}
+
 #[test]
 fn an_unanswered_producer_is_held_back_and_goes_on_later() {
-    let mut world = World::with_config(StompConfig { max_outstanding_operations: 2, ..config() });
+    let mut world = World::with_config(bounded(2));
     let producer = world.connect("1.2");
     world.hold_outcomes = true;
     world.send(producer, &"SEND\ndestination:/queue/a\n\n\0".repeat(5));
@@ -331,7 +345,7 @@ fn acknowledgements_are_hurried_when_the_client_waits_for_all_it_has_said() {
 
 #[test]
 fn a_client_that_is_held_back_does_not_wait_for_what_may_take_its_time() {
-    let mut world = World::with_config(StompConfig { max_outstanding_operations: 4, ..config() });
+    let mut world = World::with_config(bounded(4));
     let session = world.connect("1.2");
     world.send(session, "SUBSCRIBE\nid:0\ndestination:/queue/a\n\n\0");
     world.hold_outcomes = true;
@@ -344,7 +358,7 @@ fn a_client_that_is_held_back_does_not_wait_for_what_may_take_its_time() {
 
 #[test]
 fn after_eof_the_rest_is_carried_out_before_the_session_closes() {
-    let mut world = World::with_config(StompConfig { max_outstanding_operations: 1, ..config() });
+    let mut world = World::with_config(bounded(1));
     let producer = world.connect("1.2");
     world.hold_outcomes = true;
     world.send(producer, &"SEND\ndestination:/queue/a\nreceipt:1\n\n\0".repeat(2));
@@ -433,7 +447,10 @@ fn a_client_that_takes_its_leave_has_died_of_nothing() {
 #[test]
 fn an_operation_that_nobody_answers_ends_the_session_and_says_so() {
     let mut world = World::with_config(StompConfig {
-        answer_timeout: Duration::from_secs(3),
+        operations: OperationLimits {
+            answer_timeout: Duration::from_secs(3),
+            ..OperationLimits::DEFAULT
+        },
         heart_beat_send: Duration::ZERO,
         heart_beat_expect: Duration::ZERO,
         ..config()
@@ -447,7 +464,7 @@ fn an_operation_that_nobody_answers_ends_the_session_and_says_so() {
     let now = world.now;
     world.session(producer).handle_timeout(now);
     let error = world.error(producer);
-    assert!(error.contains("SEND: outcome unknown"), "{error}");
+    assert!(error.contains(&format!("SEND: {OUTCOME_UNKNOWN}")), "{error}");
     // What the cluster answers later is nobody's any more.
     world.answer(producer, 0, Ok(()));
     assert_eq!(world.frames(producer), []);

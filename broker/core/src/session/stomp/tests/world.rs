@@ -78,7 +78,9 @@ impl World {
     }
 
     pub(super) fn send(&mut self, session: usize, bytes: &str) {
-        self.sessions[session].handle_bytes(self.now, bytes.as_bytes());
+        let target = &mut self.sessions[session];
+        target.input().extend_from_slice(bytes.as_bytes());
+        target.handle_input(self.now);
         self.settle_down(session);
     }
 
@@ -119,7 +121,7 @@ impl World {
 
     /// The connection breaks.
     pub(super) fn lost(&mut self, session: usize) {
-        self.sessions[session].handle_lost();
+        self.sessions[session].handle_lost(self.now);
         self.settle_down(session);
     }
 

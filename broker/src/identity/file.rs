@@ -26,7 +26,7 @@ pub struct Heard {
 /// What a node remembers of itself and of the others, and what they remember of it. What is read here
 /// is on the disk.
 #[derive(Debug)]
-pub struct Memory {
+pub struct IdentityFile {
     dir: PathBuf,
     written: Mutex<Written>,
     /// What is to be written down of others.
@@ -38,7 +38,7 @@ pub struct Memory {
     learnt: watch::Sender<()>,
 }
 
-impl Memory {
+impl IdentityFile {
     /// What is written in a directory.
     pub(super) fn new(dir: &Path, written: Written) -> Self {
         Self {

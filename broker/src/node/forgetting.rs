@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    identity::{Heard, Memory},
+    identity::{Heard, IdentityFile},
     replication::{Input, storage},
 };
 
@@ -32,18 +32,18 @@ fn others(cluster: &Cluster, node: u64) -> BTreeSet<u64> {
 }
 
 /// Whom a node that is new has to hear from.
-pub(super) fn waits_for(memory: &Memory, cluster: &Cluster, node: u64) -> Vec<u64> {
-    if !memory.is_new() {
+pub(super) fn waits_for(identity_file: &IdentityFile, cluster: &Cluster, node: u64) -> Vec<u64> {
+    if !identity_file.is_new() {
         return Vec::new();
     }
-    let heard = memory.heard();
+    let heard = identity_file.heard();
     let agree = &heard.borrow().agree;
     others(cluster, node).difference(agree).copied().collect()
 }
 
 /// Waits until another node remembers what this one does not.
-pub(super) async fn forgotten(memory: &Memory, cluster: &Cluster) -> NodeError {
-    let mut heard = memory.heard();
+pub(super) async fn forgotten(identity_file: &IdentityFile, cluster: &Cluster) -> NodeError {
+    let mut heard = identity_file.heard();
     let name = |node: u64| cluster.name_of(node).unwrap_or_else(|| node.to_string());
     loop {
         let Heard { superseded, forgotten, .. } = heard.borrow_and_update().clone();
@@ -53,7 +53,7 @@ pub(super) async fn forgotten(memory: &Memory, cluster: &Cluster) -> NodeError {
         if let Some((by, life)) = forgotten {
             return NodeError::Forgotten { by: name(by), life };
         }
-        heard.changed().await.expect("the memory has the sender");
+        heard.changed().await.expect("the sender is in it");
     }
 }
 
@@ -69,8 +69,8 @@ pub(super) fn loss(context: &Context, slot: u32) -> Option<Loss> {
 /// Of a node whose data directory was empty: starts its replicas when all other nodes have said that
 /// they do not know it either. If one does, [`forgotten`] tells.
 pub(super) async fn join(context: Arc<Context>) {
-    let waits_for = || waits_for(&context.memory, &context.cluster, context.node);
-    let mut heard = context.memory.heard();
+    let waits_for = || waits_for(&context.identity_file, &context.cluster, context.node);
+    let mut heard = context.identity_file.heard();
     loop {
         heard.mark_unchanged();
         let missing = waits_for();
@@ -87,7 +87,7 @@ pub(super) async fn join(context: Arc<Context>) {
             return;
         }
     }
-    while let Err(error) = context.memory.join().await {
+    while let Err(error) = context.identity_file.join().await {
         tracing::error!(%error, "this node cannot write down that it takes part");
         time::sleep(WRITE_AGAIN_AFTER).await;
     }

@@ -1,0 +1,329 @@
+//! What a session has asked of the cluster and what that is about, whatever its client speaks.
+//!
+//! A protocol's frames become calls here, each of which is one thing a client may want; what comes
+//! out are [`Operation`]s to submit and deliveries to send. Who is answered what, and in which words,
+//! is the protocol's.
+
+use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use paceline_reached::{Point, reached};
+
+use super::{
+    OperationLimits, Violation,
+    consumers::{Consumers, Handed, Place, Settles},
+    ledger::Ledger,
+    transactions::{Settle, Transaction, Transactions},
+};
+use crate::{
+    Destination, Message,
+    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Settlement},
+};
+
+/// Whom the outcome of an operation is for, in a protocol's own words.
+pub(super) trait Purpose {
+    /// Whether the client is told of success. Settlements of which it is not may travel together.
+    fn awaits_success(&self) -> bool;
+}
+
+/// A session's operations, consumers and transactions.
+///
+/// `P` is whom an outcome is for, `T` what the client names transactions by, `L` what the protocol
+/// knows a consumer by. Times are those since the session began.
+#[derive(Debug)]
+pub(super) struct Operations<P, T, L> {
+    limits: OperationLimits,
+    /// To hand out.
+    queue: VecDeque<Operation>,
+    /// Handed out or not. `None` where the client is not told, however it ends.
+    outstanding: Ledger<Option<P>>,
+    /// Whether something was asked since the last [`Operation::Hurry`] that may take its time.
+    unhurried: bool,
+    consumers: Consumers<L>,
+    transactions: Transactions<T>,
+}
+
+impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
+    /// Of a session that begins now.
+    pub(super) fn new(limits: OperationLimits) -> Self {
+        Self {
+            limits,
+            queue: VecDeque::new(),
+            outstanding: Ledger::default(),
+            unhurried: false,
+            consumers: Consumers::default(),
+            transactions: Transactions::default(),
+        }
+    }
+
+    // ---- what the client wants ------------------------------------------------------------------
+
+    /// To send a message.
+    pub(super) fn publish(&mut self, now: Duration, message: Arc<Message>, purpose: P) {
+        let tag = self.outstanding.open(now, weight(&message), Some(purpose));
+        self.queue.push_back(Operation::Publish { tag, message });
+    }
+
+    /// To send a message when a transaction commits.
+    pub(super) fn publish_in(
+        &mut self,
+        transaction: &T,
+        message: Arc<Message>,
+    ) -> Result<(), Violation> {
+        let bytes = weight(&message);
+        self.transactions.get(transaction)?.publish(message, bytes, &self.limits)
+    }
+
+    /// To consume. `prefetch` is the most it would like to hold unsettled.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Duration,
+        source: Destination,
+        settles: Settles,
+        prefetch: Option<u32>,
+        label: L,
+        purpose: P,
+    ) -> Result<ConsumerId, Violation> {
+        let OperationLimits { max_consumers: max, default_prefetch, max_prefetch, .. } =
+            self.limits;
+        if self.consumers.len() >= max {
+            return Err(Violation::Consumers { max });
+        }
+        let prefetch = prefetch.unwrap_or(default_prefetch).clamp(1, max_prefetch.max(1));
+        let consumer = self.consumers.add(label, settles, prefetch);
+        let tag = self.outstanding.open(now, 0, Some(purpose));
+        self.queue.push_back(Operation::Subscribe { tag, consumer, source, prefetch });
+        Ok(consumer)
+    }
+
+    /// To consume no more. What was not handed out yet is dropped.
+    pub(super) fn unsubscribe(&mut self, now: Duration, consumer: ConsumerId, purpose: P) {
+        self.consumers.remove(consumer);
+        let tag = self.outstanding.open(now, 0, Some(purpose));
+        self.queue.push_back(Operation::Unsubscribe { tag, consumer, failed: None });
+    }
+
+    /// To settle the deliveries from one place to another, as far as they are unsettled. The last
+    /// one must be.
+    pub(super) fn settle(
+        &mut self,
+        now: Duration,
+        consumer: ConsumerId,
+        places: &RangeInclusive<Place>,
+        how: Settlement,
+        purpose: P,
+    ) -> Result<(), Violation> {
+        let taken = self.consumers.take(consumer, places);
+        if taken.is_empty() {
+            return Err(Violation::NotUnsettled);
+        }
+        let deliveries = taken.into_iter().map(|(_, unsettled)| unsettled.delivery);
+        let Self { queue, outstanding, unhurried, .. } = self;
+        *unhurried |= !purpose.awaits_success();
+        settle(queue, outstanding, now, deliveries, how, Some(purpose));
+        Ok(())
+    }
+
+    /// The same when a transaction commits. Until it ends, what it settles does not count against
+    /// the consumer's prefetch.
+    pub(super) fn settle_in(
+        &mut self,
+        now: Duration,
+        transaction: &T,
+        consumer: ConsumerId,
+        places: &RangeInclusive<Place>,
+        how: Settlement,
+    ) -> Result<(), Violation> {
+        // A transaction that cannot take them must leave the deliveries as they are.
+        let transaction = self.transactions.get(transaction)?;
+        let count = self.consumers.count(consumer, places);
+        if count == 0 {
+            return Err(Violation::NotUnsettled);
+        }
+        transaction.check_room(count, &self.limits)?;
+        let taken = self.consumers.take(consumer, places);
+        let settles = taken.into_iter();
+        transaction.settles.extend(settles.map(|(place, unsettled)| Settle {
+            consumer,
+            place,
+            unsettled,
+            how,
+        }));
+        let window = self.consumers.pledge(consumer, count as u32);
+        self.set_prefetch(now, consumer, window);
+        Ok(())
+    }
+
+    /// To open a transaction.
+    pub(super) fn begin(&mut self, transaction: T) -> Result<(), Violation> {
+        self.transactions.begin(transaction, &self.limits)
+    }
+
+    /// To carry out what is in a transaction. Gives `purpose` back where that is nothing: it is done
+    /// already.
+    pub(super) fn commit(
+        &mut self,
+        now: Duration,
+        transaction: &T,
+        purpose: P,
+    ) -> Result<Option<P>, Violation> {
+        let transaction = self.transactions.end(transaction)?;
+        if transaction.is_empty() {
+            return Ok(Some(purpose));
+        }
+        let pledges = transaction.pledges();
+        let Transaction { publishes, settles, bytes } = transaction;
+        let tag = self.outstanding.open(now, bytes, Some(purpose));
+        let settles = settles.into_iter().map(|settle| (settle.unsettled.delivery, settle.how));
+        self.queue.push_back(Operation::Commit { tag, publishes, settles: settles.collect() });
+        self.redeem(now, pledges);
+        Ok(None)
+    }
+
+    /// To carry out nothing of a transaction: what it would have settled can be settled again.
+    pub(super) fn abort(&mut self, now: Duration, transaction: &T) -> Result<(), Violation> {
+        let transaction = self.transactions.end(transaction)?;
+        reached(Point::Aborted);
+        self.redeem(now, transaction.pledges());
+        for Settle { consumer, place, unsettled, .. } in transaction.settles {
+            self.consumers.put_back(consumer, place, unsettled);
+        }
+        Ok(())
+    }
+
+    /// To have all of it answered soon, what may take its time included.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        if std::mem::take(&mut self.unhurried) {
+            let tag = self.outstanding.open(now, 0, None);
+            self.queue.push_back(Operation::Hurry { tag });
+        }
+    }
+
+    // ---- what happened --------------------------------------------------------------------------
+
+    /// An operation has its outcome. Whom that is for, if the client is told.
+    ///
+    /// # Panics
+    ///
+    /// If no such operation is outstanding.
+    pub(super) fn handle_outcome(&mut self, tag: OpTag) -> Option<P> {
+        self.outstanding.close(tag)
+    }
+
+    /// A message for one of the consumers.
+    pub(super) fn handle_delivery(&mut self, delivery: Delivery) {
+        self.consumers.deliver(delivery);
+    }
+
+    /// The client has died, perhaps of what it was working on: of each consumer that is its oldest
+    /// unsettled delivery, which counts as rejected.
+    pub(super) fn handle_death(&mut self, now: Duration) {
+        for (consumer, delivery) in self.consumers.in_work() {
+            let tag = self.outstanding.open(now, 0, None);
+            let failed = Some(delivery);
+            self.queue.push_back(Operation::Unsubscribe { tag, consumer, failed });
+        }
+    }
+
+    /// The client wants nothing more: forgets its consumers, with what was not handed out to them,
+    /// and its transactions. What was asked of the cluster before is still carried out.
+    pub(super) fn handle_end(&mut self) {
+        self.consumers.clear();
+        self.transactions.clear();
+    }
+
+    // ---- what is to be done ---------------------------------------------------------------------
+
+    /// The next operation to submit.
+    pub(super) fn poll(&mut self) -> Option<Operation> {
+        self.queue.pop_front()
+    }
+
+    /// The next delivery to send. One that [settles by being sent](Settles::WhenSent) does so now.
+    pub(super) fn hand_out(&mut self, now: Duration) -> Option<Handed<'_, L>> {
+        let Self { queue, outstanding, unhurried, consumers, .. } = self;
+        let handed = consumers.hand_out()?;
+        if handed.settles == Settles::WhenSent {
+            *unhurried = true;
+            settle(queue, outstanding, now, [handed.delivery.id], Settlement::Accept, None);
+        }
+        Some(handed)
+    }
+
+    /// When the oldest operation has waited for its outcome too long.
+    pub(super) fn answer_due(&self) -> Option<Duration> {
+        let (_, asked_at) = self.outstanding.oldest()?;
+        Some(asked_at + self.limits.answer_timeout)
+    }
+
+    /// Whom the outcome of the oldest operation is for, if the client is told.
+    pub(super) fn oldest(&self) -> Option<&P> {
+        self.outstanding.oldest()?.0.as_ref()
+    }
+
+    /// Whether every operation has its outcome.
+    pub(super) fn are_answered(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// Whether the client may cause more.
+    pub(super) fn have_room(&self) -> bool {
+        self.outstanding.has_room(self.limits.max_outstanding, self.limits.max_outstanding_bytes)
+    }
+
+    /// The consumers there are.
+    pub(super) fn consumers(&self) -> &Consumers<L> {
+        &self.consumers
+    }
+
+    // ---- prefetch -------------------------------------------------------------------------------
+
+    /// A transaction has ended that settled so many deliveries of each.
+    fn redeem(&mut self, now: Duration, pledges: impl IntoIterator<Item = (ConsumerId, u32)>) {
+        for (consumer, count) in pledges {
+            let window = self.consumers.redeem(consumer, count);
+            self.set_prefetch(now, consumer, window);
+        }
+    }
+
+    fn set_prefetch(&mut self, now: Duration, consumer: ConsumerId, prefetch: Option<u32>) {
+        if let Some(prefetch) = prefetch {
+            reached(Point::WindowChanged);
+            let tag = self.outstanding.open(now, 0, None);
+            self.queue.push_back(Operation::SetPrefetch { tag, consumer, prefetch });
+        }
+    }
+}
+
+/// Settles deliveries, together with those before them where the client is told of neither's success.
+fn settle<P: Purpose>(
+    queue: &mut VecDeque<Operation>,
+    outstanding: &mut Ledger<Option<P>>,
+    now: Duration,
+    settled: impl IntoIterator<Item = DeliveryId>,
+    how: Settlement,
+    purpose: Option<P>,
+) {
+    let awaits_success = |purpose: &Option<P>| purpose.as_ref().map(Purpose::awaits_success);
+    let awaited = awaits_success(&purpose);
+    if let Some(Operation::Settle { tag, deliveries, how: earlier, awaited: false }) =
+        queue.back_mut()
+        && *earlier == how
+        && outstanding.purpose(*tag).map(awaits_success) == Some(awaited)
+    {
+        deliveries.extend(settled);
+        return;
+    }
+    let tag = outstanding.open(now, 0, purpose);
+    let deliveries = settled.into_iter().collect();
+    let awaited = awaited == Some(true);
+    queue.push_back(Operation::Settle { tag, deliveries, how, awaited });
+}
+
+/// What a message costs while its outcome is awaited.
+fn weight(message: &Message) -> usize {
+    let properties: usize = message.properties.iter().map(|(name, _)| name.len() + 64).sum();
+    message.body.bytes().len() + properties + 256
+}
+
+#[cfg(test)]
+mod tests;

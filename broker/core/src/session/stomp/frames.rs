@@ -1,0 +1,317 @@
+//! What each frame of a client asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use paceline_reached::{Point, reached};
+use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, Version, header};
+
+use super::{
+    Asked, Phase, StompSession,
+    heart_beat::HeartBeat,
+    message,
+    subscriptions::{AckMode, Key, Subscription},
+    unsupported,
+};
+use crate::{
+    Destination,
+    operation::{ConsumerId, Settlement},
+    session::{Now, Violation, consumers::Place},
+};
+
+impl StompSession {
+    pub(super) fn handle_frame(&mut self, now: Now, frame: &Frame) {
+        // STOMP 1.2 "Header receipt": any client frame other than CONNECT may ask for one.
+        let receipt = frame.header(header::RECEIPT);
+        let handled = match (&self.phase, frame.command) {
+            (Phase::Connecting, Command::Connect | Command::Stomp) => self.connect(now, frame),
+            (Phase::Connecting, command) => Err(format!("{} before CONNECT", command.as_str())),
+            (_, Command::Connect | Command::Stomp) => Err("the session is already open".into()),
+            (_, Command::Send) => self.send(now, frame, receipt),
+            (_, Command::Subscribe) => self.subscribe(now, frame, receipt),
+            (_, Command::Unsubscribe) => self.unsubscribe(now, frame, receipt),
+            (_, Command::Ack) => self.settle(now, frame, Settlement::Accept, receipt),
+            (_, Command::Nack) => self.settle(now, frame, Settlement::Reject, receipt),
+            (_, Command::Begin) => self.begin(frame, receipt),
+            (_, Command::Commit) => self.commit(now, frame, receipt),
+            (_, Command::Abort) => self.abort(now, frame, receipt),
+            (_, Command::Disconnect) => {
+                reached(Point::Disconnected);
+                self.phase = Phase::Ending { receipt: receipt.cloned(), error: None };
+                self.end_consumers();
+                Ok(())
+            }
+            (_, Command::Connected | Command::Message | Command::Receipt | Command::Error) => {
+                Err("only a server sends this frame".into())
+            }
+        };
+        if let Err(violation) = handled {
+            let text = format!("{}: {violation}", frame.command.as_str());
+            self.fail(&text, receipt, Some(frame));
+        }
+    }
+
+    /// STOMP 1.2 "CONNECT or STOMP Frame" and "Protocol Negotiation". Any `host` is taken for this
+    /// cluster, as the specification allows where there are no virtual hosts.
+    fn connect(&mut self, now: Now, frame: &Frame) -> Result<(), String> {
+        let version = match frame.header(header::ACCEPT_VERSION) {
+            None => Version::V1_0,
+            Some(accepted) => {
+                let known = accepted.split(',').filter_map(|text| Version::parse(text.trim()));
+                known.max().ok_or_else(|| {
+                    format!("none of the versions `{accepted}` is supported; 1.0, 1.1 and 1.2 are")
+                })?
+            }
+        };
+        if version >= Version::V1_1 {
+            let (client_can, client_wants) = match frame.header(header::HEART_BEAT) {
+                None => Default::default(),
+                Some(text) => HeartBeat::parse(text)?,
+            };
+            let (server_can, server_wants) =
+                (self.config.heart_beat_send, self.config.heart_beat_expect);
+            self.heart_beat =
+                HeartBeat::agree(client_can, client_wants, server_can, server_wants, now.elapsed);
+        }
+        self.version = version;
+        self.decoder.set_version(version);
+        self.phase = Phase::Open;
+
+        let mut connected = FrameWriter::begin(&mut self.answers, version, Command::Connected);
+        connected.header(header::VERSION, version.as_str());
+        connected.header(header::SESSION, &self.name);
+        connected.header(header::SERVER, &self.config.server);
+        if version >= Version::V1_1 {
+            let millis = |every: Duration| every.as_millis().to_string();
+            connected.header_parts(
+                header::HEART_BEAT,
+                &[
+                    &millis(self.config.heart_beat_send),
+                    ",",
+                    &millis(self.config.heart_beat_expect),
+                ],
+            );
+        }
+        connected.finish(b"");
+        Ok(())
+    }
+
+    /// STOMP 1.2 "SEND".
+    fn send(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
+        unsupported::refuse_headers(frame)?;
+        let destination = self.destination_of_send(frame)?;
+        let id = format!("ID:{}:{}", self.name, self.next_message).into();
+        let message = Arc::new(message::read(frame, destination, id, now.wall)?);
+        self.next_message += 1;
+        match frame.header(header::TRANSACTION) {
+            None => {
+                let asked = Asked::by(frame.command, receipt);
+                self.operations.publish(now.elapsed, message, asked);
+            }
+            Some(name) => {
+                self.operations.publish_in(name, message).map_err(|it| describe(it, name))?;
+                self.answer_receipt(receipt);
+            }
+        }
+        Ok(())
+    }
+
+    fn destination_of_send(&mut self, frame: &Frame) -> Result<Destination, String> {
+        let text = required(frame, header::DESTINATION)?;
+        if let Some((last, destination)) = &self.last_destination
+            && last == text
+        {
+            return Ok(destination.clone());
+        }
+        let destination = unsupported::read_destination(text)?;
+        if destination.is_pattern() {
+            return Err(format!("`{text}` holds a wildcard; a message goes to one destination"));
+        }
+        // A copy, so as not to keep the receive buffer.
+        self.last_destination = Some((Text::from(text.as_str()), destination.clone()));
+        Ok(destination)
+    }
+
+    /// STOMP 1.2 "SUBSCRIBE". The `id` is required from 1.1 on.
+    fn subscribe(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
+        unsupported::refuse_headers(frame)?;
+        let text = required(frame, header::DESTINATION)?;
+        let source = unsupported::read_destination(text)?;
+        let key = self.subscription_key(frame)?;
+        if self.subscriptions.contains_key(&key) {
+            return Err(match key {
+                Key::Id(id) => format!("the id `{id}` is already in use by a subscription"),
+                Key::Destination(_) => format!(
+                    "there is a subscription on `{text}` already; a second one needs an `id`"
+                ),
+            });
+        }
+        let mode = match frame.header(header::ACK) {
+            None => AckMode::Auto,
+            Some(text) => AckMode::parse(text).ok_or_else(|| {
+                format!("`ack` is auto, client or client-individual, not `{text}`")
+            })?,
+        };
+        let prefetch = match frame.header(header::PREFETCH_SIZE) {
+            None => None,
+            Some(text) => match text.trim().parse::<u32>() {
+                // ActiveMQ's 0 makes a consumer pull, for which STOMP has no frame.
+                Ok(prefetch) if prefetch > 0 => Some(prefetch),
+                _ => {
+                    let name = header::PREFETCH_SIZE;
+                    return Err(format!("`{name}` is a number from 1, not `{text}`"));
+                }
+            },
+        };
+        let (settles, asked) = (mode.settles(), Asked::by(frame.command, receipt));
+        let label = Subscription { key: key.clone(), mode };
+        let consumer = self
+            .operations
+            .subscribe(now.elapsed, source, settles, prefetch, label, asked)
+            .map_err(|it| describe(it, ""))?;
+        self.subscriptions.insert(key, consumer);
+        Ok(())
+    }
+
+    /// STOMP 1.2 "UNSUBSCRIBE".
+    fn unsubscribe(
+        &mut self,
+        now: Now,
+        frame: &Frame,
+        receipt: Option<&Text>,
+    ) -> Result<(), String> {
+        unsupported::refuse_headers(frame)?;
+        let key = self.subscription_key(frame)?;
+        let Some(consumer) = self.subscriptions.remove(&key) else {
+            let (Key::Id(text) | Key::Destination(text)) = key;
+            return Err(format!("there is no subscription `{text}`"));
+        };
+        let asked = Asked::by(frame.command, receipt);
+        self.operations.unsubscribe(now.elapsed, consumer, asked);
+        Ok(())
+    }
+
+    /// By its id, which 1.0 allows to be left out (STOMP 1.0 "SUBSCRIBE", "UNSUBSCRIBE").
+    fn subscription_key(&self, frame: &Frame) -> Result<Key, String> {
+        match frame.header(header::ID) {
+            // A copy, so as not to keep the receive buffer.
+            Some(id) => Ok(Key::Id(Text::from(id.as_str()))),
+            None if self.version == Version::V1_0 => {
+                let destination = required(frame, header::DESTINATION)?;
+                Ok(Key::Destination(Text::from(destination.as_str())))
+            }
+            None => Err("the header `id` is missing".into()),
+        }
+    }
+
+    /// ACK and NACK.
+    fn settle(
+        &mut self,
+        now: Now,
+        frame: &Frame,
+        how: Settlement,
+        receipt: Option<&Text>,
+    ) -> Result<(), String> {
+        let (consumer, place) = self.place_of(frame)?;
+        // One that has ended has no unsettled deliveries, whatever it settled at a time.
+        let label = self.operations.consumers().label(consumer);
+        let places = label.map_or(AckMode::Individual, |it| it.mode).covered(place);
+        let operations = &mut self.operations;
+        match frame.header(header::TRANSACTION) {
+            None => {
+                let asked = Asked::by(frame.command, receipt);
+                operations
+                    .settle(now.elapsed, consumer, &places, how, asked)
+                    .map_err(|it| describe(it, ""))
+            }
+            Some(name) => {
+                operations
+                    .settle_in(now.elapsed, name, consumer, &places, how)
+                    .map_err(|it| describe(it, name))?;
+                self.answer_receipt(receipt);
+                Ok(())
+            }
+        }
+    }
+
+    /// Which delivery an ACK or NACK means, in each version's words: `id` in 1.2, `message-id` and
+    /// `subscription` in 1.1, `message-id` in 1.0 ("ACK" in each specification).
+    fn place_of(&self, frame: &Frame) -> Result<(ConsumerId, Place), String> {
+        if self.version == Version::V1_0 && frame.command == Command::Nack {
+            return Err("STOMP 1.0 has no such frame".into());
+        }
+        if self.version == Version::V1_2 {
+            let id = required(frame, header::ID)?;
+            return message::parse_ack_id(id)
+                .ok_or_else(|| format!("`{id}` is no id of an `ack` header"));
+        }
+        let message_id = required(frame, header::MESSAGE_ID)?;
+        let consumers = self.operations.consumers();
+        let find = |consumer| Some((consumer, consumers.find(consumer, message_id)?));
+        let found = match frame.header(header::SUBSCRIPTION) {
+            Some(subscription) => {
+                self.subscriptions.get(&Key::Id(subscription.clone())).copied().and_then(find)
+            }
+            None if self.version == Version::V1_0 => consumers.ids().find_map(find),
+            None => return Err("the header `subscription` is missing".into()),
+        };
+        found.ok_or_else(|| format!("`{message_id}` is no message that waits to be settled"))
+    }
+
+    /// STOMP 1.2 "BEGIN".
+    fn begin(&mut self, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
+        let name = required(frame, header::TRANSACTION)?;
+        // A copy, so as not to keep the receive buffer.
+        let copy = Text::from(name.as_str());
+        self.operations.begin(copy).map_err(|it| describe(it, name))?;
+        self.answer_receipt(receipt);
+        Ok(())
+    }
+
+    /// STOMP 1.2 "COMMIT".
+    fn commit(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
+        let name = required(frame, header::TRANSACTION)?;
+        let asked = Asked::by(frame.command, receipt);
+        let committed = self.operations.commit(now.elapsed, name, asked);
+        if let Some(asked) = committed.map_err(|it| describe(it, name))? {
+            self.answer_receipt(asked.receipt.as_ref());
+        }
+        Ok(())
+    }
+
+    /// STOMP 1.2 "ABORT".
+    fn abort(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
+        let name = required(frame, header::TRANSACTION)?;
+        self.operations.abort(now.elapsed, name).map_err(|it| describe(it, name))?;
+        self.answer_receipt(receipt);
+        Ok(())
+    }
+}
+
+fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a Text, String> {
+    frame.header(name).ok_or_else(|| format!("the header `{name}` is missing"))
+}
+
+/// What is wrong with a frame, which names `transaction` if it names one.
+fn describe(violation: Violation, transaction: &str) -> String {
+    match violation {
+        Violation::NotUnsettled => {
+            "that delivery is not open: it was settled before, or never sent".into()
+        }
+        Violation::Consumers { max } => {
+            format!("the session has {max} subscriptions, which is the most allowed")
+        }
+        Violation::Transactions { max } => {
+            format!("{max} transactions are open, which is the most allowed")
+        }
+        Violation::TransactionExists => {
+            format!("the transaction `{transaction}` is already open")
+        }
+        Violation::NoTransaction => format!("there is no open transaction `{transaction}`"),
+        Violation::TransactionEntries { max } => {
+            format!("the transaction would hold more than {max} entries")
+        }
+        Violation::TransactionBytes { max } => {
+            format!("the transaction would hold more than {max} bytes of messages")
+        }
+    }
+}
