@@ -71,6 +71,10 @@ points! {
     LogTruncated,
     /// entries of a log were read back from the disk
     EntriesReadBack,
+    /// a node with an empty disk took part when all others had said that they do not know it
+    NodeJoined,
+    /// a node was told by another one that its disk has forgotten
+    NodeForgot,
     /// a damaged replica was reset, to be filled by its peers
     ReplicaReset,
     /// a replica had to wait for its peers before it could be reset

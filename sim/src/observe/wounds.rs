@@ -14,6 +14,8 @@ use crate::check::step::NodeId;
 pub struct Wounds {
     /// Nodes that have not said since what they have lost.
     unknown: BTreeSet<NodeId>,
+    /// Nodes with an empty disk that have not said what became of them.
+    new: BTreeSet<NodeId>,
     /// Nodes whose records were ever damaged.
     ever: BTreeSet<NodeId>,
     /// Replicas that are being repaired: node and shard.
@@ -31,7 +33,7 @@ impl Wounds {
     pub fn died(&mut self, node: NodeId) {
         let before = self.repairs.len();
         self.repairs.retain(|(of, _)| *of != node);
-        if self.repairs.len() < before {
+        if self.repairs.len() < before || self.new.remove(&node) {
             self.unknown.insert(node);
         }
     }
@@ -54,6 +56,22 @@ impl Wounds {
             "repair_end" => {
                 self.repairs.retain(|repair| Some(repair.1) != shard() || repair.0 != node);
             }
+            "node_new" => {
+                self.new.insert(node);
+            }
+            "node_joined" => {
+                self.new.remove(&node);
+                if self.ever.contains(&node) {
+                    return Err(format!(
+                        "n{}, which has lost records, took part as if it had never been there",
+                        node + 1
+                    ));
+                }
+            }
+            "node_forgot" => {
+                self.new.remove(&node);
+                self.unknown.insert(node);
+            }
             // Whatever it has to repair it has said before.
             "node_ready" => {
                 self.unknown.remove(&node);
@@ -66,7 +84,7 @@ impl Wounds {
     /// The nodes that lack records.
     pub fn wounded(&self) -> BTreeSet<NodeId> {
         let repairing = self.repairs.iter().map(|(node, _)| *node);
-        self.unknown.iter().copied().chain(repairing).collect()
+        self.unknown.iter().chain(&self.new).copied().chain(repairing).collect()
     }
 }
 
@@ -93,6 +111,26 @@ mod tests {
         assert!(says(&mut wounds, "repair_begin", 4));
         wounds.died(2);
         assert!(says(&mut wounds, "repair_begin", 4), "it goes on with what it had begun");
+    }
+
+    #[test]
+    fn a_node_whose_disk_was_emptied_does_not_begin_anew() {
+        let mut wounds = Wounds::default();
+        assert!(says(&mut wounds, "node_new", 0));
+        assert!(says(&mut wounds, "node_joined", 0), "at its first start it does");
+        wounds.rotted(2);
+        wounds.died(2);
+        for what in ["node_new", "node_ready"] {
+            assert!(says(&mut wounds, what, 0));
+            assert_eq!(wounds.wounded(), [2].into(), "{what}");
+        }
+        assert!(!says(&mut wounds, "node_joined", 0));
+        for what in ["node_new", "node_ready", "node_forgot", "repair_begin", "node_ready"] {
+            assert!(says(&mut wounds, what, 4));
+            assert_eq!(wounds.wounded(), [2].into(), "{what}");
+        }
+        assert!(says(&mut wounds, "repair_end", 4));
+        assert_eq!(wounds.wounded(), [].into());
     }
 
     #[test]

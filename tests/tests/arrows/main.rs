@@ -12,6 +12,7 @@ use modules::Tree;
 const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
+    ("paceline-membership", &[]),
     ("paceline-reached", &[]),
     ("paceline-consensus", &["paceline-reached"]),
     ("paceline-runtime", &[]),
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline-client",
             "paceline-consensus",
             "paceline-core",
+            "paceline-membership",
             "paceline-placement",
             "paceline-reached",
             "paceline-runtime",
@@ -68,6 +70,7 @@ const PURE: &[&str] = &[
     "paceline-placement",
     "paceline-reached",
     "paceline-wire",
+    "paceline-membership",
     "paceline-consensus",
     "paceline-core",
 ];
