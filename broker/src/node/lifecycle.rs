@@ -3,13 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use paceline_core::session::stomp::StompSession;
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
     shutdown,
     task::{JoinError, JoinSet},
     time::Instant,
-    trace,
 };
 
 use crate::{
@@ -77,7 +77,7 @@ pub async fn run_with(
         }
         .run(),
     );
-    trace::event!("node_ready");
+    emit!(NodeReady);
     on_ready(&Ready { stomp, link, after: began.elapsed() });
 
     let failure = tokio::select! {
@@ -87,7 +87,7 @@ pub async fn run_with(
     };
     match failure {
         None => {
-            trace::event!("node_draining");
+            emit!(NodeDraining);
             reached(Point::Drained);
             drain.begin();
             while let Some(ended) = listeners.join_next().await {

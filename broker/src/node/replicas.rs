@@ -8,11 +8,11 @@ use std::{
 };
 
 use paceline_core::{ingress::Inquiry, shard::SessionId};
+use paceline_events::emit;
 use paceline_runtime::{
     net::TcpListener,
     task,
     time::{self, Duration, Instant},
-    trace,
 };
 use paceline_store::Journal;
 use tokio::sync::mpsc;
@@ -103,7 +103,7 @@ impl Replicas {
         for slot in cluster.slots_of(node) {
             let part = context.part(slot);
             if part.damage().is_some() || storage::repair_floor(&part).is_some() {
-                trace::event!("repair_begin", shard = slot);
+                emit!(RepairBegin { shard: slot.into() });
             }
             match part.damage() {
                 None => groups.push(context.open_shard(slot).await?),
