@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
-pub use crate::replication::status::ShardStatus;
+pub use crate::replication::status::{ShardRole, ShardStatus};
 use crate::{
     cluster::Cluster, connection::Receiving, link::Peer, replication::Shards, router::Router,
 };
