@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// A member of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ impl Membership {
     /// The largest value that a majority has reached, of both sets while a change is under way.
     pub fn reached<T: Ord + Copy>(&self, mut value: impl FnMut(NodeId) -> T) -> Option<T> {
         let mut of = |set: &BTreeSet<NodeId>| {
-            let mut values: Vec<T> = set.iter().map(|node| value(*node)).collect();
+            let mut values: SmallVec<[T; 8]> = set.iter().map(|node| value(*node)).collect();
             values.sort_unstable_by(|one, other| other.cmp(one));
             values.get(set.len() / 2).copied()
         };

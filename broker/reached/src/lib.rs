@@ -97,6 +97,8 @@ points! {
     HandOverFailed,
     /// a node that was asked to lead stood for election
     TakeOverAsked,
+    /// bodies of messages were dropped from memory, since its budget was used up
+    MemoryShed,
     /// the body of a message was read back from the disk to be delivered
     BodyReadBack,
     /// the next life of a node opened a channel where its last one still had one

@@ -228,6 +228,7 @@ impl Status {
         let slots = answers.slots();
         let mut nodes = vec![row([
             "NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS", "RECEIVES", "WAITS",
+            "MEMORY",
         ])];
         for (node, answer) in &answers.nodes {
             let leads = slots.iter().filter(|slot| slot.leader == Some(*node)).count();
@@ -242,8 +243,9 @@ impl Status {
                     &status.shards.len().to_string(),
                     &used(status.receiving_bytes, status.receiving_limit),
                     &used(status.waiting_bytes, status.waiting_limit),
+                    &used(status.memory_bytes, status.memory_limit),
                 ]),
-                Err(reason) => row([answers.name(*node), reason, "", "", "", "", "", "", ""]),
+                Err(reason) => row([answers.name(*node), reason, "", "", "", "", "", "", "", ""]),
             });
         }
         print_table(&nodes);

@@ -156,8 +156,9 @@ pub struct LimitsSection {
     /// comes beyond it is refused; a shard without a leader may take half of it.
     #[serde(with = "units::size")]
     pub waiting: u64,
-    /// Message bodies that a node keeps in memory; those of stored messages beyond it are read
-    /// from the journal when they are delivered.
+    /// Memory that messages take on a node, all shards together. Bodies of stored messages beyond it
+    /// are read from the journal when they are delivered; of those that are not stored, further ones
+    /// are refused, or push others out at a topic's subscribers.
     #[serde(with = "units::size")]
     pub memory: u64,
 }

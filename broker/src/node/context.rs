@@ -59,8 +59,7 @@ impl Context {
         let replication = &self.config.replication;
         let part = self.part(slot);
         let held = self.cluster.slots_of(self.node).count().max(1) as u64;
-        let memory = self.config.limits.memory / held;
-        let cache = memory / LOG_CACHE_PART;
+        let cache = self.config.limits.memory / LOG_CACHE_PART / held;
         let row = self.cluster.row(slot);
         let opened =
             storage::open(&part, row).await.map_err(|error| match self.journal.failure() {
@@ -85,14 +84,13 @@ impl Context {
             batch_bytes: replication.batch_bytes as usize,
             patience: replication.settle_within,
             in_doubt_after: replication.operation_timeout / 3,
-            limits: Limits { volatile_bytes: memory as usize, ..Limits::default() },
+            limits: Limits { volatile_bytes: 0, ..Limits::default() },
         };
         Ok(Parts {
             slot,
             node: self.node,
             row: row.to_vec(),
             settings: Settings {
-                body_bytes: (memory - cache) as usize,
                 snapshot_every: self.config.storage.snapshot_every,
                 hand_back_after: replication.election_max * 8,
             },

@@ -29,7 +29,7 @@ use crate::{
     config::{NodeConfig, ReplicationConfig},
     connection::Receiving,
     link::{self, Peer},
-    replication::{Driver, Input, Shards, storage},
+    replication::{Driver, Input, Memory, Shards, storage},
     router::{Connector, Router},
 };
 
@@ -119,6 +119,7 @@ impl Replicas {
             journal.clone(),
             peers.clone(),
             doubts,
+            Memory::new(usize::try_from(config.limits.memory).unwrap_or(usize::MAX)),
             started,
         );
         let driving = Mutex::new(Some(task::spawn(driver.run())));

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
+use crate::replication::status::Standing;
 pub use crate::replication::status::{ShardRole, ShardStatus};
 use crate::{
     cluster::Cluster, connection::Receiving, link::Peer, replication::Shards, router::Router,
@@ -37,6 +38,10 @@ pub struct Status {
     pub waiting_bytes: u64,
     /// The most that may wait.
     pub waiting_limit: u64,
+    /// Bytes of memory that messages take.
+    pub memory_bytes: u64,
+    /// The most that they may take.
+    pub memory_limit: u64,
 }
 
 /// What a status is read from.
@@ -58,6 +63,7 @@ impl Subject {
     pub(super) async fn status(&self, verify: bool) -> Status {
         let peers = self.peers.values();
         let waiting = self.router.waiting();
+        let Standing { shards, memory } = self.shards.status(verify).await;
         Status {
             node: self.node,
             name: self.cluster.name_of(self.node).unwrap_or_default().into(),
@@ -66,11 +72,13 @@ impl Subject {
             incarnation: self.incarnation,
             uptime_ms: self.started.elapsed().as_millis() as u64,
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
-            shards: self.shards.status(verify).await,
+            shards,
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),
             waiting_bytes: waiting.used as u64,
             waiting_limit: waiting.limit as u64,
+            memory_bytes: memory.0,
+            memory_limit: memory.1,
         }
     }
 }

@@ -7,10 +7,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
     sync::Arc,
 };
 
 use paceline_core::{UnixMillis, ingress::Inquiry};
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu, task,
     time::{self, Duration, Instant},
@@ -21,8 +23,10 @@ use tokio::sync::mpsc;
 use super::{
     group::Group,
     input::{Ask, Input},
+    memory::Memory,
     parts::Parts,
     shards::Shards,
+    status::Standing,
     told,
     turn::Turn,
     words::Outbox,
@@ -35,7 +39,7 @@ const INPUTS_A_TURN: usize = 512;
 
 /// See the module.
 pub struct Driver {
-    groups: BTreeMap<u32, Group>,
+    groups: Groups,
     shards: Shards,
     journal: Journal,
     inbox: mpsc::UnboundedReceiver<Input>,
@@ -45,8 +49,7 @@ pub struct Driver {
     writes: Writes,
     /// What waits for writes, in order.
     written: VecDeque<Then>,
-    /// Groups of which something was heard.
-    awake: BTreeSet<u32>,
+    memory: Memory,
     /// When groups want to be woken; each stands here once at its `scheduled`.
     timers: BTreeSet<(Duration, u32)>,
     origin: Instant,
@@ -61,10 +64,11 @@ impl Driver {
         journal: Journal,
         peers: Arc<BTreeMap<u64, Peer>>,
         doubts: mpsc::UnboundedSender<Inquiry>,
+        memory: Memory,
         origin: Instant,
     ) -> Self {
         let mut driver = Self {
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             inbox_of: shards.inbox().clone(),
             shards,
             journal,
@@ -73,7 +77,7 @@ impl Driver {
             outbox: Outbox::new(peers),
             writes: Writes::default(),
             written: VecDeque::new(),
-            awake: BTreeSet::new(),
+            memory,
             timers: BTreeSet::new(),
             origin,
             failed: false,
@@ -86,7 +90,7 @@ impl Driver {
     pub async fn run(mut self) {
         let mut inputs = Vec::new();
         loop {
-            if self.awake.is_empty() {
+            if self.groups.awake.is_empty() {
                 let next = self.timers.first().map(|(at, _)| self.origin + *at);
                 tokio::select! {
                     biased;
@@ -123,6 +127,7 @@ impl Driver {
             outbox: &mut self.outbox,
             writes: &mut self.writes,
             inbox: &self.inbox_of,
+            memory: &mut self.memory,
             doubts: &self.doubts,
             cost: Duration::ZERO,
             failed: &mut self.failed,
@@ -131,14 +136,12 @@ impl Driver {
             && at <= turn.now
         {
             self.timers.pop_first();
-            self.awake.insert(slot);
-            if let Some(group) = self.groups.get_mut(&slot) {
+            if let Some(group) = self.groups.wake(slot) {
                 group.scheduled = Duration::MAX;
             }
         }
         let mut started = Vec::new();
         for input in inputs.drain(..) {
-            let mut awake = Awake { groups: &mut self.groups, awake: &mut self.awake };
             match input {
                 Input::Start(parts) => started.push(*parts),
                 Input::Stop => *turn.failed = true,
@@ -148,16 +151,16 @@ impl Driver {
                 }
                 Input::Written(Ok(())) => {
                     let then = self.written.pop_front().expect("each write waits once");
-                    awake.written(then, &mut turn);
+                    self.groups.written(then, &mut turn);
                 }
-                other => awake.take_in(other, &mut turn),
+                Input::Ask(ask) => self.groups.answer(ask, turn.memory),
+                other => self.groups.take_in(other, &mut turn),
             }
         }
-        for slot in std::mem::take(&mut self.awake) {
-            let Some(group) = self.groups.get_mut(&slot) else { continue };
-            if group.step(&mut turn) {
-                self.awake.insert(slot);
-            }
+        for slot in self.groups.take_awake() {
+            let Some(group) = self.groups.get_mut(slot) else { continue };
+            let more = group.step(&mut turn);
+            group.held = turn.memory.note(group.held, group.holds());
             self.shards.set_leader(slot, group.leader());
             let deadline = group.poll_timeout(&turn);
             if deadline < group.scheduled {
@@ -167,6 +170,13 @@ impl Driver {
                 group.scheduled = deadline;
                 self.timers.insert((deadline, slot));
             }
+            if more {
+                self.groups.wake(slot);
+            }
+        }
+        match turn.memory.excess() {
+            0 => {}
+            excess => self.groups.shed(excess, turn.memory),
         }
         let cost = turn.cost;
         started.into_iter().for_each(|parts| self.start(parts));
@@ -189,22 +199,59 @@ impl Driver {
         let group = Group::new(parts);
         let slot = group.slot();
         self.shards.set_leader(slot, group.leader());
-        self.awake.insert(slot);
         self.groups.insert(slot, group);
+        self.groups.wake(slot);
     }
 }
 
-/// Groups, and which of them something was heard of.
-struct Awake<'a> {
-    groups: &'a mut BTreeMap<u32, Group>,
-    awake: &'a mut BTreeSet<u32>,
+/// The groups of a node, and which of them something was heard of.
+#[derive(Default)]
+struct Groups {
+    /// By slot.
+    all: Vec<Option<Box<Group>>>,
+    /// Each once, in any order.
+    awake: Vec<u32>,
 }
 
-impl Awake<'_> {
+impl Groups {
+    fn insert(&mut self, slot: u32, group: Group) {
+        let place = slot as usize;
+        self.all.resize_with(self.all.len().max(place + 1), || None);
+        self.all[place] = Some(Box::new(group));
+    }
+
+    fn get(&self, slot: u32) -> Option<&Group> {
+        self.all.get(slot as usize)?.as_deref()
+    }
+
+    fn get_mut(&mut self, slot: u32) -> Option<&mut Group> {
+        self.all.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    /// In the order of their slots.
+    fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.all.iter().flatten().map(|group| &**group)
+    }
+
+    /// To be stepped in this turn, or in the next one if this one has stepped it.
     fn wake(&mut self, slot: u32) -> Option<&mut Group> {
-        let group = self.groups.get_mut(&slot)?;
-        self.awake.insert(slot);
+        let group = self.all.get_mut(slot as usize)?.as_deref_mut()?;
+        if !mem::replace(&mut group.is_awake, true) {
+            self.awake.push(slot);
+        }
         Some(group)
+    }
+
+    /// Those that were woken, in the order of their slots; they sleep again.
+    fn take_awake(&mut self) -> Vec<u32> {
+        let mut awake = mem::take(&mut self.awake);
+        awake.sort_unstable();
+        for slot in &awake {
+            if let Some(group) = self.get_mut(*slot) {
+                group.is_awake = false;
+            }
+        }
+        awake
     }
 
     fn written(&mut self, then: Then, turn: &mut Turn) {
@@ -223,7 +270,7 @@ impl Awake<'_> {
             }
         }
         for (to, slot, message) in then.send {
-            if let Some(group) = self.groups.get_mut(&slot) {
+            if let Some(group) = self.get_mut(slot) {
                 told::promised(slot, to, &message, &mut group.followed);
                 turn.outbox.push(to, slot, message);
             }
@@ -234,9 +281,10 @@ impl Awake<'_> {
         match input {
             Input::Words { from, words } => {
                 for (slot, message) in words {
-                    let Some(group) = self.groups.get_mut(&slot) else { continue };
-                    if !group.handle_quiet_word(from, &message, turn) {
-                        self.awake.insert(slot);
+                    let Some(group) = self.get_mut(slot) else { continue };
+                    if !group.handle_quiet_word(from, &message, turn)
+                        && let Some(group) = self.wake(slot)
+                    {
                         group.handle_word(from, message, turn);
                     }
                 }
@@ -292,28 +340,49 @@ impl Awake<'_> {
                 }
             }
             Input::HandOver => {
-                for (slot, group) in self.groups.iter_mut() {
-                    self.awake.insert(*slot);
-                    group.hand_over(turn);
+                for slot in 0..self.all.len() as u32 {
+                    if let Some(group) = self.wake(slot) {
+                        group.hand_over(turn);
+                    }
                 }
             }
-            Input::Ask(ask) => self.answer(ask),
-            Input::Start(_) | Input::Stop | Input::Written(_) => unreachable!("the driver's own"),
+            Input::Start(_) | Input::Stop | Input::Written(_) | Input::Ask(_) => {
+                unreachable!("the driver's own")
+            }
         }
     }
 
-    fn answer(&self, ask: Ask) {
+    /// Has so many bytes let go that can be read again, by those that hold most.
+    fn shed(&mut self, mut excess: usize, memory: &mut Memory) {
+        reached(Point::MemoryShed);
+        let mut slots: Vec<(usize, u32)> =
+            self.iter().map(|group| (group.held.copied, group.slot())).collect();
+        slots.sort_unstable_by(|one, other| other.cmp(one));
+        for (_, slot) in slots {
+            let Some(group) = self.get_mut(slot) else { continue };
+            let before = group.held.copied;
+            group.shed(excess);
+            group.held = memory.note(group.held, group.holds());
+            excess = excess.saturating_sub(before - group.held.copied);
+            if excess == 0 {
+                break;
+            }
+        }
+    }
+
+    fn answer(&self, ask: Ask, memory: &Memory) {
         match ask {
             Ask::Status { verify, reply } => {
-                let status = self.groups.values().map(|group| group.status(verify));
-                let _ = reply.send(status.collect());
+                let status = self.iter().map(|group| group.status(verify));
+                let (used, limit) = (memory.used() as u64, memory.limit() as u64);
+                let _ = reply.send(Standing { shards: status.collect(), memory: (used, limit) });
             }
             Ask::Tables { slot, reply } => {
-                let tables = self.groups.get(&slot).map(Group::tables);
+                let tables = self.get(slot).map(Group::tables);
                 let _ = reply.send(tables.unwrap_or_default());
             }
             Ask::Entries { slot, table, skip, reply } => {
-                let entries = self.groups.get(&slot).map(|group| group.entries(table, skip));
+                let entries = self.get(slot).map(|group| group.entries(table, skip));
                 let _ = reply.send(entries.unwrap_or_default());
             }
         }

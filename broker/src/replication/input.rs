@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     parts::Parts,
     snapshot::Taken,
-    status::{ShardStatus, Tables},
+    status::{Standing, Tables},
     streams::Head,
     words::GroupWord,
 };
@@ -130,7 +130,7 @@ pub enum Ask {
         /// With digests of their states.
         verify: bool,
         /// The answer.
-        reply: oneshot::Sender<Vec<ShardStatus>>,
+        reply: oneshot::Sender<Standing>,
     },
     /// What the tables of a replica are.
     Tables {

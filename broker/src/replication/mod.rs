@@ -9,6 +9,7 @@ pub mod channel;
 mod driver;
 mod group;
 mod input;
+mod memory;
 mod parts;
 pub mod protocol;
 mod recent;
@@ -24,6 +25,7 @@ mod writes;
 
 pub use driver::Driver;
 pub use input::Input;
+pub use memory::Memory;
 pub use parts::{Parts, Settings};
 pub use recent::Recent;
 pub use shards::Shards;

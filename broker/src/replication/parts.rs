@@ -10,8 +10,6 @@ use super::{recent::Recent, told::Traced};
 /// How a group works, beside what its replica and its service were told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Bodies in memory beyond so many bytes are dropped; the log has them.
-    pub body_bytes: usize,
     /// A snapshot is written after so many entries.
     pub snapshot_every: u64,
     /// A shard that is not led by the first node of its row for so long is handed to it.

@@ -45,6 +45,20 @@ impl Recent {
         }
     }
 
+    /// How many bytes are at hand, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lets go of the oldest until so many bytes are left, of entries up to `upto` only.
+    pub fn shed(&mut self, bytes: usize, upto: Index) {
+        while self.bytes > bytes
+            && self.entries.front().is_some_and(|first| first.entry.id.index <= upto)
+        {
+            self.bytes -= self.entries.pop_front().map_or(0, |first| bytes_of(&first.entry));
+        }
+    }
+
     /// The log was cut: this entry is gone, and what stood behind it.
     pub fn truncate(&mut self, from: Index) {
         while self.entries.back().is_some_and(|last| last.entry.id.index >= from) {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     channel::{self, Channel},
     input::{Ask, Input},
-    status::{ShardStatus, Tables},
+    status::{Standing, Tables},
 };
 
 /// The slot's replica does not run: its part of the journal is damaged.
@@ -98,7 +98,7 @@ impl Shards {
     }
 
     /// The replicas as they are now; none if they are not driven any more.
-    pub async fn status(&self, verify: bool) -> Vec<ShardStatus> {
+    pub async fn status(&self, verify: bool) -> Standing {
         self.ask(|reply| Ask::Status { verify, reply }).await
     }
 

@@ -3,6 +3,15 @@
 use paceline_core::shard::Table;
 use serde::{Deserialize, Serialize};
 
+/// How the replicas of a node stand.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// Each of them, by slot.
+    pub shards: Vec<ShardStatus>,
+    /// Bytes of memory that messages take, and may take.
+    pub memory: (u64, u64),
+}
+
 /// A shard on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardStatus {

@@ -6,7 +6,7 @@ use paceline_core::{UnixMillis, ingress::Inquiry};
 use paceline_runtime::time::Duration;
 use tokio::sync::mpsc;
 
-use super::{input::Input, words::Outbox, writes::Writes};
+use super::{input::Input, memory::Memory, words::Outbox, writes::Writes};
 
 /// See the module.
 pub struct Turn<'a> {
@@ -20,6 +20,8 @@ pub struct Turn<'a> {
     pub writes: &'a mut Writes,
     /// For what is done aside.
     pub inbox: &'a mpsc::UnboundedSender<Input>,
+    /// For messages.
+    pub memory: &'a mut Memory,
     /// Transactions that somebody has to end.
     pub doubts: &'a mpsc::UnboundedSender<Inquiry>,
     /// Processor time of this turn.

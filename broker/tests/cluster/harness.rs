@@ -65,6 +65,7 @@ impl Cluster {
             // So that transactions are asked after soon.
             config.replication.operation_timeout = Duration::from_millis(1_500);
             config.limits.waiting = 1 << 20;
+            config.limits.memory = 1 << 20;
             let address = listener.local_addr().unwrap();
             let replicas = Replicas::start(&config, 1, listener).await.unwrap();
             let replicas = Some(replicas);
@@ -75,6 +76,11 @@ impl Cluster {
 
     pub fn router(&self, node: usize) -> Router {
         self.nodes[node].replicas.as_ref().expect("it runs").router().clone()
+    }
+
+    /// Bytes of memory that messages take on a node.
+    pub async fn memory(&self, node: usize) -> u64 {
+        self.nodes[node].replicas.as_ref().expect("it runs").status(false).await.memory_bytes
     }
 
     /// Asks a node to stop in good order.

@@ -375,3 +375,43 @@ async fn what_waits_for_a_shard_without_a_majority_is_bounded() {
     assert_eq!(cluster.router(0).waiting().used, 0);
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_messages_take_in_memory_is_bounded_over_all_shards() {
+    const MEMORY: u64 = 1 << 20;
+    let cluster = Cluster::start(1).await;
+    let mut client = Client::new(cluster.router(0));
+    let body = |number: usize| format!("{number:06}").repeat(20_000);
+    // In the journal as well: there is room for all of them.
+    for number in 0..30 {
+        client.publish(&format!("q{}", number % 6), &body(number)).await.unwrap();
+        assert!(cluster.memory(0).await <= MEMORY);
+    }
+    // In memory only, in whichever shards: there is room until it is used up.
+    let mut taken = 0;
+    let refused = loop {
+        match client.send(&format!("/queue/v{}", taken % 6), &body(taken), false).await {
+            Ok(()) => taken += 1,
+            Err(why) => break why,
+        }
+        assert!(taken < 30);
+    };
+    assert!(matches!(&refused, Refusal::Rejected(why) if why.contains("limits.memory")));
+    // A message has its body for an id here, too.
+    assert_eq!(taken, MEMORY as usize / 240_000);
+    assert!(cluster.memory(0).await <= MEMORY);
+    for queue in 0..6 {
+        client.subscribe(queue, &format!("/queue/q{queue}"), 10).await.unwrap();
+        for number in 0..5 {
+            let delivery = client.delivery().await;
+            let expected = body(number * 6 + queue as usize);
+            assert_eq!(delivery.message.body.bytes(), expected.as_bytes());
+            client.settle(&[delivery.id], Settlement::Accept).await.unwrap();
+        }
+    }
+    client.subscribe(9, "/queue/v0", 1).await.unwrap();
+    let delivery = client.delivery().await;
+    client.settle(&[delivery.id], Settlement::Accept).await.unwrap();
+    client.send("/queue/v5", &body(0), false).await.unwrap();
+    cluster.stop().await;
+}

@@ -116,7 +116,6 @@ pub struct Dispatcher {
     /// By number.
     volatile: BTreeMap<u64, Volatile>,
     next_volatile: u64,
-    /// Of queues.
     volatile_bytes: usize,
     counters: VolatileCounters,
 }
@@ -358,6 +357,16 @@ impl Dispatcher {
     pub fn volatile_depths(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let lanes = self.names.iter().map(|(name, id)| (name, self.lanes[id].volatile));
         lanes.filter(|(_, depth)| *depth > 0)
+    }
+
+    /// About how many bytes the volatile messages take.
+    pub fn volatile_bytes(&self) -> usize {
+        self.volatile_bytes
+    }
+
+    /// From now on volatile messages may take so many bytes. What is there stays.
+    pub fn limit_volatile(&mut self, bytes: usize) {
+        self.limits.volatile_bytes = bytes;
     }
 
     /// What became of volatile messages under this leadership.

@@ -459,6 +459,29 @@ fn topic_subscribers_get_copies_and_slow_ones_lose_the_oldest() {
 }
 
 #[test]
+fn copies_for_subscribers_are_bounded_by_the_memory_for_volatile_messages() {
+    let mut leader = Leader::new();
+    let topic = || Destination::topic("t").unwrap();
+    let copy = message_to(topic(), "1").footprint();
+    leader.dispatcher.limit_volatile(3 * copy);
+    let keys = [1, 2].map(|number| ConsumerKey { node: 1, number });
+    for key in keys {
+        leader.dispatcher.attach(key, topic(), 1).unwrap();
+    }
+    for text in ["1", "2", "3"] {
+        leader.dispatcher.handle_volatile(leader.now, message_to(topic(), text).into()).unwrap();
+        leader.deliver_texts();
+    }
+    assert!(leader.dispatcher.volatile_bytes() <= 3 * copy);
+    assert_eq!(leader.dispatcher.volatile_counters().dropped, 3);
+    let full = leader.dispatcher.handle_volatile(leader.now, volatile("queue", "a"));
+    assert!(matches!(full, Err(VolatileRefused::Full { .. })));
+    leader.dispatcher.detach(keys[0]);
+    leader.dispatcher.detach(keys[1]);
+    assert_eq!(leader.dispatcher.volatile_bytes(), 0);
+}
+
+#[test]
 fn a_transaction_sends_to_topics_only_when_it_commits() {
     let mut leader = Leader::new();
     let subscriber = ConsumerKey { node: 1, number: 1 };

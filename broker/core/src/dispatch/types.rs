@@ -71,7 +71,8 @@ pub struct Delivery {
 /// Bounds on what a leader keeps in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of volatile messages in queues, about. Further ones are refused.
+    /// Bytes of volatile messages, about, each subscriber's copies included. Further ones of queues
+    /// are refused; further ones of topics push others out.
     pub volatile_bytes: usize,
     /// Messages waiting for one topic subscriber, beyond what it holds. A further one pushes the
     /// oldest of the lowest priority out, which is counted. (ActiveMQ calls it
@@ -105,7 +106,10 @@ pub enum AttachRefused {
 pub enum VolatileRefused {
     /// [`Limits::volatile_bytes`] are in use. The sender may wait, or the message be published
     /// through the log instead.
-    #[error("the non-persistent messages of this shard take {bytes} bytes of {limit} allowed")]
+    #[error(
+        "the non-persistent messages of this shard take {bytes} bytes, and `limits.memory` leaves \
+         it {limit}; try again later"
+    )]
     Full {
         /// In use.
         bytes: usize,

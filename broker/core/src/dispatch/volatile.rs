@@ -54,7 +54,7 @@ impl Dispatcher {
     /// over.
     ///
     /// # Errors
-    /// If the destination is a pattern, or memory for queues is used up.
+    /// If the destination is a pattern, or a queue and memory is used up.
     pub fn handle_volatile(
         &mut self,
         now: UnixMillis,
@@ -103,7 +103,11 @@ impl Dispatcher {
             let lane = self.lanes.get_mut(&id).expect("a subscriber has its lane");
             let waiting = lane.volatile - lane.in_flight;
             let bytes = lane.volatile_bytes + footprint;
-            if waiting < self.limits.topic_backlog && bytes <= self.limits.topic_bytes {
+            let all = self.volatile_bytes + footprint;
+            if waiting < self.limits.topic_backlog
+                && bytes <= self.limits.topic_bytes
+                && all <= self.limits.volatile_bytes
+            {
                 return true;
             }
             let volatile = &self.volatile;
@@ -128,9 +132,7 @@ impl Dispatcher {
         lane.push(entry.priority(), Item::Volatile { number });
         lane.volatile += 1;
         lane.volatile_bytes += footprint;
-        if !lane.is_subscriber() {
-            self.volatile_bytes += footprint;
-        }
+        self.volatile_bytes += footprint;
         self.volatile.insert(number, entry);
         self.counters.entered += 1;
         self.note_expiry(expires, self.volatile_key(number));
@@ -144,9 +146,7 @@ impl Dispatcher {
         let footprint = entry.message.footprint();
         lane.volatile -= 1;
         lane.volatile_bytes -= footprint;
-        if !lane.is_subscriber() {
-            self.volatile_bytes -= footprint;
-        }
+        self.volatile_bytes -= footprint;
         self.forget_expiry(entry.message.expires, self.volatile_key(number));
         entry
     }

@@ -141,6 +141,19 @@ impl<T: Told> Serving<T> {
         self.output.pop_front()
     }
 
+    /// About how many bytes messages take that only this leader has.
+    pub fn volatile_bytes(&self) -> usize {
+        self.term.as_ref().map_or(0, |term| term.dispatcher.volatile_bytes())
+    }
+
+    /// From now on they may take so many.
+    pub fn limit_volatile(&mut self, bytes: usize) {
+        self.settings.limits.volatile_bytes = bytes;
+        if let Some(term) = &mut self.term {
+            term.dispatcher.limit_volatile(bytes);
+        }
+    }
+
     // Leadership.
 
     /// Begins to serve in a term, of which the first entry and everything before it is applied.

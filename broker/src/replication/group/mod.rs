@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use self::sending::Sending;
 use super::{
     input::Input,
+    memory::Holds,
     parts::{Parts, Settings},
     recent::Recent,
     snapshot::Taken,
@@ -48,6 +49,12 @@ const ENTRIES_A_TURN: usize = 256;
 
 /// A replica that lacks no more than so many entries can take over at once.
 const NEARLY_UP_TO_DATE: Index = 64;
+
+/// Election timeouts are looked after so often in each heartbeat.
+const GRAINS: u64 = 16;
+
+/// So many nodes never look after them at the same instant.
+const PHASES: u64 = 8;
 
 /// See the module.
 pub struct Group {
@@ -83,6 +90,10 @@ pub struct Group {
     freed: Vec<u64>,
     /// Whether the end of its repair is being written.
     ending_repair: bool,
+    /// What it holds in memory, as the driver has noted it.
+    pub(super) held: Holds,
+    /// Whether the driver is to step it.
+    pub(super) is_awake: bool,
     /// When it is to be looked at next, as the driver has noted it.
     pub(super) scheduled: Duration,
 }
@@ -115,6 +126,8 @@ impl Group {
             made: None,
             freed: Vec::new(),
             ending_repair: false,
+            held: Holds::default(),
+            is_awake: false,
             scheduled: Duration::MAX,
         }
     }
@@ -127,6 +140,21 @@ impl Group {
     /// Who leads, as far as it knows.
     pub fn leader(&self) -> Option<u64> {
         self.replica.leader().map(|leader| leader.0)
+    }
+
+    /// What it holds in memory.
+    pub fn holds(&self) -> Holds {
+        let copied = self.state.loaded_bytes() + self.recent.bytes();
+        Holds { only: self.serving.volatile_bytes(), copied }
+    }
+
+    /// Lets so many bytes go that can be read again, as far as there are any.
+    pub fn shed(&mut self, bytes: usize) {
+        let before = self.holds().copied;
+        self.state.evict_to(self.state.loaded_bytes().saturating_sub(bytes));
+        let left = bytes.saturating_sub(before - self.holds().copied);
+        let on_disk = self.replica.stable().min(self.applied.index);
+        self.recent.shed(self.recent.bytes().saturating_sub(left), on_disk);
     }
 
     // What comes in.
@@ -185,6 +213,7 @@ impl Group {
 
     /// A client has said something.
     pub fn handle_said(&mut self, channel: u64, message: ToLeader, turn: &mut Turn) {
+        self.serving.limit_volatile(turn.memory.allowance(self.held));
         turn.cost += costs::PROPOSE;
         self.serving.handle_message(&self.state, channel, message, turn.wall);
     }
@@ -270,6 +299,9 @@ impl Group {
     /// When [`Group::step`] is to be called though nothing comes in.
     pub fn poll_timeout(&self, turn: &Turn) -> Duration {
         let mut deadline = self.replica.poll_timeout();
+        if !self.leads() {
+            deadline = self.in_company(deadline);
+        }
         if let Some(at) = self.serving.poll_timeout(&self.state, turn.wall, turn.now) {
             deadline = deadline.min(at);
         }
@@ -278,6 +310,15 @@ impl Group {
 
     fn leads(&self) -> bool {
         self.replica.role() == Role::Leader
+    }
+
+    /// When to look after an election timeout, so that those of many groups are looked after at
+    /// once: a little later, at instants that are other ones on each node.
+    fn in_company(&self, deadline: Duration) -> Duration {
+        let grain = self.replica.config().heartbeat.as_nanos() as u64 / GRAINS;
+        let phase = grain / PHASES * (self.node % PHASES);
+        let late = (deadline.as_nanos() as u64).saturating_sub(phase) % grain.max(1);
+        if late == 0 { deadline } else { deadline + Duration::from_nanos(grain - late) }
     }
 
     fn may_serve(&self, now: Duration) -> bool {
@@ -475,7 +516,6 @@ impl Group {
         });
         self.freed.extend_from_slice(&applied.freed);
         self.serving.handle_applied(&self.state, applied);
-        self.state.evict_to(self.settings.body_bytes);
     }
 
     /// Has entries read that are to be applied and are not at hand.
