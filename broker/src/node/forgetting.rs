@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     task,
     time::{self, Duration},
-    trace,
 };
 
 use super::{
@@ -61,7 +61,7 @@ pub(super) async fn forgotten(identity_file: &IdentityFile, cluster: &Cluster) -
 pub(super) fn loss(context: &Context, slot: u32) -> Option<Loss> {
     let loss = context.loss(slot);
     if loss.is_some() || storage::repair_floor(&context.part(slot)).is_some() {
-        trace::event!("repair_begin", shard = slot);
+        emit!(RepairBegin { shard: slot.into() });
     }
     loss
 }
@@ -92,7 +92,7 @@ pub(super) async fn join(context: Arc<Context>) {
         time::sleep(WRITE_AGAIN_AFTER).await;
     }
     reached(Point::NodeJoined);
-    trace::event!("node_joined");
+    emit!(NodeJoined);
     let mut repairs = task::JoinSet::new();
     for slot in context.cluster.slots_of(context.node) {
         if let Some(loss) = loss(&context, slot) {

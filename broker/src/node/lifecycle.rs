@@ -3,13 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use paceline_core::session::stomp::StompSession;
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
     shutdown,
     task::{JoinError, JoinSet},
     time::Instant,
-    trace,
 };
 
 use crate::{
@@ -63,7 +63,7 @@ pub async fn run_with(
         match run_once(&config, &claim.identity_file, began, ready).await {
             Err(NodeError::Forgotten { by, life }) => {
                 reached(Point::NodeForgot);
-                trace::event!("node_forgot");
+                emit!(NodeForgot);
                 tracing::warn!(
                     by, %life,
                     "this node's data directory is empty or an older copy, and others remember more: \
@@ -112,7 +112,7 @@ async fn run_once(
         }
         .run(),
     );
-    trace::event!("node_ready");
+    emit!(NodeReady);
     on_ready(&Ready { stomp, link, after: began.elapsed() });
 
     let failure = tokio::select! {
@@ -122,7 +122,7 @@ async fn run_once(
     };
     match failure {
         None => {
-            trace::event!("node_draining");
+            emit!(NodeDraining);
             reached(Point::Drained);
             drain.begin();
             while let Some(ended) = listeners.join_next().await {

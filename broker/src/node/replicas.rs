@@ -8,11 +8,11 @@ use std::{
 };
 
 use paceline_core::{ingress::Inquiry, shard::SessionId};
+use paceline_events::emit;
 use paceline_runtime::{
     net::TcpListener,
     task,
     time::{self, Duration, Instant},
-    trace,
 };
 use paceline_store::Journal;
 use tokio::sync::mpsc;
@@ -109,7 +109,7 @@ impl Replicas {
         let mut tasks = Vec::new();
         let mut groups = Vec::new();
         if identity_file.is_new() {
-            trace::event!("node_new");
+            emit!(NodeNew);
             tasks.push(task::spawn(forgetting::join(context.clone())));
         } else {
             for slot in held {

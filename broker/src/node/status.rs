@@ -6,8 +6,8 @@ use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::forgetting;
-pub use crate::replication::status::ShardStatus;
 use crate::replication::status::Standing;
+pub use crate::replication::status::{ShardRole, ShardStatus};
 use crate::{
     cluster::Cluster,
     connection::Receiving,

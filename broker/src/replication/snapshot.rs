@@ -8,8 +8,9 @@
 use bytes::{Bytes, BytesMut};
 use paceline_consensus::{EntryId, Membership, Term};
 use paceline_core::shard::ShardState;
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
-use paceline_runtime::{time::Duration, trace};
+use paceline_runtime::time::Duration;
 use paceline_store::{Entry as Record, Group, JournalError};
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +81,7 @@ pub async fn write(
     membership: Membership,
     state: Bytes,
 ) -> Result<(), JournalError> {
-    trace::event!("snapshot_write", shard = group.id().0);
+    emit!(SnapshotWrite { shard: group.id().0 });
     let kept = encode(&Kept { last, membership, state });
     group.save_snapshot(&kept).await?;
     reached(Point::SnapshotWritten);
@@ -147,7 +148,7 @@ pub async fn take(
     head: Head,
     receiver: &mut StreamReceiver,
 ) -> Result<Taken, SnapshotError> {
-    trace::event!("snapshot_install", shard = head.group);
+    emit!(SnapshotInstall { shard: head.group.into() });
     let mut state = BytesMut::new();
     loop {
         let piece = receiver.receive().await.ok_or(SnapshotError::Short)?;

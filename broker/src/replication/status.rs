@@ -17,9 +17,8 @@ pub struct Standing {
 pub struct ShardStatus {
     /// The slot.
     pub slot: u32,
-    /// `leader`, `follower` or `candidate`; `repairing` for one that has lost its part and neither
-    /// votes nor stands for election before it has it again.
-    pub role: String,
+    /// What its replica here is.
+    pub role: ShardRole,
     /// The current term.
     pub term: u64,
     /// Who leads, as far as this node knows.
@@ -37,6 +36,49 @@ pub struct ShardStatus {
     pub digest: Option<[u8; 32]>,
 }
 
+/// What a replica is to its shard. Travels, and is shown, as its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum ShardRole {
+    /// It leads.
+    Leader,
+    /// It follows.
+    Follower,
+    /// It would lead.
+    Candidate,
+    /// It has lost its part, and neither votes nor stands for election before it has it again.
+    Repairing,
+}
+
+impl ShardRole {
+    const ALL: [Self; 4] = [Self::Leader, Self::Follower, Self::Candidate, Self::Repairing];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Repairing => "repairing",
+        }
+    }
+}
+
+impl From<ShardRole> for String {
+    fn from(role: ShardRole) -> Self {
+        role.name().into()
+    }
+}
+
+impl TryFrom<String> for ShardRole {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.name() == name);
+        found.ok_or_else(|| format!("no replica is a `{name}`"))
+    }
+}
+
 /// A replica table by table, to see in what it differs from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tables {
@@ -44,4 +86,21 @@ pub struct Tables {
     pub applied: u64,
     /// A hash of each table.
     pub digests: Vec<(Table, [u8; 32])>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_travels_as_its_name_and_what_is_none_does_not() {
+        for role in ShardRole::ALL {
+            let encoded = postcard::to_stdvec(&role).unwrap();
+            assert_eq!(encoded, postcard::to_stdvec(role.name()).unwrap());
+            assert_eq!(postcard::from_bytes::<ShardRole>(&encoded), Ok(role));
+            assert_eq!(serde_json::to_value(role).unwrap(), role.name());
+        }
+        let unknown = postcard::to_stdvec("failed").unwrap();
+        assert!(postcard::from_bytes::<ShardRole>(&unknown).is_err());
+    }
 }

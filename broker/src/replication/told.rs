@@ -8,7 +8,7 @@ use paceline_core::{
     serving::Told,
     shard::Content,
 };
-use paceline_runtime::trace;
+use paceline_events::emit;
 
 /// Tells of one shard's leadership.
 #[derive(Debug)]
@@ -19,71 +19,74 @@ pub struct Traced {
 
 impl Told for Traced {
     fn begun(&mut self, term: Term) {
-        trace::event!("serve_begin", shard = self.slot, term = term);
+        emit!(ServeBegin { shard: self.shard(), term });
         tracing::debug!(slot = self.slot, term, "serving");
     }
 
     fn ended(&mut self, term: Term) {
-        trace::event!("serve_end", shard = self.slot, term = term);
+        emit!(ServeEnd { shard: self.shard(), term });
         tracing::debug!(slot = self.slot, term, "no longer serving");
     }
 
     fn attached(&mut self, term: Term, consumer: ConsumerKey) {
-        let consumer = consumer.to_string();
-        trace::event!("attach", shard = self.slot, term = term, consumer = consumer.as_str());
+        emit!(Attach { shard: self.shard(), term, consumer: &consumer.to_string() });
     }
 
     fn prefetch_set(&mut self, term: Term, consumer: ConsumerKey, prefetch: u32) {
-        trace::event!(
-            "prefetch",
-            shard = self.slot,
-            term = term,
-            consumer = consumer.to_string().as_str(),
-            prefetch = prefetch
-        );
+        emit!(Prefetch {
+            shard: self.shard(),
+            term,
+            consumer: &consumer.to_string(),
+            prefetch: prefetch.into(),
+        });
     }
 
     fn detached(&mut self, term: Term, consumer: ConsumerKey) {
-        let consumer = consumer.to_string();
-        trace::event!("detach", shard = self.slot, term = term, consumer = consumer.as_str());
+        emit!(Detach { shard: self.shard(), term, consumer: &consumer.to_string() });
     }
 
     fn dispatched(&mut self, term: Term, delivery: &Delivery) {
-        trace::event!(
-            "dispatch",
-            shard = self.slot,
-            term = term,
-            consumer = delivery.consumer.to_string().as_str(),
-            message = delivery.key.to_string().as_str(),
-            id = at_hand(delivery).map_or("", |message| &message.id),
-            queue = at_hand(delivery).map_or("", queue_of),
-            priority = at_hand(delivery).map_or(0, |message| message.priority),
-            redelivered = delivery.redelivered,
-            in_flight = delivery.in_flight,
-            credit = delivery.credit
-        );
+        let message = at_hand(delivery);
+        emit!(Dispatch {
+            shard: self.shard(),
+            term,
+            consumer: &delivery.consumer.to_string(),
+            message: &delivery.key.to_string(),
+            id: message.map_or("", |message| &message.id),
+            queue: message.map_or("", queue_of),
+            priority: message.map_or(0, |message| message.priority.into()),
+            redelivered: delivery.redelivered,
+            in_flight: delivery.in_flight.into(),
+            credit: delivery.credit.into(),
+        });
     }
 
     fn read_back(&mut self, term: Term, key: MessageKey, message: &Message) {
-        trace::event!(
-            "read_back",
-            shard = self.slot,
-            term = term,
-            message = key.to_string().as_str(),
-            id = &*message.id,
-            queue = queue_of(message)
-        );
+        emit!(ReadBack {
+            shard: self.shard(),
+            term,
+            message: &key.to_string(),
+            id: &message.id,
+            queue: queue_of(message),
+        });
     }
 
     fn settled(&mut self, term: Term, by: ConsumerKey, key: MessageKey, how: Settlement) {
-        let kind = if how == Settlement::Accept { "settle" } else { "release" };
-        trace::event!(
-            kind,
-            shard = self.slot,
-            term = term,
-            consumer = by.to_string().as_str(),
-            message = key.to_string().as_str()
-        );
+        let shard = self.shard();
+        match how {
+            Settlement::Accept => {
+                emit!(Settle { shard, term, consumer: &by.to_string(), message: &key.to_string() })
+            }
+            Settlement::Reject | Settlement::Release | Settlement::Fail => {
+                emit!(Release { shard, term, consumer: &by.to_string(), message: &key.to_string() })
+            }
+        }
+    }
+}
+
+impl Traced {
+    fn shard(&self) -> u64 {
+        self.slot.into()
     }
 }
 
@@ -108,13 +111,13 @@ fn queue_of(message: &Message) -> &str {
 pub fn promised(slot: u32, to: u64, words: &Words, followed: &mut Term) {
     match words.word {
         Word::VoteAnswer { granted: true } => {
-            trace::event!("vote", shard = slot, term = words.term, to = to);
+            emit!(Vote { shard: slot.into(), term: words.term, to });
         }
         Word::AppendAnswer { outcome, .. }
             if outcome != Appended::Refused && *followed < words.term =>
         {
             *followed = words.term;
-            trace::event!("follow", shard = slot, term = words.term, to = to);
+            emit!(Follow { shard: slot.into(), term: words.term, to });
         }
         _ => {}
     }

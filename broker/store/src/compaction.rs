@@ -7,10 +7,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     disk::{self, File},
-    time, trace,
+    time,
 };
 use tokio::sync::oneshot;
 
@@ -93,7 +94,7 @@ async fn collect(shared: &Shared, segment: u64) -> Result<(), JournalError> {
         inner.index.damage.retain(|damage| damage.segment != segment);
     }
     reached(Point::SegmentRemoved);
-    trace::event!("segment_remove", segment = segment);
+    emit!(SegmentRemove { segment });
     disk::remove_file(&path).await.map_err(io("remove"))?;
     disk::sync_dir(&shared.dir).await.map_err(|error| JournalError::io("sync", &shared.dir, error))
 }

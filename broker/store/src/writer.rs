@@ -6,10 +6,11 @@
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     disk::{self, File, OpenOptions},
-    time, trace,
+    time,
 };
 
 use crate::{
@@ -147,7 +148,7 @@ async fn write(shared: &Shared, batch: &Batch) -> Result<Option<File>, JournalEr
     file.sync_data().await.map_err(io("sync"))?;
     if is_new {
         reached(Point::SegmentBegun);
-        trace::event!("segment_begin", segment = batch.segment);
+        emit!(SegmentBegin { segment: batch.segment });
         disk::sync_dir(&shared.dir)
             .await
             .map_err(|error| JournalError::io("sync", &shared.dir, error))?;

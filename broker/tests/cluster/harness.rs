@@ -12,7 +12,7 @@ use bytes::Bytes;
 use paceline::{
     config::{ClusterConfig, Member, NodeConfig},
     identity::Claim,
-    node::{NodeError, Replicas},
+    node::{NodeError, Replicas, status::ShardRole},
     replication::Input,
     router::{ConnectionEvent, ConnectionHandle, Router},
 };
@@ -106,7 +106,7 @@ impl Cluster {
         loop {
             let shards = replicas.status(false).await.shards.into_iter();
             let led: Vec<_> = shards
-                .filter(|shard| shard.role == "leader")
+                .filter(|shard| shard.role == ShardRole::Leader)
                 .map(|shard| (shard.slot, shard.term))
                 .collect();
             if !led.is_empty() {
@@ -274,7 +274,7 @@ impl Cluster {
     }
 
     /// What a node says of each of its shards.
-    pub async fn roles(&self, node: usize) -> Vec<String> {
+    pub async fn roles(&self, node: usize) -> Vec<ShardRole> {
         let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
         replicas.status(false).await.shards.into_iter().map(|shard| shard.role).collect()
     }
@@ -285,7 +285,7 @@ impl Cluster {
         let is_whole = async {
             loop {
                 let roles = self.roles(node).await;
-                if roles.len() == slots && roles.iter().all(|role| role != "repairing") {
+                if roles.len() == slots && roles.iter().all(|role| *role != ShardRole::Repairing) {
                     return;
                 }
                 time::sleep(Duration::from_millis(50)).await;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
+use paceline::node::status::ShardRole;
 use paceline_core::operation::Settlement;
 use paceline_runtime::{task::JoinSet, time};
 
@@ -88,7 +89,7 @@ async fn a_repair_goes_on_after_a_restart() {
     cluster.restart(2).await;
     // As soon as the repair has begun somewhere: the journal is no longer damaged there.
     let has_begun = async {
-        while !cluster.roles(2).await.iter().any(|role| role == "repairing") {
+        while !cluster.roles(2).await.contains(&ShardRole::Repairing) {
             time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -99,7 +100,10 @@ async fn a_repair_goes_on_after_a_restart() {
     assert!(is_refused(&cluster, 0).await, "a replica voted while it was being repaired");
     let roles = cluster.roles(2).await;
     assert!(!roles.is_empty(), "a restart does not undo what was begun");
-    assert!(roles.iter().all(|role| role == "repairing"), "a restart makes none whole: {roles:?}");
+    assert!(
+        roles.iter().all(|role| *role == ShardRole::Repairing),
+        "a restart makes none whole: {roles:?}"
+    );
     cluster.restart(1).await;
     cluster.repaired(2).await;
     cluster.halt(0).await;

@@ -1,27 +1,29 @@
 //! The events of the broker that a fault may wait for, and which of several it takes.
 //!
-//! Parser and listener share the names: an event is called in a scenario as it is in the event log.
+//! Broker, parser and listener share the names: an event is called in a scenario as it is in the event
+//! log.
 
 use std::fmt;
 
+use paceline_events::Kind;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 macro_rules! events {
-    ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $place:ident;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident, $place:ident;)+) => {
         /// What a node does, at which a fault may begin.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Event {
-            $($(#[doc = $doc])+ #[serde(rename = $kind)] $name,)+
+            $($(#[doc = $doc])+ $name,)+
         }
 
         impl Event {
             /// All of them.
             pub const ALL: &[Event] = &[$(Event::$name),+];
 
-            /// Its name, in scenarios and in the event log.
-            pub fn name(self) -> &'static str {
+            /// What a node emits then.
+            pub fn kind(self) -> Kind {
                 match self {
-                    $(Event::$name => $kind,)+
+                    $(Event::$name => Kind::$name,)+
                 }
             }
 
@@ -39,38 +41,62 @@ macro_rules! events {
 
 events! {
     /// A node grants a candidate its vote, which it is about to answer.
-    Vote = "vote", slot;
+    Vote, slot;
     /// A node is about to answer a leader for the first time in the leader's term.
-    Follow = "follow", slot;
+    Follow, slot;
     /// A node begins to serve a shard as its leader.
-    ServeBegin = "serve_begin", slot;
+    ServeBegin, slot;
     /// A leader ends serving a shard.
-    ServeEnd = "serve_end", slot;
+    ServeEnd, slot;
     /// A leader asks another node to take over.
-    HandOver = "hand_over", slot;
+    HandOver, slot;
     /// A node has been asked to take over.
-    TakeOver = "take_over", slot;
+    TakeOver, slot;
     /// The journal has begun another file, which its directory may not show yet.
-    SegmentBegin = "segment_begin", node;
+    SegmentBegin, node;
     /// The journal is about to remove a file in which nothing lives.
-    SegmentRemove = "segment_remove", node;
+    SegmentRemove, node;
     /// A replica is about to write a snapshot of its state.
-    SnapshotWrite = "snapshot_write", slot;
+    SnapshotWrite, slot;
     /// A replica is about to install the snapshot of its leader.
-    SnapshotInstall = "snapshot_install", slot;
+    SnapshotInstall, slot;
     /// A node begins to repair a damaged replica.
-    RepairBegin = "repair_begin", slot;
+    RepairBegin, slot;
     /// A damaged replica is whole again.
-    RepairEnd = "repair_end", slot;
+    RepairEnd, slot;
     /// A node has started and takes clients.
-    NodeReady = "node_ready", node;
+    NodeReady, node;
     /// A node that was asked to end begins to.
-    NodeDraining = "node_draining", node;
+    NodeDraining, node;
+}
+
+impl Event {
+    /// Its name, in scenarios and in the event log.
+    pub fn name(self) -> &'static str {
+        self.kind().name()
+    }
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Event::ALL.iter().copied().find(|event| event.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Event::ALL.iter().map(|event| format!("`{event}`")).collect();
+            let names = names.join(", ");
+            de::Error::custom(format!("unknown variant `{name}`, expected one of {names}"))
+        })
     }
 }
 

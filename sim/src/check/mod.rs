@@ -49,6 +49,8 @@ pub use quiet::{Margins, Quiet};
 pub use replicas::{Pair, Replica, unlike};
 pub use step::Subject;
 
+use paceline_events::Event;
+
 use crate::workload::{
     history::{History, Observation},
     operation::MessageId,
@@ -240,23 +242,11 @@ impl Checks {
         self.topics.reigns.count()
     }
 
-    /// Takes in an event of the broker. `node` is the one that emitted it.
-    pub fn event(
-        &mut self,
-        node: NodeId,
-        event: &paceline_runtime::trace::Event<'_>,
-    ) -> Option<Step> {
-        match self.names.read(node, event) {
-            Ok(Some(step)) => {
-                self.step(&step);
-                Some(step)
-            }
-            Ok(None) => None,
-            Err(reason) => {
-                self.report("trace", Severity::Safety, Some(event.at), reason.into());
-                None
-            }
-        }
+    /// Takes in what a node says it did. The step that it is to the checks, if it is one.
+    pub fn event(&mut self, at: Duration, node: NodeId, said: &Event<'_>) -> Option<Step> {
+        let step = self.names.read(at, node, said)?;
+        self.step(&step);
+        Some(step)
     }
 
     /// A node's process has died; what it had in memory is gone.

@@ -19,8 +19,6 @@ pub struct Replica {
     pub applied: u64,
     /// The last log entry it has.
     pub last: u64,
-    /// Whether it has stopped for good.
-    pub failed: bool,
     /// Whether it has lost records and not got them back yet.
     pub repairing: bool,
     /// The hash of all its state, in hexadecimal; empty if it was not asked for.

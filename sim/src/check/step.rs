@@ -1,8 +1,8 @@
-//! The broker's trace events as values the checks can match on.
+//! The broker's events as values the checks can match on.
 
 use std::time::Duration;
 
-use paceline_runtime::trace::{Event, Value};
+use paceline_events::Event;
 
 use super::HashMap;
 use crate::workload::operation::MessageId;
@@ -48,7 +48,8 @@ pub struct Step {
     pub what: What,
 }
 
-/// The kinds of steps that checks know; see the table in ARCHITECTURE.md.
+/// The kinds of steps that checks know: the [`Event`]s that some check cares for, with numbers for
+/// names, and the end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the event's")]
 pub enum What {
@@ -131,97 +132,82 @@ impl Steps {
         &self.texts[id.0 as usize]
     }
 
-    /// Reads an event; `None` if no check cares for its kind.
-    ///
-    /// # Errors
-    ///
-    /// An event of a known kind that lacks a field: the broker and the checks have diverged.
-    pub fn read(&mut self, node: NodeId, event: &Event<'_>) -> Result<Option<Step>, String> {
-        let number = |field: &str| {
-            event
-                .field(field)
-                .and_then(|value| value.as_u64())
-                .ok_or_else(|| format!("the event `{event}` lacks a number `{field}`"))
-        };
-        let what = match event.kind {
-            "serve_begin" => What::ServeBegin { shard: number("shard")?, term: number("term")? },
-            "serve_end" => What::ServeEnd { shard: number("shard")?, term: number("term")? },
-            "vote" => {
-                What::Vote { shard: number("shard")?, term: number("term")?, to: number("to")? }
+    /// The step that a node says it did; `None` if no check cares for its kind.
+    pub fn read(&mut self, at: Duration, node: NodeId, said: &Event<'_>) -> Option<Step> {
+        let what = match *said {
+            Event::ServeBegin { shard, term } => What::ServeBegin { shard, term },
+            Event::ServeEnd { shard, term } => What::ServeEnd { shard, term },
+            Event::Vote { shard, term, to } => What::Vote { shard, term, to },
+            Event::Follow { shard, term, to } => What::Follow { shard, term, to },
+            Event::RepairBegin { shard } => What::RepairBegin { shard },
+            Event::Dispatch {
+                shard,
+                term,
+                consumer,
+                message,
+                id,
+                queue,
+                priority,
+                redelivered,
+                in_flight,
+                credit,
+            } => What::Dispatch {
+                shard,
+                term,
+                consumer: self.name(consumer),
+                message: self.name(message),
+                id: self.name_unless_empty(id),
+                queue: self.name_unless_empty(queue),
+                priority,
+                redelivered,
+                in_flight,
+                credit,
+            },
+            Event::ReadBack { shard, message, id, queue, .. } => What::ReadBack {
+                shard,
+                message: self.name(message),
+                id: self.name(id),
+                queue: self.name_unless_empty(queue),
+            },
+            Event::Settle { shard, term, consumer, message } => What::Settle {
+                shard,
+                term,
+                consumer: self.name(consumer),
+                message: self.name(message),
+            },
+            Event::Release { shard, term, consumer, message } => What::Release {
+                shard,
+                term,
+                consumer: self.name(consumer),
+                message: self.name(message),
+            },
+            Event::Attach { shard, term, consumer } => {
+                What::Attach { shard, term, consumer: self.name(consumer) }
             }
-            "follow" => {
-                What::Follow { shard: number("shard")?, term: number("term")?, to: number("to")? }
+            Event::Prefetch { shard, term, consumer, prefetch } => {
+                What::Prefetch { shard, term, consumer: self.name(consumer), prefetch }
             }
-            "repair_begin" => What::RepairBegin { shard: number("shard")? },
-            "dispatch" => What::Dispatch {
-                shard: number("shard")?,
-                term: number("term")?,
-                consumer: self.field(event, "consumer")?,
-                message: self.field(event, "message")?,
-                id: match event.field("id") {
-                    Some(Value::Str(id)) if !id.is_empty() => Some(self.name(id)),
-                    _ => None,
-                },
-                queue: match event.field("queue") {
-                    Some(Value::Str(queue)) if !queue.is_empty() => Some(self.name(queue)),
-                    _ => None,
-                },
-                priority: number("priority")?,
-                redelivered: event
-                    .field("redelivered")
-                    .and_then(|value| value.as_bool())
-                    .ok_or_else(|| format!("the event `{event}` lacks `redelivered`"))?,
-                in_flight: number("in_flight")?,
-                credit: number("credit")?,
-            },
-            "read_back" => What::ReadBack {
-                shard: number("shard")?,
-                message: self.field(event, "message")?,
-                id: self.field(event, "id")?,
-                queue: match event.field("queue") {
-                    Some(Value::Str(queue)) if !queue.is_empty() => Some(self.name(queue)),
-                    _ => None,
-                },
-            },
-            "settle" => What::Settle {
-                shard: number("shard")?,
-                term: number("term")?,
-                consumer: self.field(event, "consumer")?,
-                message: self.field(event, "message")?,
-            },
-            "release" => What::Release {
-                shard: number("shard")?,
-                term: number("term")?,
-                consumer: self.field(event, "consumer")?,
-                message: self.field(event, "message")?,
-            },
-            "attach" => What::Attach {
-                shard: number("shard")?,
-                term: number("term")?,
-                consumer: self.field(event, "consumer")?,
-            },
-            "prefetch" => What::Prefetch {
-                shard: number("shard")?,
-                term: number("term")?,
-                consumer: self.field(event, "consumer")?,
-                prefetch: number("prefetch")?,
-            },
-            "detach" => What::Detach {
-                shard: number("shard")?,
-                term: number("term")?,
-                consumer: self.field(event, "consumer")?,
-            },
-            _ => return Ok(None),
+            Event::Detach { shard, term, consumer } => {
+                What::Detach { shard, term, consumer: self.name(consumer) }
+            }
+            Event::NodeReady {}
+            | Event::NodeNew {}
+            | Event::NodeJoined {}
+            | Event::NodeForgot {}
+            | Event::NodeDraining {}
+            | Event::HandOver { .. }
+            | Event::TakeOver { .. }
+            | Event::Apply { .. }
+            | Event::SegmentBegin { .. }
+            | Event::SegmentRemove { .. }
+            | Event::SnapshotWrite { .. }
+            | Event::SnapshotInstall { .. }
+            | Event::RepairEnd { .. } => return None,
         };
-        Ok(Some(Step { at: event.at, node, what }))
+        Some(Step { at, node, what })
     }
 
-    fn field(&mut self, event: &Event<'_>, field: &str) -> Result<NameId, String> {
-        let value =
-            event.field(field).ok_or_else(|| format!("the event `{event}` lacks `{field}`"))?;
-        Ok(match value.as_str() {
-            Some(text) => self.name(text),
-            None => self.name(&value.to_string()),
-        })
+    fn name_unless_empty(&mut self, text: &str) -> Option<NameId> {
+        (!text.is_empty()).then(|| self.name(text))
     }
 }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use paceline_events::Event;
 use paceline_runtime::{time::Instant, trace};
 use paceline_scenario::Scenario;
 
@@ -324,10 +325,18 @@ impl Recorder {
             self.meter.died(node);
             self.wounds.died(node);
         }
-        if let Err(detail) = self.wounds.event(node, &event) {
+        let said = match Event::read(&event) {
+            Ok(Some(said)) => said,
+            Ok(None) => return,
+            Err(lacks) => {
+                let detail = lacks.to_string().into();
+                return self.checks.report("trace", Severity::Safety, Some(event.at), detail);
+            }
+        };
+        if let Err(detail) = self.wounds.event(node, &said) {
             self.checks.report("repair", Severity::Safety, Some(event.at), detail.into());
         }
-        if let Some(step) = self.checks.event(node, &event) {
+        if let Some(step) = self.checks.event(event.at, node, &said) {
             self.meter.step(&step);
         }
     }

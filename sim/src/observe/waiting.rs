@@ -181,7 +181,6 @@ impl Stuck<'_> {
         for replica in replicas {
             let node = name(replica.node);
             match replica {
-                Replica { failed: true, .. } => open.push(format!("the replica of {node} is dead")),
                 Replica { repairing: true, .. } => {
                     open.push(format!("the replica of {node} is not repaired"));
                 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use paceline_runtime::trace::Event;
+use paceline_events::Event;
 
 use crate::check::step::NodeId;
 
@@ -39,11 +39,9 @@ impl Wounds {
     }
 
     /// Takes in what a node says. An error says why it must never happen.
-    pub fn event(&mut self, node: NodeId, event: &Event<'_>) -> Result<(), String> {
-        let shard = || event.field("shard").and_then(|shard| shard.as_u64());
-        match event.kind {
-            "repair_begin" => {
-                let Some(shard) = shard() else { return Ok(()) };
+    pub fn event(&mut self, node: NodeId, said: &Event<'_>) -> Result<(), String> {
+        match *said {
+            Event::RepairBegin { shard } => {
                 self.repairs.insert((node, shard));
                 if !self.ever.contains(&node) {
                     return Err(format!(
@@ -53,13 +51,13 @@ impl Wounds {
                     ));
                 }
             }
-            "repair_end" => {
-                self.repairs.retain(|repair| Some(repair.1) != shard() || repair.0 != node);
+            Event::RepairEnd { shard } => {
+                self.repairs.remove(&(node, shard));
             }
-            "node_new" => {
+            Event::NodeNew {} => {
                 self.new.insert(node);
             }
-            "node_joined" => {
+            Event::NodeJoined {} => {
                 self.new.remove(&node);
                 if self.ever.contains(&node) {
                     return Err(format!(
@@ -68,12 +66,12 @@ impl Wounds {
                     ));
                 }
             }
-            "node_forgot" => {
+            Event::NodeForgot {} => {
                 self.new.remove(&node);
                 self.unknown.insert(node);
             }
             // Whatever it has to repair it has said before.
-            "node_ready" => {
+            Event::NodeReady {} => {
                 self.unknown.remove(&node);
             }
             _ => {}
@@ -90,46 +88,45 @@ impl Wounds {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use paceline_runtime::trace::Value;
-
     use super::*;
 
-    fn says(wounds: &mut Wounds, kind: &'static str, shard: u64) -> bool {
-        let fields = [("shard", Value::U64(shard))];
-        let event = Event { at: Duration::ZERO, node: "n3", incarnation: 1, kind, fields: &fields };
-        wounds.event(2, &event).is_ok()
+    fn says(wounds: &mut Wounds, said: Event<'_>) -> bool {
+        wounds.event(2, &said).is_ok()
     }
 
     #[test]
     fn a_repair_needs_a_reason() {
         let mut wounds = Wounds::default();
         wounds.rotted(1);
-        assert!(!says(&mut wounds, "repair_begin", 4));
+        assert!(!says(&mut wounds, Event::RepairBegin { shard: 4 }));
         wounds.rotted(2);
-        assert!(says(&mut wounds, "repair_begin", 4));
+        assert!(says(&mut wounds, Event::RepairBegin { shard: 4 }));
         wounds.died(2);
-        assert!(says(&mut wounds, "repair_begin", 4), "it goes on with what it had begun");
+        assert!(
+            says(&mut wounds, Event::RepairBegin { shard: 4 }),
+            "it goes on with what it had begun"
+        );
     }
 
     #[test]
     fn a_node_whose_disk_was_emptied_does_not_begin_anew() {
         let mut wounds = Wounds::default();
-        assert!(says(&mut wounds, "node_new", 0));
-        assert!(says(&mut wounds, "node_joined", 0), "at its first start it does");
+        assert!(says(&mut wounds, Event::NodeNew {}));
+        assert!(says(&mut wounds, Event::NodeJoined {}), "at its first start it does");
         wounds.rotted(2);
         wounds.died(2);
-        for what in ["node_new", "node_ready"] {
-            assert!(says(&mut wounds, what, 0));
-            assert_eq!(wounds.wounded(), [2].into(), "{what}");
+        for what in [Event::NodeNew {}, Event::NodeReady {}] {
+            assert!(says(&mut wounds, what));
+            assert_eq!(wounds.wounded(), [2].into(), "{what:?}");
         }
-        assert!(!says(&mut wounds, "node_joined", 0));
-        for what in ["node_new", "node_ready", "node_forgot", "repair_begin", "node_ready"] {
-            assert!(says(&mut wounds, what, 4));
-            assert_eq!(wounds.wounded(), [2].into(), "{what}");
+        assert!(!says(&mut wounds, Event::NodeJoined {}));
+        let begin = Event::RepairBegin { shard: 4 };
+        let ready = Event::NodeReady {};
+        for what in [Event::NodeNew {}, ready, Event::NodeForgot {}, begin, ready] {
+            assert!(says(&mut wounds, what));
+            assert_eq!(wounds.wounded(), [2].into(), "{what:?}");
         }
-        assert!(says(&mut wounds, "repair_end", 4));
+        assert!(says(&mut wounds, Event::RepairEnd { shard: 4 }));
         assert_eq!(wounds.wounded(), [].into());
     }
 
@@ -139,16 +136,16 @@ mod tests {
         wounds.rotted(2);
         assert_eq!(wounds.wounded(), [2].into());
         for shard in [4, 5] {
-            says(&mut wounds, "repair_begin", shard);
+            says(&mut wounds, Event::RepairBegin { shard });
         }
-        says(&mut wounds, "node_ready", 0);
-        says(&mut wounds, "repair_end", 4);
+        says(&mut wounds, Event::NodeReady {});
+        says(&mut wounds, Event::RepairEnd { shard: 4 });
         assert_eq!(wounds.wounded(), [2].into());
         wounds.died(2);
         assert_eq!(wounds.wounded(), [2].into(), "it has not said that it is whole");
-        says(&mut wounds, "repair_begin", 5);
-        says(&mut wounds, "node_ready", 0);
-        says(&mut wounds, "repair_end", 5);
+        says(&mut wounds, Event::RepairBegin { shard: 5 });
+        says(&mut wounds, Event::NodeReady {});
+        says(&mut wounds, Event::RepairEnd { shard: 5 });
         assert_eq!(wounds.wounded(), [].into());
     }
 }

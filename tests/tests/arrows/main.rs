@@ -19,13 +19,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-reports", &[]),
     ("paceline-core", &["paceline-placement", "paceline-reached", "paceline-wire"]),
     ("paceline-client", &["paceline-runtime", "paceline-wire"]),
-    ("paceline-store", &["paceline-reached", "paceline-runtime"]),
+    ("paceline-events", &["paceline-runtime"]),
+    ("paceline-store", &["paceline-events", "paceline-reached", "paceline-runtime"]),
     (
         "paceline",
         &[
             "paceline-client",
             "paceline-consensus",
             "paceline-core",
+            "paceline-events",
             "paceline-membership",
             "paceline-placement",
             "paceline-reached",
@@ -34,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline-wire",
         ],
     ),
-    ("paceline-scenario", &["paceline", "paceline-core", "paceline-placement"]),
+    ("paceline-scenario", &["paceline", "paceline-core", "paceline-events", "paceline-placement"]),
     (
         "paceline-compare",
         &[
@@ -51,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline",
             "paceline-client",
             "paceline-compare",
+            "paceline-events",
             "paceline-placement",
             "paceline-reached",
             "paceline-reports",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Bounds of a session's [`Operations`](super::Operations).
+/// Bounds of what a session has outstanding, unsettled and open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationLimits {
     /// How long the cluster may take to answer an operation before the client is told that its

@@ -4,7 +4,7 @@ use paceline_consensus::Role;
 use paceline_core::shard::{Table, TableEntry};
 
 use super::Group;
-use crate::replication::status::{ShardStatus, Tables};
+use crate::replication::status::{ShardRole, ShardStatus, Tables};
 
 /// The most entries of a table in one answer.
 const ENTRIES_AT_A_TIME: usize = 1_000;
@@ -14,14 +14,14 @@ impl Group {
     pub fn status(&self, verify: bool) -> ShardStatus {
         let queues = self.state.queues().filter(|queue| queue.depth > 0);
         let role = match self.replica.role() {
-            Role::Leader => "leader",
-            _ if self.replica.floor().is_some() => "repairing",
-            Role::Follower => "follower",
-            Role::PreCandidate | Role::Candidate => "candidate",
+            Role::Leader => ShardRole::Leader,
+            _ if self.replica.floor().is_some() => ShardRole::Repairing,
+            Role::Follower => ShardRole::Follower,
+            Role::PreCandidate | Role::Candidate => ShardRole::Candidate,
         };
         ShardStatus {
             slot: self.slot,
-            role: role.into(),
+            role,
             term: self.replica.term(),
             leader: self.leader(),
             last: self.replica.log().last().index,

@@ -22,8 +22,9 @@ use paceline_core::{
     serving::{Output, Serving},
     shard::{Batch, MessageRef, SessionId, ShardState},
 };
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
-use paceline_runtime::{task, time::Duration, trace};
+use paceline_runtime::{task, time::Duration};
 use paceline_store::Group as Part;
 use tokio::sync::mpsc;
 
@@ -167,7 +168,7 @@ impl Group {
             Word::Append { entries, .. } => turn.cost += costs::APPEND * entries.len() as u32,
             Word::TakeOver => {
                 reached(Point::TakeOverAsked);
-                trace::event!("take_over", shard = self.slot);
+                emit!(TakeOver { shard: self.slot.into() });
             }
             _ => {}
         }
@@ -260,7 +261,7 @@ impl Group {
         self.ending_repair = false;
         self.replica.end_repair(turn.now);
         reached(Point::ReplicaWhole);
-        trace::event!("repair_end", shard = self.slot);
+        emit!(RepairEnd { shard: self.slot.into() });
         tracing::info!(slot = self.slot, "this node's replica is repaired");
     }
 
@@ -382,7 +383,7 @@ impl Group {
         {
             self.handing_over = true;
             reached(Point::HandOverBegun);
-            trace::event!("hand_over", shard = self.slot, to = to);
+            emit!(HandOver { shard: self.slot.into(), to });
             tracing::debug!(slot = self.slot, to, "handing over");
         }
     }
@@ -508,12 +509,11 @@ impl Group {
         };
         let applied = self.state.apply(entry.id.index, &batch);
         turn.cost += costs::APPLY * applied.outcomes.len() as u32;
-        trace::event!(
-            "apply",
-            shard = self.slot,
-            index = entry.id.index,
-            commands = batch.commands.len()
-        );
+        emit!(Apply {
+            shard: self.slot.into(),
+            index: entry.id.index,
+            commands: batch.commands.len() as u64,
+        });
         self.freed.extend_from_slice(&applied.freed);
         self.serving.handle_applied(&self.state, applied);
     }

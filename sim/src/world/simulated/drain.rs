@@ -138,9 +138,6 @@ impl Run<'_> {
                 let held = shard.len();
                 return Err(format!("shard {slot} is held by {held} nodes in place of {copies}"));
             }
-            if let Some(failed) = shard.iter().find(|it| it.failed) {
-                return Err(format!("the replica of shard {slot} on n{} is dead", failed.node + 1));
-            }
             if let Some(repairing) = shard.iter().find(|it| it.repairing) {
                 let node = repairing.node + 1;
                 return Err(format!("the replica of shard {slot} on n{node} is not repaired"));

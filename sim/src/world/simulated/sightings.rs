@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use paceline_events::Kind;
 use paceline_runtime::trace;
 use paceline_scenario::{
     event::{Event, Nth},
@@ -48,10 +49,12 @@ impl Sightings {
         if !idle {
             trace::listen(move |event| {
                 let Some(node) = node_number(event.node, nodes) else { return };
+                // What cannot be read the recorder reports.
+                let Ok(Some(said)) = paceline_events::Event::read(event) else { return };
                 let slot = event.field("shard").and_then(|shard| shard.as_u64());
                 let at = event.at.saturating_sub(epoch);
                 let mut watch = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                if watch.hear(event.kind, at, node, slot) {
+                if watch.hear(said.kind(), at, node, slot) {
                     changed.notify_one();
                 }
             });
@@ -122,11 +125,11 @@ impl Watch {
     }
 
     /// Takes in an event. Whether a fault has waited for it.
-    fn hear(&mut self, kind: &str, at: Duration, node: NodeId, slot: Option<u64>) -> bool {
+    fn hear(&mut self, kind: Kind, at: Duration, node: NodeId, slot: Option<u64>) -> bool {
         let Self { waiting, seen } = self;
         let before = seen.len();
         waiting.retain_mut(|it| {
-            let is_meant = it.on.name() == kind
+            let is_meant = it.on.kind() == kind
                 && (it.within[0]..=it.within[1]).contains(&at)
                 && it.by.is_none_or(|by| by == node)
                 && it.slot.is_none_or(|wanted| slot == Some(wanted));
@@ -159,8 +162,8 @@ mod tests {
         let mut watch = Watch::of(faults);
         for second in 1..=5 {
             for (node, slot) in [(0, 0), (1, 1), (0, 1)] {
-                watch.hear("follow", SECOND * second, node, Some(slot));
-                watch.hear("vote", SECOND * second, node, Some(slot));
+                watch.hear(Kind::Follow, SECOND * second, node, Some(slot));
+                watch.hear(Kind::Vote, SECOND * second, node, Some(slot));
             }
         }
         let seen = watch.seen.into_iter();

@@ -11,7 +11,7 @@ use paceline::{
     link::{Identity, Peer, Timings},
     node::{
         compare::{self, Target},
-        status::{ShardStatus, Status},
+        status::{ShardRole, ShardStatus, Status},
     },
     replication::protocol::Request,
 };
@@ -134,8 +134,7 @@ async fn view(
         leader: shard.leader.and_then(node_of),
         applied: shard.applied,
         last: shard.last,
-        repairing: shard.role == "repairing",
-        failed: shard.role == "failed",
+        repairing: shard.role == ShardRole::Repairing,
         digest: shard.digest.map(hex).unwrap_or_default(),
         in_doubt: shard.in_doubt,
         depths: shard.queues.into_iter().map(|(name, depth)| (name.into(), depth)).collect(),

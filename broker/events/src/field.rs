@@ -1,0 +1,48 @@
+//! Fields of events as the seam's values and back.
+
+use paceline_runtime::trace::{Event, Value};
+
+/// What a field may hold.
+pub(crate) trait Field<'a>: Sized {
+    fn value(self) -> Value<'a>;
+    fn read(value: Value<'a>) -> Option<Self>;
+}
+
+/// The field of that name, if the event has one that holds such a thing.
+pub(crate) fn of<'a, F: Field<'a>>(event: &Event<'a>, name: &str) -> Option<F> {
+    let (_, value) = event.fields.iter().find(|(field, _)| *field == name)?;
+    F::read(*value)
+}
+
+impl<'a> Field<'a> for u64 {
+    fn value(self) -> Value<'a> {
+        Value::U64(self)
+    }
+
+    fn read(value: Value<'a>) -> Option<Self> {
+        value.as_u64()
+    }
+}
+
+impl<'a> Field<'a> for bool {
+    fn value(self) -> Value<'a> {
+        Value::Bool(self)
+    }
+
+    fn read(value: Value<'a>) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl<'a> Field<'a> for &'a str {
+    fn value(self) -> Value<'a> {
+        Value::Str(self)
+    }
+
+    fn read(value: Value<'a>) -> Option<Self> {
+        match value {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+}
