@@ -1,74 +1,79 @@
-//! Which nodes there are and which of them hold what: everything a node knows of its cluster from
-//! its configuration, with nodes by number.
+//! What a node knows of its cluster: the latest view of it, and where a destination's name leads.
 
 use std::sync::Arc;
 
 use paceline_core::{Destination, slotting};
+use paceline_membership::{Epoch, Member, NodeId, View};
 use paceline_placement::{NameHasher, NodeIndex, PlacementError, SlotCount};
+use tokio::sync::watch;
 
-use crate::config::{ClusterConfig, Member};
+use crate::config::ClusterConfig;
 
-/// See the module's head.
-#[derive(Debug)]
+/// See the module's head. Numbers of nodes are those of the view.
+#[derive(Clone, Debug)]
 pub struct Cluster {
     /// The cluster's name.
     pub name: Arc<str>,
-    members: Vec<(u64, Member)>,
+    /// What the rows of the view follow from, in words.
+    pub placement: Arc<str>,
+    view: watch::Receiver<Arc<View>>,
     hasher: NameHasher,
     slots: SlotCount,
-    /// The nodes' numbers for each slot, the preferred leader first.
-    rows: Vec<Vec<u64>>,
 }
 
-/// The number by which a node goes in logs and on links: its place, from 1.
-fn number(index: NodeIndex) -> u64 {
-    u64::from(index.0) + 1
+/// The view that a cluster of this configuration begins with: its nodes are numbered by name, and
+/// its slots placed on them.
+///
+/// # Errors
+/// If the members cannot hold so many slots or replicas.
+pub fn first_view(config: &ClusterConfig) -> Result<View, PlacementError> {
+    let id = |index: NodeIndex| NodeId(u64::from(index.0) + 1);
+    let nodes = config.nodes()?;
+    let members = nodes.iter().map(|(index, node)| {
+        let name = std::str::from_utf8(&node.name).expect("names were strings");
+        let member = config.member(name).expect("nodes are made from members");
+        Member { id: id(index), name: name.into(), link: member.link.clone() }
+    });
+    let placement = config.placement()?;
+    let rows = placement.iter().map(|(_, row)| row.iter().map(|index| id(*index)).collect());
+    Ok(View::new(Epoch::FIRST, members, rows.collect()).expect("a placement fits its nodes"))
 }
 
 impl Cluster {
-    /// Places the slots on the members.
+    /// The cluster as it begins. Nobody changes the view.
     ///
     /// # Errors
     /// If the members cannot hold so many slots or replicas.
-    pub fn new(config: &ClusterConfig) -> Result<Self, PlacementError> {
-        let nodes = config.nodes()?;
-        let placement = config.placement()?;
-        let mut members: Vec<(u64, Member)> = nodes
-            .iter()
-            .map(|(index, node)| {
-                let name = std::str::from_utf8(&node.name).expect("names were strings");
-                let member = config.member(name).expect("nodes are made from members");
-                (number(index), member.clone())
-            })
-            .collect();
-        members.sort_by_key(|(number, _)| *number);
-        let rows = placement
-            .iter()
-            .map(|(_, row)| row.iter().map(|index| number(*index)).collect())
-            .collect();
+    pub fn of(config: &ClusterConfig) -> Result<Self, PlacementError> {
+        let view = first_view(config)?;
+        let slots = SlotCount::new(view.slots().into(), 1).expect("a view has slots");
         Ok(Self {
             name: config.name.as_str().into(),
-            members,
+            placement: config.placement_in_words().into(),
+            view: watch::channel(Arc::new(view)).1,
             hasher: config.hasher(),
-            slots: placement.slots(),
-            rows,
+            slots,
         })
     }
 
-    /// All nodes with their numbers.
-    pub fn members(&self) -> &[(u64, Member)] {
-        &self.members
+    /// The latest view.
+    pub fn view(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// The epoch of the latest view.
+    pub fn epoch(&self) -> Epoch {
+        self.view.borrow().epoch()
     }
 
     /// The number of the node called `name`.
     pub fn number_of(&self, name: &str) -> Option<u64> {
-        self.members.iter().find(|(_, member)| member.name == name).map(|(number, _)| *number)
+        self.view.borrow().id_of(name).map(|id| id.0)
     }
 
     /// The name of a node.
-    pub fn name_of(&self, node: u64) -> Option<&str> {
-        let member = self.members.iter().find(|(number, _)| *number == node);
-        member.map(|(_, member)| member.name.as_str())
+    pub fn name_of(&self, node: u64) -> Option<String> {
+        self.view.borrow().member(NodeId(node)).map(|member| member.name.clone())
     }
 
     /// The number of slots.
@@ -87,12 +92,12 @@ impl Cluster {
     }
 
     /// The nodes that hold a slot, the preferred leader first.
-    pub fn row(&self, slot: u32) -> &[u64] {
-        &self.rows[slot as usize]
+    pub fn row(&self, slot: u32) -> Vec<u64> {
+        self.view.borrow().row(slot).iter().map(|id| id.0).collect()
     }
 
     /// The slots that a node holds.
-    pub fn slots_of(&self, node: u64) -> impl Iterator<Item = u32> + '_ {
-        (0..self.slots()).filter(move |slot| self.row(*slot).contains(&node))
+    pub fn slots_of(&self, node: u64) -> Vec<u32> {
+        self.view.borrow().slots_of(NodeId(node)).collect()
     }
 }

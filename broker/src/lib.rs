@@ -12,7 +12,7 @@ pub mod config;
 mod connection;
 pub mod costs;
 mod drain;
-mod identity;
+pub mod identity;
 pub mod link;
 mod listener;
 pub mod node;

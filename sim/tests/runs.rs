@@ -126,6 +126,7 @@ fn writes_that_are_lost_or_go_astray_are_found_and_repaired() {
         ("tail", "bit_rot = { tail = true,"),
         ("lost", "lost_write = {"),
         ("misdirected", "misdirected_write = {"),
+        ("empty", "empty_disk = {"),
     ] {
         let fault = format!("[[fault]]\nat = '6s'\n{fault} node = 'n2', back_after = '500ms' }}");
         let (result, _, log) = under(name, "", &fault);

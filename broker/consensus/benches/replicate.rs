@@ -36,7 +36,9 @@ impl Group {
                 seed: seed + node,
             };
             let log = Log::new(EntryId::ZERO, membership.clone());
-            let recovered = Recovered { vote: Vote::default(), log, commit: 0, floor: None };
+            let vote = Vote::default();
+            let recovered =
+                Recovered { vote, log, commit: 0, floor: None, votes_above_floor: false };
             Replica::new(config, recovered, Duration::ZERO)
         };
         let mut group = Self {

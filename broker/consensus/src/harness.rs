@@ -128,7 +128,8 @@ impl Group {
         };
         let log = node.disk.shape();
         let commit = log.base().index;
-        let recovered = Recovered { vote: node.disk.vote, log, commit, floor: None };
+        let recovered =
+            Recovered { vote: node.disk.vote, log, commit, floor: None, votes_above_floor: false };
         node.memory = node.disk.clone();
         node.replica = Some(Replica::new(config, recovered, self.now));
         self.look();

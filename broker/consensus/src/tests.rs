@@ -309,7 +309,11 @@ fn the_other_of_two_learns_of_a_floor_above_its_term() {
             seed: node,
         };
         let vote = Vote { term, candidate: None };
-        Replica::new(config, Recovered { vote, log, commit: 0, floor }, Duration::ZERO)
+        Replica::new(
+            config,
+            Recovered { vote, log, commit: 0, floor, votes_above_floor: false },
+            Duration::ZERO,
+        )
     };
     let mut replicas = [replica(1, 2, None), replica(2, 0, Some(7))];
     for millis in (0..5_000).step_by(10) {

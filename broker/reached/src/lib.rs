@@ -71,6 +71,10 @@ points! {
     LogTruncated,
     /// entries of a log were read back from the disk
     EntriesReadBack,
+    /// a node with an empty disk took part when all others had said that they do not know it
+    NodeJoined,
+    /// a node was told by another one that its disk has forgotten
+    NodeForgot,
     /// a damaged replica was reset, to be filled by its peers
     ReplicaReset,
     /// a replica had to wait for its peers before it could be reset
@@ -103,6 +107,8 @@ points! {
     BodyReadBack,
     /// the next life of a node opened a channel where its last one still had one
     ChannelSuperseded,
+    /// a client left a leader that had not said anything, as its node knew of a later one
+    LeaderOvertaken,
     /// a command was sent again, and answered as before
     CommandRepeated,
     /// commands without an answer were sent again to the next leader

@@ -17,9 +17,6 @@ use crate::{
 /// How long a node may take to be connected to; twice that until it has answered.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whoever asks is no node of the cluster.
-const OBSERVER: u64 = 0;
-
 /// Which cluster a command is about.
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
@@ -54,7 +51,7 @@ async fn discover(address: &str) -> Result<ClusterConfig> {
         .context("it runs by settings that this program does not know")?;
     // It may be known to the others by an address that only they can reach, or, alone, by one that
     // nobody can: 0.0.0.0.
-    let cluster = Cluster::new(&config)?;
+    let cluster = Cluster::of(&config)?;
     let name = cluster.name_of(node.node).context("it is no member of its cluster")?;
     for member in config.members.iter_mut().filter(|member| member.name == name) {
         member.link = address.to_owned();
@@ -69,7 +66,7 @@ pub(super) async fn ask(
     cluster: &str,
     request: &Request,
 ) -> Result<Bytes, LinkError> {
-    let identity = Identity { cluster: cluster.into(), node: OBSERVER, incarnation: 0 };
+    let identity = Identity::visitor(cluster);
     let timings = timings();
     let answer = link::ask(node, address, &identity, &timings, request);
     time::timeout(2 * TIMEOUT, answer).await.unwrap_or(Err(LinkError::Timeout))

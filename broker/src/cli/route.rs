@@ -38,8 +38,8 @@ impl Route {
         let cluster = &answers.cluster;
         let hash = cluster.key_of(&destination.name);
         let slot = cluster.slot_of(&destination);
-        let row: Vec<&str> =
-            cluster.row(slot).iter().filter_map(|node| cluster.name_of(*node)).collect();
+        let row: Vec<String> =
+            cluster.row(slot).into_iter().filter_map(|node| cluster.name_of(node)).collect();
         let leader = answers.leader_of(slot);
         if self.json {
             let hash = format!("{hash:016x}");

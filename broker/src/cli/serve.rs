@@ -25,6 +25,13 @@ pub(super) struct Serve {
     /// Run the node that this file describes. docs/node.example.toml explains every setting.
     #[arg(long, value_name = "FILE", group = "which")]
     config: Option<PathBuf>,
+    /// Go on where most copies of a shard are lost, with what one node is left with.
+    ///
+    /// Messages that only the lost copies had are gone, though they were acknowledged. Without it such
+    /// a shard stands still. For the nodes that have lost their disks or records, when all that hold
+    /// the shard run; clients should be restarted then, too.
+    #[arg(long)]
+    accept_loss: bool,
     /// With --dev: where its data is kept.
     #[arg(long, value_name = "DIR", default_value = "paceline-data", requires = "dev")]
     data_dir: PathBuf,
@@ -69,10 +76,11 @@ fn in_flags(mut error: NodeError) -> NodeError {
 impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         let began = Instant::now();
-        let config = match &self.config {
+        let mut config = match &self.config {
             Some(file) => super::load(file).await?,
             None => self.dev_config(),
         };
+        config.accept_loss = self.accept_loss;
         task::spawn(memory::give_back());
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {

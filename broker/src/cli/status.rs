@@ -1,9 +1,13 @@
 //! `paceline status`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use clap::Args;
+use paceline_membership::{NodeId, View};
 use paceline_runtime::{say, task};
 use serde_json::{Value, json};
 
@@ -39,6 +43,7 @@ pub(super) struct Status {
 /// What the nodes said, by number.
 pub(super) struct Answers {
     pub cluster: Cluster,
+    view: Arc<View>,
     pub nodes: BTreeMap<u64, Result<NodeStatus, String>>,
 }
 
@@ -55,12 +60,14 @@ struct Slot<'a> {
 impl Answers {
     /// Asks every node.
     pub(super) async fn gather(config: &ClusterConfig, verify: bool) -> Result<Self> {
-        let cluster = Cluster::new(config)?;
-        let asked: Vec<_> = cluster
+        let cluster = Cluster::of(config)?;
+        let view = cluster.view();
+        let asked: Vec<_> = view
             .members()
             .iter()
-            .map(|(node, member)| {
-                let (node, address, name) = (*node, member.link.clone(), cluster.name.clone());
+            .map(|member| {
+                let (node, address) = (member.id.0, member.link.clone());
+                let name = cluster.name.clone();
                 let asked = async move { status_of(node, &address, &name, verify).await };
                 (node, task::spawn(asked))
             })
@@ -70,7 +77,7 @@ impl Answers {
             let answer = answer.await.unwrap_or_else(|error| Err(error.to_string()));
             nodes.insert(node, answer);
         }
-        Ok(Self { cluster, nodes })
+        Ok(Self { cluster, view, nodes })
     }
 
     /// An error where no node has answered.
@@ -87,12 +94,8 @@ impl Answers {
     fn slots(&self) -> Vec<Slot<'_>> {
         (0..self.cluster.slots())
             .map(|slot| {
-                let replicas: Vec<_> = self
-                    .cluster
-                    .row(slot)
-                    .iter()
-                    .map(|node| (*node, self.shard(*node, slot)))
-                    .collect();
+                let row = self.view.row(slot).iter();
+                let replicas: Vec<_> = row.map(|id| (id.0, self.shard(id.0, slot))).collect();
                 let known = replicas.iter().filter_map(|(_, shard)| *shard);
                 let newest = known.max_by_key(|shard| (shard.term, shard.leader.is_some()));
                 Slot {
@@ -111,7 +114,7 @@ impl Answers {
     /// Who leads a slot.
     pub(super) fn leader_of(&self, slot: u32) -> Option<&str> {
         let leader = self.slots().into_iter().nth(slot as usize)?.leader?;
-        self.cluster.name_of(leader)
+        Some(self.name(leader))
     }
 
     /// In what replicas differ that should not, one line a pair.
@@ -135,8 +138,8 @@ impl Answers {
     }
 
     fn target(&self, node: u64) -> Target {
-        let member = self.cluster.members().iter().find(|(number, _)| *number == node);
-        let address = member.map_or_else(String::new, |(_, member)| member.link.clone());
+        let member = self.view.member(NodeId(node));
+        let address = member.map_or_else(String::new, |member| member.link.clone());
         Target { number: node, name: self.name(node).into(), address }
     }
 
@@ -146,7 +149,7 @@ impl Answers {
     }
 
     fn name(&self, node: u64) -> &str {
-        self.cluster.name_of(node).unwrap_or("?")
+        self.view.member(NodeId(node)).map_or("?", |member| &member.name)
     }
 }
 
@@ -249,6 +252,32 @@ impl Status {
             });
         }
         print_table(&nodes);
+
+        let said = answers.nodes.values().flatten();
+        let refused = said.flat_map(|it| it.refused.iter().map(|refused| (&it.name, refused)));
+        for (name, (who, reason)) in refused {
+            say!("\n{name} refuses {who} as a peer: {reason}");
+        }
+
+        for status in answers.nodes.values().flatten() {
+            let name = &status.name;
+            if !status.waits_for.is_empty() {
+                let missing = status.waits_for.iter().map(|node| answers.name(*node));
+                let missing = missing.collect::<Vec<_>>().join(", ");
+                say!(
+                    "\n{name} had an empty data directory and takes no part before it has heard from \
+                     {missing}"
+                );
+            }
+            if !status.forgotten.is_empty() {
+                let slots = status.forgotten.iter().map(u32::to_string).collect::<Vec<_>>();
+                say!(
+                    "\n{name} has forgotten what it held of slots {}; they are refilled when all \
+                     other nodes that hold them are there, and enough of these are whole",
+                    slots.join(", ")
+                );
+            }
+        }
 
         let leaderless: Vec<_> = slots
             .iter()

@@ -109,6 +109,29 @@ impl ClusterConfig {
         Placement::new(self.strategy, &nodes, slots, self.replicas())
     }
 
+    /// Everything that decides on which nodes a message is: two nodes that differ in it must not work
+    /// on the same data, nor with each other.
+    pub fn placement_in_words(&self) -> String {
+        let mut members: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| {
+                let zone = member.zone.as_deref().unwrap_or("");
+                format!("{}/{zone}/{}", member.name, member.weight)
+            })
+            .collect();
+        members.sort();
+        format!(
+            "replicas={} slots={} strategy={} hash={} salt={:?} members={}",
+            self.replicas(),
+            self.slots,
+            self.strategy,
+            self.hash.name(),
+            self.salt,
+            members.join(",")
+        )
+    }
+
     /// Maps a name to the key whose remainder is its slot.
     pub fn hasher(&self) -> NameHasher {
         NameHasher::new(self.hash, self.salt.as_bytes())
@@ -160,9 +183,9 @@ impl Default for ReplicationConfig {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1_200),
-            lease: Duration::from_millis(500),
+            election_min: Duration::from_millis(400),
+            election_max: Duration::from_millis(800),
+            lease: Duration::from_millis(350),
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             settle_within: Duration::from_millis(50),

@@ -56,6 +56,9 @@ pub struct NodeConfig {
     /// What is stored how; the first entry that matches a destination counts.
     #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
+    /// Of a shard that most nodes have lost, what is left is to do. No setting: it is said at a start.
+    #[serde(skip)]
+    pub accept_loss: bool,
 }
 
 /// `[node]`
@@ -223,6 +226,7 @@ impl NodeConfig {
             stomp: StompSection::default(),
             limits: LimitsSection::default(),
             policies: Vec::new(),
+            accept_loss: false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use paceline_runtime::{cpu, net::TcpStream, task, time};
-use paceline_wire::link::{self as wire, BodyKind, Frame, Hello};
+use paceline_wire::link::{self as wire, BodyKind, Frame, FrameError, Hello, MAX_HELLO_BYTES};
 use serde::Serialize;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -40,7 +40,9 @@ impl Connection {
     pub fn tell<T: Serialize>(&self, value: &T) -> Result<(), LinkError> {
         self.shared
             .outbox
-            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Notice, 0, value, out))
+            .push(Lane::Urgent, |out| {
+                wire::encode_value(BodyKind::Notice, self.shared.epoch(), 0, value, out)
+            })
             .ok_or(LinkError::Closed)??;
         Ok(())
     }
@@ -58,7 +60,9 @@ impl Connection {
         let _forget = Forget { shared: &self.shared, id };
         self.shared
             .outbox
-            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Request, id, value, out))
+            .push(Lane::Urgent, |out| {
+                wire::encode_value(BodyKind::Request, self.shared.epoch(), id, value, out)
+            })
             .ok_or(LinkError::Closed)??;
         answered.await.map_err(|_| LinkError::Closed)
     }
@@ -75,7 +79,9 @@ impl Connection {
             .ok_or(LinkError::Closed)?;
         self.shared
             .outbox
-            .push(Lane::Bulk, |out| wire::encode_value(BodyKind::Open, id, value, out))
+            .push(Lane::Bulk, |out| {
+                wire::encode_value(BodyKind::Open, self.shared.epoch(), id, value, out)
+            })
             .ok_or(LinkError::Closed)??;
         Ok(stream)
     }
@@ -102,10 +108,9 @@ pub struct Reply {
 impl Reply {
     /// Sends the answer. A peer that is gone gets none.
     pub fn send<T: Serialize>(self, value: &T) {
-        let result = self
-            .shared
-            .outbox
-            .push(Lane::Urgent, |out| wire::encode_value(BodyKind::Response, self.id, value, out));
+        let result = self.shared.outbox.push(Lane::Urgent, |out| {
+            wire::encode_value(BodyKind::Response, self.shared.epoch(), self.id, value, out)
+        });
         if let Some(Err(error)) = result {
             tracing::error!(%error, "cannot answer a request of a peer");
         }
@@ -123,38 +128,57 @@ pub(super) async fn run_dialled(
 ) -> Result<(), LinkError> {
     let (mut reader, mut writer) = socket.into_split();
     let mut input = BytesMut::with_capacity(READ_BYTES);
-    let hello = exchange_hellos(&mut reader, &mut writer, &mut input, identity, timings).await?;
-    identity.check(&hello)?;
+    let (epoch, hello) =
+        exchange_hellos(&mut reader, &mut writer, &mut input, (identity, expected), timings)
+            .await?;
     if hello.node != expected {
+        identity.check(epoch, &hello)?;
         return Err(LinkError::OtherNode { expected, found: hello.node });
     }
-    let shared = Arc::new(Shared::new());
-    let peer = PeerId { node: hello.node, incarnation: hello.incarnation };
+    let admitted = identity.admit(epoch, &hello).await?;
+    let shared = Arc::new(Shared::new(identity, &hello));
+    let peer = admitted.peer();
     up(Arc::new(Connection { shared: shared.clone(), peer }));
     let _ping = AbortOnDrop(task::spawn(ping(shared.clone(), timings.ping_every)));
-    run(reader, writer, input, shared, timings, |_, _| Err(LinkError::Unexpected)).await
+    tokio::select! {
+        biased;
+        () = admitted.outlived() => Err(LinkError::Closed),
+        ended = run(reader, writer, input, shared, timings, |_, _| Err(LinkError::Unexpected)) => ended,
+    }
 }
 
-/// Exchanges hellos on a connection that a peer dialled and serves it until it ends.
+/// Exchanges hellos on a connection that a peer dialled and serves it until it ends. `who` dials is at
+/// first its address; its name is added.
 pub(super) async fn run_accepted<S: Service>(
     socket: TcpStream,
+    who: &mut String,
     identity: &Identity,
     timings: &Timings,
     service: &Arc<S>,
 ) -> Result<(), LinkError> {
     let (mut reader, mut writer) = socket.into_split();
     let mut input = BytesMut::with_capacity(READ_BYTES);
-    let hello = time::timeout(timings.connect, async {
-        let hello = receive_hello(&mut reader, &mut input).await?;
+    let (epoch, hello) = time::timeout(timings.connect, async {
+        let hello = receive_hello(&mut reader, &mut input).await;
         // Answered even when it does not fit, so that the peer can say why.
-        send_hello(&mut writer, identity).await?;
-        Ok::<_, LinkError>(hello)
+        match &hello {
+            Ok((_, hello)) => send_hello(&mut writer, identity, hello.node).await?,
+            Err(LinkError::Frame(FrameError::Version(_))) => {
+                send_hello(&mut writer, identity, 0).await?;
+            }
+            Err(_) => {}
+        }
+        hello
     })
     .await
     .map_err(|_| LinkError::Timeout)??;
-    identity.check(&hello)?;
-    let peer = PeerId { node: hello.node, incarnation: hello.incarnation };
-    let shared = Arc::new(Shared::new());
+    if !hello.name.is_empty() {
+        *who = format!("{} at {who}", hello.name);
+    }
+    let admitted = identity.admit(epoch, &hello).await?;
+    identity.refusals.clear(who);
+    let peer = admitted.peer();
+    let shared = Arc::new(Shared::new(identity, &hello));
     let serve = |frame: Frame, shared: &Arc<Shared>| {
         match frame {
             Frame::Notice { body } => service.notice(peer, body),
@@ -170,7 +194,11 @@ pub(super) async fn run_accepted<S: Service>(
         }
         Ok(())
     };
-    run(reader, writer, input, shared, timings, serve).await
+    tokio::select! {
+        biased;
+        () = admitted.outlived() => Err(LinkError::Closed),
+        ended = run(reader, writer, input, shared, timings, serve) => ended,
+    }
 }
 
 /// Reads and writes until either fails, then closes whatever still uses the connection.
@@ -219,11 +247,12 @@ async fn read<R: AsyncRead + Unpin>(
 ) -> Result<(), LinkError> {
     loop {
         let mut frames = 0;
-        while let Some(frame) = wire::decode(&mut input)? {
+        while let Some((epoch, frame)) = wire::decode(&mut input)? {
             frames += 1;
+            shared.check_epoch(epoch)?;
             match frame {
                 Frame::Ping => {
-                    shared.outbox.push(Lane::Urgent, |out| wire::encode(&Frame::Pong, out));
+                    shared.push(Lane::Urgent, &Frame::Pong);
                 }
                 Frame::Pong => {}
                 Frame::Response { id, body } => {
@@ -284,7 +313,7 @@ async fn write<W: AsyncWrite + Unpin>(mut writer: W, shared: Arc<Shared>) {
 async fn ping(shared: Arc<Shared>, every: time::Duration) {
     loop {
         time::sleep(every).await;
-        if shared.outbox.push(Lane::Urgent, |out| wire::encode(&Frame::Ping, out)).is_none() {
+        if !shared.push(Lane::Urgent, &Frame::Ping) {
             return;
         }
     }
@@ -297,18 +326,20 @@ pub(super) async fn greet(
     timings: &Timings,
 ) -> Result<Hello, LinkError> {
     let (mut reader, mut writer) = socket.into_split();
-    exchange_hellos(&mut reader, &mut writer, &mut BytesMut::new(), identity, timings).await
+    let mut input = BytesMut::new();
+    let exchange = exchange_hellos(&mut reader, &mut writer, &mut input, (identity, 0), timings);
+    Ok(exchange.await?.1)
 }
 
 async fn exchange_hellos<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     reader: &mut R,
     writer: &mut W,
     input: &mut BytesMut,
-    identity: &Identity,
+    (identity, to): (&Identity, u64),
     timings: &Timings,
-) -> Result<Hello, LinkError> {
+) -> Result<(u64, Hello), LinkError> {
     let exchange = async {
-        send_hello(writer, identity).await?;
+        send_hello(writer, identity, to).await?;
         receive_hello(reader, input).await
     };
     time::timeout(timings.connect, exchange).await.map_err(|_| LinkError::Timeout)?
@@ -317,9 +348,10 @@ async fn exchange_hellos<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 async fn send_hello<W: AsyncWrite + Unpin>(
     writer: &mut W,
     identity: &Identity,
+    to: u64,
 ) -> Result<(), LinkError> {
     let mut out = BytesMut::new();
-    wire::encode(&Frame::Hello(identity.hello()), &mut out);
+    wire::encode(identity.epoch(), &Frame::Hello(identity.hello(to)), &mut out);
     writer.write_all(&out).await?;
     writer.flush().await?;
     Ok(())
@@ -328,12 +360,12 @@ async fn send_hello<W: AsyncWrite + Unpin>(
 async fn receive_hello<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut BytesMut,
-) -> Result<Hello, LinkError> {
+) -> Result<(u64, Hello), LinkError> {
     loop {
         match wire::decode(input)? {
-            Some(Frame::Hello(hello)) => return Ok(hello),
+            Some((epoch, Frame::Hello(hello))) => return Ok((epoch, hello)),
             Some(_) => return Err(LinkError::Unexpected),
-            None if input.len() > READ_BYTES => return Err(LinkError::Unexpected),
+            None if input.len() > MAX_HELLO_BYTES => return Err(LinkError::Unexpected),
             None => {}
         }
         if reader.read_buf(input).await? == 0 {

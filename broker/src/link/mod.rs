@@ -6,7 +6,9 @@
 //! shards as notices, the traffic of shard clients and snapshots as streams.
 
 mod connection;
+mod identity;
 mod outbox;
+mod refusals;
 mod shared;
 mod stream;
 #[cfg(test)]
@@ -16,17 +18,19 @@ mod window;
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
+use paceline_membership::Life;
 use paceline_runtime::{
     net::{self, TcpListener, TcpStream},
     task, time,
 };
-use paceline_wire::link::{EncodeError, FrameError, Hello, PROTOCOL_VERSION};
+use paceline_wire::link::{EncodeError, FrameError, Hello};
 use serde::Serialize;
 use thiserror::Error;
 use time::Duration;
 use tokio::sync::{oneshot, watch};
 
 pub use connection::{Connection, Reply};
+pub use identity::Identity;
 pub use stream::{Stream, StreamReceiver, StreamSender};
 
 /// A node of the cluster, at one of its lives.
@@ -36,38 +40,6 @@ pub struct PeerId {
     pub node: u64,
     /// Grows with each start of the node.
     pub incarnation: u64,
-}
-
-/// What this node says of itself.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The cluster's name; nodes of other clusters are refused.
-    pub cluster: Arc<str>,
-    /// This node's number.
-    pub node: u64,
-    /// Grows with each start.
-    pub incarnation: u64,
-}
-
-impl Identity {
-    fn hello(&self) -> Hello {
-        Hello {
-            version: PROTOCOL_VERSION,
-            cluster: self.cluster.to_string(),
-            node: self.node,
-            incarnation: self.incarnation,
-        }
-    }
-
-    fn check(&self, hello: &Hello) -> Result<(), LinkError> {
-        if hello.version != PROTOCOL_VERSION {
-            return Err(LinkError::Version(hello.version));
-        }
-        if *hello.cluster != *self.cluster {
-            return Err(LinkError::OtherCluster(hello.cluster.clone()));
-        }
-        Ok(())
-    }
 }
 
 /// The times of a link.
@@ -118,15 +90,91 @@ pub enum LinkError {
     /// The peer sent a frame out of turn.
     #[error("the peer sent a frame out of turn")]
     Unexpected,
-    /// The peer runs another version.
-    #[error("the peer speaks version {0} of the link protocol, this node {PROTOCOL_VERSION}")]
-    Version(u16),
     /// The peer belongs to another cluster.
-    #[error("the peer belongs to cluster `{0}`")]
-    OtherCluster(String),
+    #[error(
+        "the peer belongs to cluster `{its}`, this node to `{ours}`; check `cluster.name`, and the \
+         addresses in `cluster.members`"
+    )]
+    OtherCluster {
+        /// The peer's.
+        its: String,
+        /// This node's.
+        ours: Arc<str>,
+    },
+    /// The peer has another view of the cluster.
+    #[error(
+        "`{name}` (node {node}) knows the cluster otherwise: {difference}; make `cluster.members` \
+         the same on all nodes"
+    )]
+    OtherView {
+        /// The peer's number.
+        node: u64,
+        /// Its name.
+        name: String,
+        /// What differs.
+        difference: String,
+    },
+    /// The peer places slots otherwise.
+    #[error(
+        "`{name}` places slots otherwise: by `{its}`, this node by `{ours}`; make [cluster] the same \
+         on all nodes"
+    )]
+    OtherPlacement {
+        /// The peer's name.
+        name: String,
+        /// What its placement follows from.
+        its: String,
+        /// What this node's follows from.
+        ours: Arc<str>,
+    },
+    /// The peer says that it is this node.
+    #[error(
+        "the peer says that it is `{0}`, which is this node; stop the other process, or give it a \
+         `node.name` of its own"
+    )]
+    Itself(String),
+    /// The peer is no node of the cluster.
+    #[error("the peer says that it is node {node}, `{name}`, which the cluster does not have")]
+    Stranger {
+        /// The number it gives.
+        node: u64,
+        /// The name it gives.
+        name: String,
+    },
+    /// The peer remembers a life of this node that this node does not.
+    #[error(
+        "`{name}` remembers life {life} of this node, and this node does not: its disk is empty, or \
+         an older one"
+    )]
+    HasForgotten {
+        /// The peer's name.
+        name: String,
+        /// The life.
+        life: Life,
+    },
+    /// The peer does not remember a life that this node remembers of it.
+    #[error(
+        "`{name}` does not remember its life {life}: its disk is empty, or an older one; it is told, \
+         and comes back as one that has forgotten"
+    )]
+    Forgetful {
+        /// The peer's name.
+        name: String,
+        /// The life.
+        life: Life,
+    },
+    /// A word of another view of the cluster.
+    #[error("the peer speaks of epoch {its} of the cluster, this node has {ours}")]
+    OtherEpoch {
+        /// The word's.
+        its: u64,
+        /// This node's.
+        ours: u64,
+    },
     /// Another node answers at a node's address.
     #[error(
-        "node {found} answers at the address of node {expected}; check the addresses in `nodes`"
+        "node {found} answers at the address of node {expected}; check the addresses in \
+         `cluster.members`"
     )]
     OtherNode {
         /// Who was meant.
@@ -134,6 +182,30 @@ pub enum LinkError {
         /// Who answered.
         found: u64,
     },
+}
+
+impl LinkError {
+    /// Whether the peer is refused for what it says of itself: it will be again.
+    fn is_refusal(&self) -> bool {
+        match self {
+            LinkError::Frame(FrameError::Version(_) | FrameError::Magic | FrameError::Text(_))
+            | LinkError::OtherCluster { .. }
+            | LinkError::OtherView { .. }
+            | LinkError::OtherPlacement { .. }
+            | LinkError::Itself(_)
+            | LinkError::Stranger { .. }
+            | LinkError::HasForgotten { .. }
+            | LinkError::Forgetful { .. }
+            | LinkError::OtherEpoch { .. }
+            | LinkError::OtherNode { .. } => true,
+            LinkError::Closed
+            | LinkError::Timeout
+            | LinkError::Io(_)
+            | LinkError::Frame(_)
+            | LinkError::Encode(_)
+            | LinkError::Unexpected => false,
+        }
+    }
 }
 
 /// Serves what peers ask. No method may block; work goes into tasks.
@@ -165,10 +237,16 @@ pub async fn serve<S: Service>(
                     let _ = socket.set_nodelay(true);
                     let (identity, service) = (identity.clone(), service.clone());
                     connections.spawn(async move {
-                        let ended =
-                            connection::run_accepted(socket, &identity, &timings, &service).await;
-                        if let Err(error) = ended {
-                            tracing::debug!(%from, %error, "an accepted link ended");
+                        let mut who = from.ip().to_string();
+                        let ended = connection::run_accepted(
+                            socket, &mut who, &identity, &timings, &service,
+                        );
+                        match ended.await {
+                            Err(error) if error.is_refusal() => refuse(&identity, &who, &error),
+                            Err(error) => {
+                                tracing::debug!(%from, %error, "an accepted link ended");
+                            }
+                            Ok(()) => {}
                         }
                     });
                 }
@@ -179,6 +257,13 @@ pub async fn serve<S: Service>(
                 }
             },
         }
+    }
+}
+
+/// Notes that somebody was refused, and warns of it now and then.
+fn refuse(identity: &Identity, who: &str, error: &LinkError) {
+    if identity.refusals.note(who, error.to_string(), time::Instant::now()) {
+        tracing::warn!(peer = who, %error, "a peer was refused");
     }
 }
 
@@ -213,6 +298,7 @@ impl Peer {
                 let result = dial_once(node, &address, &identity, &timings, |connection| {
                     pause = timings.redial_after;
                     last_error.clear();
+                    identity.refusals.clear(&address);
                     tracing::info!(node, address, "linked");
                     up.send_replace(Some(connection));
                 })
@@ -220,13 +306,17 @@ impl Peer {
                 if up.send_replace(None).is_some() {
                     tracing::info!(node, address, "link lost");
                 }
-                if let Err(error) = result {
-                    let error = error.to_string();
-                    // Said once for each reason, not at each attempt.
-                    if error != last_error {
-                        tracing::info!(node, address, error, "no link yet");
-                        last_error = error;
+                match result {
+                    Err(error) if error.is_refusal() => refuse(&identity, &address, &error),
+                    Err(error) => {
+                        let error = error.to_string();
+                        // Said once for each reason, not at each attempt.
+                        if error != last_error {
+                            tracing::info!(node, address, error, "no link yet");
+                            last_error = error;
+                        }
                     }
+                    Ok(()) => {}
                 }
                 time::sleep(pause).await;
                 pause = (pause * 2).min(timings.redial_at_most);
@@ -284,12 +374,8 @@ pub async fn ask<T: Serialize>(
 /// At once when nobody can be reached there, or nobody who speaks this version.
 pub async fn who_is(address: &str, timings: &Timings) -> Result<Hello, LinkError> {
     // A node says who it is even to one of another cluster.
-    let nobody = Identity { cluster: "".into(), node: 0, incarnation: 0 };
-    let hello = connection::greet(connect(address, timings).await?, &nobody, timings).await?;
-    match nobody.check(&hello) {
-        Ok(()) | Err(LinkError::OtherCluster(_)) => Ok(hello),
-        Err(error) => Err(error),
-    }
+    let nobody = Identity::visitor("");
+    connection::greet(connect(address, timings).await?, &nobody, timings).await
 }
 
 async fn dial_once(

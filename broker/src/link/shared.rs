@@ -11,12 +11,22 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{outbox::Outbox, window::Window};
+use paceline_wire::link::{self as wire, Frame, Hello};
+
+use super::{
+    LinkError,
+    identity::Identity,
+    outbox::{Lane, Outbox},
+    window::Window,
+};
 
 /// What reader, writer and users of a connection share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) outbox: Outbox,
+    identity: Identity,
+    /// Whether both ends are nodes.
+    shares_view: bool,
     /// `None` once the connection is closed, so that nobody registers on a dead one.
     tables: Mutex<Option<Tables>>,
     next_id: AtomicU64,
@@ -29,8 +39,33 @@ pub(super) struct Tables {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
-        Self { tables: Mutex::new(Some(Tables::default())), ..Self::default() }
+    pub(super) fn new(identity: &Identity, peer: &Hello) -> Self {
+        Self {
+            outbox: Outbox::default(),
+            identity: identity.clone(),
+            shares_view: identity.shares_view(peer),
+            tables: Mutex::new(Some(Tables::default())),
+            next_id: AtomicU64::default(),
+        }
+    }
+
+    /// What every frame that is sent carries.
+    pub(super) fn epoch(&self) -> u64 {
+        self.identity.epoch()
+    }
+
+    /// What every frame that comes has to carry.
+    pub(super) fn check_epoch(&self, its: u64) -> Result<(), LinkError> {
+        let ours = self.epoch();
+        match self.shares_view && its != ours {
+            true => Err(LinkError::OtherEpoch { its, ours }),
+            false => Ok(()),
+        }
+    }
+
+    /// Sends a frame. Whether the connection is open.
+    pub(super) fn push(&self, lane: Lane, frame: &Frame) -> bool {
+        self.outbox.push(lane, |out| wire::encode(self.epoch(), frame, out)).is_some()
     }
 
     pub(super) fn with_tables<R>(&self, f: impl FnOnce(&mut Tables) -> R) -> Option<R> {

@@ -51,7 +51,7 @@ impl Drop for End {
     fn drop(&mut self) {
         if self.shared.forget_stream(self.id) {
             let close = Frame::Close { stream: self.id };
-            self.shared.outbox.push(Lane::Bulk, |out| wire::encode(&close, out));
+            self.shared.push(Lane::Bulk, &close);
         }
     }
 }
@@ -77,7 +77,9 @@ impl StreamSender {
         let written = end
             .shared
             .outbox
-            .push(Lane::Bulk, |out| wire::encode_value(BodyKind::Data, end.id, value, out))
+            .push(Lane::Bulk, |out| {
+                wire::encode_value(BodyKind::Data, end.shared.epoch(), end.id, value, out)
+            })
             .ok_or(LinkError::Closed)??;
         self.window.spend(written);
         Ok(())
@@ -101,7 +103,7 @@ impl StreamReceiver {
         if i64::from(self.taken) >= WINDOW_BYTES / 4 {
             let credit = Frame::Credit { stream: self.end.id, bytes: self.taken };
             self.taken = 0;
-            self.end.shared.outbox.push(Lane::Urgent, |out| wire::encode(&credit, out));
+            self.end.shared.push(Lane::Urgent, &credit);
         }
         Some(body)
     }

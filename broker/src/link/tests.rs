@@ -2,7 +2,15 @@
 
 use std::net::SocketAddr;
 
+use paceline_membership::Life;
+use tempfile::TempDir;
+
 use super::*;
+use crate::{
+    cluster::Cluster,
+    config::{ClusterConfig, Member, NodeConfig},
+    identity::{Claim, IdentityFile},
+};
 
 /// Answers a request with its bytes reversed, and a stream's pieces with themselves.
 struct Mirror;
@@ -28,18 +36,47 @@ impl Service for Mirror {
     }
 }
 
-fn identity(node: u64, cluster: &str) -> Identity {
-    Identity { cluster: cluster.into(), node, incarnation: 7 }
+fn config(cluster: &str, names: &[&str]) -> ClusterConfig {
+    let member = |name: &&str| Member {
+        name: (*name).to_owned(),
+        link: "127.0.0.1:1".into(),
+        zone: None,
+        weight: 1.0,
+    };
+    ClusterConfig::new(cluster, names.iter().map(member).collect())
+}
+
+/// A node and its disk.
+struct Node {
+    identity: Identity,
+    identity_file: Arc<IdentityFile>,
+    _dir: TempDir,
+}
+
+/// A node of that cluster, of which the members are named in the order of their numbers.
+async fn member(node: u64, cluster: &ClusterConfig) -> Node {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = NodeConfig::dev(dir.path().into());
+    config.node.name = cluster.members[node as usize - 1].name.clone();
+    config.cluster = cluster.clone();
+    let identity_file = Claim::take(&config).await.unwrap().identity_file;
+    let identity = Identity::member(&Cluster::of(cluster).unwrap(), node, &identity_file);
+    Node { identity, identity_file, _dir: dir }
+}
+
+/// Node 1 or 2 of two.
+async fn node(node: u64, cluster: &str) -> Node {
+    member(node, &config(cluster, &["a", "b"])).await
 }
 
 fn timings() -> Timings {
     Timings { redial_after: Duration::from_millis(5), ..Timings::default() }
 }
 
-async fn server(port: u16) -> (SocketAddr, task::JoinHandle<()>) {
+async fn server(at: &Node, port: u16) -> (SocketAddr, task::JoinHandle<()>) {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = task::spawn(serve(listener, identity(2, "test"), timings(), Arc::new(Mirror)));
+    let serving = task::spawn(serve(listener, at.identity.clone(), timings(), Arc::new(Mirror)));
     (address, serving)
 }
 
@@ -51,10 +88,11 @@ async fn connected(peer: &Peer) -> Arc<Connection> {
 
 #[tokio::test]
 async fn requests_are_answered_and_streams_flow_past_their_window() {
-    let (address, _serving) = server(0).await;
-    let peer = Peer::dial(2, address.to_string(), identity(1, "test"), timings());
+    let [a, b] = [node(1, "test").await, node(2, "test").await];
+    let (address, _serving) = server(&b, 0).await;
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings());
     let connection = connected(&peer).await;
-    assert_eq!(connection.peer(), PeerId { node: 2, incarnation: 7 });
+    assert_eq!(connection.peer(), PeerId { node: 2, incarnation: 1 });
 
     let answers = (0..100u8).map(|n| {
         let connection = connection.clone();
@@ -81,8 +119,9 @@ async fn requests_are_answered_and_streams_flow_past_their_window() {
 
 #[tokio::test]
 async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
-    let (address, _serving) = server(0).await;
-    let peer = Peer::dial(2, address.to_string(), identity(1, "test"), timings());
+    let [a, b] = [node(1, "test").await, node(2, "test").await];
+    let (address, _serving) = server(&b, 0).await;
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings());
     let connection = connected(&peer).await;
     let stream = connection.open(&()).unwrap();
     let mut sent = 0;
@@ -98,8 +137,9 @@ async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
 
 #[tokio::test]
 async fn a_lost_link_is_announced_and_dialled_again() {
-    let (address, serving) = server(0).await;
-    let peer = Peer::dial(2, address.to_string(), identity(1, "test"), timings());
+    let [a, b] = [node(1, "test").await, node(2, "test").await];
+    let (address, serving) = server(&b, 0).await;
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings());
     let connection = connected(&peer).await;
     let mut stream = connection.open(&()).unwrap();
     let asking = task::spawn({
@@ -116,17 +156,137 @@ async fn a_lost_link_is_announced_and_dialled_again() {
     gone.await.expect("the loss is seen");
     assert!(connection.open(&()).is_err());
 
-    let (_, _serving) = server(address.port()).await;
+    let (_, _serving) = server(&b, address.port()).await;
     let again = connected(&peer).await;
     assert!(again.request(&vec![1u8]).await.is_ok());
 }
 
+/// Why somebody was refused, once somebody was.
+async fn reason(of: &Identity) -> String {
+    let refused = async {
+        loop {
+            if let Some((_, reason)) = of.refused().pop() {
+                return reason;
+            }
+            time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(5), refused).await.expect("somebody is refused")
+}
+
+/// What both ends say of one that dials node `to`.
+async fn refusals(dials: &Identity, to: u64, here: &Identity) -> [String; 2] {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _serving = task::spawn(serve(listener, here.clone(), timings(), Arc::new(Mirror)));
+    let peer = Peer::dial(to, address.to_string(), dials.clone(), timings());
+    let said = [reason(dials).await, reason(here).await];
+    assert!(peer.connection().is_none());
+    said
+}
+
 #[tokio::test]
-async fn strangers_are_refused() {
-    let (address, _serving) = server(0).await;
-    for (node, cluster) in [(2, "another"), (3, "test")] {
-        let peer = Peer::dial(node, address.to_string(), identity(1, cluster), timings());
-        time::sleep(Duration::from_millis(100)).await;
-        assert!(peer.connection().is_none(), "{node} of {cluster}");
+async fn who_does_not_fit_is_refused_by_both_ends_with_the_reason() {
+    let of_three = config("test", &["a", "b", "c"]);
+    let salted = ClusterConfig { salt: "x".into(), ..config("test", &["a", "b"]) };
+    for (dials, dialler, server) in [
+        (
+            node(1, "another").await,
+            "the peer belongs to cluster `test`, this node to `another`",
+            "the peer belongs to cluster `another`, this node to `test`",
+        ),
+        (
+            member(1, &of_three).await,
+            "`b` (node 2) knows the cluster otherwise: only this node has c (3)",
+            "`a` (node 1) knows the cluster otherwise: only it has c (3); make",
+        ),
+        (
+            member(1, &salted).await,
+            "`b` places slots otherwise",
+            "`a` places slots otherwise: by `repl",
+        ),
+        (
+            node(2, "test").await,
+            "the peer says that it is `b`, which is this node",
+            "the peer says that it is `b`, which is this node",
+        ),
+    ] {
+        let here = node(2, "test").await;
+        let [one, other] = refusals(&dials.identity, 2, &here.identity).await;
+        assert!(one.starts_with(dialler), "{one}");
+        assert!(other.starts_with(server), "{other}");
     }
+}
+
+#[tokio::test]
+async fn another_node_at_the_address_is_not_the_one_that_was_dialled() {
+    let of_three = config("test", &["a", "b", "c"]);
+    let (here, dials) = (member(2, &of_three).await, member(1, &of_three).await);
+    // What is remembered of the one is nothing that the other has forgotten.
+    dials.identity_file.know(3, Life { number: 9, mark: 9 }).await.unwrap();
+    for said in refusals(&dials.identity, 3, &here.identity).await {
+        assert!(said.starts_with("node 2 answers at the address of node 3"), "{said}");
+    }
+    assert_eq!(here.identity_file.heard().borrow().forgotten, None);
+}
+
+#[tokio::test]
+async fn a_peer_is_the_member_that_it_says_it_is() {
+    let (here, there) = (node(2, "test").await.identity, node(1, "test").await);
+    let hello = there.identity.hello(2);
+    assert!(here.check(1, &hello).is_ok());
+    for (node, name) in [(1, "b"), (3, "a")] {
+        let error = here.check(1, &Hello { node, name: name.into(), ..hello.clone() });
+        assert!(matches!(error, Err(LinkError::Stranger { .. })), "{node} {name}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_disk_is_refused_and_told() {
+    let there = node(2, "test").await;
+    let before = node(1, "test").await;
+    let hello = before.identity.hello(2);
+    let admitted = there.identity.admit(1, &hello).await.unwrap();
+    assert_eq!(admitted.peer(), PeerId { node: 1, incarnation: 1 });
+    let life = before.identity_file.lives().present();
+    assert_eq!(there.identity_file.known(1), Some(life), "before any word counts");
+
+    let empty = node(1, "test").await;
+    let [told, refused] = refusals(&empty.identity, 2, &there.identity).await;
+    assert!(told.starts_with("`b` remembers life 1-"), "{told}");
+    assert!(refused.starts_with("`a` does not remember its life 1-"), "{refused}");
+    assert_eq!(empty.identity_file.heard().borrow().forgotten, Some((2, life)));
+    assert_eq!(there.identity_file.known(1), Some(life), "it is not forgotten for that");
+
+    empty.identity_file.forget(life, [0, 5]).await.unwrap();
+    assert_eq!(empty.identity_file.to_refill(), [0, 5].into());
+    let again = there.identity.admit(1, &empty.identity.hello(2)).await.unwrap();
+    assert_eq!(again.peer(), PeerId { node: 1, incarnation: 2 });
+    let outlived = time::timeout(Duration::from_secs(5), admitted.outlived());
+    outlived.await.expect("what the earlier life still says does not count");
+    let error = there.identity.admit(1, &before.identity.hello(2)).await;
+    assert!(matches!(error, Err(LinkError::Forgetful { .. })), "the old disk: {error:?}");
+}
+
+#[tokio::test]
+async fn a_second_process_of_a_node_ends_the_first_one() {
+    let (there, node) = (node(2, "test").await, node(1, "test").await);
+    node.identity.admit(1, &there.identity.hello(1)).await.unwrap();
+    let life = Life { number: 2, mark: 9 };
+    there.identity_file.know(1, life).await.unwrap();
+    assert!(node.identity.admit(1, &there.identity.hello(1)).await.is_err());
+    let heard = node.identity_file.heard().borrow().clone();
+    assert_eq!((heard.superseded, heard.forgotten), (Some((2, life)), None));
+}
+
+#[tokio::test]
+async fn a_word_of_another_epoch_ends_the_link() {
+    let (b, a) = (node(2, "test").await, node(1, "test").await);
+    let (here, peer) = (&b.identity, a.identity.hello(2));
+    let shared = shared::Shared::new(here, &peer);
+    assert!(shared.check_epoch(1).is_ok());
+    let error = shared.check_epoch(2).unwrap_err().to_string();
+    assert_eq!(error, "the peer speaks of epoch 2 of the cluster, this node has 1");
+    let visitor = shared::Shared::new(here, &Identity::visitor("test").hello(2));
+    assert!(visitor.check_epoch(0).is_ok(), "who is no node has none");
 }

@@ -122,7 +122,7 @@ async fn ask<T: DeserializeOwned>(
     request: &Request,
 ) -> Result<T, LinkError> {
     // Not a member: number 0 is nobody's.
-    let identity = Identity { cluster: cluster.into(), node: 0, incarnation: 0 };
+    let identity = Identity::visitor(cluster);
     let timings = Timings::default();
     let answer = link::ask(target.number, &target.address, &identity, &timings, request).await?;
     postcard::from_bytes(&answer).map_err(|_| LinkError::Closed)

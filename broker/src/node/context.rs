@@ -1,6 +1,6 @@
 //! What every shard of a node is made from, and how its replica is set up.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use paceline_consensus::{Config, NodeId, Replica};
 use paceline_core::{
@@ -11,13 +11,14 @@ use paceline_runtime::{
     random,
     time::{Duration, Instant},
 };
-use paceline_store::{GroupId, Journal};
+use paceline_store::{Damage, GroupId, Journal};
 use rand::RngExt;
 
 use super::NodeError;
 use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
+    identity::IdentityFile,
     link::Peer,
     replication::{Parts, Recent, Settings, Shards, Traced, storage},
 };
@@ -35,10 +36,29 @@ const MAX_ENTRIES: u64 = 64;
 /// The most messages with entries under way to one replica of a group.
 const MAX_UNDER_WAY: usize = 8;
 
+/// Why a replica has to be refilled.
+#[derive(Debug)]
+pub(super) enum Loss {
+    /// Records of its journal are damaged.
+    Damage(Damage),
+    /// The disk is empty, or an older copy.
+    Forgotten,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Damage(damage) => damage.fmt(f),
+            Loss::Forgotten => f.write_str("the data directory was empty or an older copy"),
+        }
+    }
+}
+
 /// What every shard of a node is made from.
 pub(super) struct Context {
     pub(super) config: NodeConfig,
     pub(super) node: u64,
+    pub(super) identity_file: Arc<IdentityFile>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
     pub(super) journal: Journal,
@@ -53,16 +73,24 @@ impl Context {
         self.journal.group(GroupId(slot.into()))
     }
 
+    /// What a shard's replica here has lost, if it has not been reset since.
+    pub(super) fn loss(&self, slot: u32) -> Option<Loss> {
+        if self.identity_file.to_refill().contains(&slot) {
+            return Some(Loss::Forgotten);
+        }
+        self.part(slot).damage().map(Loss::Damage)
+    }
+
     /// A shard as it is in the journal. Its part must not be damaged; if it is being repaired, the
     /// replica keeps to that.
     pub(super) async fn open_shard(&self, slot: u32) -> Result<Parts, NodeError> {
         let replication = &self.config.replication;
         let part = self.part(slot);
-        let held = self.cluster.slots_of(self.node).count().max(1) as u64;
+        let held = self.cluster.slots_of(self.node).len().max(1) as u64;
         let cache = self.config.limits.memory / LOG_CACHE_PART / held;
         let row = self.cluster.row(slot);
         let opened =
-            storage::open(&part, row).await.map_err(|error| match self.journal.failure() {
+            storage::open(&part, &row).await.map_err(|error| match self.journal.failure() {
                 // What the disk said helps more than what the replica made of it.
                 Some(error) => NodeError::Journal(error),
                 None => NodeError::Replica { slot, reason: error.to_string() },
@@ -89,7 +117,7 @@ impl Context {
         Ok(Parts {
             slot,
             node: self.node,
-            row: row.to_vec(),
+            row,
             settings: Settings {
                 snapshot_every: self.config.storage.snapshot_every,
                 hand_back_after: replication.election_max * 8,

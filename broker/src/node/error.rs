@@ -2,6 +2,7 @@
 
 use std::io;
 
+use paceline_membership::Life;
 use paceline_placement::PlacementError;
 use paceline_store::JournalError;
 use thiserror::Error;
@@ -33,6 +34,28 @@ pub enum NodeError {
         slot: u32,
         /// Why.
         reason: String,
+    },
+    /// The data directory is empty or an older one, and the node does not know it.
+    #[error(
+        "{by} remembers life {life} of this node, and the data directory does not: it is empty, or an \
+         older copy"
+    )]
+    Forgotten {
+        /// Who says so.
+        by: String,
+        /// The life.
+        life: Life,
+    },
+    /// Another process has begun as this node.
+    #[error(
+        "{by} knows life {life} of this node, which is later than this process: another process runs \
+         as this node; stop it, or give it a `node.name` of its own"
+    )]
+    Superseded {
+        /// Who says so.
+        by: String,
+        /// The life.
+        life: Life,
     },
     /// A replica cannot go on, and with it none of the node's.
     #[error(

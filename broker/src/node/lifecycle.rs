@@ -13,10 +13,11 @@ use paceline_runtime::{
 };
 
 use crate::{
+    cluster::Cluster,
     config::{Address, NodeConfig},
     connection::Common,
     drain::Drain,
-    identity::Claim,
+    identity::{Claim, ClaimError, IdentityFile},
     listener::{Listener, Room},
     policy::Policies,
 };
@@ -52,18 +53,52 @@ pub async fn run_with(
     let began = Instant::now();
     config.check().map_err(NodeError::Config)?;
     let claim = Claim::take(&config).await?;
+    let mut on_ready = Some(on_ready);
+    loop {
+        let ready = |ready: &Ready| {
+            if let Some(on_ready) = on_ready.take() {
+                on_ready(ready);
+            }
+        };
+        match run_once(&config, &claim.identity_file, began, ready).await {
+            Err(NodeError::Forgotten { by, life }) => {
+                reached(Point::NodeForgot);
+                emit!(NodeForgot);
+                tracing::warn!(
+                    by, %life,
+                    "this node's data directory is empty or an older copy, and others remember more: \
+                     it is refilled from them, and neither votes nor leads before it is whole"
+                );
+                let cluster = Cluster::of(&config.cluster)?;
+                let node = cluster.number_of(&config.node.name).expect("a checked configuration");
+                let forgot = claim.identity_file.forget(life, cluster.slots_of(node)).await;
+                let path = config.node.data_dir.clone();
+                forgot.map_err(|error| ClaimError::Io { path, error })?;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Runs a node until it is asked to stop, or cannot go on as it is.
+async fn run_once(
+    config: &NodeConfig,
+    identity_file: &Arc<IdentityFile>,
+    began: Instant,
+    on_ready: impl FnOnce(&Ready) + Send,
+) -> Result<(), NodeError> {
     let (listener, stomp) = listen(&config.listen.stomp, "listen.stomp").await?;
     let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
-    let replicas = Replicas::start(&config, claim.incarnation, links).await?;
+    let replicas = Replicas::start(config, identity_file.clone(), links).await?;
     let router = replicas.router().clone();
     let room = Room::new(config.limits.connections);
     let common = Common {
         policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
         receiving: replicas.receiving().clone(),
     };
-    let name = format!("{}-{}", config.node.name, claim.incarnation);
+    let name = format!("{}-{}", config.node.name, identity_file.incarnation());
     let mut listeners = JoinSet::new();
     listeners.spawn(
         Listener::<StompSession> {
@@ -100,10 +135,12 @@ pub async fn run_with(
             if matches!(error, NodeError::Journal(_)) {
                 reached(Point::JournalFailed);
             }
-            tracing::error!(%error, "this node stops: it cannot go on");
+            if !matches!(error, NodeError::Forgotten { .. }) {
+                tracing::error!(%error, "this node stops: it cannot go on");
+            }
             // Others lead what this node led the sooner it is gone, and only they can still answer
             // its clients.
-            listeners.abort_all();
+            listeners.shutdown().await;
             replicas.halt().await;
             Err(error)
         }

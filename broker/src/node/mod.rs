@@ -3,6 +3,7 @@
 pub mod compare;
 mod context;
 mod error;
+mod forgetting;
 mod lifecycle;
 mod repair;
 mod replicas;

@@ -1,4 +1,4 @@
-//! Refills a replica whose records were damaged from the other nodes of its row.
+//! Refills a replica whose records were damaged or forgotten from the other nodes of its row.
 //!
 //! What was lost may have held promises: votes, and acknowledged entries. Why the steps below keep
 //! them is in `docs/decisions/0014-a-damaged-replica-is-refilled-under-a-new-leader.md`; in short:
@@ -15,12 +15,13 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use paceline_reached::{Point, reached};
 use paceline_runtime::time::{self, Duration};
-use paceline_store::{Damage, Group, JournalError};
+use paceline_store::{Group, JournalError};
 use serde::{Deserialize, Serialize};
 
-use super::context::Context;
+use super::context::{Context, Loss};
 use crate::replication::{Input, protocol::Request, storage};
 
 /// How often the other nodes are asked, and how long they have to answer.
@@ -53,20 +54,31 @@ enum Verdict {
     Wait(BTreeSet<u64>),
     /// With this node, too many have lost their part.
     Lost(BTreeSet<u64>),
+    /// Too many have, and what one is left with is to do: above this term, if there is one.
+    Forced(Option<u64>),
 }
 
+/// Terms that only those may know of that have lost them.
+const LOST_TERMS: u64 = 1 << 20;
+
 /// `answers` are those of the other nodes in a row of `row` nodes; none is no answer.
-fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>) -> Verdict {
+fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>, accept_loss: bool) -> Verdict {
     let broken = answers.iter().filter(|(_, answer)| answer.is_some_and(|it| !it.whole));
     let broken: BTreeSet<u64> = broken.map(|(node, _)| *node).collect();
     let whole = row - 1 - broken.len();
     let can_elect = whole > row / 2;
     // Of two nodes the other one has everything that was ever acknowledged, and gets this one's vote.
     let is_other_of_two = row == 2 && whole == 1;
+    let term = |answer: &Option<Witness>| answer.filter(|it| it.whole).and_then(|it| it.term);
     if !can_elect && !is_other_of_two {
+        // Of two that are whole, one may lack what the other has seen committed.
+        let is_heard = answers.values().all(Option::is_some);
+        if accept_loss && is_heard && whole <= 1 {
+            let highest = answers.values().filter_map(term).max().unwrap_or(0);
+            return Verdict::Forced((whole == 1).then_some(highest + LOST_TERMS));
+        }
         return Verdict::Lost(broken);
     }
-    let term = |answer: &Option<Witness>| answer.filter(|it| it.whole).and_then(|it| it.term);
     let missing = answers.iter().filter(|(node, it)| !broken.contains(node) && term(it).is_none());
     let missing: BTreeSet<u64> = missing.map(|(node, _)| *node).collect();
     if !missing.is_empty() {
@@ -78,8 +90,8 @@ fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>) -> Verdict {
 /// Asks the other nodes of the row.
 async fn ask(context: &Context, slot: u32) -> BTreeMap<u64, Option<Witness>> {
     let mut answers = BTreeMap::new();
-    for node in context.cluster.row(slot).iter().filter(|node| **node != context.node) {
-        answers.insert(*node, ask_one(context, slot, *node).await);
+    for node in context.cluster.row(slot).into_iter().filter(|node| *node != context.node) {
+        answers.insert(node, ask_one(context, slot, node).await);
     }
     answers
 }
@@ -91,26 +103,28 @@ async fn ask_one(context: &Context, slot: u32, node: u64) -> Option<Witness> {
     postcard::from_bytes(&answer).ok()
 }
 
-/// Repairs one replica from its damage on. Ends when it is driven again, to be filled by its peers;
+/// Repairs one replica from its loss on. Ends when it is driven again, to be filled by its peers;
 /// never, if it cannot be repaired.
-pub(super) async fn run(context: Arc<Context>, slot: u32, damage: Damage) {
-    if let Err(error) = begin(&context, slot, &damage).await {
-        tracing::error!(slot, %error, "this node's damaged replica cannot be reset");
+pub(super) async fn run(context: Arc<Context>, slot: u32, loss: Loss) {
+    if let Err(error) = begin(&context, slot, &loss).await {
+        tracing::error!(slot, %error, "this node's replica cannot be reset");
     }
 }
 
 /// Waits until the replica can be repaired, resets it and starts it.
-async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), String> {
+async fn begin(context: &Context, slot: u32, loss: &Loss) -> Result<(), String> {
     let group = context.part(slot);
     let row = context.cluster.row(slot);
     let mut said = None;
-    let floor = loop {
-        let verdict = judge(row.len(), &ask(context, slot).await);
-        if let Verdict::Floor(floor) = verdict {
-            break floor;
+    let (floor, votes) = loop {
+        let verdict = judge(row.len(), &ask(context, slot).await, context.config.accept_loss);
+        match verdict {
+            Verdict::Floor(floor) => break (Some(floor), false),
+            Verdict::Forced(floor) => break (floor, true),
+            Verdict::Wait(_) | Verdict::Lost(_) => {}
         }
         if said.as_ref() != Some(&verdict) {
-            complain(context, slot, damage, &verdict);
+            complain(context, slot, loss, &verdict);
             said = Some(verdict);
             reached(Point::RepairWaited);
         }
@@ -118,40 +132,51 @@ async fn begin(context: &Context, slot: u32, damage: &Damage) -> Result<(), Stri
     };
     // What is left of this node's own memory can only add to it.
     let own = storage::vote_term(&group).max(storage::repair_floor(&group));
-    let floor = floor.max(own.unwrap_or(0));
-    tracing::warn!(
-        slot, floor, %damage,
-        "repairing this node's replica from its peers: what is left of it here is dropped, and it \
-         does not vote before it is whole"
-    );
+    let floor = floor.map(|floor| floor.max(own.unwrap_or(0)));
+    match votes {
+        false => tracing::warn!(
+            slot, floor, %loss,
+            "repairing this node's replica from its peers: what is left of it here is dropped, and \
+             it does not vote before it is whole"
+        ),
+        true => tracing::error!(
+            slot, floor, %loss,
+            "most copies of this shard are lost, and it goes on with what is left, as was accepted \
+             at this start: messages that were acknowledged may be gone"
+        ),
+    }
     let reset = |error: JournalError| error.to_string();
     reached(Point::ReplicaReset);
-    group.reset(storage::repair_mark(floor)).map_err(reset)?.await.map_err(reset)?;
+    let mark = floor.map_or_else(Bytes::new, |floor| storage::repair_mark(floor, votes));
+    group.reset(mark).map_err(reset)?.await.map_err(reset)?;
+    context.identity_file.was_reset(slot).await.map_err(|error| error.to_string())?;
     let shard = context.open_shard(slot).await.map_err(|error| error.to_string())?;
     context.shards.tell(Input::Start(Box::new(shard)));
     Ok(())
 }
 
-fn complain(context: &Context, slot: u32, damage: &Damage, verdict: &Verdict) {
+fn complain(context: &Context, slot: u32, loss: &Loss, verdict: &Verdict) {
     let names = |nodes: &BTreeSet<u64>| {
-        let name = |node: &u64| context.cluster.name_of(*node).unwrap_or("?").to_owned();
+        let name = |node: &u64| context.cluster.name_of(*node).unwrap_or_else(|| "?".into());
         nodes.iter().map(name).collect::<Vec<_>>().join(", ")
     };
     match verdict {
         Verdict::Lost(broken) => tracing::error!(
-            slot, %damage, also_damaged = names(broken),
+            slot, %loss, also_damaged = names(broken),
             "this node's replica has lost records and there are not enough whole replicas to \
              repair it from: messages of this shard that were acknowledged may be lost. It stays \
              stopped and nothing of it is deleted. Put back the journal directory of this node or \
              of the others as it was before the damage, from the disk it was on or a copy of it \
-             that is not older, and restart the node"
+             that is not older, and restart the node. If there is none, start the nodes that have \
+             lost theirs with --accept-loss: then what is left on one of the others is taken for all \
+             there was"
         ),
         Verdict::Wait(missing) => tracing::warn!(
-            slot, %damage, waiting_for = names(missing),
+            slot, %loss, waiting_for = names(missing),
             "this node's replica neither votes nor serves; its repair begins when all other nodes \
              of its row are there"
         ),
-        Verdict::Floor(_) => {}
+        Verdict::Floor(_) | Verdict::Forced(_) => {}
     }
 }
 
@@ -164,7 +189,25 @@ mod tests {
     }
 
     fn verdict(answers: &[Option<Witness>]) -> Verdict {
-        judge(answers.len() + 1, &(2..).zip(answers.iter().copied()).collect())
+        judge(answers.len() + 1, &(2..).zip(answers.iter().copied()).collect(), false)
+    }
+
+    fn forced(answers: &[Option<Witness>]) -> Verdict {
+        judge(answers.len() + 1, &(2..).zip(answers.iter().copied()).collect(), true)
+    }
+
+    #[test]
+    fn what_is_left_does_only_when_all_are_heard_and_one_at_most_is_whole() {
+        let above = |term| Verdict::Forced(Some(term + LOST_TERMS));
+        assert_eq!(forced(&[]), Verdict::Forced(None), "nobody else ever had it");
+        assert_eq!(forced(&[witness(false, 3), witness(false, 4)]), Verdict::Forced(None));
+        assert_eq!(forced(&[witness(false, 9), witness(true, 3)]), above(3));
+        let unheard = Some(Witness { whole: true, term: None });
+        assert_eq!(forced(&[witness(false, 9), unheard]), above(0), "one that has begun anew");
+        assert_eq!(forced(&[witness(false, 3), None]), Verdict::Lost([2].into()));
+        let two_whole = [witness(false, 3), witness(false, 3), witness(true, 3), witness(true, 4)];
+        assert_eq!(forced(&two_whole), Verdict::Lost([2, 3].into()));
+        assert_eq!(forced(&[witness(true, 3), witness(true, 5)]), Verdict::Floor(5), "as ever");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::{
     NodeError,
     context::Context,
-    repair,
+    forgetting, repair,
     service::Service,
     status::{Status, Subject},
 };
@@ -28,8 +28,9 @@ use crate::{
     cluster::Cluster,
     config::{NodeConfig, ReplicationConfig},
     connection::Receiving,
+    identity::{ClaimError, IdentityFile},
     link::{self, Peer},
-    replication::{Driver, Input, Memory, Shards, storage},
+    replication::{Driver, Input, Memory, Shards},
     router::{Connector, Router},
 };
 
@@ -41,9 +42,8 @@ pub struct Replicas {
     subject: Arc<Subject>,
     journal: Journal,
     router: Router,
-    serving: task::JoinHandle<()>,
     driving: Mutex<Option<task::JoinHandle<()>>>,
-    /// Repairs, and what asks after transactions.
+    /// Repairs, what asks after transactions, and what serves the other nodes.
     tasks: Mutex<Vec<task::JoinHandle<()>>>,
 }
 
@@ -60,11 +60,11 @@ impl Replicas {
     /// If the journal cannot be used, or a replica does not start.
     pub async fn start(
         config: &NodeConfig,
-        incarnation: u64,
+        identity_file: Arc<IdentityFile>,
         links: TcpListener,
     ) -> Result<Arc<Self>, NodeError> {
         let started = Instant::now();
-        let cluster = Arc::new(Cluster::new(&config.cluster)?);
+        let cluster = Arc::new(Cluster::of(&config.cluster)?);
         let node = cluster.number_of(&config.node.name).expect("a checked configuration");
         let identity = paceline_store::Identity { node, cluster: config.cluster.name.clone() };
         let dir = config.node.data_dir.join("journal");
@@ -76,22 +76,30 @@ impl Replicas {
             tracing::error!(%damage, "the journal is damaged");
         }
 
-        let identity = link::Identity { cluster: cluster.name.clone(), node, incarnation };
+        let identity = link::Identity::member(&cluster, node, &identity_file);
         let timings = link_timings(&config.replication);
-        let others = cluster.members().iter().filter(|(number, _)| *number != node);
+        let view = cluster.view();
+        let others = view.members().iter().filter(|member| member.id.0 != node);
         let peers: Arc<BTreeMap<u64, Peer>> = Arc::new(
             others
-                .map(|(number, member)| {
-                    let address = member.link.clone();
-                    (*number, Peer::dial(*number, address, identity.clone(), timings))
+                .map(|member| {
+                    let (number, address) = (member.id.0, member.link.clone());
+                    (number, Peer::dial(number, address, identity.clone(), timings))
                 })
                 .collect(),
         );
 
-        let (shards, inbox) = Shards::new(node, cluster.slots_of(node));
+        let held = cluster.slots_of(node);
+        identity_file
+            .found_journal(recovered.number, held.iter().copied())
+            .await
+            .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
+
+        let (shards, inbox) = Shards::new(node, held.iter().copied());
         let context = Arc::new(Context {
             config: config.clone(),
             node,
+            identity_file: identity_file.clone(),
             cluster: cluster.clone(),
             peers: peers.clone(),
             journal: journal.clone(),
@@ -100,15 +108,16 @@ impl Replicas {
         });
         let mut tasks = Vec::new();
         let mut groups = Vec::new();
-        for slot in cluster.slots_of(node) {
-            let part = context.part(slot);
-            if part.damage().is_some() || storage::repair_floor(&part).is_some() {
-                emit!(RepairBegin { shard: slot.into() });
-            }
-            match part.damage() {
-                None => groups.push(context.open_shard(slot).await?),
-                Some(damage) => {
-                    tasks.push(task::spawn(repair::run(context.clone(), slot, damage)));
+        if identity_file.is_new() {
+            emit!(NodeNew);
+            tasks.push(task::spawn(forgetting::join(context.clone())));
+        } else {
+            for slot in held {
+                match forgetting::loss(&context, slot) {
+                    None => groups.push(context.open_shard(slot).await?),
+                    Some(loss) => {
+                        tasks.push(task::spawn(repair::run(context.clone(), slot, loss)));
+                    }
                 }
             }
         }
@@ -131,12 +140,17 @@ impl Replicas {
             peers: peers.clone(),
         };
         let waiting = usize::try_from(config.limits.waiting).unwrap_or(usize::MAX);
-        let router = Router::new(connector, SessionId { node, incarnation }, waiting);
+        let router = Router::new(
+            connector,
+            SessionId { node, incarnation: identity_file.incarnation() },
+            waiting,
+        );
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
 
         let subject = Arc::new(Subject {
             node,
-            incarnation,
+            identity_file,
+            identity: identity.clone(),
             started,
             cluster,
             peers,
@@ -150,9 +164,9 @@ impl Replicas {
             subject: Arc::downgrade(&subject),
             cluster: config.cluster.clone(),
         };
-        let serving = task::spawn(link::serve(links, identity, timings, Arc::new(service)));
+        tasks.push(task::spawn(link::serve(links, identity, timings, Arc::new(service))));
         let tasks = Mutex::new(tasks);
-        Ok(Arc::new(Self { subject, journal, router, serving, driving, tasks }))
+        Ok(Arc::new(Self { subject, journal, router, driving, tasks }))
     }
 
     /// See [`Status`].
@@ -181,7 +195,7 @@ impl Replicas {
     }
 
     /// Waits until the node can go on no more: the journal has failed, without which it can neither
-    /// vote nor store, or its replicas are driven no more.
+    /// vote nor store, its replicas are driven no more, or it has forgotten what it promised.
     pub async fn failed(&self) -> NodeError {
         let journal = async {
             match self.journal.ended().await {
@@ -192,6 +206,7 @@ impl Replicas {
         tokio::select! {
             biased;
             error = journal => error.into(),
+            error = forgetting::forgotten(&self.subject.identity_file, &self.subject.cluster) => error,
             // The driver ends with the journal, too.
             () = self.subject.shards.ended() => match self.journal.failure() {
                 Some(error) => error.into(),
@@ -214,7 +229,6 @@ impl Replicas {
 
     /// Stops at once, as a crash would, but for what is on its way to the disk.
     pub async fn halt(&self) {
-        self.serving.abort();
         let tasks = std::mem::take(&mut *self.tasks.lock().expect("no holder panics"));
         tasks.iter().for_each(|task| task.abort());
         for task in tasks {

@@ -5,10 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::forgetting;
 use crate::replication::status::Standing;
 pub use crate::replication::status::{ShardRole, ShardStatus};
 use crate::{
-    cluster::Cluster, connection::Receiving, link::Peer, replication::Shards, router::Router,
+    cluster::Cluster,
+    connection::Receiving,
+    identity::IdentityFile,
+    link::{Identity, Peer},
+    replication::Shards,
+    router::Router,
 };
 
 /// A node as it is now.
@@ -28,6 +34,13 @@ pub struct Status {
     pub uptime_ms: u64,
     /// The other nodes, by number, and whether they are linked.
     pub peers: Vec<(u64, bool)>,
+    /// The nodes that it has to hear from before it takes part: its data directory was empty, and it
+    /// may have been somebody in this cluster.
+    pub waits_for: Vec<u64>,
+    /// The slots whose replicas here have forgotten what they promised and could not be reset yet.
+    pub forgotten: Vec<u32>,
+    /// Whom it has refused as a peer in the last minute, by name and address, and why.
+    pub refused: Vec<(String, String)>,
     /// The shards it holds, by slot.
     pub shards: Vec<ShardStatus>,
     /// Bytes reserved for frames that are being received from clients.
@@ -48,7 +61,8 @@ pub struct Status {
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) node: u64,
-    pub(super) incarnation: u64,
+    pub(super) identity_file: Arc<IdentityFile>,
+    pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) cluster: Arc<Cluster>,
     pub(super) peers: Arc<BTreeMap<u64, Peer>>,
@@ -66,12 +80,15 @@ impl Subject {
         let Standing { shards, memory } = self.shards.status(verify).await;
         Status {
             node: self.node,
-            name: self.cluster.name_of(self.node).unwrap_or_default().into(),
+            name: self.cluster.name_of(self.node).unwrap_or_default(),
             cluster: self.cluster.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
-            incarnation: self.incarnation,
+            incarnation: self.identity_file.incarnation(),
+            waits_for: forgetting::waits_for(&self.identity_file, &self.cluster, self.node),
+            forgotten: self.identity_file.to_refill().into_iter().collect(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
             peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
+            refused: self.identity.refused(),
             shards,
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),

@@ -161,7 +161,7 @@ impl Driver {
             let Some(group) = self.groups.get_mut(slot) else { continue };
             let more = group.step(&mut turn);
             group.held = turn.memory.note(group.held, group.holds());
-            self.shards.set_leader(slot, group.leader());
+            self.shards.set_leader(slot, group.leader(), group.replica.term());
             let deadline = group.poll_timeout(&turn);
             if deadline < group.scheduled {
                 if group.scheduled != Duration::MAX {
@@ -198,7 +198,7 @@ impl Driver {
     fn start(&mut self, parts: Parts) {
         let group = Group::new(parts);
         let slot = group.slot();
-        self.shards.set_leader(slot, group.leader());
+        self.shards.set_leader(slot, group.leader(), group.replica.term());
         self.groups.insert(slot, group);
         self.groups.wake(slot);
     }

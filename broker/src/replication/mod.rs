@@ -28,7 +28,7 @@ pub use input::Input;
 pub use memory::Memory;
 pub use parts::{Parts, Settings};
 pub use recent::Recent;
-pub use shards::Shards;
+pub use shards::{Leadership, Shards};
 pub use streams::{OpenChannel, OpenStream};
 pub use told::Traced;
 pub use words::GroupWord;

@@ -8,8 +8,9 @@ use std::{
     },
 };
 
+use paceline_consensus::Term;
 use paceline_core::shard::{SessionId, Table, TableEntry};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     channel::{self, Channel},
@@ -17,11 +18,17 @@ use super::{
     status::{Standing, Tables},
 };
 
-/// The slot's replica does not run: its part of the journal is damaged.
-const ABSENT: u64 = u64::MAX;
-
-/// Nobody leads, as far as is known.
-const NOBODY: u64 = 0;
+/// What a node knows of who leads a shard that it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// Whether the replica runs; without it nothing is known. It does not while its part of the
+    /// journal is damaged.
+    runs: bool,
+    /// Who leads, if anybody does,
+    pub leader: Option<u64>,
+    /// in this term.
+    pub term: Term,
+}
 
 /// A handle of the replicas of a node, which its driver has. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,7 +40,7 @@ pub struct Shards {
 struct Inner {
     node: u64,
     /// Who leads each shard that has a replica here.
-    leaders: BTreeMap<u32, AtomicU64>,
+    leaders: BTreeMap<u32, watch::Sender<Leadership>>,
     inbox: mpsc::UnboundedSender<Input>,
     next_channel: AtomicU64,
 }
@@ -45,7 +52,8 @@ impl Shards {
         slots: impl IntoIterator<Item = u32>,
     ) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (inbox, receiver) = mpsc::unbounded_channel();
-        let leaders = slots.into_iter().map(|slot| (slot, AtomicU64::new(ABSENT))).collect();
+        let unknown = |slot| (slot, watch::Sender::new(Leadership::default()));
+        let leaders = slots.into_iter().map(unknown).collect();
         let next_channel = AtomicU64::new(1);
         let inner = Inner { node, leaders, inbox, next_channel };
         (Self { inner: Arc::new(inner) }, receiver)
@@ -65,22 +73,26 @@ impl Shards {
         self.inner.inbox.closed().await;
     }
 
-    pub(super) fn set_leader(&self, slot: u32, leader: Option<u64>) {
+    pub(super) fn set_leader(&self, slot: u32, leader: Option<u64>, term: Term) {
         if let Some(known) = self.inner.leaders.get(&slot) {
-            known.store(leader.unwrap_or(NOBODY), Ordering::Relaxed);
+            let now = Leadership { runs: true, leader, term };
+            known.send_if_modified(|known| std::mem::replace(known, now) != now);
         }
     }
 
     /// Whether the replica of the slot runs here.
     pub fn runs(&self, slot: u32) -> bool {
-        let known = self.inner.leaders.get(&slot);
-        known.is_some_and(|leader| leader.load(Ordering::Relaxed) != ABSENT)
+        self.inner.leaders.get(&slot).is_some_and(|known| known.borrow().runs)
+    }
+
+    /// Who leads the shard, and who does later on, if its replica is held here.
+    pub fn leadership(&self, slot: u32) -> Option<watch::Receiver<Leadership>> {
+        self.inner.leaders.get(&slot).map(watch::Sender::subscribe)
     }
 
     /// Who leads the shard, as far as its replica here knows.
     pub fn leader(&self, slot: u32) -> Option<u64> {
-        let known = self.inner.leaders.get(&slot)?.load(Ordering::Relaxed);
-        (known != ABSENT && known != NOBODY).then_some(known)
+        self.inner.leaders.get(&slot)?.borrow().leader
     }
 
     /// The shards that this node leads, as far as it knows.

@@ -195,6 +195,7 @@ pub async fn open(group: &Group, row: &[u64]) -> Result<Opened, StorageError> {
         commit: marked.max(snapshot.index),
         log,
         floor: repair_floor(group),
+        votes_above_floor: group.repair().ends_with(VOTES),
     };
     Ok(Opened { recovered, state, snapshot })
 }
@@ -257,10 +258,15 @@ pub fn vote_term(group: &Group) -> Option<Term> {
     vote.map(|vote| vote.term)
 }
 
+/// Ends the repair mark of a replica that votes above its floor.
+const VOTES: &[u8] = b"votes";
+
 /// The mark in the journal of a group that is being repaired: the last term in which its replica
-/// may have made a promise that it has forgotten.
-pub fn repair_mark(floor: Term) -> Bytes {
-    Bytes::copy_from_slice(&floor.to_le_bytes())
+/// may have made a promise that it has forgotten, and whether it votes above it all the same.
+pub fn repair_mark(floor: Term, votes: bool) -> Bytes {
+    let mut mark = floor.to_le_bytes().to_vec();
+    mark.extend_from_slice(if votes { VOTES } else { &[] });
+    mark.into()
 }
 
 /// The term in the group's repair mark; none if it is not being repaired.
@@ -270,8 +276,8 @@ pub fn repair_mark(floor: Term) -> Bytes {
 /// When the mark is not one of [`repair_mark`], the only writer: the journal has verified it.
 pub fn repair_floor(group: &Group) -> Option<Term> {
     let mark = group.repair();
-    let floor = || <[u8; 8]>::try_from(&mark[..]).expect("a repair mark is a term");
-    (!mark.is_empty()).then(|| u64::from_le_bytes(floor()))
+    let floor = || mark.first_chunk().expect("a repair mark begins with a term");
+    (!mark.is_empty()).then(|| u64::from_le_bytes(*floor()))
 }
 
 /// Reads a message as it was written into the log. `at` is what [`ShardState::body_at`] says.

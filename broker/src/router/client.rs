@@ -12,7 +12,7 @@ use paceline_runtime::{
     cpu,
     time::{self, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Request,
@@ -20,7 +20,10 @@ use super::{
     connector::Connector,
     waiting::Waiting,
 };
-use crate::{costs, replication::channel::Channel};
+use crate::{
+    costs,
+    replication::{Leadership, channel::Channel},
+};
 
 /// Requests taken in at a time.
 const REQUESTS_AT_ONCE: usize = 256;
@@ -36,6 +39,7 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut client = ShardClient::new();
     let mut channel: Option<Channel> = None;
+    let mut leadership = connector.leadership(slot);
     let mut counted = waiting.part();
     let mut requests = Vec::new();
     loop {
@@ -44,6 +48,11 @@ pub(super) async fn run(
             biased;
             said = next(&mut channel) => {
                 handle_said(slot, &mut client, &mut channel, said, began);
+            }
+            known = changed(&mut leadership) => {
+                if let Some(leader) = known.leader {
+                    client.handle_leader(began.elapsed(), leader, known.term);
+                }
             }
             () = at(deadline) => client.handle_timeout(began.elapsed()),
             count = inbox.recv_many(&mut requests, REQUESTS_AT_ONCE) => {
@@ -60,7 +69,7 @@ pub(super) async fn run(
         if !client.has_channel() {
             channel = None;
             let (row, known) = (connector.cluster.row(slot), || connector.known_leader(slot));
-            if let Some(node) = client.poll_open(began.elapsed(), row, known) {
+            if let Some(node) = client.poll_open(began.elapsed(), &row, known) {
                 channel = connector.open(slot, session, node);
                 if channel.is_none() {
                     client.handle_unreachable(began.elapsed());
@@ -123,6 +132,16 @@ async fn next(channel: &mut Option<Channel>) -> Option<FromLeader> {
         Some(channel) => channel.from.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// What this node's replica knows of who leads, once that has changed. Cancel-safe.
+async fn changed(leadership: &mut Option<watch::Receiver<Leadership>>) -> Leadership {
+    if let Some(leadership) = leadership
+        && leadership.changed().await.is_ok()
+    {
+        return *leadership.borrow_and_update();
+    }
+    std::future::pending().await
 }
 
 /// Waits for an instant, or for ever.

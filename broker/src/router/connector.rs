@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use paceline_core::shard::SessionId;
+use tokio::sync::watch;
 
 use crate::{
     cluster::Cluster,
     link::Peer,
     replication::{
-        OpenChannel, OpenStream, Shards,
+        Leadership, OpenChannel, OpenStream, Shards,
         channel::{self, Channel},
     },
 };
@@ -36,6 +37,11 @@ impl Connector {
         let connection = self.peers.get(&node)?.connection()?;
         let stream = connection.open(&OpenStream::Channel(OpenChannel { slot, session })).ok()?;
         Some(channel::open_remote(stream))
+    }
+
+    /// Who leads a shard and will, as far as its replica on this node knows, if there is one.
+    pub(super) fn leadership(&self, slot: u32) -> Option<watch::Receiver<Leadership>> {
+        self.shards.leadership(slot)
     }
 
     /// Who leads a shard, as far as its replica on this node knows.

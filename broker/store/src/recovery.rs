@@ -30,6 +30,8 @@ use crate::{
 /// What recovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
+    /// The journal's number, drawn at random when it was made.
+    pub number: u64,
     /// Groups with records in the journal, in order.
     pub groups: Vec<GroupId>,
     /// Segments read.
@@ -75,7 +77,7 @@ pub(crate) async fn open(
     .await?;
 
     let mut recovery = Recovery::default();
-    let mut recovered = Recovered { segments: numbers.len(), ..Recovered::default() };
+    let mut recovered = Recovered { number, segments: numbers.len(), ..Recovered::default() };
     let last = numbers.last().copied();
     let mut tail = None;
     let mut lengths = BTreeMap::new();

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use paceline::{
     config::{ClusterConfig, Member, NodeConfig},
+    identity::Claim,
     node::{NodeError, Replicas, status::ShardRole},
     replication::Input,
     router::{ConnectionEvent, ConnectionHandle, Router},
@@ -34,9 +35,19 @@ pub struct Cluster {
 struct Node {
     config: NodeConfig,
     address: SocketAddr,
-    incarnation: u64,
     replicas: Option<Arc<Replicas>>,
+    claim: Option<Claim>,
     _dir: TempDir,
+}
+
+impl Node {
+    async fn start(&mut self, listener: TcpListener) {
+        self.claim = None;
+        let claim = Claim::take(&self.config).await.unwrap();
+        let identity_file = claim.identity_file.clone();
+        self.claim = Some(claim);
+        self.replicas = Some(Replicas::start(&self.config, identity_file, listener).await.unwrap());
+    }
 }
 
 impl Cluster {
@@ -67,9 +78,9 @@ impl Cluster {
             config.limits.waiting = 1 << 20;
             config.limits.memory = 1 << 20;
             let address = listener.local_addr().unwrap();
-            let replicas = Replicas::start(&config, 1, listener).await.unwrap();
-            let replicas = Some(replicas);
-            cluster.nodes.push(Node { config, address, incarnation: 1, replicas, _dir: dir });
+            let mut node = Node { config, address, replicas: None, claim: None, _dir: dir };
+            node.start(listener).await;
+            cluster.nodes.push(node);
         }
         cluster
     }
@@ -173,15 +184,60 @@ impl Cluster {
             self.halt(node).await;
         }
         let node = &mut self.nodes[node];
-        node.incarnation += 1;
         let listener = loop {
             match TcpListener::bind(node.address).await {
                 Ok(listener) => break listener,
                 Err(_) => time::sleep(Duration::from_millis(20)).await,
             }
         };
-        let replicas = Replicas::start(&node.config, node.incarnation, listener).await.unwrap();
-        node.replicas = Some(replicas);
+        node.start(listener).await;
+    }
+
+    /// At its next start the node goes on with what is left of shards that most have lost.
+    pub fn accept_loss(&mut self, node: usize) {
+        self.nodes[node].config.accept_loss = true;
+    }
+
+    /// Takes everything from a stopped node's disk.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn empty_disk(&self, node: usize) {
+        assert!(self.nodes[node].replicas.is_none(), "it is stopped");
+        std::fs::remove_dir_all(&self.nodes[node].config.node.data_dir).unwrap();
+    }
+
+    /// A copy of a stopped node's disk.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn copy_of_disk(&self, node: usize) -> Vec<(PathBuf, Vec<u8>)> {
+        assert!(self.nodes[node].replicas.is_none(), "it is stopped");
+        let data_dir = &self.nodes[node].config.node.data_dir;
+        let dirs = [data_dir.clone(), data_dir.join("journal")];
+        let files = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap());
+        let paths = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+        paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    }
+
+    /// Puts a copy in the place of what a stopped node has on its disk.
+    #[expect(clippy::disallowed_methods, reason = "the disk of a node that does not run")]
+    pub fn put_back_disk(&self, node: usize, copy: &[(PathBuf, Vec<u8>)]) {
+        self.empty_disk(node);
+        for (path, bytes) in copy {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+
+    /// Waits until others have told a node that it has forgotten, and starts it as one that has, as
+    /// [`paceline::node::run`] does.
+    pub async fn told(&mut self, node: usize) {
+        let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
+        let told = time::timeout(PATIENCE, replicas.failed()).await.expect("it is told");
+        let NodeError::Forgotten { life, .. } = told else { panic!("{told}") };
+        let slots = replicas.cluster().slots();
+        self.halt(node).await;
+        let identity_file =
+            self.nodes[node].claim.as_ref().expect("it is held").identity_file.clone();
+        identity_file.forget(life, 0..slots).await.unwrap();
+        self.restart(node).await;
     }
 
     /// Flips bytes in the middle of what a stopped node has on its disk, enough to hit the header

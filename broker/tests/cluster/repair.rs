@@ -1,4 +1,4 @@
-//! Nodes whose journals rot.
+//! Nodes whose journals rot, or are gone.
 
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
@@ -151,5 +151,106 @@ async fn with_a_majority_damaged_nothing_is_taken_and_nothing_is_dropped() {
     cluster.repaired(1).await;
     cluster.halt(0).await;
     consume(&cluster, 1, &sent).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_an_empty_disk_does_not_vote_before_the_others_have_refilled_it() {
+    let mut cluster = Cluster::start(3).await;
+    let mut sent = BTreeSet::new();
+    publish(&cluster, 0, 0..100, &mut sent).await;
+    cluster.halt(1).await;
+    // On the first and the last node only, of which the last one forgets it.
+    publish(&cluster, 0, 100..200, &mut sent).await;
+    cluster.halt(2).await;
+    cluster.empty_disk(2);
+    cluster.restart(2).await;
+    cluster.told(2).await;
+    cluster.halt(0).await;
+    cluster.restart(1).await;
+    assert!(is_refused(&cluster, 1).await, "one that was away and one that has forgotten elected");
+    assert!(cluster.roles(2).await.is_empty());
+
+    cluster.restart(0).await;
+    cluster.repaired(2).await;
+    publish(&cluster, 0, 200..220, &mut sent).await;
+    cluster.halt(0).await;
+    consume(&cluster, 2, &sent).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_nodes_two_with_empty_disks_stand_still() {
+    let mut cluster = Cluster::start(3).await;
+    let mut sent = BTreeSet::new();
+    publish(&cluster, 0, 0..100, &mut sent).await;
+    for node in [1, 2] {
+        cluster.halt(node).await;
+    }
+    for node in [1, 2] {
+        cluster.empty_disk(node);
+        cluster.restart(node).await;
+        cluster.told(node).await;
+    }
+    assert!(is_refused(&cluster, 0).await, "two nodes that have forgotten made a majority");
+    assert!(cluster.roles(1).await.is_empty() && cluster.roles(2).await.is_empty());
+
+    // The operator has no copy of theirs, and takes what the first one has for all there was.
+    for node in [1, 2] {
+        cluster.accept_loss(node);
+        cluster.restart(node).await;
+    }
+    cluster.repaired(1).await;
+    cluster.repaired(2).await;
+    publish(&cluster, 1, 100..120, &mut sent).await;
+    cluster.halt(0).await;
+    consume(&cluster, 2, &sent).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_empty_nodes_that_meet_do_not_begin_without_the_third() {
+    let mut cluster = Cluster::start(3).await;
+    let mut sent = BTreeSet::new();
+    publish(&cluster, 0, 0..100, &mut sent).await;
+    for node in [0, 1, 2] {
+        cluster.halt(node).await;
+    }
+    for node in [1, 2] {
+        cluster.empty_disk(node);
+        cluster.restart(node).await;
+    }
+    assert!(is_refused(&cluster, 1).await, "two empty nodes took themselves for a new cluster");
+    cluster.restart(0).await;
+    for node in [1, 2] {
+        cluster.told(node).await;
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_an_older_disk_is_told_and_refilled() {
+    let mut cluster = Cluster::start(3).await;
+    let mut sent = BTreeSet::new();
+    publish(&cluster, 0, 0..100, &mut sent).await;
+    cluster.halt(2).await;
+    let copy = cluster.copy_of_disk(2);
+    cluster.restart(2).await;
+    cluster.repaired(2).await;
+    cluster.halt(1).await;
+    // On the first and the last node only, of which the last one forgets it.
+    publish(&cluster, 0, 100..200, &mut sent).await;
+    cluster.halt(2).await;
+    cluster.put_back_disk(2, &copy);
+    cluster.restart(2).await;
+    cluster.told(2).await;
+    cluster.halt(0).await;
+    cluster.restart(1).await;
+    assert!(is_refused(&cluster, 1).await, "one that was away and one that has forgotten elected");
+
+    cluster.restart(0).await;
+    cluster.repaired(2).await;
+    cluster.halt(0).await;
+    consume(&cluster, 2, &sent).await;
     cluster.stop().await;
 }

@@ -46,7 +46,7 @@ impl Scenario {
 
     /// The cluster as the broker sees it.
     pub fn cluster(&self) -> Cluster {
-        Cluster::new(&self.cluster_config()).expect("validated: the placement can be made")
+        Cluster::of(&self.cluster_config()).expect("validated: the placement can be made")
     }
 
     /// What the node of that name reads at its start.

@@ -14,6 +14,8 @@ use crate::check::step::NodeId;
 pub struct Wounds {
     /// Nodes that have not said since what they have lost.
     unknown: BTreeSet<NodeId>,
+    /// Nodes with an empty disk that have not said what became of them.
+    new: BTreeSet<NodeId>,
     /// Nodes whose records were ever damaged.
     ever: BTreeSet<NodeId>,
     /// Replicas that are being repaired: node and shard.
@@ -31,7 +33,7 @@ impl Wounds {
     pub fn died(&mut self, node: NodeId) {
         let before = self.repairs.len();
         self.repairs.retain(|(of, _)| *of != node);
-        if self.repairs.len() < before {
+        if self.repairs.len() < before || self.new.remove(&node) {
             self.unknown.insert(node);
         }
     }
@@ -52,6 +54,22 @@ impl Wounds {
             Event::RepairEnd { shard } => {
                 self.repairs.remove(&(node, shard));
             }
+            Event::NodeNew {} => {
+                self.new.insert(node);
+            }
+            Event::NodeJoined {} => {
+                self.new.remove(&node);
+                if self.ever.contains(&node) {
+                    return Err(format!(
+                        "n{}, which has lost records, took part as if it had never been there",
+                        node + 1
+                    ));
+                }
+            }
+            Event::NodeForgot {} => {
+                self.new.remove(&node);
+                self.unknown.insert(node);
+            }
             // Whatever it has to repair it has said before.
             Event::NodeReady {} => {
                 self.unknown.remove(&node);
@@ -64,7 +82,7 @@ impl Wounds {
     /// The nodes that lack records.
     pub fn wounded(&self) -> BTreeSet<NodeId> {
         let repairing = self.repairs.iter().map(|(node, _)| *node);
-        self.unknown.iter().copied().chain(repairing).collect()
+        self.unknown.iter().chain(&self.new).copied().chain(repairing).collect()
     }
 }
 
@@ -88,6 +106,32 @@ mod tests {
             says(&mut wounds, Event::RepairBegin { shard: 4 }),
             "it goes on with what it had begun"
         );
+    }
+
+    #[test]
+    fn a_node_whose_disk_was_emptied_does_not_begin_anew() {
+        let mut wounds = Wounds::default();
+        assert!(says(&mut wounds, Event::NodeNew {}));
+        assert!(says(&mut wounds, Event::NodeJoined {}), "at its first start it does");
+        wounds.rotted(2);
+        wounds.died(2);
+        for what in [Event::NodeNew {}, Event::NodeReady {}] {
+            assert!(says(&mut wounds, what));
+            assert_eq!(wounds.wounded(), [2].into(), "{what:?}");
+        }
+        assert!(!says(&mut wounds, Event::NodeJoined {}));
+        for what in [
+            Event::NodeNew {},
+            Event::NodeReady {},
+            Event::NodeForgot {},
+            Event::RepairBegin { shard: 4 },
+            Event::NodeReady {},
+        ] {
+            assert!(says(&mut wounds, what));
+            assert_eq!(wounds.wounded(), [2].into(), "{what:?}");
+        }
+        assert!(says(&mut wounds, Event::RepairEnd { shard: 4 }));
+        assert_eq!(wounds.wounded(), [].into());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use modules::Tree;
 const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
+    ("paceline-membership", &[]),
     ("paceline-reached", &[]),
     ("paceline-consensus", &["paceline-reached"]),
     ("paceline-runtime", &[]),
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline-consensus",
             "paceline-core",
             "paceline-events",
+            "paceline-membership",
             "paceline-placement",
             "paceline-reached",
             "paceline-runtime",
@@ -71,6 +73,7 @@ const PURE: &[&str] = &[
     "paceline-placement",
     "paceline-reached",
     "paceline-wire",
+    "paceline-membership",
     "paceline-consensus",
     "paceline-core",
 ];

@@ -42,7 +42,8 @@ impl Replica {
     fn may_vote(&self, term: Term) -> bool {
         let membership = self.membership();
         let of_two = membership.voters.len() == 2 && !membership.is_joint();
-        let may = self.floor.is_none_or(|floor| of_two && term > floor);
+        let above = of_two || self.votes_above_floor;
+        let may = self.floor.is_none_or(|floor| above && term > floor);
         if !may {
             reached(Point::VoteWithheld);
         }

@@ -60,6 +60,9 @@ pub struct Recovered {
     /// forgotten. It takes entries of later leaders only, and neither votes nor stands for
     /// election, until [`Replica::end_repair`].
     pub floor: Option<Term>,
+    /// It votes above its floor although it is not whole: so many others have lost theirs that the
+    /// rest can elect nobody without it, and an operator has said that what it has is to do.
+    pub votes_above_floor: bool,
 }
 
 /// A part in a term.
@@ -137,6 +140,7 @@ pub struct Replica {
     /// What was promised before the start is forgotten; until then it may hold.
     silent_until: Duration,
     floor: Option<Term>,
+    votes_above_floor: bool,
     deadline: Duration,
     ready: Ready,
     vote_changed: bool,
@@ -150,7 +154,7 @@ impl Replica {
     /// Starts a replica at `now`. One that has promised anything in an earlier life says nothing
     /// for the length of the promise.
     pub fn new(config: Config, recovered: Recovered, now: Duration) -> Self {
-        let Recovered { vote, log, commit, floor } = recovered;
+        let Recovered { vote, log, commit, floor, votes_above_floor } = recovered;
         let Membership { voters, outgoing, .. } = log.membership();
         let alone = outgoing.is_empty() && *voters == BTreeSet::from([config.node]);
         let silent_until =
@@ -170,6 +174,7 @@ impl Replica {
             heard: None,
             silent_until,
             floor,
+            votes_above_floor,
             deadline: Duration::MAX,
             ready: Ready::default(),
             vote_changed: false,

@@ -103,6 +103,9 @@ enum Question<T> {
 #[derive(Debug)]
 pub struct ShardClient<T, S> {
     search: Search,
+    /// Who was asked last, and the term in which that node leads, once it has said so.
+    asked: Option<u64>,
+    term: u64,
     channel: ChannelId,
     next_seq: u64,
     unanswered: VecDeque<Unanswered<T>>,
@@ -131,6 +134,8 @@ impl<T, S: Clone> ShardClient<T, S> {
     pub fn new() -> Self {
         Self {
             search: Search::new(),
+            asked: None,
+            term: 0,
             channel: ChannelId(0),
             next_seq: 1,
             unanswered: VecDeque::new(),
@@ -235,8 +240,8 @@ impl<T, S: Clone> ShardClient<T, S> {
                 self.handle_lost(now);
                 return Ok(());
             }
-            Some(FromLeader::Serving { .. }) if self.search.is_asking() => {
-                self.begin();
+            Some(FromLeader::Serving { term }) if self.search.is_asking() => {
+                self.begin(term);
                 return Ok(());
             }
             Some(_) if self.search.is_asking() => Err(Confused::NotAsked),
@@ -246,6 +251,23 @@ impl<T, S: Clone> ShardClient<T, S> {
             self.handle_lost(now);
         }
         result
+    }
+
+    /// This node has learned who leads, and in which term. A leader of an earlier one that says
+    /// nothing, and perhaps cannot, is not waited for; afterwards [`Self::has_channel`] says whether
+    /// the channel is still in use.
+    pub fn handle_leader(&mut self, now: Duration, leader: u64, term: u64) {
+        let is_news = match self.search.is_found() {
+            true => term > self.term,
+            false => !self.search.is_asking() || self.asked != Some(leader),
+        };
+        if is_news {
+            if self.search.is_found() {
+                reached(Point::LeaderOvertaken);
+            }
+            self.search.hint(Some(leader));
+            self.handle_lost(now);
+        }
     }
 
     /// The deadline that [`Self::poll_timeout`] gave may have passed.
@@ -265,7 +287,12 @@ impl<T, S: Clone> ShardClient<T, S> {
         row: &[u64],
         known: impl FnOnce() -> Option<u64>,
     ) -> Option<u64> {
-        if self.needs_leader() { self.search.poll_open(now, row, known) } else { None }
+        if !self.needs_leader() {
+            return None;
+        }
+        let node = self.search.poll_open(now, row, known)?;
+        self.asked = Some(node);
+        Some(node)
     }
 
     /// When [`Self::handle_timeout`] and [`Self::poll_open`] are to be called at the latest.
@@ -325,8 +352,9 @@ impl<T, S: Clone> ShardClient<T, S> {
     }
 
     /// A leader takes what is said on the channel.
-    fn begin(&mut self) {
+    fn begin(&mut self, term: u64) {
         self.search.handle_found();
+        self.term = term;
         self.channel.0 += 1;
         let consumers: Vec<u64> = self.consumers.keys().copied().collect();
         for consumer in consumers {

@@ -5,8 +5,9 @@
 //! data in both directions with its own flow control. What their bodies say is the business of those who send them.
 //!
 //! ```text
-//! u32 LE  length of what follows (9 ..= MAX_FRAME_BYTES)
+//! u32 LE  length of what follows (17 ..= MAX_FRAME_BYTES)
 //! u8      kind
+//! u64 LE  epoch of the view of the cluster that the sender has; 0 of those who are in no cluster
 //! u64 LE  id: of the request or of the stream; 0 in the kinds that have none
 //! bytes   body
 //! ```
@@ -25,27 +26,39 @@ pub const PROTOCOL_VERSION: u16 = 4;
 /// for a whole Raft entry; senders keep batches far below it.
 pub const MAX_FRAME_BYTES: usize = 128 << 20;
 
-/// The longest cluster name in a [`Hello`], in bytes.
-pub const MAX_CLUSTER_NAME_BYTES: usize = 255;
+/// The longest [`Hello`] accepted: enough for some thousand members with long names.
+pub const MAX_HELLO_BYTES: usize = 256 << 10;
 
-/// Kind and id, the part of a frame that is always there.
-const HEADER_BYTES: usize = 1 + 8;
+/// The longest name of a cluster or a node in a [`Hello`], in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Kind, epoch and id, the part of a frame that is always there.
+const HEADER_BYTES: usize = 1 + 8 + 8;
 const LENGTH_BYTES: usize = 4;
 
 /// First bytes of a [`Hello`]'s body, so that a stray client is recognised at once.
 const MAGIC: &[u8; 4] = b"PACE";
 
-/// What both ends say first.
+/// What both ends say first. The frame names the version before it and the epoch of what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`PROTOCOL_VERSION`] of the sender.
-    pub version: u16,
     /// The name of the sender's cluster.
     pub cluster: String,
-    /// The sender's node number.
+    /// The sender's node number; 0 of one that is no node.
     pub node: u64,
-    /// Grows with each start of the sender's process.
-    pub incarnation: u64,
+    /// The name of that node.
+    pub name: String,
+    /// The lives of that node that its disk remembers, by number, and their marks. The last one is
+    /// the present one.
+    pub lives: Vec<(u64, u64)>,
+    /// The node that it speaks to; 0 of one that is none, or any.
+    pub to: u64,
+    /// The last life of that node that the sender has heard from.
+    pub knows: Option<(u64, u64)>,
+    /// All nodes of the sender's cluster, by number, and their names.
+    pub members: Vec<(u64, String)>,
+    /// What else decides which of them has which message, in words.
+    pub placement: String,
 }
 
 /// One frame.
@@ -120,6 +133,12 @@ pub enum FrameError {
     /// A kind that this version does not know.
     #[error("unknown frame kind {0}")]
     Kind(u8),
+    /// The peer runs another version.
+    #[error(
+        "the peer speaks version {0} of the link protocol, this node {PROTOCOL_VERSION}; run the \
+         same release on both"
+    )]
+    Version(u16),
     /// The body does not fit the kind.
     #[error("a frame of kind {0} has a malformed body")]
     Body(u8),
@@ -169,6 +188,7 @@ pub enum EncodeError {
 /// body's length. On an error `out` is as it was.
 pub fn encode_value<T: Serialize + ?Sized>(
     kind: BodyKind,
+    epoch: u64,
     id: u64,
     value: &T,
     out: &mut BytesMut,
@@ -183,6 +203,7 @@ pub fn encode_value<T: Serialize + ?Sized>(
     };
     out.put_u32_le(0);
     out.put_u8(kind);
+    out.put_u64_le(epoch);
     out.put_u64_le(id);
     if let Err(error) = postcard::serialize_with_flavor(value, Appender(out)) {
         out.truncate(start);
@@ -219,7 +240,7 @@ impl postcard::ser_flavors::Flavor for Appender<'_> {
 }
 
 /// Appends a frame. Bodies longer than [`MAX_FRAME_BYTES`] are a bug of the caller.
-pub fn encode(frame: &Frame, out: &mut BytesMut) {
+pub fn encode(epoch: u64, frame: &Frame, out: &mut BytesMut) {
     let start = out.len();
     out.put_u32_le(0);
     let (kind, id) = match frame {
@@ -235,15 +256,13 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
         Frame::Close { stream } => (KIND_CLOSE, *stream),
     };
     out.put_u8(kind);
+    out.put_u64_le(epoch);
     out.put_u64_le(id);
     match frame {
         Frame::Hello(hello) => {
-            assert!(hello.cluster.len() <= MAX_CLUSTER_NAME_BYTES, "cluster names are checked");
             out.extend_from_slice(MAGIC);
-            out.put_u16_le(hello.version);
-            out.put_u64_le(hello.node);
-            out.put_u64_le(hello.incarnation);
-            out.extend_from_slice(hello.cluster.as_bytes());
+            out.put_u16_le(PROTOCOL_VERSION);
+            postcard::serialize_with_flavor(hello, Appender(out)).expect("a hello is plain values");
         }
         Frame::Ping | Frame::Pong | Frame::Close { .. } => {}
         Frame::Notice { body }
@@ -258,9 +277,9 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
     out[start..start + LENGTH_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
 }
 
-/// Takes the first whole frame off `input`; `None` while it is incomplete. Bodies share `input`'s
-/// memory. After an error the stream of bytes is useless.
-pub fn decode(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+/// Takes the first whole frame off `input`, with its epoch; `None` while it is incomplete. Bodies
+/// share `input`'s memory. After an error the stream of bytes is useless.
+pub fn decode(input: &mut BytesMut) -> Result<Option<(u64, Frame)>, FrameError> {
     let Some(&start) = input.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     // A character in the length's highest byte makes it longer than any frame.
     const { assert!((b'\n' as usize) << 24 > MAX_FRAME_BYTES) };
@@ -278,23 +297,30 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     let mut frame = input.split_to(LENGTH_BYTES + length).freeze();
     frame.advance(LENGTH_BYTES);
     let kind = frame.get_u8();
+    let epoch = frame.get_u64_le();
     let id = frame.get_u64_le();
     let mut body = frame;
     let malformed = FrameError::Body(kind);
-    Ok(Some(match kind {
+    let frame = match kind {
         KIND_HELLO => {
             if body.len() < MAGIC.len() || &body[..MAGIC.len()] != MAGIC {
                 return Err(FrameError::Magic);
             }
             body.advance(MAGIC.len());
-            if !(18..=18 + MAX_CLUSTER_NAME_BYTES).contains(&body.len()) {
+            if body.len() < 2 {
                 return Err(malformed);
             }
             let version = body.get_u16_le();
-            let node = body.get_u64_le();
-            let incarnation = body.get_u64_le();
-            let cluster = String::from_utf8(body.to_vec()).map_err(|_| malformed)?;
-            Frame::Hello(Hello { version, cluster, node, incarnation })
+            if version != PROTOCOL_VERSION {
+                return Err(FrameError::Version(version));
+            }
+            let hello: Hello = postcard::from_bytes(&body).map_err(|_| malformed.clone())?;
+            let fits = |name: &String| name.len() <= MAX_NAME_BYTES;
+            let own = [&hello.cluster, &hello.name].into_iter().all(fits);
+            if !own || !hello.members.iter().all(|(_, name)| fits(name)) {
+                return Err(malformed);
+            }
+            Frame::Hello(hello)
         }
         KIND_PING if body.is_empty() => Frame::Ping,
         KIND_PONG if body.is_empty() => Frame::Pong,
@@ -307,7 +333,8 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         KIND_CLOSE if body.is_empty() => Frame::Close { stream: id },
         KIND_PING | KIND_PONG | KIND_CREDIT | KIND_CLOSE => return Err(malformed),
         other => return Err(FrameError::Kind(other)),
-    }))
+    };
+    Ok(Some((epoch, frame)))
 }
 
 #[cfg(test)]
@@ -316,14 +343,22 @@ mod tests {
 
     use super::*;
 
+    prop_compose! {
+        fn hellos()(
+            (cluster, node, name) in ("[a-z0-9-]{0,40}", any::<u64>(), "[a-z]{0,9}"),
+            lives in proptest::collection::vec(any::<(u64, u64)>(), 0..9),
+            (to, knows) in any::<(u64, Option<(u64, u64)>)>(),
+            members in proptest::collection::vec((any::<u64>(), "[a-z]{0,9}"), 0..9),
+            placement in "[a-z= ]{0,40}",
+        ) -> Hello {
+            Hello { cluster, node, name, lives, to, knows, members, placement }
+        }
+    }
+
     fn frames() -> impl Strategy<Value = Frame> {
         let body = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
         prop_oneof![
-            (any::<u16>(), "[a-z0-9-]{0,40}", any::<u64>(), any::<u64>()).prop_map(
-                |(version, cluster, node, incarnation)| {
-                    Frame::Hello(Hello { version, cluster, node, incarnation })
-                }
-            ),
+            hellos().prop_map(Frame::Hello),
             Just(Frame::Ping),
             Just(Frame::Pong),
             body().prop_map(|body| Frame::Notice { body }),
@@ -340,12 +375,12 @@ mod tests {
     proptest! {
         #[test]
         fn frames_survive_any_segmentation(
-            sent in proptest::collection::vec(frames(), 0..12),
+            sent in proptest::collection::vec((any::<u64>(), frames()), 0..12),
             cuts in proptest::collection::vec(1usize..60, 1..60),
         ) {
             let mut wire = BytesMut::new();
-            for frame in &sent {
-                encode(frame, &mut wire);
+            for (epoch, frame) in &sent {
+                encode(*epoch, frame, &mut wire);
             }
             let mut input = BytesMut::new();
             let mut received = Vec::new();
@@ -370,9 +405,9 @@ mod tests {
         #[test]
         fn a_value_written_in_place_reads_back(id: u64, value: Vec<(u32, String)>, before: Vec<u8>) {
             let mut out = BytesMut::from(&before[..]);
-            let length = encode_value(BodyKind::Data, id, &value, &mut out).unwrap();
+            let length = encode_value(BodyKind::Data, 3, id, &value, &mut out).unwrap();
             out.advance(before.len());
-            let Some(Frame::Data { stream, body }) = decode(&mut out).unwrap() else {
+            let Some((3, Frame::Data { stream, body })) = decode(&mut out).unwrap() else {
                 panic!("not a data frame")
             };
             prop_assert_eq!((stream, body.len()), (id, length));
@@ -400,10 +435,42 @@ mod tests {
             error.starts_with("the peer does not speak the link protocol: it sent text, `HTTP…`")
         );
         let mut input = BytesMut::new();
-        input.put_u32_le(13);
+        input.put_u32_le(21);
         input.put_u8(KIND_HELLO);
+        input.put_u64_le(0);
         input.put_u64_le(0);
         input.put_slice(b"HTTP");
         assert_eq!(decode(&mut input), Err(FrameError::Magic));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        let hello = |length| Hello {
+            cluster: "c".into(),
+            node: 1,
+            name: "n".repeat(length),
+            lives: vec![],
+            to: 0,
+            knows: None,
+            members: vec![],
+            placement: String::new(),
+        };
+        let mut out = BytesMut::new();
+        encode(1, &Frame::Hello(hello(MAX_NAME_BYTES)), &mut out);
+        assert!(decode(&mut out).unwrap().is_some());
+        encode(1, &Frame::Hello(hello(MAX_NAME_BYTES + 1)), &mut out);
+        assert_eq!(decode(&mut out), Err(FrameError::Body(KIND_HELLO)));
+    }
+
+    #[test]
+    fn another_version_is_told_before_what_it_says_is_read() {
+        let mut input = BytesMut::new();
+        input.put_u32_le((HEADER_BYTES + MAGIC.len() + 2) as u32);
+        input.put_u8(KIND_HELLO);
+        input.put_u64_le(0);
+        input.put_u64_le(0);
+        input.put_slice(MAGIC);
+        input.put_u16_le(PROTOCOL_VERSION + 1);
+        assert_eq!(decode(&mut input), Err(FrameError::Version(PROTOCOL_VERSION + 1)));
     }
 }

@@ -4,9 +4,9 @@ use super::{
     Fault,
     extent::Extent,
     nodes::{
-        BitRot, ClockDrift, ClockJump, Crash, FailingDisk, Flap, Flood, FullDisk, LossyLink,
-        LostWrite, MisdirectedWrite, Pause, PowerCut, ReconnectStorm, SlowDisk, SlowLink, Stop,
-        Target,
+        BitRot, ClockDrift, ClockJump, Crash, EmptyDisk, FailingDisk, Flap, Flood, FullDisk,
+        LossyLink, LostWrite, MisdirectedWrite, Pause, PowerCut, ReconnectStorm, SlowDisk,
+        SlowLink, Stop, Target,
     },
     partition::Partition,
 };
@@ -28,6 +28,7 @@ pub enum Kind<'a> {
     BitRot(&'a BitRot),
     LostWrite(&'a LostWrite),
     MisdirectedWrite(&'a MisdirectedWrite),
+    EmptyDisk(&'a EmptyDisk),
     Flap(&'a Flap),
     Flood(&'a Flood),
     ReconnectStorm(&'a ReconnectStorm),
@@ -52,6 +53,7 @@ impl Fault {
         kinds.extend(self.bit_rot.as_ref().map(Kind::BitRot));
         kinds.extend(self.lost_write.as_ref().map(Kind::LostWrite));
         kinds.extend(self.misdirected_write.as_ref().map(Kind::MisdirectedWrite));
+        kinds.extend(self.empty_disk.as_ref().map(Kind::EmptyDisk));
         kinds.extend(self.flap.as_ref().map(Kind::Flap));
         kinds.extend(self.flood.as_ref().map(Kind::Flood));
         kinds.extend(self.reconnect_storm.as_ref().map(Kind::ReconnectStorm));
@@ -78,6 +80,7 @@ impl Kind<'_> {
             Kind::BitRot(_) => "bit_rot",
             Kind::LostWrite(_) => "lost_write",
             Kind::MisdirectedWrite(_) => "misdirected_write",
+            Kind::EmptyDisk(_) => "empty_disk",
             Kind::Flap(_) => "flap",
             Kind::Flood(_) => "flood",
             Kind::ReconnectStorm(_) => "reconnect_storm",
@@ -103,6 +106,7 @@ impl Kind<'_> {
             Kind::BitRot(fault) => fault.target(),
             Kind::LostWrite(fault) => fault.target(),
             Kind::MisdirectedWrite(fault) => fault.target(),
+            Kind::EmptyDisk(fault) => fault.target(),
             Kind::Flap(fault) => fault.target(),
             Kind::Flood(fault) => fault.target(),
             Kind::ReconnectStorm(fault) => fault.target(),
@@ -119,7 +123,10 @@ impl Kind<'_> {
 
     /// Whether the node's journal has lost records when it starts again.
     pub fn damages_the_journal(&self) -> bool {
-        matches!(self, Kind::BitRot(_) | Kind::LostWrite(_) | Kind::MisdirectedWrite(_))
+        matches!(
+            self,
+            Kind::BitRot(_) | Kind::LostWrite(_) | Kind::MisdirectedWrite(_) | Kind::EmptyDisk(_)
+        )
     }
 
     /// Whether it is over as soon as it has happened.
@@ -150,6 +157,7 @@ impl Kind<'_> {
             Kind::BitRot(fault) => Some(fault.back_after),
             Kind::LostWrite(fault) => Some(fault.back_after),
             Kind::MisdirectedWrite(fault) => Some(fault.back_after),
+            Kind::EmptyDisk(fault) => Some(fault.back_after),
             _ => None,
         }
     }

@@ -17,9 +17,9 @@ pub use self::{
     extent::Extent,
     kind::Kind,
     nodes::{
-        BitRot, ClockDrift, ClockJump, Crash, FailingDisk, Flap, Flood, FullDisk, LongPartition,
-        LossyLink, LostWrite, MisdirectedWrite, Pause, PowerCut, ReconnectStorm, SlowDisk,
-        SlowLink, Stop, Target,
+        BitRot, ClockDrift, ClockJump, Crash, EmptyDisk, FailingDisk, Flap, Flood, FullDisk,
+        LongPartition, LossyLink, LostWrite, MisdirectedWrite, Pause, PowerCut, ReconnectStorm,
+        SlowDisk, SlowLink, Stop, Target,
     },
     partition::Partition,
     words::{describe, label, nodes, occasion},
@@ -105,6 +105,10 @@ pub struct Fault {
     /// As `bit_rot`, but a write of the journal has reached another place of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misdirected_write: Option<MisdirectedWrite>,
+    /// A process dies, and before it starts again everything is gone from its disk. Left out as
+    /// `bit_rot` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_disk: Option<EmptyDisk>,
     /// Links go down and up, again and again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flap: Option<Flap>,
@@ -150,6 +154,7 @@ impl Fault {
             Some(Kind::BitRot(it)) => fault.bit_rot = Some(it.of(names)),
             Some(Kind::LostWrite(it)) => fault.lost_write = Some(it.of(names)),
             Some(Kind::MisdirectedWrite(it)) => fault.misdirected_write = Some(it.of(names)),
+            Some(Kind::EmptyDisk(it)) => fault.empty_disk = Some(it.of(names)),
             Some(Kind::Flap(it)) => fault.flap = Some(it.of(names)),
             Some(Kind::Flood(it)) => fault.flood = Some(it.of(names)),
             Some(Kind::ReconnectStorm(it)) => fault.reconnect_storm = Some(it.of(names)),
@@ -169,6 +174,7 @@ impl Fault {
         bit_rot.iter_mut().for_each(|it| it.back_after = back_after);
         lost_write.iter_mut().for_each(|it| it.back_after = back_after);
         misdirected_write.iter_mut().for_each(|it| it.back_after = back_after);
+        self.empty_disk.iter_mut().for_each(|it| it.back_after = back_after);
         self
     }
 }

@@ -218,6 +218,13 @@ node_fault! {
     }
 }
 node_fault! {
+    /// See [`Fault::empty_disk`](super::Fault::empty_disk).
+    EmptyDisk {
+        /// When it starts again; without it, when the faults are over.
+        back_after: Extent,
+    }
+}
+node_fault! {
     /// See [`Fault::flap`](super::Fault::flap): all links to and from the nodes. It begins with them down.
     Flap {
         /// How long they are down each time.

@@ -143,8 +143,7 @@ async fn view(
 }
 
 async fn ask(cluster: &Arc<str>, target: &Target, verify: bool) -> Result<Status, String> {
-    // Not a member: number 0 is nobody's.
-    let visitor = Identity { cluster: Arc::clone(cluster), node: 0, incarnation: 0 };
+    let visitor = Identity::visitor(cluster);
     let peer = Peer::dial(target.number, target.address.clone(), visitor, Timings::default());
     let mut link = peer.watch();
     let connection = match link.wait_for(Option::is_some).await {

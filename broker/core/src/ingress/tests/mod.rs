@@ -4,9 +4,12 @@ mod courses;
 mod leader;
 mod world;
 
+use std::time::Duration;
+
 use self::world::World;
 use super::*;
 use crate::{
+    channel::{FromLeader, ToLeader},
     operation::{OpTag, Operation},
     shard::SessionId,
     testing::message,
@@ -35,6 +38,46 @@ fn what_a_leader_took_with_it_is_said_again_and_applied_once() {
     for tag in tags {
         assert_eq!(world.outcome(0, tag), Some(&Ok(())));
     }
+}
+
+/// A client that has said something to node 4, which leads in term 3 and does not answer.
+fn waiting_for_a_leader() -> ShardClient<u32, u32> {
+    let mut client = ShardClient::new();
+    let command = shard::Command::Publish { message: Arc::new(message("q", "m")) };
+    let request = Request::Command { command, holders: Vec::new(), urgent: true, asker: 1 };
+    client.handle_request(request, Budget { limit: 1 << 20, used: 0 });
+    assert_eq!(client.poll_open(Duration::ZERO, &[4, 7, 9], || None), Some(4));
+    client.handle_said(Duration::ZERO, Some(FromLeader::Serving { term: 3 })).unwrap();
+    assert!(matches!(client.poll_transmit(), Some(ToLeader::Command { seq: 1, .. })));
+    client
+}
+
+#[test]
+fn a_leader_of_an_earlier_term_is_not_waited_for() {
+    let mut client = waiting_for_a_leader();
+    let now = Duration::from_secs(1);
+    client.handle_leader(now, 4, 3);
+    client.handle_leader(now, 9, 2);
+    assert!(client.has_channel(), "that is no news");
+    client.handle_leader(now, 7, 5);
+    assert!(!client.has_channel());
+    assert_eq!(client.poll_open(now, &[4, 7, 9], || None), Some(7), "at once");
+    client.handle_said(now, Some(FromLeader::Serving { term: 5 })).unwrap();
+    assert!(matches!(client.poll_transmit(), Some(ToLeader::Command { seq: 1, .. })), "again");
+}
+
+#[test]
+fn who_is_asked_in_vain_is_left_for_who_is_known_to_lead() {
+    let mut client = waiting_for_a_leader();
+    let now = Duration::from_secs(1);
+    client.handle_said(now, None).unwrap();
+    let now = 2 * now;
+    let asked = client.poll_open(now, &[4, 7, 9], || None).unwrap();
+    client.handle_leader(now, asked, 5);
+    assert!(client.has_channel(), "it is asked already");
+    let other = if asked == 9 { 7 } else { 9 };
+    client.handle_leader(now, other, 5);
+    assert_eq!(client.poll_open(now, &[4, 7, 9], || None), Some(other));
 }
 
 #[test]

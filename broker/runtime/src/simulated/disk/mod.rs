@@ -161,6 +161,12 @@ impl Disks {
         self.all[node].image.spoil(&normal(path), offset, bytes);
     }
 
+    pub(crate) fn empty(&mut self, node: usize) {
+        let disk = &mut self.all[node];
+        disk.generation += 1;
+        disk.image = Image::new();
+    }
+
     pub(crate) fn files(&self, node: usize, dir: &Path) -> Vec<(PathBuf, u64)> {
         self.all[node].image.files(&normal(dir))
     }

@@ -379,6 +379,16 @@ impl World {
         context::with(|sim| sim.disks.spoil(node.0, path.as_ref(), offset, bytes));
     }
 
+    /// Takes everything from the node's disk, as if it were another one. Its process must be down.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn empty_disk(&self, node: NodeId) {
+        assert!(!self.is_up(node), "files of a process that runs cannot go");
+        self.note(node, "fault_empty_disk", 0);
+        context::with(|sim| sim.disks.empty(node.0));
+    }
+
     // Faults of the network.
 
     /// Keeps what any of `from` sends from reaching any of `to`, one way, until it is lifted.

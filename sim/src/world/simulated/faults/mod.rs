@@ -331,7 +331,7 @@ impl<'a> Injector<'a> {
             Kind::Crash(_) => targets.iter().for_each(|&node| supervisor.crash(node)),
             Kind::PowerCut(_) => targets.iter().for_each(|&node| supervisor.power_cut(node)),
             Kind::Stop(_) => targets.iter().for_each(|&node| supervisor.stop(node)),
-            damage @ (Kind::BitRot(_) | Kind::LostWrite(_) | Kind::MisdirectedWrite(_)) => {
+            damage if damage.damages_the_journal() => {
                 return self.damage(number, damage, &targets, supervisor);
             }
             Kind::Pause(_) => targets.iter().for_each(|&node| self.world.pause(self.nodes[node])),
@@ -360,6 +360,7 @@ impl<'a> Injector<'a> {
             Kind::ClockDrift(_) => self.set_drifts(&targets),
             Kind::SlowLink(_) | Kind::LossyLink(_) => self.set_links(),
             Kind::SlowDisk(_) | Kind::FullDisk(_) | Kind::FailingDisk(_) => self.set_disks(),
+            other => unreachable!("{} was dealt with above", other.name()),
         }
         Ok(())
     }
@@ -466,6 +467,7 @@ impl<'a> Injector<'a> {
                 Kind::MisdirectedWrite(lost) => {
                     (0..lost.writes.unwrap_or(1)).for_each(|_| journal.misdirect(&mut random));
                 }
+                Kind::EmptyDisk(_) => self.world.empty_disk(self.nodes[node]),
                 _ => unreachable!("no other kind damages a journal"),
             }
         }

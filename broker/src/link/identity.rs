@@ -1,0 +1,168 @@
+//! Who this node is to the others, and whom it takes for one of them.
+
+use std::sync::Arc;
+
+use paceline_membership::{Epoch, Life, Lives, NodeId, Summary};
+use paceline_wire::link::Hello;
+
+use super::{LinkError, PeerId, refusals::Refusals};
+use crate::{cluster::Cluster, identity::IdentityFile};
+
+/// The number of those who are no node.
+const NOBODY: u64 = 0;
+
+/// What this node says of itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    cluster: Arc<str>,
+    node: u64,
+    /// None of a visitor.
+    member: Option<(Cluster, Arc<IdentityFile>)>,
+    /// Whom it has refused.
+    pub(super) refusals: Arc<Refusals>,
+}
+
+impl Identity {
+    /// A node of a cluster, and what it remembers.
+    pub fn member(cluster: &Cluster, node: u64, identity_file: &Arc<IdentityFile>) -> Self {
+        let member = Some((cluster.clone(), identity_file.clone()));
+        Self { cluster: cluster.name.clone(), node, member, refusals: Arc::default() }
+    }
+
+    /// Somebody who asks a node of this cluster something and is none of them.
+    pub fn visitor(cluster: &str) -> Self {
+        let (cluster, refusals) = (cluster.into(), Arc::default());
+        Self { cluster, node: NOBODY, member: None, refusals }
+    }
+
+    /// Whom this node has refused lately, and why.
+    pub fn refused(&self) -> Vec<(String, String)> {
+        self.refusals.recent()
+    }
+
+    /// The epoch of this node's view; 0 of a visitor.
+    pub(super) fn epoch(&self) -> u64 {
+        self.member.as_ref().map_or(0, |(cluster, _)| cluster.epoch().0)
+    }
+
+    /// What is said first to node `to`.
+    pub(super) fn hello(&self, to: u64) -> Hello {
+        let mut hello = Hello {
+            cluster: self.cluster.to_string(),
+            node: self.node,
+            name: String::new(),
+            lives: Vec::new(),
+            to,
+            knows: None,
+            members: Vec::new(),
+            placement: String::new(),
+        };
+        if let Some((cluster, identity_file)) = &self.member {
+            let plain = |life: Life| (life.number, life.mark);
+            let members = cluster.view().summary().members.into_iter();
+            hello.name = cluster.name_of(self.node).unwrap_or_default();
+            hello.lives = Vec::from(identity_file.lives()).into_iter().map(plain).collect();
+            hello.knows = identity_file.known(to).map(plain);
+            hello.members = members.map(|(id, name)| (id.0, name)).collect();
+            hello.placement = cluster.placement.to_string();
+        }
+        hello
+    }
+
+    /// Whether both are nodes, so that each has to have the view of the other.
+    pub(super) fn shares_view(&self, hello: &Hello) -> bool {
+        self.member.is_some() && hello.node != NOBODY
+    }
+
+    /// Takes in whoever has said this as a peer, or as one that asks or may be asked. A new life of a
+    /// peer is on the disk when this ends, before any word of it counts.
+    pub(super) async fn admit(&self, epoch: u64, hello: &Hello) -> Result<Admitted, LinkError> {
+        self.check(epoch, hello)?;
+        let node = hello.node;
+        let Some((_, identity_file)) = self.member.as_ref().filter(|_| self.shares_view(hello))
+        else {
+            return Ok(Admitted { node, life: None });
+        };
+        let life = lives(hello)?.present();
+        if !identity_file.know(node, life).await? {
+            return Err(LinkError::Closed);
+        }
+        identity_file.agrees(node);
+        Ok(Admitted { node, life: Some((life, identity_file.clone())) })
+    }
+
+    /// Whether whoever has said this is a peer, or one that asks or may be asked.
+    pub(super) fn check(&self, epoch: u64, hello: &Hello) -> Result<(), LinkError> {
+        if *hello.cluster != *self.cluster {
+            let (its, ours) = (hello.cluster.clone(), self.cluster.clone());
+            return Err(LinkError::OtherCluster { its, ours });
+        }
+        let Some((cluster, identity_file)) =
+            self.member.as_ref().filter(|_| self.shares_view(hello))
+        else {
+            return Ok(());
+        };
+        let members = hello.members.iter().map(|(id, name)| (NodeId(*id), name.clone()));
+        let its = Summary { epoch: Epoch(epoch), members: members.collect() };
+        if let Some(difference) = cluster.view().summary().difference(&its) {
+            let (node, name) = (hello.node, hello.name.clone());
+            return Err(LinkError::OtherView { node, name, difference });
+        }
+        if *hello.placement != *cluster.placement {
+            let (its, ours) = (hello.placement.clone(), cluster.placement.clone());
+            return Err(LinkError::OtherPlacement { name: hello.name.clone(), its, ours });
+        }
+        if hello.node == self.node {
+            return Err(LinkError::Itself(hello.name.clone()));
+        }
+        if hello.to != self.node {
+            let (expected, found) = (hello.to, self.node);
+            return Err(LinkError::OtherNode { expected, found });
+        }
+        if cluster.name_of(hello.node).is_none_or(|name| name != hello.name) {
+            return Err(LinkError::Stranger { node: hello.node, name: hello.name.clone() });
+        }
+        if let Some((number, mark)) = hello.knows {
+            let life = Life { number, mark };
+            if !identity_file.lives().remember(life) {
+                identity_file.has_forgotten(hello.node, life);
+                return Err(LinkError::HasForgotten { name: hello.name.clone(), life });
+            }
+        }
+        match identity_file.known(hello.node) {
+            Some(life) if !lives(hello)?.remember(life) => {
+                Err(LinkError::Forgetful { name: hello.name.clone(), life })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who was admitted.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    node: u64,
+    /// Of a peer; of others none.
+    life: Option<(Life, Arc<IdentityFile>)>,
+}
+
+impl Admitted {
+    pub(super) fn peer(&self) -> PeerId {
+        let incarnation = self.life.as_ref().map_or(0, |(life, _)| life.number);
+        PeerId { node: self.node, incarnation }
+    }
+
+    /// Waits until the peer has begun another life: no word of this one counts any more.
+    pub(super) async fn outlived(&self) {
+        match &self.life {
+            Some((life, identity_file)) => identity_file.outlived(self.node, *life).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The lives that a peer's disk remembers.
+fn lives(hello: &Hello) -> Result<Lives, LinkError> {
+    let lives = hello.lives.iter().map(|(number, mark)| Life { number: *number, mark: *mark });
+    Lives::try_from(lives.collect::<Vec<_>>()).map_err(|_| LinkError::Unexpected)
+}
