@@ -98,6 +98,12 @@ macro_rules! events {
 }
 
 events! {
+    /// A node has started on an empty disk, and asks the others whether they know it.
+    NodeNew = "node_new";
+    /// A node that started on an empty disk takes part: no other node knows it.
+    NodeJoined = "node_joined";
+    /// A node is told that it has been somebody in this cluster and has forgotten it.
+    NodeForgot = "node_forgot";
     /// A node has started and takes clients. Whatever it has to repair it has said before.
     NodeReady = "node_ready";
     /// A node has started on an empty directory, and asks the others whether they know it.

@@ -190,10 +190,10 @@ impl Steps {
             Event::Detach { shard, term, consumer } => {
                 What::Detach { shard, term, consumer: self.name(consumer) }
             }
-            Event::NodeReady {}
-            | Event::NodeNew {}
+            Event::NodeNew {}
             | Event::NodeJoined {}
             | Event::NodeForgot {}
+            | Event::NodeReady {}
             | Event::NodeDraining {}
             | Event::HandOver { .. }
             | Event::TakeOver { .. }

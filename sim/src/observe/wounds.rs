@@ -120,9 +120,13 @@ mod tests {
             assert_eq!(wounds.wounded(), [2].into(), "{what:?}");
         }
         assert!(!says(&mut wounds, Event::NodeJoined {}));
-        let begin = Event::RepairBegin { shard: 4 };
-        let ready = Event::NodeReady {};
-        for what in [Event::NodeNew {}, ready, Event::NodeForgot {}, begin, ready] {
+        for what in [
+            Event::NodeNew {},
+            Event::NodeReady {},
+            Event::NodeForgot {},
+            Event::RepairBegin { shard: 4 },
+            Event::NodeReady {},
+        ] {
             assert!(says(&mut wounds, what));
             assert_eq!(wounds.wounded(), [2].into(), "{what:?}");
         }
