@@ -106,12 +106,6 @@ events! {
     NodeForgot = "node_forgot";
     /// A node has started and takes clients. Whatever it has to repair it has said before.
     NodeReady = "node_ready";
-    /// A node has started on an empty directory, and asks the others whether they know it.
-    NodeNew = "node_new";
-    /// A node that nobody knew takes part.
-    NodeJoined = "node_joined";
-    /// A node was told that its disk has forgotten what it promised, and begins again.
-    NodeForgot = "node_forgot";
     /// A node that was asked to end begins to.
     NodeDraining = "node_draining";
     /// A node grants a candidate its vote, which it is about to answer.
