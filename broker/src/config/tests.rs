@@ -111,7 +111,7 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             "[node]",
             "[replication]\nlease = \"10s\"\n[node]",
-            "node.toml:2:1: replication.election_min: 600ms is not longer than `lease`, 10s",
+            "node.toml:2:1: replication.election_min: 400ms is not longer than `lease`, 10s",
         ),
         (
             "[node]",
