@@ -77,6 +77,11 @@ impl Outbox {
         waiting.bytes += added;
         if waiting.bytes > MAX_WAITING_BYTES {
             waiting.closed = true;
+            let mebibytes = waiting.bytes >> 20;
+            tracing::warn!(
+                mebibytes,
+                "a link is given up: so much waits that its peer does not read"
+            );
         }
         drop(waiting);
         self.wake.notify_one();
