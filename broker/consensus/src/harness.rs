@@ -318,20 +318,36 @@ impl Group {
                 && commit > replica.log().base().index
             {
                 let stored = |node: NodeId| self.nodes[&node].disk.has(id);
-                // The latest membership in a leader's log counts, for what stands before it too:
-                // whoever is elected without that entry needs both majorities, or has the change
-                // that led up to it against it.
                 let logs =
                     self.nodes.values().filter_map(|node| Some(node.replica.as_ref()?.log()));
                 let holding = logs.filter(|log| log.has(id));
                 let mut counted =
                     holding.flat_map(|log| [log.membership_as_of(commit), log.membership()]);
                 // A crash loses nothing of this; what was cut off again was not committed.
-                let is_stored = counted.any(|membership| membership.is_quorum(stored));
+                let is_stored = counted.any(|membership| self.has_committed(membership, stored));
                 assert!(is_stored, "{id} is committed on too few disks");
             }
         }
         assert!(serving.len() <= 1, "{serving:?} serve at the same time");
+    }
+
+    /// Whether what these have stored may be committed under a membership. A leader counts by the
+    /// latest one in its log, for what stands before that too. When it has seen both majorities store
+    /// that they change, it ends the change by an entry of its own, and counts the voters to be alone
+    /// from then on, though only its memory may have that entry: whoever is elected without it needs
+    /// a majority of those voters as well.
+    fn has_committed(
+        &self,
+        membership: &Membership,
+        stored: impl Fn(NodeId) -> bool + Copy,
+    ) -> bool {
+        let changes = |entry: &&Entry| matches!(&entry.payload, Payload::Membership(entered) if entered == membership);
+        let mut entries = self.nodes.values().flat_map(|node| &node.memory.log);
+        let has_begun = |id| membership.is_quorum(|node| self.nodes[&node].disk.has(id));
+        membership.is_quorum(stored)
+            || membership.is_joint()
+                && Membership::of(membership.voters.clone()).is_quorum(stored)
+                && entries.find(changes).is_none_or(|entry| has_begun(entry.id))
     }
 }
 
