@@ -24,6 +24,11 @@ pub struct Life {
     pub mark: u64,
 }
 
+impl Life {
+    /// The greatest number of a life. No node starts so often, and what others say may not exceed it.
+    pub const LAST: u64 = u64::MAX >> 1;
+}
+
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:016x}", self.number, self.mark)
@@ -104,7 +109,8 @@ impl TryFrom<Vec<Life>> for Lives {
 
     fn try_from(lives: Vec<Life>) -> Result<Self, LivesError> {
         let follow = |pair: &[Life]| pair[0].number.checked_add(1) == Some(pair[1].number);
-        match !lives.is_empty() && lives.len() <= KEPT && lives.windows(2).all(follow) {
+        let counts = lives.last().is_some_and(|present| present.number <= Life::LAST);
+        match counts && lives.len() <= KEPT && lives.windows(2).all(follow) {
             true => Ok(Self(lives.into())),
             false => Err(LivesError),
         }
@@ -200,6 +206,8 @@ mod tests {
         assert_eq!(Lives::try_from(vec![]), Err(LivesError));
         assert_eq!(Lives::try_from(vec![life(1), life(3)]), Err(LivesError));
         assert_eq!(Lives::try_from(vec![life(u64::MAX), life(0)]), Err(LivesError));
+        assert!(Lives::try_from(vec![life(Life::LAST)]).is_ok());
+        assert_eq!(Lives::try_from(vec![life(Life::LAST + 1)]), Err(LivesError), "none may follow");
         assert!("7".parse::<Life>().is_err());
     }
 }

@@ -123,6 +123,9 @@ impl Identity {
             return Err(LinkError::Stranger { node: hello.node, name: hello.name.clone() });
         }
         if let Some((number, mark)) = hello.knows {
+            if number > Life::LAST {
+                return Err(LinkError::Unexpected);
+            }
             let life = Life { number, mark };
             if !identity_file.lives().remember(life) {
                 identity_file.has_forgotten(hello.node, life);
