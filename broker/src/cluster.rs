@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use paceline_core::{Destination, slotting};
-use paceline_membership::{Epoch, Member, NodeId, View};
-use paceline_placement::{NameHasher, NodeIndex, PlacementError, SlotCount};
+use paceline_membership::{Epoch, Founder, Layout, NodeId, View, ViewError};
+use paceline_placement::{NameHasher, SlotCount};
 use tokio::sync::watch;
 
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, Member};
 
 /// See the module's head. Numbers of nodes are those of the view.
 #[derive(Clone, Debug)]
@@ -21,22 +21,22 @@ pub struct Cluster {
     slots: SlotCount,
 }
 
-/// The view that a cluster of this configuration begins with: its nodes are numbered by name, and
-/// its slots placed on them.
+/// The view that a cluster of this configuration begins with.
 ///
 /// # Errors
 /// If the members cannot hold so many slots or replicas.
-pub fn first_view(config: &ClusterConfig) -> Result<View, PlacementError> {
-    let id = |index: NodeIndex| NodeId(u64::from(index.0) + 1);
-    let nodes = config.nodes()?;
-    let members = nodes.iter().map(|(index, node)| {
-        let name = std::str::from_utf8(&node.name).expect("names were strings");
-        let member = config.member(name).expect("nodes are made from members");
-        Member { id: id(index), name: name.into(), link: member.link.clone() }
-    });
-    let placement = config.placement()?;
-    let rows = placement.iter().map(|(_, row)| row.iter().map(|index| id(*index)).collect());
-    Ok(View::new(Epoch::FIRST, members, rows.collect()).expect("a placement fits its nodes"))
+pub fn first_view(config: &ClusterConfig) -> Result<View, ViewError> {
+    let (slots, strategy) = (config.slots, config.strategy);
+    let layout = Layout { replicas: config.replicas(), slots, strategy };
+    View::founded(
+        layout,
+        config.members.iter().cloned().map(|Member { name, link, zone, weight }| Founder {
+            name,
+            link,
+            zone,
+            weight,
+        }),
+    )
 }
 
 impl Cluster {
@@ -44,7 +44,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If the members cannot hold so many slots or replicas.
-    pub fn of(config: &ClusterConfig) -> Result<Self, PlacementError> {
+    pub fn of(config: &ClusterConfig) -> Result<Self, ViewError> {
         let view = first_view(config)?;
         let slots = SlotCount::new(view.slots().into(), 1).expect("a view has slots");
         Ok(Self {

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use paceline_membership::Life;
-use paceline_placement::PlacementError;
+use paceline_membership::{Life, ViewError};
 use paceline_store::JournalError;
 use thiserror::Error;
 
@@ -21,9 +20,9 @@ pub enum NodeError {
     /// The data directory is not this node's to use.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// The slots cannot be placed on the members.
-    #[error("cluster.slots: {0}")]
-    Placement(#[from] PlacementError),
+    /// The cluster's members do not make a view.
+    #[error("cluster: {0}")]
+    View(#[from] ViewError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -12,7 +12,7 @@ use modules::Tree;
 const ARROWS: &[(&str, &[&str])] = &[
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
-    ("paceline-membership", &[]),
+    ("paceline-membership", &["paceline-placement"]),
     ("paceline-reached", &[]),
     ("paceline-consensus", &["paceline-reached"]),
     ("paceline-runtime", &[]),
