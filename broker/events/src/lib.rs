@@ -161,6 +161,12 @@ events! {
     RepairBegin = "repair_begin" { shard: u64 };
     /// A damaged replica is whole again.
     RepairEnd = "repair_end" { shard: u64 };
+    /// A shard's leader is about to propose that a node be given a copy, as a learner.
+    ReplicaAdded = "replica_added" { shard: u64, node: u64 };
+    /// A shard's leader is about to propose that a learner, which is whole, become a voter.
+    ReplicaPromoted = "replica_promoted" { shard: u64, node: u64 };
+    /// A node has deleted its copy of a shard, which it is to hold no longer.
+    ReplicaDropped = "replica_dropped" { shard: u64 };
 }
 
 /// Emits an event: `emit!(Kind { field: value, … })`. Fields are evaluated only while somebody

@@ -64,6 +64,12 @@ events! {
     RepairBegin, slot;
     /// A damaged replica is whole again.
     RepairEnd, slot;
+    /// A shard's leader is about to propose that a node be given a copy, as a learner.
+    ReplicaAdded, slot;
+    /// A shard's leader is about to propose that a learner, which is whole, become a voter.
+    ReplicaPromoted, slot;
+    /// A node has deleted its copy of a shard, which it is to hold no longer.
+    ReplicaDropped, slot;
     /// A node has started and takes clients.
     NodeReady, node;
     /// A node that was asked to end begins to.

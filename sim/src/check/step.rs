@@ -202,7 +202,10 @@ impl Steps {
             | Event::SegmentRemove { .. }
             | Event::SnapshotWrite { .. }
             | Event::SnapshotInstall { .. }
-            | Event::RepairEnd { .. } => return None,
+            | Event::RepairEnd { .. }
+            | Event::ReplicaAdded { .. }
+            | Event::ReplicaPromoted { .. }
+            | Event::ReplicaDropped { .. } => return None,
         };
         Some(Step { at, node, what })
     }
