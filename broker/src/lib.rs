@@ -16,6 +16,7 @@ pub mod identity;
 pub mod link;
 mod listener;
 pub mod node;
+pub use node::operator;
 mod policy;
 pub mod replication;
 pub mod router;

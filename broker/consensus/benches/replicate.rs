@@ -37,8 +37,14 @@ impl Group {
             };
             let log = Log::new(EntryId::ZERO, membership.clone());
             let vote = Vote::default();
-            let recovered =
-                Recovered { vote, log, commit: 0, floor: None, votes_above_floor: false };
+            let recovered = Recovered {
+                vote,
+                log,
+                commit: 0,
+                floor: None,
+                votes_above_floor: false,
+                left: EntryId::ZERO,
+            };
             Replica::new(config, recovered, Duration::ZERO)
         };
         let mut group = Self {

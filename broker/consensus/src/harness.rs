@@ -21,6 +21,8 @@ pub struct Disk {
     base: EntryId,
     membership: Membership,
     log: Vec<Entry>,
+    /// The change by which the node left the group, with all that it had of it.
+    left: EntryId,
 }
 
 impl Disk {
@@ -41,7 +43,9 @@ impl Disk {
     }
 
     pub fn has(&self, id: EntryId) -> bool {
-        id.index <= self.base.index || self.log.iter().any(|entry| entry.id == id)
+        // What it had when it left was committed before.
+        id.index <= self.base.index.max(self.left.index)
+            || self.log.iter().any(|entry| entry.id == id)
     }
 
     fn shape(&self) -> Log {
@@ -89,7 +93,8 @@ impl Group {
     /// Voters 1 to `voters`, and so many nodes more that are no members.
     pub fn new(voters: u64, spare: u64, seed: u64) -> Self {
         let membership = Membership::of((1..=voters).map(NodeId));
-        let disk = Disk { vote: Vote::default(), base: EntryId::ZERO, membership, log: Vec::new() };
+        let (vote, base, left) = (Vote::default(), EntryId::ZERO, EntryId::ZERO);
+        let disk = Disk { vote, base, membership, log: Vec::new(), left };
         let mut group = Self {
             now: Duration::from_secs(1),
             nodes: BTreeMap::new(),
@@ -128,8 +133,14 @@ impl Group {
         };
         let log = node.disk.shape();
         let commit = log.base().index;
-        let recovered =
-            Recovered { vote: node.disk.vote, log, commit, floor: None, votes_above_floor: false };
+        let recovered = Recovered {
+            vote: node.disk.vote,
+            log,
+            commit,
+            floor: None,
+            votes_above_floor: false,
+            left: node.disk.left,
+        };
         node.memory = node.disk.clone();
         node.replica = Some(Replica::new(config, recovered, self.now));
         self.look();
@@ -143,6 +154,39 @@ impl Group {
                 node.disk.write(&ready);
             }
         }
+    }
+
+    /// A node forgets its log, if another one knows for certain that it is no member, and its own log
+    /// does not know better. Whether it did.
+    pub fn leave(&mut self, id: NodeId) -> bool {
+        let committed = |node: &Node| {
+            let replica = node.replica.as_ref()?;
+            let log = replica.log();
+            let at = log.id(log.membership_at()).filter(|at| at.index <= replica.commit())?;
+            (at.index > 0 && !log.membership().members().contains(&id)).then_some(at)
+        };
+        let Some(at) = self.nodes.values().find_map(committed) else { return false };
+        let node = self.nodes.get_mut(&id).unwrap();
+        let Some(log) = node.replica.as_ref().map(Replica::log) else { return false };
+        if log.membership_at() > at.index && log.membership().members().contains(&id) {
+            return false;
+        }
+        self.crash(id, usize::MAX);
+        let node = self.nodes.get_mut(&id).unwrap();
+        if node.disk.vote.term < at.term {
+            node.disk.vote = Vote { term: at.term, candidate: None };
+        }
+        (node.disk.base, node.disk.membership) = (EntryId::ZERO, Membership::default());
+        node.disk.log.clear();
+        node.disk.left = at.max(node.disk.left);
+        self.start(id);
+        true
+    }
+
+    /// Whether a node has again what it knew when it left, or never did.
+    pub fn has_caught_up(&self, id: NodeId) -> bool {
+        let disk = &self.nodes[&id].disk;
+        disk.shape().last() >= disk.left
     }
 
     /// Does what all replicas want done, but for finishing writes.

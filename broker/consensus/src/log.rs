@@ -87,6 +87,12 @@ impl Log {
         self.memberships.back().expect("there is one at the base").0
     }
 
+    /// An entry of which is known that as of it the membership stood: the one that set it, or the base
+    /// if a snapshot stands for that one.
+    pub fn membership_known_at(&self) -> Option<EntryId> {
+        self.id(self.membership_at().max(self.base.index))
+    }
+
     /// Who took part as of an entry.
     pub fn membership_as_of(&self, index: Index) -> &Membership {
         let of = self.memberships.partition_point(|(at, _)| *at <= index);
@@ -168,6 +174,11 @@ mod tests {
         log.compact(2);
         assert_eq!((log.membership(), log.membership_at()), (&of(&[1, 2]), 2));
         assert_eq!(log.last(), EntryId::new(1, 2));
+        log.append(EntryId::new(3, 3), None);
+        assert_eq!(log.membership_known_at(), Some(EntryId::new(1, 2)));
+        log.compact(3);
+        assert_eq!(log.membership_at(), 2);
+        assert_eq!(log.membership_known_at(), Some(EntryId::new(3, 3)));
     }
 
     proptest! {

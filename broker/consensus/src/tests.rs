@@ -252,6 +252,7 @@ fn take(group: &mut Group, (step, one, other): Step) {
                 let _ = replica.propose_membership(voters, learners);
             }
         }
+        95..97 => drop(group.leave(node)),
         _ => group.drive(),
     }
     group.drive();
@@ -288,6 +289,55 @@ proptest! {
     }
 }
 
+/// One that has not heard that a node has left counts on its vote.
+#[test]
+fn one_that_left_and_came_back_elects_nobody_who_knows_less_than_it_did() {
+    let mut group = Group::new(3, 1, 7);
+    group.run(SECOND);
+    let leader = group.leader().expect("somebody leads");
+    let [goes, late] = others(&group, leader)[..2] else { unreachable!() };
+    let comes = NodeId(4);
+    let learners = ids([comes.0]);
+    let all = ids([1, 2, 3]);
+    group.replica(leader.0).propose_membership(all.clone(), learners).unwrap();
+    group.run(SECOND);
+    group.crash(late, 0);
+    let voters = all.into_iter().filter(|node| *node != goes).chain([comes]).collect();
+    group.replica(leader.0).propose_membership(voters, ids([])).unwrap();
+    group.run(SECOND);
+    assert!(group.leave(goes));
+    group.propose(leader).expect("it leads");
+    group.run(SECOND);
+    for gone in [leader, comes] {
+        group.crash(gone, 0);
+    }
+    group.start(late);
+    group.run(3 * SECOND);
+    assert_eq!(group.leader(), None, "nobody who is there has what was committed");
+    group.start(leader);
+    group.run(3 * SECOND);
+    assert_eq!(group.leader(), Some(leader));
+}
+
+/// It is let decide before it has all that it knew once: its vote is needed from then on.
+#[test]
+fn one_that_left_and_came_back_elects_one_who_knows_as_much_as_it_did() {
+    let mut group = Group::new(3, 0, 7);
+    group.run(SECOND);
+    let leader = group.leader().expect("somebody leads");
+    let [stays, goes] = others(&group, leader)[..] else { unreachable!() };
+    group.replica(leader.0).propose_membership(ids([leader.0, stays.0]), ids([])).unwrap();
+    group.run(SECOND);
+    assert!(group.leave(goes));
+    isolate(&mut group, goes, &[leader]);
+    group.replica(leader.0).propose_membership(ids(1..=3), ids([])).unwrap();
+    group.run(SECOND);
+    assert!(!group.has_caught_up(goes));
+    group.crash(leader, 0);
+    group.run(3 * SECOND);
+    assert_eq!(group.leader(), Some(stays));
+}
+
 /// Of two replicas the damaged one votes only above its floor, of which the other may not know: it
 /// may have voted for itself in terms of which nobody else has heard.
 #[test]
@@ -311,7 +361,14 @@ fn the_other_of_two_learns_of_a_floor_above_its_term() {
         let vote = Vote { term, candidate: None };
         Replica::new(
             config,
-            Recovered { vote, log, commit: 0, floor, votes_above_floor: false },
+            Recovered {
+                vote,
+                log,
+                commit: 0,
+                floor,
+                votes_above_floor: false,
+                left: EntryId::ZERO,
+            },
             Duration::ZERO,
         )
     };

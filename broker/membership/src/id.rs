@@ -24,6 +24,11 @@ pub struct Epoch(pub u64);
 impl Epoch {
     /// Of the view that a cluster begins with.
     pub const FIRST: Self = Self(1);
+
+    /// Of the view that follows.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 impl fmt::Display for Epoch {

@@ -322,6 +322,15 @@ impl View {
         (0..self.groups()).filter(move |group| self.row(*group).contains(&node))
     }
 
+    /// The same to somebody who reaches a member at another address than its peers do.
+    pub fn seen_from(&self, id: NodeId, link: &str) -> Self {
+        let mut parts = self.0.clone();
+        for member in parts.members.iter_mut().filter(|member| member.id == id) {
+            link.clone_into(&mut member.link);
+        }
+        Self(parts)
+    }
+
     /// What nodes tell each other of it.
     pub fn summary(&self) -> Summary {
         let members = self.members().iter().map(|member| (member.id, member.name.clone()));

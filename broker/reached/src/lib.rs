@@ -87,6 +87,18 @@ points! {
     VoteTooEarly,
     /// a replica that had forgotten its promises did not vote
     VoteWithheld,
+    /// a leader began to fill a copy on a node that is to hold its shard
+    ReplicaAdded,
+    /// a copy that was up to date began to count
+    ReplicaPromoted,
+    /// a node deleted its copy of a shard that others hold now
+    ReplicaLeft,
+    /// a node asked another one for a later view of the cluster
+    ViewFetched,
+    /// a change of the cluster came too late for its view, and was made from the next one
+    ChangeRepeated,
+    /// a node did not vote, since it had left the shard and was not as far again
+    VoteOfLeaver,
     /// a leader began to serve
     TermBegun,
     /// a leader stopped serving, since another one leads

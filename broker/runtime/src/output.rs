@@ -53,6 +53,11 @@ pub fn usage(printed: io::Result<()>, code: i32) -> ExitCode {
     }
 }
 
+/// Prints a line on standard error, and does without where nobody reads that.
+pub fn note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints `error: TEXT` on standard error, and does without where nobody reads that.
 pub fn complain(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "error: {text}");

@@ -5,12 +5,14 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
+use paceline_membership::NodeId;
 use paceline_runtime::time;
 
 use crate::{
-    cluster::Cluster,
-    config::{Address, ClusterConfig, NodeConfig},
+    cluster::Definition,
+    config::{Address, NodeConfig},
     link::{self, Identity, LinkError, Timings},
+    operator,
     replication::protocol::Request,
 };
 
@@ -31,32 +33,61 @@ pub(super) struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    pub(super) async fn load(&self) -> Result<ClusterConfig> {
-        match (&self.config, &self.address) {
-            (Some(file), _) => Ok(super::load(file).await?.cluster),
-            (None, Some(address)) => discover(address.as_str())
-                .await
-                .with_context(|| format!("cannot ask {address} what the cluster is")),
-            (None, None) => Ok(NodeConfig::dev(PathBuf::new()).cluster),
+    /// The cluster as one of its nodes knows it; if none answers, as its configuration begins it.
+    pub(super) async fn load(&self) -> Result<Definition> {
+        match (self.reach().await, &self.config, &self.address) {
+            (Ok((definition, _)), ..) => Ok(definition),
+            (Err(error), _, Some(_)) => Err(error),
+            (Err(error), Some(file), _) => {
+                let cluster = super::load(file).await?.cluster;
+                if cluster.members.is_empty() {
+                    Err(error)
+                } else {
+                    Ok(Definition::founded(&cluster)?)
+                }
+            }
+            (Err(_), None, None) => {
+                Ok(Definition::founded(&NodeConfig::dev(PathBuf::new()).cluster)?)
+            }
         }
+    }
+
+    /// The cluster as the first of its nodes knows it that answers, and where that is.
+    pub(super) async fn reach(&self) -> Result<(Definition, String)> {
+        let config = match (&self.config, &self.address) {
+            (_, Some(address)) => {
+                let definition = discover(address.as_str())
+                    .await
+                    .with_context(|| format!("cannot ask {address} what the cluster is"))?;
+                return Ok((definition, address.to_string()));
+            }
+            (Some(file), None) => super::load(file).await?,
+            (None, None) => NodeConfig::dev(PathBuf::new()),
+        };
+        let cluster = &config.cluster;
+        let members = cluster.members.iter().map(|member| &member.link);
+        let mut answer = Err(anyhow::anyhow!("the configuration names no node"));
+        for address in members.chain(&cluster.join) {
+            answer = operator::definition(&cluster.name, address)
+                .await
+                .map(|definition| (definition, address.clone()))
+                .with_context(|| format!("cannot ask {address} what the cluster is"));
+            if answer.is_ok() {
+                break;
+            }
+        }
+        answer
     }
 }
 
 /// Asks a node what its cluster is.
-async fn discover(address: &str) -> Result<ClusterConfig> {
+async fn discover(address: &str) -> Result<Definition> {
     let node = link::who_is(address, &timings()).await?;
-    let answer = ask(node.node, address, &node.cluster, &Request::Cluster).await?;
-    let json: String = postcard::from_bytes(&answer).context("its answer makes no sense")?;
-    let mut config: ClusterConfig = serde_json::from_str(&json)
-        .context("it runs by settings that this program does not know")?;
+    let mut definition = operator::definition(&node.cluster, address).await?;
     // It may be known to the others by an address that only they can reach, or, alone, by one that
     // nobody can: 0.0.0.0.
-    let cluster = Cluster::of(&config)?;
-    let name = cluster.name_of(node.node).context("it is no member of its cluster")?;
-    for member in config.members.iter_mut().filter(|member| member.name == name) {
-        member.link = address.to_owned();
-    }
-    Ok(config)
+    definition.view = definition.view.seen_from(NodeId(node.node), address);
+    Ok(definition)
 }
 
 /// Asks a node one thing, as somebody who is no node.

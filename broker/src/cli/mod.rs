@@ -5,11 +5,13 @@ mod cluster;
 mod consume;
 mod histogram;
 mod manual;
+mod members;
 mod produce;
 mod progress;
 mod route;
 mod serve;
 mod status;
+mod table;
 
 use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
 
@@ -52,6 +54,7 @@ enum Command {
     Produce(produce::Produce),
     Consume(consume::Consume),
     Status(status::Status),
+    Cluster(members::Cluster),
     Route(route::Route),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -76,6 +79,7 @@ impl Cli {
             Command::Produce(command) => command.run().await,
             Command::Consume(command) => command.run().await,
             Command::Status(command) => command.run().await,
+            Command::Cluster(command) => command.run().await,
             Command::Route(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),
@@ -94,6 +98,14 @@ impl Cli {
 const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
 async fn load(path: &Path) -> Result<NodeConfig, ConfigError> {
+    load_and(path, |_| {}).await
+}
+
+/// A file to which the command line adds something.
+async fn load_and(
+    path: &Path,
+    add: impl FnOnce(&mut NodeConfig),
+) -> Result<NodeConfig, ConfigError> {
     let name = path.display().to_string();
     let read = async {
         let options = OpenOptions { read: true, ..OpenOptions::default() };
@@ -103,7 +115,7 @@ async fn load(path: &Path) -> Result<NodeConfig, ConfigError> {
         String::from_utf8(bytes.into()).map_err(|_| std::io::Error::other("it is not UTF-8"))
     };
     let text = read.await.map_err(|error| ConfigError::unreadable(&name, &error))?;
-    NodeConfig::parse(&name, &text)
+    NodeConfig::parse_and(&name, &text, add)
 }
 
 /// Reads a number of which there must be one at least.

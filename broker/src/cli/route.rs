@@ -28,13 +28,14 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) async fn run(self) -> Result<()> {
-        let config = self.cluster.load().await?;
+        let definition = self.cluster.load().await?;
+        let hash_function = definition.hash;
         let destination = match self.name.starts_with('/') || self.name.contains("://") {
             true => Destination::parse(&self.name)?,
             false => Destination::queue(&self.name)?,
         };
         anyhow::ensure!(!destination.is_pattern(), "a pattern covers all slots");
-        let answers = Answers::gather(&config, false).await?;
+        let answers = Answers::gather(definition, false).await?;
         let cluster = &answers.cluster;
         let hash = cluster.key_of(&destination.name);
         let slot = cluster.slot_of(&destination);
@@ -52,7 +53,7 @@ impl Route {
             return answers.ensure_any();
         }
         say!("name   {}", &*destination.name);
-        say!("hash   {hash:016x} ({})", config.hash.name());
+        say!("hash   {hash:016x} ({})", hash_function.name());
         say!("slot   {slot} of {}", cluster.slots());
         say!("row    {}", row.join(", "));
         say!("leader {}", leader.unwrap_or("unknown: no node that answers knows one"));

@@ -2,12 +2,12 @@
 
 use std::{fmt, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
 use paceline_runtime::{memory, output, task, time::Instant};
 
 use crate::{
-    config::{Address, ListenSection, NodeConfig},
+    config::{Address, ClusterConfig, ListenSection, NodeConfig, NodeSection},
     identity::ClaimError,
     node::{self, NodeError},
 };
@@ -17,14 +17,25 @@ use crate::{
 /// Then it takes no new clients, ends what they have begun, tells them, and exits with 0. It prints
 /// a line when it is ready and another at its end, and goes on where nobody reads them.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("which").required(true)))]
+#[command(group(ArgGroup::new("which").required(true).multiple(true)))]
 pub(super) struct Serve {
     /// A cluster of one node for trying things out; needs no configuration.
-    #[arg(long, group = "which")]
+    #[arg(long, group = "which", conflicts_with_all = ["config", "join"])]
     dev: bool,
     /// Run the node that this file describes. docs/node.example.toml explains every setting.
     #[arg(long, value_name = "FILE", group = "which")]
     config: Option<PathBuf>,
+    /// Join the cluster of which a node serves the others at this `host:port`. With --config, in the
+    /// place of the file's [cluster]; without it, --name says who this node is, and --data-dir, --stomp
+    /// and --link where it keeps and serves.
+    ///
+    /// The node gets its share of the slots, with the messages in them. Started again, it is the same
+    /// node; what it is told here counts at its first start only.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', group = "which")]
+    join: Vec<Address>,
+    /// With --join and without --config: what the node is called, for ever.
+    #[arg(long, value_name = "NAME", requires = "join", conflicts_with = "config")]
+    name: Option<String>,
     /// Go on where most copies of a shard are lost, with what one node is left with.
     ///
     /// Messages that only the lost copies had are gone, though they were acknowledged. Without it such
@@ -32,25 +43,29 @@ pub(super) struct Serve {
     /// the shard run; clients should be restarted then, too.
     #[arg(long)]
     accept_loss: bool,
-    /// With --dev: where its data is kept.
-    #[arg(long, value_name = "DIR", default_value = "paceline-data", requires = "dev")]
+    /// Without --config: where its data is kept.
+    #[arg(long, value_name = "DIR", default_value = "paceline-data", conflicts_with = "config")]
     data_dir: PathBuf,
-    /// With --dev: where STOMP clients are served.
+    /// Without --config: where STOMP clients are served.
     #[arg(
         long,
         value_name = "ADDRESS",
         default_value_t = ListenSection::default().stomp,
-        requires = "dev"
+        conflicts_with = "config"
     )]
     stomp: Address,
-    /// With --dev: where `paceline status` is answered.
+    /// Without --config: where the other nodes are served, and `paceline status` is answered.
     #[arg(
         long,
         value_name = "ADDRESS",
         default_value_t = ListenSection::default().link,
-        requires = "dev"
+        conflicts_with = "config"
     )]
     link: Address,
+}
+
+fn addresses(join: &[Address]) -> Vec<String> {
+    join.iter().map(Address::to_string).collect()
 }
 
 /// A node is there for its clients: it goes on where nobody reads what it prints.
@@ -77,8 +92,9 @@ impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         let began = Instant::now();
         let mut config = match &self.config {
-            Some(file) => super::load(file).await?,
-            None => self.dev_config(),
+            Some(file) => super::load_and(file, |config| self.add_join(config)).await?,
+            None if self.join.is_empty() => self.dev_config(),
+            None => self.joining_config()?,
         };
         config.accept_loss = self.accept_loss;
         task::spawn(memory::give_back());
@@ -96,6 +112,20 @@ impl Serve {
         .map_err(|error| if self.dev { in_flags(error) } else { error })?;
         announce(format_args!("paceline has drained and stops"));
         Ok(())
+    }
+
+    fn add_join(&self, config: &mut NodeConfig) {
+        if !self.join.is_empty() {
+            config.cluster = ClusterConfig::to_join(&config.cluster.name, addresses(&self.join));
+        }
+    }
+
+    fn joining_config(&self) -> Result<NodeConfig> {
+        let name = self.name.as_deref().context("a node that joins needs --name, or --config")?;
+        let mut config = self.dev_config();
+        config.node = NodeSection::new(name, self.data_dir.clone());
+        config.cluster = ClusterConfig::to_join("", addresses(&self.join));
+        Ok(config)
     }
 
     fn dev_config(&self) -> NodeConfig {

@@ -11,10 +11,13 @@ use paceline_membership::{NodeId, View};
 use paceline_runtime::{say, task};
 use serde_json::{Value, json};
 
-use super::cluster::{ClusterArgs, ask};
+use super::{
+    cluster::{ClusterArgs, ask},
+    table,
+};
 use crate::{
-    cluster::Cluster,
-    config::{ClusterConfig, units},
+    cluster::{Cluster, Definition},
+    config::units,
     node::{
         compare::{self, Target},
         status::{ShardStatus, Status as NodeStatus},
@@ -59,8 +62,8 @@ struct Slot<'a> {
 
 impl Answers {
     /// Asks every node.
-    pub(super) async fn gather(config: &ClusterConfig, verify: bool) -> Result<Self> {
-        let cluster = Cluster::of(config)?;
+    pub(super) async fn gather(definition: Definition, verify: bool) -> Result<Self> {
+        let cluster = Cluster::known(definition);
         let view = cluster.view();
         let asked: Vec<_> = view
             .members()
@@ -94,8 +97,12 @@ impl Answers {
     fn slots(&self) -> Vec<Slot<'_>> {
         (0..self.cluster.slots())
             .map(|slot| {
-                let row = self.view.row(slot).iter();
-                let replicas: Vec<_> = row.map(|id| (id.0, self.shard(id.0, slot))).collect();
+                let row = self.view.row(slot);
+                let others = self.view.members().iter().map(|member| member.id);
+                let others =
+                    others.filter(|id| !row.contains(id) && self.shard(id.0, slot).is_some());
+                let holders = row.iter().copied().chain(others);
+                let replicas: Vec<_> = holders.map(|id| (id.0, self.shard(id.0, slot))).collect();
                 let known = replicas.iter().filter_map(|(_, shard)| *shard);
                 let newest = known.max_by_key(|shard| (shard.term, shard.leader.is_some()));
                 Slot {
@@ -210,48 +217,49 @@ async fn status_of(
 
 impl Status {
     pub(super) async fn run(self) -> Result<()> {
-        let config = self.cluster.load().await?;
-        let answers = Answers::gather(&config, self.verify).await?;
+        let answers = Answers::gather(self.cluster.load().await?, self.verify).await?;
         if self.json {
             say!("{:#}", json_of(&answers));
         } else {
-            self.print(&config, &answers, &answers.differences().await);
+            self.print(&answers, &answers.differences().await);
         }
         answers.ensure_any()
     }
 
-    fn print(&self, cluster: &ClusterConfig, answers: &Answers, differences: &[String]) {
+    fn print(&self, answers: &Answers, differences: &[String]) {
         say!(
             "cluster {}: {} slots on {} nodes, {} copies each\n",
-            cluster.name,
-            cluster.slots,
-            cluster.members.len(),
-            cluster.replicas()
+            answers.cluster.name,
+            answers.view.slots(),
+            answers.view.members().len(),
+            answers.view.layout().replicas
         );
         let slots = answers.slots();
-        let mut nodes = vec![row([
+        let mut nodes = vec![table::row([
             "NODE", "STATE", "UP FOR", "STARTS", "VERSION", "LEADS", "HOLDS", "RECEIVES", "WAITS",
             "MEMORY",
         ])];
         for (node, answer) in &answers.nodes {
             let leads = slots.iter().filter(|slot| slot.leader == Some(*node)).count();
             nodes.push(match answer {
-                Ok(status) => row([
+                Ok(status) => table::row([
                     &status.name,
                     "up",
                     &uptime(status.uptime_ms),
                     &status.incarnation.to_string(),
                     &status.version,
                     &leads.to_string(),
-                    &status.shards.len().to_string(),
+                    &held(status, answers.view.slots()).to_string(),
                     &used(status.receiving_bytes, status.receiving_limit),
                     &used(status.waiting_bytes, status.waiting_limit),
                     &used(status.memory_bytes, status.memory_limit),
                 ]),
-                Err(reason) => row([answers.name(*node), reason, "", "", "", "", "", "", "", ""]),
+                Err(reason) => {
+                    table::row([answers.name(*node), reason, "", "", "", "", "", "", "", ""])
+                }
             });
         }
-        print_table(&nodes);
+        table::print(&nodes);
 
         let said = answers.nodes.values().flatten();
         let refused = said.flat_map(|it| it.refused.iter().map(|refused| (&it.name, refused)));
@@ -304,7 +312,7 @@ impl Status {
             differences.iter().for_each(|line| say!("  {line}"));
         }
         if self.slots {
-            let mut table = vec![row(["SLOT", "LEADER", "TERM", "APPLIED"])];
+            let mut rows = vec![table::row(["SLOT", "LEADER", "TERM", "APPLIED"])];
             for slot in &slots {
                 let applied: Vec<_> = slot
                     .replicas
@@ -314,7 +322,7 @@ impl Status {
                         None => format!("{}:?", answers.name(*node)),
                     })
                     .collect();
-                table.push(row([
+                rows.push(table::row([
                     &slot.slot.to_string(),
                     slot.leader.map_or("-", |leader| answers.name(leader)),
                     &slot.term.to_string(),
@@ -322,19 +330,19 @@ impl Status {
                 ]));
             }
             say!();
-            print_table(&table);
+            table::print(&rows);
         }
-        let mut queues = vec![row(["QUEUE", "SLOT", "LEADER", "MESSAGES"])];
+        let mut queues = vec![table::row(["QUEUE", "SLOT", "LEADER", "MESSAGES"])];
         for slot in &slots {
             let leader = slot.leader.map_or("-", |leader| answers.name(leader));
             for (name, depth) in slot.best().into_iter().flat_map(|shard| &shard.queues) {
-                queues.push(row([name, &slot.slot.to_string(), leader, &depth.to_string()]));
+                queues.push(table::row([name, &slot.slot.to_string(), leader, &depth.to_string()]));
             }
         }
         say!();
         match queues.len() {
             1 => say!("no queue holds a stored message"),
-            _ => print_table(&queues),
+            _ => table::print(&queues),
         }
     }
 }
@@ -370,6 +378,11 @@ fn json_of(answers: &Answers) -> Value {
     json!({ "cluster": &*answers.cluster.name, "nodes": nodes, "slots": slots, "queues": queues })
 }
 
+/// How many slots a node holds.
+fn held(status: &NodeStatus, slots: u32) -> usize {
+    status.shards.iter().filter(|shard| shard.slot < slots).count()
+}
+
 fn uptime(millis: u64) -> String {
     let seconds = millis / 1_000;
     match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
@@ -384,20 +397,4 @@ fn uptime(millis: u64) -> String {
 fn used(bytes: u64, limit: u64) -> String {
     let bytes = units::show_size(bytes.next_multiple_of(1 << 20));
     format!("{bytes} of {}", units::show_size(limit))
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).into()
-}
-
-fn print_table(rows: &[Vec<String>]) {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width =
-        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns).map(width).collect();
-    for row in rows {
-        let cells: Vec<_> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        say!("{}", cells.join("  ").trim_end());
-    }
 }

@@ -32,8 +32,13 @@ pub struct ClusterConfig {
     /// Mixed into every name before it is hashed.
     #[serde(default = "default_salt")]
     pub salt: String,
-    /// Every node of the cluster, this one included.
+    /// Every node that the cluster begins with, this one included.
+    #[serde(default)]
     pub members: Vec<Member>,
+    /// Of a node that comes to a cluster which there is: `host:port` of one or more of its nodes, as
+    /// they are reached by others. Everything else of the cluster it learns from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<String>,
 }
 
 /// One node of the cluster, as the others see it.
@@ -83,7 +88,13 @@ impl ClusterConfig {
             hash: default_hash(),
             salt: default_salt(),
             members,
+            join: Vec::new(),
         }
+    }
+
+    /// A cluster of this name that there is already, whose nodes are reached at these addresses.
+    pub fn to_join(name: &str, addresses: Vec<String>) -> Self {
+        Self { join: addresses, ..Self::new(name, Vec::new()) }
     }
 
     /// Copies of every shard, at least 1.
@@ -172,6 +183,12 @@ pub struct ReplicationConfig {
     /// where the consumer neither waits for it nor is about to run out of its prefetch.
     #[serde(with = "units::duration")]
     pub settle_within: Duration,
+    /// Of the shards that a node leads, at most so many get a new copy at a time, when nodes join or
+    /// leave.
+    pub moves: usize,
+    /// Bytes a second at most of the snapshots with which a node fills others.
+    #[serde(with = "units::size")]
+    pub move_bandwidth: u64,
     /// Commands of one Raft entry at most.
     pub batch_commands: usize,
     /// Bytes of one Raft entry, about.
@@ -189,6 +206,8 @@ impl Default for ReplicationConfig {
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             settle_within: Duration::from_millis(50),
+            moves: 4,
+            move_bandwidth: 64 << 20,
             batch_commands: 512,
             batch_bytes: 1 << 20,
         }

@@ -69,6 +69,31 @@ pub struct NodeSection {
     pub name: String,
     /// Its journal and identity. Made if it does not exist.
     pub data_dir: PathBuf,
+    /// Of a node that joins: `host:port` at which the others reach its link listener, if that is not
+    /// `listen.link`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Of a node that joins: nodes of one zone are expected to fail together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Of a node that joins: its share of the load relative to the others.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(weight: &f64) -> bool {
+    *weight == 1.0
+}
+
+impl NodeSection {
+    /// A node of this name and directory.
+    pub fn new(name: &str, data_dir: PathBuf) -> Self {
+        Self { name: name.into(), data_dir, link: None, zone: None, weight: 1.0 }
+    }
 }
 
 /// `[listen]`
@@ -218,7 +243,7 @@ impl NodeConfig {
         let member =
             Member { name: name.clone(), link: listen.link.to_string(), zone: None, weight: 1.0 };
         Self {
-            node: NodeSection { name, data_dir },
+            node: NodeSection::new(&name, data_dir),
             listen,
             cluster: ClusterConfig { slots: 16, ..ClusterConfig::new("dev", vec![member]) },
             replication: ReplicationConfig::default(),
@@ -232,8 +257,18 @@ impl NodeConfig {
 
     /// Reads and checks a configuration. `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let config: Self =
+        Self::parse_and(file, text, |_| {})
+    }
+
+    /// As [`NodeConfig::parse`], of a file to which the command line adds something.
+    pub fn parse_and(
+        file: &str,
+        text: &str,
+        add: impl FnOnce(&mut Self),
+    ) -> Result<Self, ConfigError> {
+        let mut config: Self =
             toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
+        add(&mut config);
         match config.check() {
             Ok(()) => Ok(config),
             Err(wrong) => Err(ConfigError::at_key(file, text, &wrong.key, wrong.reason)),
@@ -243,10 +278,65 @@ impl NodeConfig {
     /// What no single value shows to be wrong. Names the key that is to be changed.
     pub fn check(&self) -> Result<(), Wrong> {
         check_name("node.name", &self.node.name)?;
-        check_name("cluster.name", &self.cluster.name)?;
+        // A node that joins may leave it to the cluster what that is called.
+        if self.cluster.join.is_empty() || !self.cluster.name.is_empty() {
+            check_name("cluster.name", &self.cluster.name)?;
+        }
+        match self.cluster.join.is_empty() {
+            true => self.check_founders()?,
+            false => self.check_joining()?,
+        }
+        self.check_replication()?;
+        self.storage.check()?;
+        self.check_limits()?;
+        for (at, policy) in self.policies.iter().enumerate() {
+            if let Err(error) = Destination::parse(&policy.destination) {
+                return Err(wrong(&format!("policy.{at}.destination"), error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a node that comes to a cluster which there is.
+    fn check_joining(&self) -> Result<(), Wrong> {
+        let cluster = &self.cluster;
+        if !cluster.members.is_empty() {
+            let reason = "a node either begins a cluster with these members or joins one; leave \
+                          `cluster.members` or `cluster.join` out";
+            return Err(wrong("cluster.members", reason));
+        }
+        for (at, address) in cluster.join.iter().enumerate() {
+            if let Err(reason) = address.parse::<Address>() {
+                return Err(wrong(&format!("cluster.join.{at}"), reason));
+            }
+        }
+        if !(self.node.weight.is_finite() && self.node.weight > 0.0) {
+            return Err(wrong("node.weight", "a weight is a number above 0"));
+        }
+        let link = self.link();
+        if let Err(reason) = link.parse::<Address>() {
+            return Err(wrong("node.link", reason));
+        }
+        let (host, port) = link.rsplit_once(':').unwrap_or((&link, ""));
+        if port == "0" || matches!(host, "0.0.0.0" | "[::]") {
+            let reason =
+                format!("nobody can reach this node at {link}; name an address that others can");
+            return Err(wrong("node.link", reason));
+        }
+        Ok(())
+    }
+
+    /// Where the other nodes reach this one, if it joins.
+    pub fn link(&self) -> String {
+        self.node.link.clone().unwrap_or_else(|| self.listen.link.to_string())
+    }
+
+    /// Of a node that a cluster begins with.
+    fn check_founders(&self) -> Result<(), Wrong> {
         let cluster = &self.cluster;
         if cluster.members.is_empty() {
-            return Err(wrong("cluster.members", "there is no member; list at least this node"));
+            let reason = "there is no member; list at least this node, or name nodes to join";
+            return Err(wrong("cluster.members", reason));
         }
         for (at, member) in cluster.members.iter().enumerate() {
             let key = |field: &str| format!("cluster.members.{at}.{field}");
@@ -285,14 +375,6 @@ impl NodeConfig {
         if let Err(error) = cluster.placement() {
             return Err(wrong("cluster.slots", error.to_string()));
         }
-        self.check_replication()?;
-        self.storage.check()?;
-        self.check_limits()?;
-        for (at, policy) in self.policies.iter().enumerate() {
-            if let Err(error) = Destination::parse(&policy.destination) {
-                return Err(wrong(&format!("policy.{at}.destination"), error.to_string()));
-            }
-        }
         Ok(())
     }
 
@@ -314,6 +396,12 @@ impl NodeConfig {
         above("election_max", timing.election_max, timing.election_min, "`election_min`")?;
         above("operation_timeout", timing.operation_timeout, Duration::ZERO, "nothing")?;
         above("connect_timeout", timing.connect_timeout, Duration::ZERO, "nothing")?;
+        if timing.move_bandwidth == 0 {
+            return Err(wrong(&key("move_bandwidth"), "must be above 0: nothing could be sent"));
+        }
+        if timing.moves == 0 {
+            return Err(wrong(&key("moves"), "must be above 0: no shard could move"));
+        }
         if !(1..=MAX_COMMANDS).contains(&timing.batch_commands) {
             let reason = format!("a batch holds 1 to {MAX_COMMANDS} commands");
             return Err(wrong(&key("batch_commands"), reason));

@@ -10,7 +10,8 @@ use std::{
 use paceline_membership::{Life, Lives};
 use tokio::sync::watch;
 
-use super::{Written, draw, render, replace};
+use super::{CLUSTER_FILE, FILE, Written, draw, render, replace};
+use crate::cluster::Definition;
 
 /// What other nodes remember of this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,39 @@ impl IdentityFile {
     /// The number of the present life.
     pub fn incarnation(&self) -> u64 {
         self.lives().present().number
+    }
+
+    /// The node's number; none of one that has not joined yet.
+    pub fn number(&self) -> Option<u64> {
+        self.now().id
+    }
+
+    /// Tells a node that joins from another one of its name.
+    pub fn mark(&self) -> Option<u64> {
+        self.now().mark
+    }
+
+    /// The node was taken into a cluster, which is as defined, by this number.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn joined(&self, number: u64, definition: &Definition) -> io::Result<()> {
+        self.save_cluster(definition).await?;
+        self.write(|written| {
+            written.id = Some(number);
+            written.placement.clone_from(&definition.founded);
+            written.cluster.clone_from(&definition.name);
+        })
+        .await
+    }
+
+    /// Writes down what the cluster is now.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn save_cluster(&self, definition: &Definition) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(definition).expect("plain values");
+        replace(&self.dir, CLUSTER_FILE, json.into()).await
     }
 
     /// Whether the disk was empty and the others have not said yet that they do not know the node
@@ -213,7 +247,7 @@ impl IdentityFile {
 
     async fn replace(&self, written: Written) -> io::Result<()> {
         if written != *self.now() {
-            replace(&self.dir, render(&written)).await?;
+            replace(&self.dir, FILE, render(&written)).await?;
             *self.now() = written;
         }
         Ok(())

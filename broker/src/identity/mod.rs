@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use paceline_membership::{Life, Lives};
+use paceline_membership::{Life, Lives, Member};
 use paceline_runtime::{
     disk::{self, DirLock, File, OpenOptions},
     random,
@@ -26,12 +26,17 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{cluster::Cluster, config::NodeConfig};
+use crate::{
+    cluster::{Cluster, Definition},
+    config::NodeConfig,
+};
 
 pub use file::{Heard, IdentityFile};
 
 const FILE: &str = "identity.toml";
-const FILE_BEING_WRITTEN: &str = "identity.toml.new";
+
+/// What the node knows of its cluster. Beside the identity, as it may be looked at and taken along.
+const CLUSTER_FILE: &str = "cluster.json";
 
 /// An identity is a few lines for each member.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -41,6 +46,8 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 pub struct Claim {
     /// What stands in it.
     pub identity_file: Arc<IdentityFile>,
+    /// The cluster as the node last knew it, or as it begins; none of a node that has to join it first.
+    pub cluster: Option<Cluster>,
     /// Held as long as the directory is used.
     _lock: DirLock,
 }
@@ -112,8 +119,11 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<u64>,
     cluster: String,
-    /// What decides which node has which message.
+    /// What the cluster began with. Empty of a node that has not joined yet.
     placement: String,
+    /// Of a node that joins: tells it from another one of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mark: Option<u64>,
     /// Instead of `lives` in what earlier releases wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     starts: Option<u64>,
@@ -157,12 +167,16 @@ impl Claim {
             _ => io(dir)(error),
         })?;
         let file = dir.join(FILE);
-        let cluster = Cluster::of(&config.cluster).expect("a checked configuration");
+        let joins = !config.cluster.join.is_empty();
+        let founding = || Cluster::of(&config.cluster).expect("a checked configuration");
+        let founding = (!joins).then(founding);
         let mut written = Written {
             node: config.node.name.clone(),
-            id: cluster.number_of(&config.node.name),
+            id: founding.as_ref().and_then(|cluster| cluster.number_of(&config.node.name)),
             cluster: config.cluster.name.clone(),
-            placement: config.cluster.placement_in_words(),
+            placement: founding.as_ref().map_or_else(String::new, |it| it.founded.to_string()),
+            // One that a file of numbers can hold.
+            mark: joins.then(|| draw() >> 1),
             starts: None,
             lives: Some(Lives::after(0, draw())),
             new: config.cluster.members.len() > 1,
@@ -171,7 +185,13 @@ impl Claim {
             peers: BTreeMap::new(),
         };
         if disk::exists(&file).await.map_err(io(&file))? {
-            let found = read(&file).await?;
+            let found: Written = read(&file, |text| toml::from_str(text)).await?;
+            if joins {
+                written.placement.clone_from(&found.placement);
+            }
+            if joins && written.cluster.is_empty() {
+                written.cluster.clone_from(&found.cluster);
+            }
             compare(dir, &found, &written)?;
             let lives = match found.lives {
                 Some(mut lives) => {
@@ -180,21 +200,46 @@ impl Claim {
                 }
                 None => Lives::after(found.starts.unwrap_or(0), draw()),
             };
-            written = Written { id: written.id, starts: None, lives: Some(lives), ..found };
+            let id = found.id.or(written.id);
+            // One that began a cluster and is told to join one is told by that one that it cannot.
+            let mark = found.mark.or(written.mark);
+            written = Written { id, mark, starts: None, lives: Some(lives), ..found };
         }
-        replace(dir, render(&written)).await.map_err(io(&file))?;
+        let file = dir.join(CLUSTER_FILE);
+        let cluster = match disk::exists(&file).await.map_err(io(&file))? {
+            true => {
+                let definition: Definition = read(&file, |text| serde_json::from_str(text)).await?;
+                if written.id.is_none() {
+                    // It had been taken in when it ended, unless another one has its name since.
+                    let mut members = definition.view.members().iter();
+                    let is_own = |member: &&Member| {
+                        member.name == written.node && member.mark == written.mark
+                    };
+                    written.id = members.find(is_own).map(|own| own.id.0);
+                    written.placement.clone_from(&definition.founded);
+                    written.cluster.clone_from(&definition.name);
+                }
+                Some(Cluster::known(definition))
+            }
+            false => founding,
+        };
+        replace(dir, FILE, render(&written)).await.map_err(io(&dir.join(FILE)))?;
         let identity_file = IdentityFile::new(dir, written);
-        Ok(Self { identity_file: Arc::new(identity_file), _lock: lock })
+        Ok(Self { identity_file: Arc::new(identity_file), cluster, _lock: lock })
     }
 }
 
 fn compare(dir: &Path, found: &Written, wanted: &Written) -> Result<(), ClaimError> {
-    let number = |of: &Written| of.id.or(wanted.id).map_or_else(String::new, |id| id.to_string());
+    // Where one of them says none, it is the other's.
+    let number = |id: Option<u64>, other: Option<u64>| {
+        id.or(other).map_or_else(String::new, |id| id.to_string())
+    };
+    let numbers = (number(found.id, wanted.id), number(wanted.id, found.id));
     const OWN: &str = "give this node a `node.data_dir` of its own";
     for (what, found, wanted, advice) in [
         ("cluster", &found.cluster, &wanted.cluster, OWN),
         ("node", &found.node, &wanted.node, OWN),
-        ("node's number", &number(found), &number(wanted), OWN),
+        ("node's number", &numbers.0, &numbers.1, OWN),
         (
             "placement",
             &found.placement,
@@ -215,7 +260,10 @@ fn compare(dir: &Path, found: &Written, wanted: &Written) -> Result<(), ClaimErr
     Ok(())
 }
 
-async fn read(path: &Path) -> Result<Written, ClaimError> {
+async fn read<T, E: ToString>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, ClaimError> {
     let io = |error| ClaimError::Io { path: path.to_owned(), error };
     let damaged = |reason: String| ClaimError::Damaged { file: path.to_owned(), reason };
     let options = OpenOptions { read: true, ..OpenOptions::default() };
@@ -226,24 +274,25 @@ async fn read(path: &Path) -> Result<Written, ClaimError> {
     }
     let bytes = file.read_at(0, len as usize).await.map_err(io)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
-    toml::from_str(text).map_err(|error: toml::de::Error| damaged(error.message().into()))
+    parse(text).map_err(|error| damaged(error.to_string()))
 }
 
-/// Writes the file so that a crash leaves either the old one or the new one.
-async fn replace(dir: &Path, text: Bytes) -> io::Result<()> {
-    let being_written = dir.join(FILE_BEING_WRITTEN);
+/// Writes a file so that a crash leaves either the old one or the new one.
+async fn replace(dir: &Path, name: &str, text: Bytes) -> io::Result<()> {
+    let being_written = dir.join(format!("{name}.new"));
     let options =
         OpenOptions { write: true, create: true, truncate: true, ..OpenOptions::default() };
     let file = File::open(&being_written, &options).await?;
     file.write_all_at(text, 0).await?;
     file.sync_all().await?;
-    disk::rename(&being_written, dir.join(FILE)).await?;
+    disk::rename(&being_written, dir.join(name)).await?;
     disk::sync_dir(dir).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ClusterConfig;
 
     async fn claim(config: &NodeConfig) -> Result<Claim, String> {
         Claim::take(config).await.map_err(|error| error.to_string())
@@ -334,6 +383,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_node_that_joins_is_the_same_one_when_it_asks_again_and_when_it_has_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = NodeConfig::dev(dir.path().into());
+        config.cluster = ClusterConfig::to_join("", vec!["127.0.0.1:1".into()]);
+        let first = claim(&config).await.unwrap();
+        let mark = first.identity_file.mark();
+        assert!(mark.is_some() && first.cluster.is_none());
+        assert_eq!(first.identity_file.number(), None);
+        drop(first);
+        let second = claim(&config).await.unwrap();
+        assert_eq!(second.identity_file.mark(), mark);
+        let definition = Definition::founded(&NodeConfig::dev(PathBuf::new()).cluster).unwrap();
+        second.identity_file.joined(7, &definition).await.unwrap();
+        drop(second);
+        let third = claim(&config).await.unwrap();
+        assert_eq!(third.identity_file.number(), Some(7));
+        assert_eq!(third.cluster.clone().unwrap().definition(), definition);
+        drop(third);
+        config.cluster.name = "other".into();
+        let error = claim(&config).await.unwrap_err();
+        assert!(error.contains("data of another cluster"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_node_whose_name_is_anothers_since_has_not_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = NodeConfig::dev(dir.path().into());
+        config.cluster = ClusterConfig::to_join("", vec!["127.0.0.1:1".into()]);
+        let first = claim(&config).await.unwrap();
+        let definition = Definition::founded(&NodeConfig::dev(PathBuf::new()).cluster).unwrap();
+        first.identity_file.save_cluster(&definition).await.unwrap();
+        drop(first);
+        assert_eq!(claim(&config).await.unwrap().identity_file.number(), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_began_a_cluster_has_a_mark_when_it_is_told_to_join_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = NodeConfig::dev(dir.path().into());
+        drop(claim(&config).await.unwrap());
+        config.cluster = ClusterConfig::to_join("", vec!["127.0.0.1:1".into()]);
+        let joins = claim(&config).await.unwrap();
+        assert!(joins.cluster.is_none() && joins.identity_file.mark().is_some());
+    }
+
+    #[tokio::test]
     async fn a_late_word_of_an_earlier_life_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let identity_file = claim(&of_two(dir.path())).await.unwrap().identity_file;
@@ -372,7 +467,7 @@ mod tests {
         let placement = config.cluster.placement_in_words();
         let text =
             format!("node = \"dev\"\ncluster = \"dev\"\nplacement = {placement:?}\nstarts = 4\n");
-        replace(dir.path(), text.into()).await.unwrap();
+        replace(dir.path(), FILE, text.into()).await.unwrap();
         let identity_file = claim(&config).await.unwrap().identity_file;
         assert_eq!((identity_file.incarnation(), identity_file.is_new()), (5, false));
     }
@@ -382,7 +477,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = NodeConfig::dev(dir.path().into());
         drop(claim(&config).await.unwrap());
-        replace(dir.path(), "node = 3".into()).await.unwrap();
+        replace(dir.path(), FILE, "node = 3".into()).await.unwrap();
         let error = claim(&config).await.unwrap_err();
         assert!(error.contains("is damaged"), "{error}");
     }

@@ -249,7 +249,7 @@ async fn read<R: AsyncRead + Unpin>(
         let mut frames = 0;
         while let Some((epoch, frame)) = wire::decode(&mut input)? {
             frames += 1;
-            shared.check_epoch(epoch)?;
+            shared.hear(epoch);
             match frame {
                 Frame::Ping => {
                     shared.push(Lane::Urgent, &Frame::Pong);

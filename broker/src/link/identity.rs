@@ -6,7 +6,10 @@ use paceline_membership::{Epoch, Life, Lives, NodeId, Summary};
 use paceline_wire::link::Hello;
 
 use super::{LinkError, PeerId, refusals::Refusals};
-use crate::{cluster::Cluster, identity::IdentityFile};
+use crate::{
+    cluster::{Cluster, Later},
+    identity::IdentityFile,
+};
 
 /// The number of those who are no node.
 const NOBODY: u64 = 0;
@@ -35,6 +38,12 @@ impl Identity {
         Self { cluster, node: NOBODY, member: None, refusals }
     }
 
+    /// The cluster that this node is a member of.
+    #[cfg(test)]
+    pub(super) fn cluster(&self) -> Option<&Cluster> {
+        self.member.as_ref().map(|(cluster, _)| cluster)
+    }
+
     /// Whom this node has refused lately, and why.
     pub fn refused(&self) -> Vec<(String, String)> {
         self.refusals.recent()
@@ -51,6 +60,7 @@ impl Identity {
             cluster: self.cluster.to_string(),
             node: self.node,
             name: String::new(),
+            link: String::new(),
             lives: Vec::new(),
             to,
             knows: None,
@@ -59,14 +69,26 @@ impl Identity {
         };
         if let Some((cluster, identity_file)) = &self.member {
             let plain = |life: Life| (life.number, life.mark);
-            let members = cluster.view().summary().members.into_iter();
-            hello.name = cluster.name_of(self.node).unwrap_or_default();
+            let view = cluster.view();
+            if let Some(own) = view.member(NodeId(self.node)) {
+                (hello.name, hello.link) = (own.name.clone(), own.link.clone());
+            }
             hello.lives = Vec::from(identity_file.lives()).into_iter().map(plain).collect();
             hello.knows = identity_file.known(to).map(plain);
+            let members = view.summary().members.into_iter();
             hello.members = members.map(|(id, name)| (id.0, name)).collect();
-            hello.placement = cluster.placement.to_string();
+            hello.placement = cluster.founded.to_string();
         }
         hello
+    }
+
+    /// The peer has this epoch: if that is a later one, it is asked for its view.
+    pub(super) fn hear(&self, epoch: u64, node: u64, link: &str) {
+        if let Some((cluster, _)) = &self.member
+            && Epoch(epoch) > cluster.epoch()
+        {
+            cluster.hear(Later { epoch: Epoch(epoch), node, link: link.to_owned() });
+        }
     }
 
     /// Whether both are nodes, so that each has to have the view of the other.
@@ -93,6 +115,10 @@ impl Identity {
 
     /// Whether whoever has said this is a peer, or one that asks or may be asked.
     pub(super) fn check(&self, epoch: u64, hello: &Hello) -> Result<(), LinkError> {
+        if hello.node == NOBODY && hello.cluster.is_empty() {
+            // Somebody who wanted to know who this is, and does now.
+            return Err(LinkError::Closed);
+        }
         if *hello.cluster != *self.cluster {
             let (its, ours) = (hello.cluster.clone(), self.cluster.clone());
             return Err(LinkError::OtherCluster { its, ours });
@@ -102,25 +128,35 @@ impl Identity {
         else {
             return Ok(());
         };
-        let members = hello.members.iter().map(|(id, name)| (NodeId(*id), name.clone()));
-        let its = Summary { epoch: Epoch(epoch), members: members.collect() };
-        if let Some(difference) = cluster.view().summary().difference(&its) {
-            let (node, name) = (hello.node, hello.name.clone());
-            return Err(LinkError::OtherView { node, name, difference });
+        let view = cluster.view();
+        let (its, name) = (Epoch(epoch), hello.name.clone());
+        if its == view.epoch() {
+            let members = hello.members.iter().map(|(id, name)| (NodeId(*id), name.clone()));
+            let summary = Summary { epoch: its, members: members.collect() };
+            if let Some(difference) = view.summary().difference(&summary) {
+                return Err(LinkError::OtherView { node: hello.node, name, difference });
+            }
         }
-        if *hello.placement != *cluster.placement {
-            let (its, ours) = (hello.placement.clone(), cluster.placement.clone());
-            return Err(LinkError::OtherPlacement { name: hello.name.clone(), its, ours });
+        if *hello.placement != *cluster.founded {
+            let (its, ours) = (hello.placement.clone(), cluster.founded.clone());
+            return Err(LinkError::OtherPlacement { name, its, ours });
         }
         if hello.node == self.node {
-            return Err(LinkError::Itself(hello.name.clone()));
+            return Err(LinkError::Itself(name));
         }
         if hello.to != self.node {
             let (expected, found) = (hello.to, self.node);
             return Err(LinkError::OtherNode { expected, found });
         }
-        if cluster.name_of(hello.node).is_none_or(|name| name != hello.name) {
-            return Err(LinkError::Stranger { node: hello.node, name: hello.name.clone() });
+        // Of two that have different views the one with the later view knows who the other is.
+        self.hear(epoch, hello.node, &hello.link);
+        match view.member(NodeId(hello.node)) {
+            Some(member) if member.name == hello.name => {}
+            None if its > view.epoch() => {}
+            None if view.was_removed(NodeId(hello.node)) => {
+                return Err(LinkError::Removed { node: hello.node, epoch: view.epoch().0 });
+            }
+            _ => return Err(LinkError::Stranger { node: hello.node, name }),
         }
         if let Some((number, mark)) = hello.knows {
             if number > Life::LAST {

@@ -8,6 +8,7 @@
 mod connection;
 mod identity;
 mod outbox;
+mod peers;
 mod refusals;
 mod shared;
 mod stream;
@@ -31,6 +32,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use connection::{Connection, Reply};
 pub use identity::Identity;
+pub use peers::Peers;
 pub use stream::{Stream, StreamReceiver, StreamSender};
 
 /// A node of the cluster, at one of its lives.
@@ -93,7 +95,7 @@ pub enum LinkError {
     /// The peer belongs to another cluster.
     #[error(
         "the peer belongs to cluster `{its}`, this node to `{ours}`; check `cluster.name`, and the \
-         addresses in `cluster.members`"
+         addresses of its members"
     )]
     OtherCluster {
         /// The peer's.
@@ -163,18 +165,18 @@ pub enum LinkError {
         /// The life.
         life: Life,
     },
-    /// A word of another view of the cluster.
-    #[error("the peer speaks of epoch {its} of the cluster, this node has {ours}")]
-    OtherEpoch {
-        /// The word's.
-        its: u64,
-        /// This node's.
-        ours: u64,
+    /// The peer was a node of the cluster once.
+    #[error("the peer is node {node}, which is no member any more at epoch {epoch}")]
+    Removed {
+        /// Its number.
+        node: u64,
+        /// The epoch of this node's view.
+        epoch: u64,
     },
     /// Another node answers at a node's address.
     #[error(
-        "node {found} answers at the address of node {expected}; check the addresses in \
-         `cluster.members`"
+        "node {found} answers at the address of node {expected}; check the addresses of the \
+         cluster's members"
     )]
     OtherNode {
         /// Who was meant.
@@ -196,7 +198,7 @@ impl LinkError {
             | LinkError::Stranger { .. }
             | LinkError::HasForgotten { .. }
             | LinkError::Forgetful { .. }
-            | LinkError::OtherEpoch { .. }
+            | LinkError::Removed { .. }
             | LinkError::OtherNode { .. } => true,
             LinkError::Closed
             | LinkError::Timeout
@@ -277,6 +279,7 @@ pub struct Peer {
 #[derive(Debug)]
 struct PeerInner {
     node: u64,
+    address: String,
     current: watch::Receiver<Option<Arc<Connection>>>,
     dialler: task::JoinHandle<()>,
 }
@@ -291,6 +294,7 @@ impl Peer {
     /// Begins to dial node `node` at `address`, a `host:port`.
     pub fn dial(node: u64, address: String, identity: Identity, timings: Timings) -> Self {
         let (up, current) = watch::channel(None);
+        let dialled = address.clone();
         let dialler = task::spawn(async move {
             let mut pause = timings.redial_after;
             let mut last_error = String::new();
@@ -322,12 +326,17 @@ impl Peer {
                 pause = (pause * 2).min(timings.redial_at_most);
             }
         });
-        Self { inner: Arc::new(PeerInner { node, current, dialler }) }
+        Self { inner: Arc::new(PeerInner { node, address: dialled, current, dialler }) }
     }
 
     /// The node at the other end.
     pub fn node(&self) -> u64 {
         self.inner.node
+    }
+
+    /// Where it is dialled.
+    pub fn address(&self) -> &str {
+        &self.inner.address
     }
 
     /// The present connection, if there is one.

@@ -14,7 +14,6 @@ use tokio::sync::{mpsc, oneshot};
 use paceline_wire::link::{self as wire, Frame, Hello};
 
 use super::{
-    LinkError,
     identity::Identity,
     outbox::{Lane, Outbox},
     window::Window,
@@ -25,8 +24,8 @@ use super::{
 pub(super) struct Shared {
     pub(super) outbox: Outbox,
     identity: Identity,
-    /// Whether both ends are nodes.
-    shares_view: bool,
+    /// The node at the other end and where others reach it, if both ends are nodes.
+    peer: Option<(u64, String)>,
     /// `None` once the connection is closed, so that nobody registers on a dead one.
     tables: Mutex<Option<Tables>>,
     next_id: AtomicU64,
@@ -43,7 +42,7 @@ impl Shared {
         Self {
             outbox: Outbox::default(),
             identity: identity.clone(),
-            shares_view: identity.shares_view(peer),
+            peer: identity.shares_view(peer).then(|| (peer.node, peer.link.clone())),
             tables: Mutex::new(Some(Tables::default())),
             next_id: AtomicU64::default(),
         }
@@ -54,12 +53,10 @@ impl Shared {
         self.identity.epoch()
     }
 
-    /// What every frame that comes has to carry.
-    pub(super) fn check_epoch(&self, its: u64) -> Result<(), LinkError> {
-        let ours = self.epoch();
-        match self.shares_view && its != ours {
-            true => Err(LinkError::OtherEpoch { its, ours }),
-            false => Ok(()),
+    /// A frame that came carries this epoch.
+    pub(super) fn hear(&self, epoch: u64) {
+        if let Some((node, link)) = &self.peer {
+            self.identity.hear(epoch, *node, link);
         }
     }
 

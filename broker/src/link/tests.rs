@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use paceline_membership::Life;
+use paceline_membership::{Change, Epoch, Life};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Later},
     config::{ClusterConfig, Member, NodeConfig},
     identity::{Claim, IdentityFile},
 };
@@ -235,7 +235,7 @@ async fn a_peer_is_the_member_that_it_says_it_is() {
     let (here, there) = (node(2, "test").await.identity, node(1, "test").await);
     let hello = there.identity.hello(2);
     assert!(here.check(1, &hello).is_ok());
-    for (node, name) in [(1, "b"), (3, "a")] {
+    for (node, name) in [(1, "b"), (3, "a"), (9, "x")] {
         let error = here.check(1, &Hello { node, name: name.into(), ..hello.clone() });
         assert!(matches!(error, Err(LinkError::Stranger { .. })), "{node} {name}: {error:?}");
     }
@@ -279,14 +279,60 @@ async fn a_second_process_of_a_node_ends_the_first_one() {
     assert_eq!((heard.superseded, heard.forgotten), (Some((2, life)), None));
 }
 
+/// The cluster of `node`, one member of which has another weight since.
+fn changed(config: &ClusterConfig) -> Cluster {
+    let cluster = Cluster::of(config).unwrap();
+    let change = Change::Weight { name: "b".into(), weight: 2.0 };
+    cluster.adopt(Arc::new(cluster.view().changed(&change).unwrap().unwrap()));
+    cluster
+}
+
 #[tokio::test]
-async fn a_word_of_another_epoch_ends_the_link() {
+async fn a_word_of_a_later_epoch_is_heard() {
     let (b, a) = (node(2, "test").await, node(1, "test").await);
-    let (here, peer) = (&b.identity, a.identity.hello(2));
-    let shared = shared::Shared::new(here, &peer);
-    assert!(shared.check_epoch(1).is_ok());
-    let error = shared.check_epoch(2).unwrap_err().to_string();
-    assert_eq!(error, "the peer speaks of epoch 2 of the cluster, this node has 1");
-    let visitor = shared::Shared::new(here, &Identity::visitor("test").hello(2));
-    assert!(visitor.check_epoch(0).is_ok(), "who is no node has none");
+    let shared = shared::Shared::new(&b.identity, &a.identity.hello(2));
+    let cluster = b.identity.cluster().unwrap();
+    shared.hear(1);
+    assert_eq!(*cluster.later().borrow(), None);
+    shared.hear(3);
+    let later = Later { epoch: Epoch(3), node: 1, link: "127.0.0.1:1".into() };
+    assert_eq!(*cluster.later().borrow(), Some(later));
+}
+
+#[tokio::test]
+async fn peers_of_different_epochs_talk_and_the_earlier_one_hears_of_it() {
+    let config = config("test", &["a", "b"]);
+    let (a, b) = (member(1, &config).await, member(2, &config).await);
+    let later = Identity::member(&changed(&config), 1, &a.identity_file);
+    b.identity.admit(2, &later.hello(2)).await.unwrap();
+    later.admit(1, &b.identity.hello(1)).await.unwrap();
+    let heard = b.identity.cluster().unwrap().later().borrow().clone();
+    assert_eq!(heard.map(|it| (it.epoch, it.node)), Some((Epoch(2), 1)));
+    assert_eq!(*later.cluster().unwrap().later().borrow(), None);
+}
+
+#[tokio::test]
+async fn who_joined_is_heard_by_those_who_do_not_know_it_and_who_was_removed_is_refused() {
+    let config = config("test", &["a", "b", "c"]);
+    let (a, c) = (member(1, &config).await, member(3, &config).await);
+    let cluster = Cluster::of(&config).unwrap();
+    for change in [
+        Change::Join {
+            name: "d".into(),
+            link: "127.0.0.1:4".into(),
+            zone: None,
+            weight: 1.0,
+            mark: 7,
+        },
+        Change::Remove { name: "c".into(), force: false },
+        Change::Forget { name: "c".into() },
+    ] {
+        cluster.adopt(Arc::new(cluster.view().changed(&change).unwrap().unwrap()));
+    }
+    let fourth = Identity::member(&cluster, 4, &c.identity_file);
+    a.identity.check(4, &fourth.hello(1)).unwrap();
+    let error = a.identity.check(1, &fourth.hello(1)).unwrap_err();
+    assert!(matches!(error, LinkError::OtherView { .. }), "at its own epoch: {error}");
+    let error = fourth.check(1, &c.identity.hello(4)).unwrap_err().to_string();
+    assert_eq!(error, "the peer is node 3, which is no member any more at epoch 4");
 }

@@ -1,26 +1,28 @@
 //! What every shard of a node is made from, and how its replica is set up.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use paceline_consensus::{Config, NodeId, Replica};
 use paceline_core::{
     dispatch::Limits,
     serving::{self, Serving},
 };
-use paceline_runtime::{
-    random,
-    time::{Duration, Instant},
-};
+use paceline_membership::View;
+use paceline_runtime::{random, time::Instant};
 use paceline_store::{Damage, GroupId, Journal};
 use rand::RngExt;
 
 use super::NodeError;
 use crate::{
     cluster::Cluster,
-    config::{NodeConfig, ReplicationConfig},
+    config::NodeConfig,
     identity::IdentityFile,
-    link::Peer,
-    replication::{Parts, Recent, Settings, Shards, Traced, storage},
+    link::Peers,
+    replication::{Pace, Parts, Recent, Settings, Shards, Traced, storage},
 };
 
 /// Of the memory for message bodies, the part that the log's latest entries may take.
@@ -60,17 +62,33 @@ pub(super) struct Context {
     pub(super) node: u64,
     pub(super) identity_file: Arc<IdentityFile>,
     pub(super) cluster: Arc<Cluster>,
-    pub(super) peers: Arc<BTreeMap<u64, Peer>>,
+    /// The view that the cluster began with, of a node that was there.
+    pub(super) founding: Option<View>,
+    pub(super) peers: Peers,
     pub(super) journal: Journal,
     pub(super) shards: Shards,
     /// When the replicas' time began.
     pub(super) origin: Instant,
+    /// Of snapshots to other nodes.
+    pub(super) pace: Arc<Pace>,
+    /// The groups of which a replica is here, runs or will.
+    pub(super) held: Mutex<BTreeSet<u32>>,
 }
 
 impl Context {
     /// A shard's part of the journal.
     pub(super) fn part(&self, slot: u32) -> paceline_store::Group {
         self.journal.group(GroupId(slot.into()))
+    }
+
+    /// The groups of which a replica is here, runs or will.
+    pub(super) fn held(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.held.lock().expect("no holder panics")
+    }
+
+    /// Whether a replica was on the disk when the node started, or is to be here.
+    pub(super) fn is_to_be_here(&self, slot: u32) -> bool {
+        self.cluster.row(slot).contains(&self.node) || storage::is_held(&self.part(slot))
     }
 
     /// What a shard's replica here has lost, if it has not been reset since.
@@ -86,20 +104,29 @@ impl Context {
     pub(super) async fn open_shard(&self, slot: u32) -> Result<Parts, NodeError> {
         let replication = &self.config.replication;
         let part = self.part(slot);
-        let held = self.cluster.slots_of(self.node).len().max(1) as u64;
+        let held = self.cluster.groups_of(self.node).len().max(1) as u64;
         let cache = self.config.limits.memory / LOG_CACHE_PART / held;
         let row = self.cluster.row(slot);
-        let opened =
-            storage::open(&part, &row).await.map_err(|error| match self.journal.failure() {
+        let founding = self.founding.as_ref().map_or(&[][..], |founding| founding.row(slot));
+        let founders: Vec<u64> = founding.iter().map(|node| node.0).collect();
+        let opened = storage::open(&part, &founders).await.map_err(|error| {
+            match self.journal.failure() {
                 // What the disk said helps more than what the replica made of it.
                 Some(error) => NodeError::Journal(error),
                 None => NodeError::Replica { slot, reason: error.to_string() },
-            })?;
-        let rank = row.iter().position(|other| *other == self.node).expect("it is in the row");
+            }
+        })?;
+        let settings = Settings {
+            snapshot_every: self.config.storage.snapshot_every,
+            hand_back_after: replication.election_max * 8,
+            election: [replication.election_min, replication.election_max],
+            moves: replication.moves,
+            pace: self.pace.clone(),
+        };
         let config = Config {
             node: NodeId(self.node),
             heartbeat: replication.heartbeat,
-            election: election_timeouts(replication, rank as u32, row.len() as u32),
+            election: settings.election_of(self.node, &row),
             patience: replication.election_max.mul_f64(PATIENCE),
             lease: replication.lease,
             entries: MAX_ENTRIES,
@@ -118,10 +145,7 @@ impl Context {
             slot,
             node: self.node,
             row,
-            settings: Settings {
-                snapshot_every: self.config.storage.snapshot_every,
-                hand_back_after: replication.election_max * 8,
-            },
+            settings,
             part,
             replica: Replica::new(config, opened.recovered, self.origin.elapsed()),
             recent: Recent::new((cache as usize).max(1 << 20)),
@@ -130,12 +154,4 @@ impl Context {
             serving: Serving::new(serving, Traced { slot }),
         })
     }
-}
-
-/// The earlier a node stands in the row, the sooner it stands for election: the first node of the
-/// row usually leads, and two seldom stand at the same time.
-fn election_timeouts(replication: &ReplicationConfig, rank: u32, of: u32) -> [Duration; 2] {
-    let step = (replication.election_max - replication.election_min) / of;
-    let min = replication.election_min + step * rank;
-    [min, min + step]
 }

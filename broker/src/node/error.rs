@@ -56,6 +56,23 @@ pub enum NodeError {
         /// The life.
         life: Life,
     },
+    /// The node was taken out of the cluster.
+    #[error(
+        "this node, number {node}, was removed from the cluster, and its data is in use no more; to \
+         have it join again, give it an empty `node.data_dir`"
+    )]
+    Removed {
+        /// Its number.
+        node: u64,
+    },
+    /// A cluster does not take the node in.
+    #[error("{address} does not take this node in: {reason}")]
+    NotTakenIn {
+        /// Who was asked.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
     /// A replica cannot go on, and with it none of the node's.
     #[error(
         "a replica has failed, as the log says; restart the node, and report it if it fails again"

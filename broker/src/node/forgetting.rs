@@ -94,7 +94,10 @@ pub(super) async fn join(context: Arc<Context>) {
     reached(Point::NodeJoined);
     emit!(NodeJoined);
     let mut repairs = task::JoinSet::new();
-    for slot in context.cluster.slots_of(context.node) {
+    for slot in context.cluster.groups_of(context.node) {
+        if !context.held().insert(slot) {
+            continue;
+        }
         if let Some(loss) = loss(&context, slot) {
             repairs.spawn(repair::run(context.clone(), slot, loss));
             continue;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use paceline_core::session::stomp::StompSession;
 use paceline_events::emit;
+use paceline_membership::NodeId;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     net::TcpListener,
@@ -22,7 +23,7 @@ use crate::{
     policy::Policies,
 };
 
-use super::{NodeError, Replicas};
+use super::{NodeError, Replicas, joining};
 
 /// What a node can say once it serves.
 #[derive(Clone, Debug)]
@@ -53,6 +54,22 @@ pub async fn run_with(
     let began = Instant::now();
     config.check().map_err(NodeError::Config)?;
     let claim = Claim::take(&config).await?;
+    let known = claim.cluster.as_ref().filter(|_| claim.identity_file.number().is_some());
+    let cluster = match known {
+        Some(cluster) => cluster.clone(),
+        None => {
+            let joined = tokio::select! {
+                biased;
+                () = shutdown::requested() => return Ok(()),
+                joined = joining::join(&config, &claim.identity_file) => joined,
+            };
+            joined?
+        }
+    };
+    let number = claim.identity_file.number().map(NodeId);
+    if let Some(node) = number.filter(|node| cluster.view().member(*node).is_none()) {
+        return Err(NodeError::Removed { node: node.0 });
+    }
     let mut on_ready = Some(on_ready);
     loop {
         let ready = |ready: &Ready| {
@@ -60,7 +77,7 @@ pub async fn run_with(
                 on_ready(ready);
             }
         };
-        match run_once(&config, &claim.identity_file, began, ready).await {
+        match run_once(&config, &cluster, &claim.identity_file, began, ready).await {
             Err(NodeError::Forgotten { by, life }) => {
                 reached(Point::NodeForgot);
                 emit!(NodeForgot);
@@ -69,9 +86,8 @@ pub async fn run_with(
                     "this node's data directory is empty or an older copy, and others remember more: \
                      it is refilled from them, and neither votes nor leads before it is whole"
                 );
-                let cluster = Cluster::of(&config.cluster)?;
-                let node = cluster.number_of(&config.node.name).expect("a checked configuration");
-                let forgot = claim.identity_file.forget(life, cluster.slots_of(node)).await;
+                // Which of them it held is forgotten, too.
+                let forgot = claim.identity_file.forget(life, 0..cluster.view().groups()).await;
                 let path = config.node.data_dir.clone();
                 forgot.map_err(|error| ClaimError::Io { path, error })?;
             }
@@ -83,6 +99,7 @@ pub async fn run_with(
 /// Runs a node until it is asked to stop, or cannot go on as it is.
 async fn run_once(
     config: &NodeConfig,
+    cluster: &Cluster,
     identity_file: &Arc<IdentityFile>,
     began: Instant,
     on_ready: impl FnOnce(&Ready) + Send,
@@ -91,7 +108,7 @@ async fn run_once(
     let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
-    let replicas = Replicas::start(config, identity_file.clone(), links).await?;
+    let replicas = Replicas::start(config, cluster, identity_file.clone(), links).await?;
     let router = replicas.router().clone();
     let room = Room::new(config.limits.connections);
     let common = Common {

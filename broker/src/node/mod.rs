@@ -1,10 +1,14 @@
 //! A node: its life from start to end, and what it answers to the others.
 
+mod changing;
 pub mod compare;
 mod context;
 mod error;
 mod forgetting;
+mod joining;
+mod keeper;
 mod lifecycle;
+pub mod operator;
 mod repair;
 mod replicas;
 mod service;

@@ -15,33 +15,39 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
+use paceline_consensus::EntryId;
 use paceline_reached::{Point, reached};
 use paceline_runtime::time::{self, Duration};
 use paceline_store::{Group, JournalError};
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, Loss};
-use crate::replication::{Input, protocol::Request, storage};
+use crate::replication::{Input, Voters, protocol::Request, storage};
 
 /// How often the other nodes are asked, and how long they have to answer.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a node of the row says to one that has lost its part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
     /// Whether its own part is there and not being repaired.
     pub whole: bool,
     /// The term of its vote; none if it has never heard of the group. Read from its journal, which
     /// knows of a vote before any other node does.
     pub term: Option<u64>,
+    /// Who decides in the group, by the log of its replica; nobody if that does not run.
+    pub voters: Voters,
 }
 
 impl Witness {
-    /// What this node says of its part, which runs or does not.
-    pub(super) fn new(group: &Group, runs: bool) -> Self {
+    /// What this node says of its part, of which the replica says who its voters are, if it runs.
+    pub(super) fn new(group: &Group, voters: Option<Voters>) -> Self {
+        let runs = voters.is_some();
         let whole = runs && group.damage().is_none() && storage::repair_floor(group).is_none();
-        Self { whole, term: storage::vote_term(group) }
+        let voters = voters.unwrap_or_default();
+        // One that does not know who its members are has heard nothing of what they promised since.
+        let term = storage::vote_term(group).filter(|_| !runs || !voters.voters.is_empty());
+        Self { whole, term, voters }
     }
 }
 
@@ -63,13 +69,14 @@ const LOST_TERMS: u64 = 1 << 20;
 
 /// `answers` are those of the other nodes in a row of `row` nodes; none is no answer.
 fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>, accept_loss: bool) -> Verdict {
-    let broken = answers.iter().filter(|(_, answer)| answer.is_some_and(|it| !it.whole));
+    let broken = answers.iter().filter(|(_, it)| it.as_ref().is_some_and(|it| !it.whole));
     let broken: BTreeSet<u64> = broken.map(|(node, _)| *node).collect();
     let whole = row - 1 - broken.len();
     let can_elect = whole > row / 2;
     // Of two nodes the other one has everything that was ever acknowledged, and gets this one's vote.
     let is_other_of_two = row == 2 && whole == 1;
-    let term = |answer: &Option<Witness>| answer.filter(|it| it.whole).and_then(|it| it.term);
+    let term =
+        |answer: &Option<Witness>| answer.as_ref().filter(|it| it.whole).and_then(|it| it.term);
     if !can_elect && !is_other_of_two {
         // Of two that are whole, one may lack what the other has seen committed.
         let is_heard = answers.values().all(Option::is_some);
@@ -87,17 +94,42 @@ fn judge(row: usize, answers: &BTreeMap<u64, Option<Witness>>, accept_loss: bool
     Verdict::Floor(answers.values().filter_map(term).max().unwrap_or(0))
 }
 
-/// Asks the other nodes of the row.
-async fn ask(context: &Context, slot: u32) -> BTreeMap<u64, Option<Witness>> {
-    let mut answers = BTreeMap::new();
-    for node in context.cluster.row(slot).into_iter().filter(|node| *node != context.node) {
-        answers.insert(node, ask_one(context, slot, node).await);
+/// What the other nodes say of a group.
+struct Heard {
+    /// Who decides in it, as far as anybody knows, this node perhaps included.
+    voters: BTreeSet<u64>,
+    /// What each of the others has answered.
+    answers: BTreeMap<u64, Option<Witness>>,
+    /// The leader knows for certain that this node does not decide, by this change.
+    is_out: Option<EntryId>,
+}
+
+/// Asks the other nodes that decide in the group: those of its row, and if one of them knows who it
+/// really is, these.
+async fn ask(context: &Context, slot: u32) -> Heard {
+    let mut voters: BTreeSet<u64> = context.cluster.row(slot).into_iter().collect();
+    let mut since = 0;
+    let mut is_out = None;
+    let mut answers: BTreeMap<u64, Option<Witness>> = BTreeMap::new();
+    loop {
+        let others = voters.iter().copied().filter(|node| *node != context.node);
+        let Some(node) = others.into_iter().find(|node| !answers.contains_key(node)) else { break };
+        let answer = ask_one(context, slot, node).await;
+        if let Some(witness) = answer.as_ref().filter(|witness| witness.whole) {
+            let known = &witness.voters;
+            is_out = is_out.or(known.without_asker);
+            if known.since > since {
+                (since, voters) = (known.since, known.voters.clone());
+            }
+        }
+        answers.insert(node, answer);
     }
-    answers
+    answers.retain(|node, _| voters.contains(node));
+    Heard { voters, answers, is_out }
 }
 
 async fn ask_one(context: &Context, slot: u32, node: u64) -> Option<Witness> {
-    let connection = context.peers.get(&node)?.connection()?;
+    let connection = context.peers.connection(node)?;
     let request = Request::Witness { group: slot };
     let answer = time::timeout(ASK_EVERY, connection.request(&request)).await.ok()?.ok()?;
     postcard::from_bytes(&answer).ok()
@@ -114,13 +146,17 @@ pub(super) async fn run(context: Arc<Context>, slot: u32, loss: Loss) {
 /// Waits until the replica can be repaired, resets it and starts it.
 async fn begin(context: &Context, slot: u32, loss: &Loss) -> Result<(), String> {
     let group = context.part(slot);
-    let row = context.cluster.row(slot);
     let mut said = None;
-    let (floor, votes) = loop {
-        let verdict = judge(row.len(), &ask(context, slot).await, context.config.accept_loss);
+    let (floor, votes, voters) = loop {
+        let Heard { voters, answers, is_out } = ask(context, slot).await;
+        if let Some(at) = is_out {
+            return begin_anew(context, slot, loss, at).await;
+        }
+        let count = voters.len().max(answers.len() + 1);
+        let verdict = judge(count, &answers, context.config.accept_loss);
         match verdict {
-            Verdict::Floor(floor) => break (Some(floor), false),
-            Verdict::Forced(floor) => break (floor, true),
+            Verdict::Floor(floor) => break (Some(floor), false, voters),
+            Verdict::Forced(floor) => break (floor, true, voters),
             Verdict::Wait(_) | Verdict::Lost(_) => {}
         }
         if said.as_ref() != Some(&verdict) {
@@ -147,8 +183,24 @@ async fn begin(context: &Context, slot: u32, loss: &Loss) -> Result<(), String> 
     }
     let reset = |error: JournalError| error.to_string();
     reached(Point::ReplicaReset);
-    let mark = floor.map_or_else(Bytes::new, |floor| storage::repair_mark(floor, votes));
+    let mark = storage::repair_mark(floor, votes, voters);
     group.reset(mark).map_err(reset)?.await.map_err(reset)?;
+    start(context, slot).await
+}
+
+/// Of a replica that has lost its part and does not decide in its group, by a change that is committed:
+/// whatever it promised was before. It is as if it had left the group by that change.
+async fn begin_anew(context: &Context, slot: u32, loss: &Loss, at: EntryId) -> Result<(), String> {
+    tracing::warn!(
+        slot, %loss,
+        "what this node has of the shard is dropped: it does not decide in it, and is filled by its \
+         leader if it is to"
+    );
+    storage::leave(&context.part(slot), at).await.map_err(|error| error.to_string())?;
+    start(context, slot).await
+}
+
+async fn start(context: &Context, slot: u32) -> Result<(), String> {
     context.identity_file.was_reset(slot).await.map_err(|error| error.to_string())?;
     let shard = context.open_shard(slot).await.map_err(|error| error.to_string())?;
     context.shards.tell(Input::Start(Box::new(shard)));
@@ -185,15 +237,15 @@ mod tests {
     use super::*;
 
     fn witness(whole: bool, term: u64) -> Option<Witness> {
-        Some(Witness { whole, term: Some(term) })
+        Some(Witness { whole, term: Some(term), voters: Default::default() })
     }
 
     fn verdict(answers: &[Option<Witness>]) -> Verdict {
-        judge(answers.len() + 1, &(2..).zip(answers.iter().copied()).collect(), false)
+        judge(answers.len() + 1, &(2..).zip(answers.iter().cloned()).collect(), false)
     }
 
     fn forced(answers: &[Option<Witness>]) -> Verdict {
-        judge(answers.len() + 1, &(2..).zip(answers.iter().copied()).collect(), true)
+        judge(answers.len() + 1, &(2..).zip(answers.iter().cloned()).collect(), true)
     }
 
     #[test]
@@ -202,8 +254,9 @@ mod tests {
         assert_eq!(forced(&[]), Verdict::Forced(None), "nobody else ever had it");
         assert_eq!(forced(&[witness(false, 3), witness(false, 4)]), Verdict::Forced(None));
         assert_eq!(forced(&[witness(false, 9), witness(true, 3)]), above(3));
-        let unheard = Some(Witness { whole: true, term: None });
-        assert_eq!(forced(&[witness(false, 9), unheard]), above(0), "one that has begun anew");
+        let unheard = Some(Witness { whole: true, term: None, voters: Default::default() });
+        let begun_anew = [witness(false, 9), unheard];
+        assert_eq!(forced(&begun_anew), above(0));
         assert_eq!(forced(&[witness(false, 3), None]), Verdict::Lost([2].into()));
         let two_whole = [witness(false, 3), witness(false, 3), witness(true, 3), witness(true, 4)];
         assert_eq!(forced(&two_whole), Verdict::Lost([2, 3].into()));
@@ -221,7 +274,7 @@ mod tests {
     #[test]
     fn everybody_must_be_heard() {
         assert_eq!(verdict(&[witness(true, 3), None]), Verdict::Wait([3].into()));
-        let unheard = Some(Witness { whole: true, term: None });
+        let unheard = Some(Witness { whole: true, term: None, voters: Default::default() });
         assert_eq!(verdict(&[unheard, witness(true, 3)]), Verdict::Wait([2].into()));
     }
 

@@ -2,13 +2,13 @@
 //! the router that its clients go through.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex},
 };
 
 use paceline_core::{ingress::Inquiry, shard::SessionId};
 use paceline_events::emit;
+use paceline_membership::NodeId;
 use paceline_runtime::{
     net::TcpListener,
     task,
@@ -20,17 +20,19 @@ use tokio::sync::mpsc;
 use super::{
     NodeError,
     context::Context,
-    forgetting, repair,
+    forgetting,
+    keeper::Keeper,
+    repair,
     service::Service,
     status::{Status, Subject},
 };
 use crate::{
-    cluster::Cluster,
+    cluster::{self, Cluster},
     config::{NodeConfig, ReplicationConfig},
     connection::Receiving,
     identity::{ClaimError, IdentityFile},
-    link::{self, Peer},
-    replication::{Driver, Input, Memory, Shards},
+    link::{self, Peers},
+    replication::{Driver, Input, Memory, Pace, Shards},
     router::{Connector, Router},
 };
 
@@ -60,13 +62,14 @@ impl Replicas {
     /// If the journal cannot be used, or a replica does not start.
     pub async fn start(
         config: &NodeConfig,
+        cluster: &Cluster,
         identity_file: Arc<IdentityFile>,
         links: TcpListener,
     ) -> Result<Arc<Self>, NodeError> {
         let started = Instant::now();
-        let cluster = Arc::new(Cluster::of(&config.cluster)?);
-        let node = cluster.number_of(&config.node.name).expect("a checked configuration");
-        let identity = paceline_store::Identity { node, cluster: config.cluster.name.clone() };
+        let cluster = Arc::new(cluster.clone());
+        let node = identity_file.number().expect("it has joined, or begins the cluster");
+        let identity = paceline_store::Identity { node, cluster: cluster.name.to_string() };
         let dir = config.node.data_dir.join("journal");
         let (journal, recovered) = Journal::open(dir, &identity, config.storage.journal()).await?;
         if let Some(cut) = recovered.cut {
@@ -78,43 +81,43 @@ impl Replicas {
 
         let identity = link::Identity::member(&cluster, node, &identity_file);
         let timings = link_timings(&config.replication);
-        let view = cluster.view();
-        let others = view.members().iter().filter(|member| member.id.0 != node);
-        let peers: Arc<BTreeMap<u64, Peer>> = Arc::new(
-            others
-                .map(|member| {
-                    let (number, address) = (member.id.0, member.link.clone());
-                    (number, Peer::dial(number, address, identity.clone(), timings))
-                })
-                .collect(),
-        );
+        let peers = Peers::new(node, identity.clone(), timings);
+        peers.follow(&cluster.view());
 
-        let held = cluster.slots_of(node);
+        let groups = cluster.view().groups();
         identity_file
-            .found_journal(recovered.number, held.iter().copied())
+            .found_journal(recovered.number, 0..groups)
             .await
             .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
 
-        let (shards, inbox) = Shards::new(node, held.iter().copied());
+        let (shards, inbox) = Shards::new(node, groups);
+        let founding = match config.cluster.join.is_empty() {
+            true => Some(cluster::first_view(&config.cluster)?),
+            false => None,
+        };
         let context = Arc::new(Context {
             config: config.clone(),
             node,
             identity_file: identity_file.clone(),
             cluster: cluster.clone(),
+            founding,
             peers: peers.clone(),
             journal: journal.clone(),
             shards: shards.clone(),
             origin: started,
+            pace: Arc::new(Pace::new(config.replication.move_bandwidth)),
+            held: Mutex::default(),
         });
         let mut tasks = Vec::new();
-        let mut groups = Vec::new();
+        let mut opened = Vec::new();
         if identity_file.is_new() {
             emit!(NodeNew);
             tasks.push(task::spawn(forgetting::join(context.clone())));
         } else {
-            for slot in held {
+            for slot in (0..groups).filter(|slot| context.is_to_be_here(*slot)) {
+                context.held().insert(slot);
                 match forgetting::loss(&context, slot) {
-                    None => groups.push(context.open_shard(slot).await?),
+                    None => opened.push(context.open_shard(slot).await?),
                     Some(loss) => {
                         tasks.push(task::spawn(repair::run(context.clone(), slot, loss)));
                     }
@@ -122,12 +125,13 @@ impl Replicas {
             }
         }
         let (doubts, doubtful) = mpsc::unbounded_channel();
+        let (views, committed) = mpsc::unbounded_channel();
         let driver = Driver::new(
-            groups,
+            opened,
             (shards.clone(), inbox),
             journal.clone(),
             peers.clone(),
-            doubts,
+            (doubts, views.clone()),
             Memory::new(usize::try_from(config.limits.memory).unwrap_or(usize::MAX)),
             started,
         );
@@ -146,6 +150,7 @@ impl Replicas {
             waiting,
         );
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
+        tasks.push(task::spawn(Keeper::new(context, committed).run()));
 
         let subject = Arc::new(Subject {
             node,
@@ -158,12 +163,8 @@ impl Replicas {
             receiving: Arc::new(Receiving::new(config.limits.receiving)),
             router: router.clone(),
         });
-        let service = Service {
-            shards,
-            journal: journal.clone(),
-            subject: Arc::downgrade(&subject),
-            cluster: config.cluster.clone(),
-        };
+        let service =
+            Service { shards, journal: journal.clone(), subject: Arc::downgrade(&subject), views };
         tasks.push(task::spawn(link::serve(links, identity, timings, Arc::new(service))));
         let tasks = Mutex::new(tasks);
         Ok(Arc::new(Self { subject, journal, router, driving, tasks }))
@@ -207,12 +208,20 @@ impl Replicas {
             biased;
             error = journal => error.into(),
             error = forgetting::forgotten(&self.subject.identity_file, &self.subject.cluster) => error,
+            () = self.removed() => NodeError::Removed { node: self.subject.node },
             // The driver ends with the journal, too.
             () = self.subject.shards.ended() => match self.journal.failure() {
                 Some(error) => error.into(),
                 None => NodeError::Undriven,
             },
         }
+    }
+
+    /// Waits until the node is no member of the cluster any more.
+    async fn removed(&self) {
+        let (mut views, node) = (self.subject.cluster.watch(), NodeId(self.subject.node));
+        // The sender is in the cluster that is borrowed here.
+        let _ = views.wait_for(|view| view.member(node).is_none()).await;
     }
 
     /// Lets others take over what this node leads, then stops its replicas and closes the journal.

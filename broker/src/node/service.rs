@@ -3,12 +3,13 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use paceline_runtime::task;
+use paceline_membership::View;
+use paceline_runtime::{task, time};
 use paceline_store::{GroupId, Journal};
+use tokio::sync::mpsc;
 
-use super::{repair::Witness, status::Subject};
+use super::{changing, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
 use crate::{
-    config::ClusterConfig,
     link::{self, PeerId, Reply, Stream},
     replication::{GroupWord, Input, OpenStream, Shards, channel, protocol::Request},
 };
@@ -18,8 +19,8 @@ pub(super) struct Service {
     pub(super) shards: Shards,
     pub(super) journal: Journal,
     pub(super) subject: Weak<Subject>,
-    /// As it is configured.
-    pub(super) cluster: ClusterConfig,
+    /// Takes views that are committed.
+    pub(super) views: mpsc::UnboundedSender<Arc<View>>,
 }
 
 impl link::Service for Service {
@@ -30,11 +31,11 @@ impl link::Service for Service {
         }
     }
 
-    fn request(self: &Arc<Self>, _from: PeerId, body: Bytes, reply: Reply) {
+    fn request(self: &Arc<Self>, from: PeerId, body: Bytes, reply: Reply) {
         let service = self.clone();
         task::spawn(async move {
             match postcard::from_bytes(&body) {
-                Ok(request) => service.answer(request, reply).await,
+                Ok(request) => service.answer(from.node, request, reply).await,
                 Err(error) => tracing::error!(%error, "a peer sent a malformed request"),
             }
         });
@@ -57,7 +58,7 @@ impl link::Service for Service {
 }
 
 impl Service {
-    async fn answer(&self, request: Request, reply: Reply) {
+    async fn answer(&self, asker: u64, request: Request, reply: Reply) {
         match request {
             Request::Status { verify } => {
                 if let Some(subject) = self.subject.upgrade() {
@@ -70,12 +71,31 @@ impl Service {
             }
             Request::Witness { group } => {
                 let part = self.journal.group(GroupId(group.into()));
-                reply.send(&Witness::new(&part, self.shards.runs(group)));
+                reply.send(&Witness::new(&part, self.shards.voters(group, asker).await));
             }
+            Request::Holders { group } => reply.send(&self.shards.holders(group).await),
             Request::Cluster => {
-                // JSON, because settings left out are told by their absence.
-                let json = serde_json::to_string(&self.cluster).expect("settings can be written");
-                reply.send(&json);
+                if let Some(subject) = self.subject.upgrade() {
+                    // JSON, because settings left out are told by their absence.
+                    let json = serde_json::to_string(&subject.cluster.definition());
+                    reply.send(&json.expect("plain values"));
+                }
+            }
+            Request::View => {
+                if let Some(subject) = self.subject.upgrade() {
+                    reply.send(&*subject.cluster.view());
+                }
+            }
+            Request::Change(change) => {
+                if let Some(subject) = self.subject.upgrade() {
+                    let (cluster, router) = (subject.cluster.clone(), subject.router.clone());
+                    drop(subject);
+                    let changed = changing::change(&cluster, &router, &self.views, &change);
+                    // Whoever asked waits no longer, and may have changed their mind.
+                    if let Ok(changed) = time::timeout(CHANGED_WITHIN, changed).await {
+                        reply.send(&changed.map(|view| View::clone(&view)));
+                    }
+                }
             }
         }
     }

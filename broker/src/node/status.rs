@@ -1,6 +1,6 @@
 //! What a node says of itself and its shards.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::{
     cluster::Cluster,
     connection::Receiving,
     identity::IdentityFile,
-    link::{Identity, Peer},
+    link::{Identity, Peers},
     replication::Shards,
     router::Router,
 };
@@ -28,6 +28,8 @@ pub struct Status {
     pub cluster: String,
     /// The version of its program.
     pub version: String,
+    /// The epoch of the view that it has of the cluster.
+    pub epoch: u64,
     /// How often it has started on its data.
     pub incarnation: u64,
     /// Since its start, in milliseconds.
@@ -65,7 +67,7 @@ pub(super) struct Subject {
     pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) cluster: Arc<Cluster>,
-    pub(super) peers: Arc<BTreeMap<u64, Peer>>,
+    pub(super) peers: Peers,
     pub(super) shards: Shards,
     /// Clients' connections draw on it.
     pub(super) receiving: Arc<Receiving>,
@@ -75,7 +77,6 @@ pub(super) struct Subject {
 impl Subject {
     /// What the `status` command and the checks of the simulator read.
     pub(super) async fn status(&self, verify: bool) -> Status {
-        let peers = self.peers.values();
         let waiting = self.router.waiting();
         let Standing { shards, memory } = self.shards.status(verify).await;
         Status {
@@ -83,11 +84,12 @@ impl Subject {
             name: self.cluster.name_of(self.node).unwrap_or_default(),
             cluster: self.cluster.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
+            epoch: self.cluster.epoch().0,
             incarnation: self.identity_file.incarnation(),
             waits_for: forgetting::waits_for(&self.identity_file, &self.cluster, self.node),
             forgotten: self.identity_file.to_refill().into_iter().collect(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
-            peers: peers.map(|peer| (peer.node(), peer.connection().is_some())).collect(),
+            peers: self.peers.linked(),
             refused: self.identity.refused(),
             shards,
             receiving_bytes: self.receiving.reserved(),

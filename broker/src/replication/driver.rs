@@ -6,12 +6,13 @@
 //! each group, and groups of which nothing is heard cost nothing but their leaders' beats.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     mem,
     sync::Arc,
 };
 
 use paceline_core::{UnixMillis, ingress::Inquiry};
+use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
     cpu, task,
@@ -23,16 +24,16 @@ use tokio::sync::mpsc;
 use super::{
     group::Group,
     input::{Ask, Input},
-    memory::Memory,
+    memory::{Holds, Memory},
     parts::Parts,
     shards::Shards,
-    status::Standing,
+    status::{Holders, Standing},
     told,
     turn::Turn,
     words::Outbox,
     writes::{Awaited, Then, Writes},
 };
-use crate::link::Peer;
+use crate::link::Peers;
 
 /// The most that is taken in at once.
 const INPUTS_A_TURN: usize = 512;
@@ -45,6 +46,7 @@ pub struct Driver {
     inbox: mpsc::UnboundedReceiver<Input>,
     inbox_of: mpsc::UnboundedSender<Input>,
     doubts: mpsc::UnboundedSender<Inquiry>,
+    views: mpsc::UnboundedSender<Arc<View>>,
     outbox: Outbox,
     writes: Writes,
     /// What waits for writes, in order.
@@ -53,6 +55,8 @@ pub struct Driver {
     /// When groups want to be woken; each stands here once at its `scheduled`.
     timers: BTreeSet<(Duration, u32)>,
     origin: Instant,
+    /// Of the shards that this node leads, so many are getting a new copy.
+    moving: usize,
     failed: bool,
 }
 
@@ -62,8 +66,8 @@ impl Driver {
         groups: Vec<Parts>,
         (shards, inbox): (Shards, mpsc::UnboundedReceiver<Input>),
         journal: Journal,
-        peers: Arc<BTreeMap<u64, Peer>>,
-        doubts: mpsc::UnboundedSender<Inquiry>,
+        peers: Peers,
+        (doubts, views): (mpsc::UnboundedSender<Inquiry>, mpsc::UnboundedSender<Arc<View>>),
         memory: Memory,
         origin: Instant,
     ) -> Self {
@@ -74,12 +78,14 @@ impl Driver {
             journal,
             inbox,
             doubts,
+            views,
             outbox: Outbox::new(peers),
             writes: Writes::default(),
             written: VecDeque::new(),
             memory,
             timers: BTreeSet::new(),
             origin,
+            moving: 0,
             failed: false,
         };
         groups.into_iter().for_each(|parts| driver.start(parts));
@@ -129,6 +135,8 @@ impl Driver {
             inbox: &self.inbox_of,
             memory: &mut self.memory,
             doubts: &self.doubts,
+            views: &self.views,
+            moving: self.moving,
             cost: Duration::ZERO,
             failed: &mut self.failed,
         };
@@ -140,10 +148,21 @@ impl Driver {
                 group.scheduled = Duration::MAX;
             }
         }
-        let mut started = Vec::new();
+        let (mut started, mut ended) = (Vec::new(), Vec::new());
         for input in inputs.drain(..) {
             match input {
                 Input::Start(parts) => started.push(*parts),
+                Input::Leave { slot, holders, ended: told } => {
+                    match self.groups.leave(slot, &holders, turn.memory) {
+                        Some(group) => {
+                            self.timers.remove(&(group.scheduled, slot));
+                            self.shards.set_ended(slot);
+                            turn.moving -= usize::from(group.is_moving);
+                            ended.push(told);
+                        }
+                        None => drop(told),
+                    }
+                }
                 Input::Stop => *turn.failed = true,
                 Input::Written(Err(error)) => {
                     tracing::error!(%error, "the journal has failed");
@@ -153,13 +172,15 @@ impl Driver {
                     let then = self.written.pop_front().expect("each write waits once");
                     self.groups.written(then, &mut turn);
                 }
-                Input::Ask(ask) => self.groups.answer(ask, turn.memory),
+                Input::Ask(ask) => self.groups.answer(ask, turn.memory, turn.now),
                 other => self.groups.take_in(other, &mut turn),
             }
         }
         for slot in self.groups.take_awake() {
             let Some(group) = self.groups.get_mut(slot) else { continue };
+            turn.moving -= usize::from(group.is_moving);
             let more = group.step(&mut turn);
+            turn.moving += usize::from(group.is_moving);
             group.held = turn.memory.note(group.held, group.holds());
             self.shards.set_leader(slot, group.leader(), group.replica.term());
             let deadline = group.poll_timeout(&turn);
@@ -179,6 +200,7 @@ impl Driver {
             excess => self.groups.shed(excess, turn.memory),
         }
         let cost = turn.cost;
+        self.moving = turn.moving;
         started.into_iter().for_each(|parts| self.start(parts));
         if !self.writes.is_empty() {
             let inbox = self.inbox_of.clone();
@@ -191,6 +213,10 @@ impl Driver {
                 }
             }
         }
+        // Nothing of these groups is written behind this.
+        for told in ended {
+            let _ = told.send(true);
+        }
         self.outbox.flush();
         cost
     }
@@ -198,6 +224,9 @@ impl Driver {
     fn start(&mut self, parts: Parts) {
         let group = Group::new(parts);
         let slot = group.slot();
+        if let Some(view) = group.view() {
+            let _ = self.views.send(view);
+        }
         self.shards.set_leader(slot, group.leader(), group.replica.term());
         self.groups.insert(slot, group);
         self.groups.wake(slot);
@@ -226,6 +255,13 @@ impl Groups {
 
     fn get_mut(&mut self, slot: u32) -> Option<&mut Group> {
         self.all.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    /// Takes out a group that this node holds no more, if these hold it.
+    fn leave(&mut self, slot: u32, holders: &Holders, memory: &mut Memory) -> Option<Box<Group>> {
+        let group = self.all.get_mut(slot as usize)?.take_if(|group| group.may_go(holders))?;
+        memory.note(group.held, Holds::default());
+        Some(group)
     }
 
     /// In the order of their slots.
@@ -346,7 +382,18 @@ impl Groups {
                     }
                 }
             }
-            Input::Start(_) | Input::Stop | Input::Written(_) | Input::Ask(_) => {
+            Input::Rows(rows) => {
+                for (slot, row) in (0..).zip(&rows) {
+                    if let Some(group) = self.wake(slot) {
+                        group.handle_row(row);
+                    }
+                }
+            }
+            Input::Start(_)
+            | Input::Leave { .. }
+            | Input::Stop
+            | Input::Written(_)
+            | Input::Ask(_) => {
                 unreachable!("the driver's own")
             }
         }
@@ -370,12 +417,18 @@ impl Groups {
         }
     }
 
-    fn answer(&self, ask: Ask, memory: &Memory) {
+    fn answer(&self, ask: Ask, memory: &Memory, now: Duration) {
         match ask {
             Ask::Status { verify, reply } => {
                 let status = self.iter().map(|group| group.status(verify));
                 let (used, limit) = (memory.used() as u64, memory.limit() as u64);
                 let _ = reply.send(Standing { shards: status.collect(), memory: (used, limit) });
+            }
+            Ask::Holders { slot, reply } => {
+                let _ = reply.send(self.get(slot).and_then(Group::holders));
+            }
+            Ask::Voters { slot, asker, reply } => {
+                let _ = reply.send(self.get(slot).map(|group| group.voters(asker, now)));
             }
             Ask::Tables { slot, reply } => {
                 let tables = self.get(slot).map(Group::tables);

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     parts::Parts,
     snapshot::Taken,
-    status::{Standing, Tables},
+    status::{Holders, Standing, Tables, Voters},
     streams::Head,
     words::GroupWord,
 };
@@ -113,8 +113,19 @@ pub enum Input {
         /// It.
         taken: Option<Box<Taken>>,
     },
-    /// A group joins: its part of the journal was damaged.
+    /// A group joins: this node is to hold it from now on, or its part of the journal was damaged.
     Start(Box<Parts>),
+    /// The cluster has changed: the nodes that are to hold each group, by number.
+    Rows(Vec<Vec<u64>>),
+    /// This node holds a group no more, if these do.
+    Leave {
+        /// The group.
+        slot: u32,
+        /// Who holds it.
+        holders: Holders,
+        /// Whether its replica has ended; from then on nothing of it is written.
+        ended: oneshot::Sender<bool>,
+    },
     /// Others are to lead what this node leads.
     HandOver,
     /// Somebody wants to know something.
@@ -131,6 +142,22 @@ pub enum Ask {
         verify: bool,
         /// The answer.
         reply: oneshot::Sender<Standing>,
+    },
+    /// Who holds a group, as far as its replica here knows for certain.
+    Holders {
+        /// The shard.
+        slot: u32,
+        /// The answer.
+        reply: oneshot::Sender<Option<Holders>>,
+    },
+    /// Who decides in a group, by the log of its replica here.
+    Voters {
+        /// The shard.
+        slot: u32,
+        /// The node that asks.
+        asker: u64,
+        /// The answer.
+        reply: oneshot::Sender<Option<Voters>>,
     },
     /// What the tables of a replica are.
     Tables {

@@ -1,6 +1,7 @@
 //! What nodes ask of each other over links.
 
 use paceline_core::shard::Table;
+use paceline_membership::Change;
 use serde::{Deserialize, Serialize};
 
 /// A request.
@@ -16,9 +17,19 @@ pub enum Request {
         /// The group.
         group: u32,
     },
-    /// Answered by the `ClusterConfig` that the node runs by, as JSON: what a client needs to know
-    /// the cluster from one of its nodes.
+    /// Answered by the `Definition` of the cluster as the node knows it, as JSON: what anybody needs to
+    /// know the cluster from one of its nodes.
     Cluster,
+    /// Answered by the receiver's view of the cluster.
+    View,
+    /// The cluster is to change. Answered by the view in which it has, or the reason why it cannot, when
+    /// that is committed.
+    Change(Change),
+    /// Answered by who holds the group, if the receiver knows that for certain: `Option<Holders>`.
+    Holders {
+        /// The group.
+        group: u32,
+    },
     /// Where the receiver's replica of a group differs from another, table by table. Answered by a
     /// [`Tables`](super::status::Tables).
     Tables {

@@ -1,11 +1,8 @@
 //! The shards of a node, for those who ask for one.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use paceline_consensus::Term;
@@ -15,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     channel::{self, Channel},
     input::{Ask, Input},
-    status::{Standing, Tables},
+    status::{Holders, Standing, Tables, Voters},
 };
 
 /// What a node knows of who leads a shard that it holds.
@@ -39,21 +36,18 @@ pub struct Shards {
 #[derive(Debug)]
 struct Inner {
     node: u64,
-    /// Who leads each shard that has a replica here.
-    leaders: BTreeMap<u32, watch::Sender<Leadership>>,
+    /// Who leads each shard, as far as its replica here knows, if there is one.
+    leaders: Vec<watch::Sender<Leadership>>,
     inbox: mpsc::UnboundedSender<Input>,
     next_channel: AtomicU64,
 }
 
 impl Shards {
-    /// A handle for these slots of a node, and what the driver is told through it.
-    pub fn new(
-        node: u64,
-        slots: impl IntoIterator<Item = u32>,
-    ) -> (Self, mpsc::UnboundedReceiver<Input>) {
+    /// A handle for the replicas of a node, in a cluster of so many groups, and what the driver is
+    /// told through it.
+    pub fn new(node: u64, groups: u32) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (inbox, receiver) = mpsc::unbounded_channel();
-        let unknown = |slot| (slot, watch::Sender::new(Leadership::default()));
-        let leaders = slots.into_iter().map(unknown).collect();
+        let leaders = (0..groups).map(|_| watch::Sender::default()).collect();
         let next_channel = AtomicU64::new(1);
         let inner = Inner { node, leaders, inbox, next_channel };
         (Self { inner: Arc::new(inner) }, receiver)
@@ -74,31 +68,56 @@ impl Shards {
     }
 
     pub(super) fn set_leader(&self, slot: u32, leader: Option<u64>, term: Term) {
-        if let Some(known) = self.inner.leaders.get(&slot) {
-            let now = Leadership { runs: true, leader, term };
+        self.set_leadership(slot, Leadership { runs: true, leader, term });
+    }
+
+    /// The replica of the slot runs here no more.
+    pub(super) fn set_ended(&self, slot: u32) {
+        self.set_leadership(slot, Leadership::default());
+    }
+
+    fn set_leadership(&self, slot: u32, now: Leadership) {
+        if let Some(known) = self.inner.leaders.get(slot as usize) {
             known.send_if_modified(|known| std::mem::replace(known, now) != now);
         }
     }
 
     /// Whether the replica of the slot runs here.
     pub fn runs(&self, slot: u32) -> bool {
-        self.inner.leaders.get(&slot).is_some_and(|known| known.borrow().runs)
+        self.inner.leaders.get(slot as usize).is_some_and(|known| known.borrow().runs)
     }
 
-    /// Who leads the shard, and who does later on, if its replica is held here.
+    /// Who leads the shard, and who does later on, as far as a replica here knows.
     pub fn leadership(&self, slot: u32) -> Option<watch::Receiver<Leadership>> {
-        self.inner.leaders.get(&slot).map(watch::Sender::subscribe)
+        self.inner.leaders.get(slot as usize).map(watch::Sender::subscribe)
     }
 
     /// Who leads the shard, as far as its replica here knows.
     pub fn leader(&self, slot: u32) -> Option<u64> {
-        self.inner.leaders.get(&slot)?.borrow().leader
+        self.inner.leaders.get(slot as usize)?.borrow().leader
     }
 
     /// The shards that this node leads, as far as it knows.
     pub fn led_here(&self) -> impl Iterator<Item = u32> + '_ {
-        let is_led = |slot: &u32| self.leader(*slot) == Some(self.inner.node);
-        self.inner.leaders.keys().copied().filter(is_led)
+        let groups = 0..self.inner.leaders.len() as u32;
+        groups.filter(|slot| self.leader(*slot) == Some(self.inner.node))
+    }
+
+    /// The nodes that are to hold each group have changed.
+    pub fn set_rows(&self, rows: Vec<Vec<u64>>) {
+        self.tell(Input::Rows(rows));
+    }
+
+    /// Ends the replica of a shard that these hold now. Whether it has ended.
+    pub async fn leave(&self, slot: u32, holders: Holders) -> bool {
+        let (ended, answer) = oneshot::channel();
+        self.tell(Input::Leave { slot, holders, ended });
+        answer.await.unwrap_or(false)
+    }
+
+    /// Who holds a shard, as far as its replica here knows for certain.
+    pub async fn holders(&self, slot: u32) -> Option<Holders> {
+        self.ask(|reply| Ask::Holders { slot, reply }).await
     }
 
     /// Asks the shard's replica here for its ear, if it runs. It answers with its first word on the
@@ -112,6 +131,11 @@ impl Shards {
     /// The replicas as they are now; none if they are not driven any more.
     pub async fn status(&self, verify: bool) -> Standing {
         self.ask(|reply| Ask::Status { verify, reply }).await
+    }
+
+    /// Who decides in a shard, by the log of its replica here, if that runs; for a node that asks now.
+    pub async fn voters(&self, slot: u32, asker: u64) -> Option<Voters> {
+        self.ask(|reply| Ask::Voters { slot, asker, reply }).await
     }
 
     /// The tables of a replica.

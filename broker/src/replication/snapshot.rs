@@ -15,6 +15,7 @@ use paceline_store::{Entry as Record, Group, JournalError};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    pace::Pace,
     storage::{Kept, StorageError, decode, encode},
     streams::{Head, OpenStream},
 };
@@ -88,7 +89,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Sends the snapshot in the journal, with every entry that it refers to and that is among the
+/// Sends the snapshot in the journal at a pace, with every entry that it refers to and that is among the
 /// `live` ones: what has died since, the replica will hear of in the log.
 ///
 /// # Errors
@@ -96,6 +97,7 @@ pub async fn write(
 pub async fn send(
     group: &Group,
     connection: &Connection,
+    pace: &Pace,
     (term, stamp): (Term, Duration),
     live: Vec<u64>,
 ) -> Result<(), SnapshotError> {
@@ -117,14 +119,16 @@ pub async fn send(
             Err(error) => return Err(error.into()),
         }
         if bytes >= PIECE_BYTES {
-            bytes = 0;
+            pace.allow(std::mem::take(&mut bytes)).await;
             say(&stream.sender, Piece::Entries(std::mem::take(&mut entries))).await?;
         }
     }
+    pace.allow(bytes).await;
     say(&stream.sender, Piece::Entries(entries)).await?;
     let mut state = state;
     while !state.is_empty() {
         let piece = state.split_to(state.len().min(PIECE_BYTES));
+        pace.allow(piece.len()).await;
         say(&stream.sender, Piece::State(piece)).await?;
     }
     say(&stream.sender, Piece::End).await?;

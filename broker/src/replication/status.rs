@@ -1,5 +1,8 @@
 //! What a node says of its replicas.
 
+use std::collections::BTreeSet;
+
+use paceline_consensus::{EntryId, NodeId};
 use paceline_core::shard::Table;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,10 @@ pub struct ShardStatus {
     pub term: u64,
     /// Who leads, as far as this node knows.
     pub leader: Option<u64>,
+    /// Who decides in it, by its log; all of both while that changes.
+    pub voters: Vec<u64>,
+    /// Who is brought up to date.
+    pub learners: Vec<u64>,
     /// The last entry of its log.
     pub last: u64,
     /// The last entry applied.
@@ -44,6 +51,8 @@ pub enum ShardRole {
     Leader,
     /// It follows.
     Follower,
+    /// It is brought up to date, and does not count yet.
+    Learner,
     /// It would lead.
     Candidate,
     /// It has lost its part, and neither votes nor stands for election before it has it again.
@@ -51,13 +60,15 @@ pub enum ShardRole {
 }
 
 impl ShardRole {
-    const ALL: [Self; 4] = [Self::Leader, Self::Follower, Self::Candidate, Self::Repairing];
+    const ALL: [Self; 5] =
+        [Self::Leader, Self::Follower, Self::Learner, Self::Candidate, Self::Repairing];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Leader => "leader",
             Self::Follower => "follower",
+            Self::Learner => "learner",
             Self::Candidate => "candidate",
             Self::Repairing => "repairing",
         }
@@ -77,6 +88,27 @@ impl TryFrom<String> for ShardRole {
         let found = Self::ALL.into_iter().find(|role| role.name() == name);
         found.ok_or_else(|| format!("no replica is a `{name}`"))
     }
+}
+
+/// Who has a group's log, by a change that is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holders {
+    /// That change.
+    pub at: EntryId,
+    /// Everybody.
+    pub members: BTreeSet<NodeId>,
+}
+
+/// Who decides in a group, by the log of a replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voters {
+    /// The entry since which they do; 0 from the beginning.
+    pub since: u64,
+    /// They; nobody if the replica has not heard of anybody yet.
+    pub voters: BTreeSet<u64>,
+    /// Where the replica leads for certain and whoever asks is none of them, by a change that is
+    /// committed: that change.
+    pub without_asker: Option<EntryId>,
 }
 
 /// A replica table by table, to see in what it differs from another.

@@ -156,16 +156,23 @@ pub fn decode_entry(record: &Bytes) -> Result<Entry, StorageError> {
     Ok(Entry { id, payload })
 }
 
-/// Reads what a group has on the disk. `row` are its members from the beginning.
+/// Reads what a group has on the disk. `founders` are its members from the beginning, as far as this
+/// node knows; one that has left the group once, or comes to it later, learns from the log who its
+/// members are, and until then nobody is elected with its help.
 ///
 /// # Errors
 /// See [`StorageError`]. The group must not be damaged.
-pub async fn open(group: &Group, row: &[u64]) -> Result<Opened, StorageError> {
+pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageError> {
     let kept: Option<Kept> =
         decode_mark(&group.load_snapshot().await?.unwrap_or_default(), "the snapshot")?;
     let base: Option<Base> = decode_mark(&group.purged(), "the mark of the log's beginning")?;
-    let vote: Option<Vote> = decode_mark(&group.vote(), "the vote")?;
-    let founders = || Membership::of(row.iter().copied().map(NodeId));
+    let left = left(group);
+    let mark = group.repair();
+    let founders = || match (&left, voters_then(&mark)) {
+        (Some(_), _) => Membership::default(),
+        (None, Some(voters)) => Membership::of(voters.into_iter().map(NodeId)),
+        (None, None) => Membership::of(founders.iter().copied().map(NodeId)),
+    };
     let (snapshot, state) = match &kept {
         Some(kept) => {
             reached(Point::SnapshotLoaded);
@@ -191,11 +198,12 @@ pub async fn open(group: &Group, row: &[u64]) -> Result<Opened, StorageError> {
     let marked = marked.filter(|id| log.has(*id)).map_or(0, |id| id.index);
     group.sweep(|index| index > snapshot.index || state.is_live(index));
     let recovered = Recovered {
-        vote: vote.unwrap_or_default(),
+        vote: vote(group)?,
         commit: marked.max(snapshot.index),
         log,
         floor: repair_floor(group),
-        votes_above_floor: group.repair().ends_with(VOTES),
+        votes_above_floor: behind_floor(&mark).is_some_and(|(_, rest)| rest.starts_with(VOTES)),
+        left: left.as_ref().map_or(EntryId::ZERO, |left| left.at),
     };
     Ok(Opened { recovered, state, snapshot })
 }
@@ -254,19 +262,100 @@ pub fn replace_log(
 /// The term of the vote that the journal holds; none if there is none. What a replica has promised
 /// is here before anybody is told of it.
 pub fn vote_term(group: &Group) -> Option<Term> {
-    let vote: Option<Vote> = decode_mark(&group.vote(), "the vote").ok().flatten();
-    vote.map(|vote| vote.term)
+    vote(group).ok().map(|vote| vote.term).filter(|term| *term > 0)
 }
 
-/// Ends the repair mark of a replica that votes above its floor.
+/// Begins the mark in the journal of a group that this node has left.
+const LEFT: &[u8] = b"left the group:";
+
+/// What a node must not forget of a group that it has left.
+#[derive(Serialize, Deserialize)]
+struct Left {
+    /// The change by which it did.
+    at: EntryId,
+    /// Its vote, of that change's term at least.
+    vote: Vote,
+}
+
+/// What this node has to remember of the group, if it has left it once; what else it has of it has
+/// come since.
+fn left(group: &Group) -> Option<Left> {
+    let mark = group.repair();
+    let left = mark.strip_prefix(LEFT)?;
+    Some(postcard::from_bytes(left).expect("the journal has verified what was written"))
+}
+
+/// Forgets a group that this node has left by a change that is committed.
+///
+/// # Errors
+/// As for every write.
+pub async fn leave(group: &Group, at: EntryId) -> Result<(), StorageError> {
+    let mut vote = vote(group)?;
+    if vote.term < at.term {
+        vote = Vote { term: at.term, candidate: None };
+    }
+    let at = left(group).map_or(at, |before| before.at.max(at));
+    let mark = [LEFT, &encode(&Left { at, vote })].concat();
+    Ok(group.reset(mark.into())?.await?)
+}
+
+/// The vote that the journal holds, or that of when this node left the group.
+fn vote(group: &Group) -> Result<Vote, StorageError> {
+    let vote: Option<Vote> = decode_mark(&group.vote(), "the vote")?;
+    Ok(vote.or_else(|| left(group).map(|left| left.vote)).unwrap_or_default())
+}
+
+/// Whether anything of a replica of the group is on the disk.
+pub fn is_held(group: &Group) -> bool {
+    let has_records =
+        !group.vote().is_empty() || !group.purged().is_empty() || !group.range().is_empty();
+    has_records || repair_floor(group).is_some()
+}
+
+/// In the repair mark of a replica that votes above its floor, behind that.
 const VOTES: &[u8] = b"votes";
 
+/// In a repair mark, before who decides in the group.
+const OF: &[u8] = b"of";
+
+/// Begins the mark of a group of which nobody has anything left.
+const ANEW: &[u8] = b"begun anew:";
+
 /// The mark in the journal of a group that is being repaired: the last term in which its replica
-/// may have made a promise that it has forgotten, and whether it votes above it all the same.
-pub fn repair_mark(floor: Term, votes: bool) -> Bytes {
-    let mut mark = floor.to_le_bytes().to_vec();
-    mark.extend_from_slice(if votes { VOTES } else { &[] });
-    mark.into()
+/// may have made a promise that it has forgotten, whether it votes above it all the same, and who
+/// decides in the group, as far as is known. Without a term nobody has anything left, and these begin it
+/// anew.
+pub fn repair_mark(
+    floor: Option<Term>,
+    votes: bool,
+    voters: impl IntoIterator<Item = u64>,
+) -> Bytes {
+    let voters = encode(&voters.into_iter().collect::<Vec<u64>>());
+    match floor {
+        None => [ANEW, &voters].concat().into(),
+        Some(floor) => {
+            let votes = if votes { VOTES } else { &[] };
+            [&floor.to_le_bytes(), votes, OF, &voters].concat().into()
+        }
+    }
+}
+
+/// The parts of [`repair_mark`] behind the floor, of a replica that is being repaired.
+fn behind_floor(mark: &[u8]) -> Option<(Term, &[u8])> {
+    if mark.is_empty() || mark.starts_with(LEFT) || mark.starts_with(ANEW) {
+        return None;
+    }
+    let (floor, rest) = mark.split_first_chunk().expect("a repair mark begins with a term");
+    Some((u64::from_le_bytes(*floor), rest))
+}
+
+/// Who decides in a group that was reset, as far as was known then.
+fn voters_then(mark: &[u8]) -> Option<Vec<u64>> {
+    let voters = match behind_floor(mark) {
+        Some((_, rest)) => rest.strip_prefix(VOTES).unwrap_or(rest).strip_prefix(OF)?,
+        None => mark.strip_prefix(ANEW)?,
+    };
+    Some(postcard::from_bytes(voters).expect("the journal has verified what was written"))
 }
 
 /// The term in the group's repair mark; none if it is not being repaired.
@@ -275,9 +364,7 @@ pub fn repair_mark(floor: Term, votes: bool) -> Bytes {
 ///
 /// When the mark is not one of [`repair_mark`], the only writer: the journal has verified it.
 pub fn repair_floor(group: &Group) -> Option<Term> {
-    let mark = group.repair();
-    let floor = || mark.first_chunk().expect("a repair mark begins with a term");
-    (!mark.is_empty()).then(|| u64::from_le_bytes(*floor()))
+    behind_floor(&group.repair()).map(|(floor, _)| floor)
 }
 
 /// Reads a message as it was written into the log. `at` is what [`ShardState::body_at`] says.
@@ -295,4 +382,33 @@ pub async fn read_message(group: &Group, at: MessageRef) -> Result<Arc<Message>,
     message.ok_or_else(|| {
         format!("entry {} of group {} has no message at {}", at.index, group.id(), at.offset)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repair_mark_says_what_it_was_given() {
+        for votes in [false, true] {
+            let mark = repair_mark(Some(7), votes, [1, 4]);
+            let (floor, rest) = behind_floor(&mark).unwrap();
+            assert_eq!((floor, rest.starts_with(VOTES)), (7, votes));
+            assert_eq!(voters_then(&mark), Some(vec![1, 4]));
+        }
+        let anew = repair_mark(None, true, [2]);
+        assert_eq!((behind_floor(&anew), voters_then(&anew)), (None, Some(vec![2])));
+    }
+
+    #[test]
+    fn a_repair_mark_of_an_earlier_release_is_read() {
+        for (mark, votes) in
+            [(&b"\x09\0\0\0\0\0\0\0"[..], false), (b"\x09\0\0\0\0\0\0\0votes", true)]
+        {
+            let (floor, rest) = behind_floor(mark).unwrap();
+            assert_eq!((floor, rest.starts_with(VOTES)), (9, votes));
+            assert_eq!(voters_then(mark), None);
+        }
+        assert_eq!((behind_floor(b""), voters_then(b"")), (None, None));
+    }
 }

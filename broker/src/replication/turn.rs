@@ -1,8 +1,9 @@
 //! What groups share in one turn of the driver.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use paceline_core::{UnixMillis, ingress::Inquiry};
+use paceline_membership::View;
 use paceline_runtime::time::Duration;
 use tokio::sync::mpsc;
 
@@ -24,6 +25,10 @@ pub struct Turn<'a> {
     pub memory: &'a mut Memory,
     /// Transactions that somebody has to end.
     pub doubts: &'a mpsc::UnboundedSender<Inquiry>,
+    /// Views of the cluster that are committed.
+    pub views: &'a mpsc::UnboundedSender<Arc<View>>,
+    /// Of the shards that this node leads, so many are getting a new copy.
+    pub moving: usize,
     /// Processor time of this turn.
     pub cost: Duration,
     /// Whether something is wrong that only a restart can mend.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, mem, sync::Arc};
 
 use paceline_consensus::{Message, Payload, Word};
 
-use crate::link::{Connection, Peer};
+use crate::link::{Connection, Peers};
 
 /// A word to the replica of a group.
 pub type GroupWord = (u32, Message);
@@ -16,27 +16,24 @@ pub const NOTICE_BYTES: usize = 1 << 20;
 /// Gathers what is said in one turn, so that what goes to one node leaves in one piece.
 #[derive(Debug)]
 pub struct Outbox {
-    peers: Arc<BTreeMap<u64, Peer>>,
+    peers: Peers,
     waiting: BTreeMap<u64, Vec<GroupWord>>,
 }
 
 impl Outbox {
     /// An outbox to these nodes.
-    pub fn new(peers: Arc<BTreeMap<u64, Peer>>) -> Self {
-        let waiting = peers.keys().map(|node| (*node, Vec::new())).collect();
-        Self { peers, waiting }
+    pub fn new(peers: Peers) -> Self {
+        Self { peers, waiting: BTreeMap::new() }
     }
 
     /// Sends it with the next [`Outbox::flush`].
     pub fn push(&mut self, to: u64, group: u32, message: Message) {
-        if let Some(waiting) = self.waiting.get_mut(&to) {
-            waiting.push((group, message));
-        }
+        self.waiting.entry(to).or_default().push((group, message));
     }
 
     /// The link to a node, if there is one.
     pub fn connection(&self, to: u64) -> Option<Arc<Connection>> {
-        self.peers.get(&to)?.connection()
+        self.peers.connection(to)
     }
 
     /// Sends everything. What is said to a node without a link is lost, as the protocol allows.
@@ -46,7 +43,7 @@ impl Outbox {
                 continue;
             }
             let words = mem::take(waiting);
-            let Some(connection) = self.peers[node].connection() else { continue };
+            let Some(connection) = self.peers.connection(*node) else { continue };
             let mut rest = &words[..];
             while !rest.is_empty() {
                 let mut bytes = 0;

@@ -68,7 +68,7 @@ pub(super) async fn run(
         }
         if !client.has_channel() {
             channel = None;
-            let (row, known) = (connector.cluster.row(slot), || connector.known_leader(slot));
+            let (row, known) = (connector.cluster.holders(slot), || connector.known_leader(slot));
             if let Some(node) = client.poll_open(began.elapsed(), &row, known) {
                 channel = connector.open(slot, session, node);
                 if channel.is_none() {

@@ -1,13 +1,13 @@
 //! Opening channels to leaders, here and elsewhere.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use paceline_core::shard::SessionId;
 use tokio::sync::watch;
 
 use crate::{
     cluster::Cluster,
-    link::Peer,
+    link::Peers,
     replication::{
         Leadership, OpenChannel, OpenStream, Shards,
         channel::{self, Channel},
@@ -24,7 +24,7 @@ pub struct Connector {
     /// The shards of this node.
     pub shards: Shards,
     /// The other nodes.
-    pub peers: Arc<BTreeMap<u64, Peer>>,
+    pub peers: Peers,
 }
 
 impl Connector {
@@ -34,7 +34,7 @@ impl Connector {
         if node == self.node {
             return self.shards.open(slot, session);
         }
-        let connection = self.peers.get(&node)?.connection()?;
+        let connection = self.peers.connection(node)?;
         let stream = connection.open(&OpenStream::Channel(OpenChannel { slot, session })).ok()?;
         Some(channel::open_remote(stream))
     }

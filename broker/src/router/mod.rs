@@ -58,7 +58,7 @@ struct Inner {
 impl Router {
     /// The router of a node at one of its lives. At most about `waiting` bytes wait for shards.
     pub fn new(connector: Connector, session: SessionId, waiting: usize) -> Self {
-        let clients = (0..connector.cluster.slots()).map(|_| OnceLock::new()).collect();
+        let clients = (0..connector.cluster.view().groups()).map(|_| OnceLock::new()).collect();
         let inner = Inner {
             connector,
             session,

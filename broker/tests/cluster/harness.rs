@@ -44,9 +44,11 @@ impl Node {
     async fn start(&mut self, listener: TcpListener) {
         self.claim = None;
         let claim = Claim::take(&self.config).await.unwrap();
-        let identity_file = claim.identity_file.clone();
+        let (identity_file, cluster) =
+            (claim.identity_file.clone(), claim.cluster.clone().unwrap());
         self.claim = Some(claim);
-        self.replicas = Some(Replicas::start(&self.config, identity_file, listener).await.unwrap());
+        let replicas = Replicas::start(&self.config, &cluster, identity_file, listener);
+        self.replicas = Some(replicas.await.unwrap());
     }
 }
 
@@ -232,11 +234,11 @@ impl Cluster {
         let replicas = self.nodes[node].replicas.as_ref().expect("it runs");
         let told = time::timeout(PATIENCE, replicas.failed()).await.expect("it is told");
         let NodeError::Forgotten { life, .. } = told else { panic!("{told}") };
-        let slots = replicas.cluster().slots();
+        let groups = replicas.cluster().view().groups();
         self.halt(node).await;
         let identity_file =
             self.nodes[node].claim.as_ref().expect("it is held").identity_file.clone();
-        identity_file.forget(life, 0..slots).await.unwrap();
+        identity_file.forget(life, 0..groups).await.unwrap();
         self.restart(node).await;
     }
 
@@ -281,11 +283,11 @@ impl Cluster {
 
     /// Waits until a node runs all its shards and repairs none.
     pub async fn repaired(&self, node: usize) {
-        let slots = self.any().cluster().slots() as usize;
+        let groups = self.any().cluster().view().groups() as usize;
         let is_whole = async {
             loop {
                 let roles = self.roles(node).await;
-                if roles.len() == slots && roles.iter().all(|role| *role != ShardRole::Repairing) {
+                if roles.len() == groups && roles.iter().all(|role| *role != ShardRole::Repairing) {
                     return;
                 }
                 time::sleep(Duration::from_millis(50)).await;

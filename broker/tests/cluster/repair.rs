@@ -169,7 +169,7 @@ async fn a_node_with_an_empty_disk_does_not_vote_before_the_others_have_refilled
     cluster.halt(0).await;
     cluster.restart(1).await;
     assert!(is_refused(&cluster, 1).await, "one that was away and one that has forgotten elected");
-    assert!(cluster.roles(2).await.is_empty());
+    assert_eq!(cluster.roles(2).await, []);
 
     cluster.restart(0).await;
     cluster.repaired(2).await;

@@ -34,7 +34,9 @@ impl Replica {
     fn may_stand(&self) -> bool {
         let node = self.config.node;
         let mut memberships = self.log.memberships_from(self.commit);
-        self.floor.is_none() && memberships.any(|membership| membership.is_voter(node))
+        self.floor.is_none()
+            && self.log.last() >= self.left
+            && memberships.any(|membership| membership.is_voter(node))
     }
 
     /// Whether it may vote in a term. Of two replicas the other one has everything that was ever
@@ -50,8 +52,12 @@ impl Replica {
         may
     }
 
+    /// Whether a log that ends so has all that this replica has, or had when it left the group.
     fn is_up_to_date(&self, last: EntryId) -> bool {
-        last >= self.log.last()
+        if last < self.left && last >= self.log.last() {
+            reached(Point::VoteOfLeaver);
+        }
+        last >= self.log.last().max(self.left)
     }
 
     /// Nothing was heard of a leader, or nobody won.

@@ -63,6 +63,10 @@ pub struct Recovered {
     /// It votes above its floor although it is not whole: so many others have lost theirs that the
     /// rest can elect nobody without it, and an operator has said that what it has is to do.
     pub votes_above_floor: bool,
+    /// If it has left the group once and forgotten its log: the change by which it did. It votes as if
+    /// its log ended there, and stands for election only when it is as late again: who has not heard of
+    /// that change may count on what it has forgotten. Its vote is of that change's term at least.
+    pub left: EntryId,
 }
 
 /// A part in a term.
@@ -141,6 +145,7 @@ pub struct Replica {
     silent_until: Duration,
     floor: Option<Term>,
     votes_above_floor: bool,
+    left: EntryId,
     deadline: Duration,
     ready: Ready,
     vote_changed: bool,
@@ -154,7 +159,7 @@ impl Replica {
     /// Starts a replica at `now`. One that has promised anything in an earlier life says nothing
     /// for the length of the promise.
     pub fn new(config: Config, recovered: Recovered, now: Duration) -> Self {
-        let Recovered { vote, log, commit, floor, votes_above_floor } = recovered;
+        let Recovered { vote, log, commit, floor, votes_above_floor, left } = recovered;
         let Membership { voters, outgoing, .. } = log.membership();
         let alone = outgoing.is_empty() && *voters == BTreeSet::from([config.node]);
         let silent_until =
@@ -175,6 +180,7 @@ impl Replica {
             silent_until,
             floor,
             votes_above_floor,
+            left,
             deadline: Duration::MAX,
             ready: Ready::default(),
             vote_changed: false,
@@ -249,6 +255,11 @@ impl Replica {
     /// Its settings.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// From now on election timeouts are drawn between these.
+    pub fn set_election(&mut self, election: [Duration; 2]) {
+        self.config.election = election;
     }
 
     /// As [`Recovered::floor`].

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use paceline_membership::{Epoch, View};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -171,6 +172,11 @@ pub enum Command {
         /// For the client to read.
         reason: String,
     },
+    /// In the metadata shard: the cluster's next view, made from a committed one.
+    View {
+        /// It.
+        view: Arc<View>,
+    },
 }
 
 impl Command {
@@ -189,6 +195,7 @@ impl Command {
             Command::Settle { settles } => settles.len(),
             Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
             Command::Expire { messages, .. } => messages.len(),
+            Command::View { view } => view.members().len() + view.groups() as usize,
             _ => 0,
         };
         let messages: usize = self.messages().iter().map(|message| message.footprint()).sum();
@@ -272,6 +279,9 @@ pub enum Refused {
     /// The leader's own words.
     #[error("{0}")]
     ByLeader(String),
+    /// The cluster has changed since.
+    #[error("the cluster's view is of epoch {0} already")]
+    StaleView(Epoch),
 }
 
 /// A queue of one shard; numbers are not used again.
@@ -346,4 +356,6 @@ pub struct Applied {
     /// Log entries, perhaps this very one, that hold no body any more that the state refers to.
     /// Every entry that was applied is named exactly once in its life.
     pub freed: Vec<u64>,
+    /// The cluster's view, if it is another one now.
+    pub view: Option<Arc<View>>,
 }

@@ -33,11 +33,13 @@ pub enum Table {
     Prepared,
     /// Decisions that somebody may ask for.
     Decisions,
+    /// The cluster's view, in the metadata shard.
+    View,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Counters,
         Self::Sessions,
         Self::Queues,
@@ -45,6 +47,7 @@ impl Table {
         Self::Moved,
         Self::Prepared,
         Self::Decisions,
+        Self::View,
     ];
 }
 
@@ -58,6 +61,7 @@ impl fmt::Display for Table {
             Self::Moved => "moved messages",
             Self::Prepared => "prepared transactions",
             Self::Decisions => "decisions",
+            Self::View => "view",
         })
     }
 }
@@ -88,6 +92,7 @@ impl ShardState {
             Table::Moved => digest(&tables.moved),
             Table::Prepared => digest(&tables.prepared),
             Table::Decisions => digest(&tables.decisions),
+            Table::View => digest(&self.view.as_deref()),
         }
     }
 
@@ -117,6 +122,10 @@ impl ShardState {
             }),
             Table::Prepared => page.of(&tables.prepared, |id, it| entry(name(id), it)),
             Table::Decisions => page.of(&tables.decisions, |id, it| entry(name(id), it)),
+            Table::View => {
+                let view = self.view.as_deref().map(|view| entry("view", view));
+                view.into_iter().skip(skip).take(most).collect()
+            }
         }
     }
 }

@@ -44,6 +44,7 @@ mod tests;
 
 use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 
+use paceline_membership::{Epoch, View};
 use paceline_reached::{Point, reached};
 
 pub(crate) use bodies::dead_letter;
@@ -74,6 +75,8 @@ pub const MAX_REDELIVERIES: u8 = 6;
 #[derive(Clone, Debug, Default)]
 pub struct ShardState {
     tables: Tables,
+    /// In the metadata shard, once it has changed: the cluster's view.
+    view: Option<Arc<View>>,
     derived: Derived,
 }
 
@@ -115,6 +118,7 @@ impl ShardState {
             index,
             now: batch.now,
             command: 0,
+            view_changed: false,
             effects: Vec::with_capacity(batch.commands.len()),
             touched: BTreeSet::from([index]),
         };
@@ -125,7 +129,8 @@ impl ShardState {
         }
         let mut freed: Vec<u64> = step.touched.into_iter().collect();
         freed.retain(|index| !self.is_live(*index));
-        Applied { index, outcomes, effects: step.effects, freed }
+        let view = self.view.clone().filter(|_| step.view_changed);
+        Applied { index, outcomes, effects: step.effects, freed, view }
     }
 
     fn handle(&mut self, step: &mut Step, origin: Option<Origin>, command: &Command) -> Outcome {
@@ -176,11 +181,30 @@ impl ShardState {
             Command::Purge { queue } => self.purge(step, queue),
             Command::Delete { queue } => self.delete(step, queue),
             Command::Refuse { reason } => Err(Refused::ByLeader(reason.clone())),
+            Command::View { view } => self.change_view(step, view),
         };
         match done {
             Ok(()) => Outcome::Done,
             Err(why) => Outcome::Refused(why),
         }
+    }
+
+    /// Every cluster begins with a view of the first epoch, which nobody has to be told of. Whoever
+    /// offers a later one has made it from one that was committed: if this register has lost that, it
+    /// has it again.
+    fn change_view(&mut self, step: &mut Step, next: &Arc<View>) -> Result<(), Refused> {
+        let epoch = self.view.as_ref().map_or(Epoch::FIRST, |view| view.epoch());
+        if next.epoch() <= epoch {
+            return Err(Refused::StaleView(epoch));
+        }
+        self.view = Some(next.clone());
+        step.view_changed = true;
+        Ok(())
+    }
+
+    /// In the metadata shard, once it has changed: the cluster's view.
+    pub fn view(&self) -> Option<&Arc<View>> {
+        self.view.as_ref()
     }
 
     fn publish(&mut self, step: &mut Step, part: usize, message: &Arc<Message>, written: Written) {

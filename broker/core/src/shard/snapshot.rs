@@ -12,6 +12,9 @@
 //!
 //! A restored state has all bodies evicted; they are loaded from the journal as they are wanted.
 
+use std::sync::Arc;
+
+use paceline_membership::View;
 use postcard::to_io;
 use thiserror::Error;
 
@@ -44,7 +47,11 @@ pub enum RestoreError {
 impl ShardState {
     /// The state without bodies, as bytes. Equal states give equal bytes.
     pub fn snapshot(&self) -> Vec<u8> {
-        to_io(&self.tables, vec![VERSION]).expect("tables are serializable, and memory is patient")
+        let mut out = to_io(&self.tables, vec![VERSION]).expect("tables are serializable");
+        if let Some(view) = &self.view {
+            out = to_io(&**view, out).expect("a view is serializable");
+        }
+        out
     }
 
     /// A hash of [`ShardState::snapshot`]: equal on all replicas that have applied the same entries,
@@ -52,7 +59,10 @@ impl ShardState {
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[VERSION]);
-        let hasher = to_io(&self.tables, hasher).expect("tables are serializable");
+        let mut hasher = to_io(&self.tables, hasher).expect("tables are serializable");
+        if let Some(view) = &self.view {
+            hasher = to_io(&**view, hasher).expect("a view is serializable");
+        }
         *hasher.finalize().as_bytes()
     }
 
@@ -66,11 +76,15 @@ impl ShardState {
             return Err(RestoreError::Version(*version));
         }
         let (tables, rest) = postcard::take_from_bytes::<Tables>(rest)?;
+        let (view, rest) = match rest {
+            [] => (None, rest),
+            _ => postcard::take_from_bytes::<View>(rest).map(|(view, rest)| (Some(view), rest))?,
+        };
         if !rest.is_empty() {
             return Err(RestoreError::Inconsistent("bytes follow its end"));
         }
         let derived = derive(&tables)?;
-        Ok(Self { tables, derived })
+        Ok(Self { tables, view: view.map(Arc::new), derived })
     }
 }
 

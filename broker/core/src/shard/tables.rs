@@ -206,6 +206,7 @@ pub(super) struct Step {
     pub(super) now: UnixMillis,
     /// Which command of the batch is being applied.
     pub(super) command: usize,
+    pub(super) view_changed: bool,
     pub(super) effects: Vec<Effect>,
     /// Log entries that may have lost their last reference.
     pub(super) touched: BTreeSet<u64>,

@@ -1,5 +1,8 @@
 //! Stories of one shard.
 
+use paceline_membership::{Change, Founder, Layout};
+use paceline_placement::StrategyKind;
+
 use super::*;
 use crate::testing::{batch, message, publish};
 
@@ -339,6 +342,41 @@ fn bytes_that_are_no_snapshot_are_refused_with_the_reason() {
         let _ = ShardState::restore(&damaged);
     }
     let mut longer = good;
+    longer.push(0);
+    assert!(matches!(ShardState::restore(&longer), Err(RestoreError::Malformed(_))), "no view");
+}
+
+#[test]
+fn the_clusters_view_goes_from_one_epoch_to_a_later_one() {
+    let founders = ["a", "b"].map(|name| Founder {
+        name: name.into(),
+        link: format!("{name}:1"),
+        zone: None,
+        weight: 1.0,
+    });
+    let layout = Layout { replicas: 1, slots: 4, strategy: StrategyKind::Slots };
+    let first = View::founded(layout, founders).unwrap();
+    let weigh = |view: &View, weight| {
+        let change = Change::Weight { name: "a".into(), weight };
+        Arc::new(view.changed(&change).unwrap().unwrap())
+    };
+    let second = weigh(&first, 2.0);
+    let third = weigh(&second, 3.0);
+    let mut state = ShardState::new();
+    let before = state.digest();
+    let mut offer = |view: &Arc<View>| {
+        let applied = apply(&mut state, [Command::View { view: view.clone() }]);
+        (applied.outcomes[0].clone(), applied.view)
+    };
+    let stale = |epoch| (Outcome::Refused(Refused::StaleView(Epoch(epoch))), None);
+    assert_eq!(offer(&Arc::new(first)), stale(1), "so one asks for the present one");
+    assert_eq!(offer(&second), (Outcome::Done, Some(second.clone())));
+    assert_eq!(offer(&second), stale(2), "of two at once one starts over");
+    assert_eq!(offer(&third), (Outcome::Done, Some(third.clone())));
+    let again = ShardState::restore(&state.snapshot()).unwrap();
+    assert_eq!((again.view(), again.digest()), (Some(&third), state.digest()));
+    assert_ne!(state.digest(), before);
+    let mut longer = state.snapshot();
     longer.push(0);
     assert!(matches!(ShardState::restore(&longer), Err(RestoreError::Inconsistent(_))));
 }

@@ -1,10 +1,13 @@
 //! What is asked of a group.
 
-use paceline_consensus::Role;
+use std::collections::BTreeSet;
+
+use paceline_consensus::{Membership, NodeId, Role};
 use paceline_core::shard::{Table, TableEntry};
+use paceline_runtime::time::Duration;
 
 use super::Group;
-use crate::replication::status::{ShardRole, ShardStatus, Tables};
+use crate::replication::status::{ShardRole, ShardStatus, Tables, Voters};
 
 /// The most entries of a table in one answer.
 const ENTRIES_AT_A_TIME: usize = 1_000;
@@ -13,9 +16,12 @@ impl Group {
     /// The replica as it is now; with a digest of its state, which takes time, if `verify`.
     pub fn status(&self, verify: bool) -> ShardStatus {
         let queues = self.state.queues().filter(|queue| queue.depth > 0);
+        let members = self.replica.log().membership();
+        let numbers = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
         let role = match self.replica.role() {
             Role::Leader => ShardRole::Leader,
             _ if self.replica.floor().is_some() => ShardRole::Repairing,
+            _ if !members.is_voter(NodeId(self.node)) => ShardRole::Learner,
             Role::Follower => ShardRole::Follower,
             Role::PreCandidate | Role::Candidate => ShardRole::Candidate,
         };
@@ -24,11 +30,27 @@ impl Group {
             role,
             term: self.replica.term(),
             leader: self.leader(),
+            voters: numbers(&members.voters.union(&members.outgoing).copied().collect()),
+            learners: numbers(&members.learners),
             last: self.replica.log().last().index,
             applied: self.applied.index,
             queues: queues.map(|queue| (queue.name.to_string(), queue.depth)).collect(),
             in_doubt: self.state.prepared().count() as u64,
             digest: verify.then(|| self.state.digest()),
+        }
+    }
+
+    /// Who decides, by its log, for a node that asks now.
+    pub fn voters(&self, asker: u64, now: Duration) -> Voters {
+        let log = self.replica.log();
+        let membership = log.membership();
+        let Membership { voters, outgoing, .. } = membership;
+        let leads = self.serving.term().is_some() && self.may_serve(now);
+        let at = log.membership_known_at().filter(|at| at.index <= self.replica.commit());
+        Voters {
+            since: log.membership_at(),
+            voters: voters.union(outgoing).map(|node| node.0).collect(),
+            without_asker: at.filter(|_| leads && !membership.is_voter(NodeId(asker))),
         }
     }
 

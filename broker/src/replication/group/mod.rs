@@ -4,6 +4,7 @@
 //! `handle_*`; then [`Group::step`] does what follows from all of it at once.
 
 mod asked;
+mod moving;
 mod sending;
 mod snapshots;
 
@@ -23,6 +24,7 @@ use paceline_core::{
     shard::{Batch, MessageRef, SessionId, ShardState},
 };
 use paceline_events::emit;
+use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{task, time::Duration};
 use paceline_store::Group as Part;
@@ -50,6 +52,9 @@ const ENTRIES_A_TURN: usize = 256;
 /// A replica that lacks no more than so many entries can take over at once.
 const NEARLY_UP_TO_DATE: Index = 64;
 
+/// How often a leader looks whether a node can come or go.
+const LOOK_AFTER_MEMBERS: Duration = Duration::from_millis(100);
+
 /// Election timeouts are looked after so often in each heartbeat.
 const GRAINS: u64 = 16;
 
@@ -60,8 +65,12 @@ const PHASES: u64 = 8;
 pub struct Group {
     slot: u32,
     node: u64,
-    /// The preferred leader first.
+    /// The nodes that are to hold it, the preferred leader first.
     row: Vec<u64>,
+    /// Where its log's membership stands, if that is the row.
+    settled: Option<Index>,
+    /// The node on which a new copy was begun last, and when.
+    added: Option<(NodeId, Duration)>,
     settings: Settings,
     part: Part,
     pub(super) replica: Replica,
@@ -92,6 +101,8 @@ pub struct Group {
     ending_repair: bool,
     /// What it holds in memory, as the driver has noted it.
     pub(super) held: Holds,
+    /// Whether it leads, and a new copy is being filled.
+    pub(super) is_moving: bool,
     /// Whether the driver is to step it.
     pub(super) is_awake: bool,
     /// When it is to be looked at next, as the driver has noted it.
@@ -107,6 +118,8 @@ impl Group {
             slot,
             node,
             row,
+            settled: None,
+            added: None,
             settings,
             part,
             replica,
@@ -127,6 +140,7 @@ impl Group {
             freed: Vec::new(),
             ending_repair: false,
             held: Holds::default(),
+            is_moving: false,
             is_awake: false,
             scheduled: Duration::MAX,
         }
@@ -135,6 +149,11 @@ impl Group {
     /// Its number.
     pub fn slot(&self) -> u32 {
         self.slot
+    }
+
+    /// In the metadata shard, once it has changed: the view of the cluster that is committed.
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.state.view().cloned()
     }
 
     /// Who leads, as far as it knows.
@@ -161,9 +180,6 @@ impl Group {
 
     /// A word of another replica.
     pub fn handle_word(&mut self, from: u64, message: Message, turn: &mut Turn) {
-        if !self.row.contains(&from) {
-            return;
-        }
         match &message.word {
             Word::Append { entries, .. } => turn.cost += costs::APPEND * entries.len() as u32,
             Word::TakeOver => {
@@ -267,9 +283,20 @@ impl Group {
 
     /// The node is about to stop: somebody else should lead.
     pub fn hand_over(&mut self, turn: &Turn) {
-        let others = self.row.iter().filter(|node| **node != self.node);
-        if let Some(to) = others.copied().find(|node| self.could_take_over(*node, turn.now)) {
+        let voters = &self.replica.log().membership().voters;
+        let others = self.row.iter().copied().chain(voters.iter().map(|node| node.0));
+        let mut others = others.filter(|node| *node != self.node);
+        if let Some(to) = others.find(|node| self.could_take_over(*node, turn.now)) {
             self.begin_hand_over(to, turn.now);
+        }
+    }
+
+    /// These nodes are to hold it from now on.
+    pub fn handle_row(&mut self, row: &[u64]) {
+        if row != self.row {
+            self.row = row.to_vec();
+            self.settled = None;
+            self.replica.set_election(self.settings.election_of(self.node, row));
         }
     }
 
@@ -285,6 +312,7 @@ impl Group {
         self.carry_out(turn);
         let mut more = self.apply(turn);
         self.look_after_leadership(turn);
+        self.look_after_members(turn);
         more |= self.dispatch(turn);
         if self.propose(turn) {
             self.carry_out(turn);
@@ -304,6 +332,9 @@ impl Group {
         }
         if let Some(at) = self.serving.poll_timeout(&self.state, turn.wall, turn.now) {
             deadline = deadline.min(at);
+        }
+        if self.serving.term().is_some() && self.settled.is_none() {
+            deadline = deadline.min(turn.now + LOOK_AFTER_MEMBERS);
         }
         deadline
     }
@@ -373,7 +404,12 @@ impl Group {
     fn could_take_over(&self, node: u64, now: Duration) -> bool {
         let Some((stored, heard)) = self.replica.progress(NodeId(node)) else { return false };
         let recently = heard.is_some_and(|heard| now < heard + self.replica.config().lease);
-        recently && stored + NEARLY_UP_TO_DATE >= self.replica.log().last().index
+        let is_voter = self.replica.log().membership().voters.contains(&NodeId(node));
+        is_voter && recently && self.is_nearly_up_to_date(stored)
+    }
+
+    fn is_nearly_up_to_date(&self, stored: Index) -> bool {
+        stored + NEARLY_UP_TO_DATE >= self.replica.log().last().index
     }
 
     fn begin_hand_over(&mut self, to: u64, now: Duration) {
@@ -438,6 +474,7 @@ impl Group {
             self.reading = false;
             self.state = taken.state;
             self.applied = last;
+            self.tell_view(turn);
             let live = self.state.live_entries().collect();
             let mark = storage::base_mark(last, &membership);
             turn.writes.replace_log(self.slot, last.index + 1, mark, live);
@@ -508,6 +545,9 @@ impl Group {
             Err(error) => return turn.fail(self.slot, &error),
         };
         let applied = self.state.apply(entry.id.index, &batch);
+        if applied.view.is_some() {
+            self.tell_view(turn);
+        }
         turn.cost += costs::APPLY * applied.outcomes.len() as u32;
         emit!(Apply {
             shard: self.slot.into(),
@@ -516,6 +556,12 @@ impl Group {
         });
         self.freed.extend_from_slice(&applied.freed);
         self.serving.handle_applied(&self.state, applied);
+    }
+
+    fn tell_view(&self, turn: &Turn) {
+        if let Some(view) = self.view() {
+            let _ = turn.views.send(view);
+        }
     }
 
     /// Has entries read that are to be applied and are not at hand.

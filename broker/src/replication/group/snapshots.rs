@@ -40,8 +40,8 @@ impl Group {
 
     /// A leader wants to send its snapshot.
     pub fn handle_snapshot_offered(&mut self, from: u64, head: Head, stream: Stream, turn: &Turn) {
-        if !self.row.contains(&from) || self.snapshotting || head.last <= self.kept {
-            // From one of the row it comes again.
+        if self.snapshotting || head.last <= self.kept {
+            // It comes again.
             return;
         }
         self.snapshotting = true;
@@ -63,11 +63,15 @@ impl Group {
         self.snapshotting = false;
         let Some(taken) = taken else { return };
         let Head { term, stamp, last, ref membership, .. } = taken.head;
-        self.kept = self.kept.max(last);
         let word = Word::Snapshot { last, membership: membership.clone(), stamp };
         let from = taken.from;
         self.taken = Some(*taken);
         self.replica.handle_message(NodeId(from), Message { term, word }, turn.now);
+        // A leader whose term is over is not followed. What it sent is on the disk, but the log did not
+        // make way for it: the next leader's snapshot is wanted, even if it is no newer one.
+        if self.replica.commit() >= last.index {
+            self.kept = self.kept.max(last);
+        }
     }
 
     /// The snapshot for another was sent, or could not be.
@@ -79,9 +83,10 @@ impl Group {
         let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
         let live: Vec<u64> = self.state.live_entries().collect();
         let (connection, stamp) = (turn.outbox.connection(to), turn.now);
+        let pace = self.settings.pace.clone();
         task::spawn(async move {
             if let Some(connection) = connection {
-                let sent = snapshot::send(&part, &connection, (term, stamp), live).await;
+                let sent = snapshot::send(&part, &connection, &pace, (term, stamp), live).await;
                 if let Err(error) = sent {
                     tracing::info!(slot, to, %error, "a snapshot was not sent");
                 }

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 /// The version of this format and of the bodies in it. Nodes with different versions refuse each
 /// other.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// The longest frame accepted, without its length field. Larger than the largest message by enough
 /// for a whole Raft entry; senders keep batches far below it.
@@ -48,6 +48,8 @@ pub struct Hello {
     pub node: u64,
     /// The name of that node.
     pub name: String,
+    /// `host:port` at which other nodes reach it.
+    pub link: String,
     /// The lives of that node that its disk remembers, by number, and their marks. The last one is
     /// the present one.
     pub lives: Vec<(u64, u64)>,
@@ -57,7 +59,8 @@ pub struct Hello {
     pub knows: Option<(u64, u64)>,
     /// All nodes of the sender's cluster, by number, and their names.
     pub members: Vec<(u64, String)>,
-    /// What else decides which of them has which message, in words.
+    /// What the cluster began with, in words: its first members, and what decides which slot a message
+    /// has.
     pub placement: String,
 }
 
@@ -316,7 +319,7 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<(u64, Frame)>, FrameError> 
             }
             let hello: Hello = postcard::from_bytes(&body).map_err(|_| malformed.clone())?;
             let fits = |name: &String| name.len() <= MAX_NAME_BYTES;
-            let own = [&hello.cluster, &hello.name].into_iter().all(fits);
+            let own = [&hello.cluster, &hello.name, &hello.link].into_iter().all(fits);
             if !own || !hello.members.iter().all(|(_, name)| fits(name)) {
                 return Err(malformed);
             }
@@ -345,13 +348,14 @@ mod tests {
 
     prop_compose! {
         fn hellos()(
-            (cluster, node, name) in ("[a-z0-9-]{0,40}", any::<u64>(), "[a-z]{0,9}"),
+            (cluster, node) in ("[a-z0-9-]{0,40}", any::<u64>()),
+            (name, link) in ("[a-z]{0,9}", "[a-z]{0,9}:[0-9]{1,5}"),
             lives in proptest::collection::vec(any::<(u64, u64)>(), 0..9),
             (to, knows) in any::<(u64, Option<(u64, u64)>)>(),
             members in proptest::collection::vec((any::<u64>(), "[a-z]{0,9}"), 0..9),
             placement in "[a-z= ]{0,40}",
         ) -> Hello {
-            Hello { cluster, node, name, lives, to, knows, members, placement }
+            Hello { cluster, node, name, link, lives, to, knows, members, placement }
         }
     }
 
@@ -449,6 +453,7 @@ mod tests {
             cluster: "c".into(),
             node: 1,
             name: "n".repeat(length),
+            link: String::new(),
             lives: vec![],
             to: 0,
             knows: None,

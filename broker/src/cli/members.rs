@@ -1,0 +1,491 @@
+//! `paceline cluster`
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Subcommand};
+use paceline_membership::{Change, Member, MemberState, NodeId, Progress, View, moves};
+use paceline_runtime::{
+    output, say,
+    time::{self, Instant},
+};
+use serde_json::json;
+
+use super::{cluster::ClusterArgs, table};
+use crate::operator::{self, OperatorError, Survey};
+
+/// How often is looked how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Where nobody looks at a terminal, a line is said so often.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// Slots of a shard that are named where there are more.
+const NAMED: usize = 8;
+
+/// Say who is in a cluster, and change it while it works.
+///
+/// A node comes by `paceline serve --join`. Whatever changes, the shards follow: each gets its new copy
+/// first, filled by its leader, and loses the old one then, a few at a time; clients need not care.
+/// Every command can be interrupted, and given again: it goes on where it was, and does nothing that is
+/// done already. The work itself goes on without it.
+#[derive(Debug, Args)]
+pub(super) struct Cluster {
+    #[command(subcommand)]
+    action: Action,
+}
+
+// A doc comment on a variant would take the place of the command's own, longer one in its help.
+#[derive(Debug, Subcommand)]
+enum Action {
+    Status(Status),
+    Add(Add),
+    Drain(Drain),
+    Remove(Remove),
+    Weight(Weight),
+    Rebalance(Rebalance),
+}
+
+/// Say who is in the cluster, and how far its shards are from where they are to be.
+#[derive(Debug, Args)]
+struct Status {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reserve a name for a node that is to join, or keep one that was to go.
+///
+/// A node may join without; with it, its zone and weight are decided beforehand. Of a node that is being
+/// drained or removed only the name is needed: it takes its share of the slots again.
+#[derive(Debug, Args)]
+struct Add {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The node.
+    name: String,
+    /// `host:port` at which the other nodes will reach it.
+    #[arg(default_value = "")]
+    link: String,
+    /// Nodes of one zone are expected to fail together.
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// Its share of the load relative to the others.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    weight: f64,
+}
+
+/// What the commands have in common that move shards.
+#[derive(Debug, Args)]
+struct Moving {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Do not wait until all shards are where they are to be.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Move everything off a node, which stays a member and serves clients.
+#[derive(Debug, Args)]
+struct Drain {
+    #[command(flatten)]
+    moving: Moving,
+    /// The node.
+    name: String,
+    /// Even if all copies are in one zone then.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Move everything off a node, and forget it; its process ends by itself.
+///
+/// A node that is dead is removed, too: its shards get their copies from those that are left. Its name
+/// and its address are free then; its number is not given again.
+#[derive(Debug, Args)]
+struct Remove {
+    #[command(flatten)]
+    moving: Moving,
+    /// The node.
+    name: String,
+    /// Even if all copies are in one zone then.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Give a node another share of the load.
+#[derive(Debug, Args)]
+struct Weight {
+    #[command(flatten)]
+    moving: Moving,
+    /// The node.
+    name: String,
+    /// Its share relative to the others.
+    weight: f64,
+}
+
+/// Spread the slots evenly, if they are not.
+///
+/// Slots are spread whenever the cluster changes, so this says that nothing is to be done unless they
+/// were placed by an earlier release.
+#[derive(Debug, Args)]
+struct Rebalance {
+    #[command(flatten)]
+    moving: Moving,
+}
+
+impl Cluster {
+    pub(super) async fn run(self) -> Result<()> {
+        match self.action {
+            Action::Status(command) => command.run().await,
+            Action::Add(Add { cluster, name, link, zone, weight }) => {
+                let mut reached = Reached::by(&cluster).await?;
+                let change = Change::Add { name: name.clone(), link, zone, weight };
+                let (_, after) = reached.change(&change).await?;
+                let member = member(&after, &name)?;
+                match member.reserved {
+                    true => say!(
+                        "node {name} has number {}; `paceline serve --join` of that name takes it up",
+                        member.id
+                    ),
+                    false => say!("node {name} takes its share of the slots"),
+                }
+                Ok(())
+            }
+            Action::Drain(Drain { moving, name, force }) => {
+                let change = Change::Drain { name: name.clone(), force };
+                moving.run(&change, &name, force).await?;
+                Ok(())
+            }
+            Action::Remove(Remove { moving, name, force }) => {
+                let change = Change::Remove { name: name.clone(), force };
+                if let Some(mut reached) = moving.run(&change, &name, force).await? {
+                    reached.change(&Change::Forget { name: name.clone() }).await?;
+                    say!("node {name} is no member any more");
+                }
+                Ok(())
+            }
+            Action::Weight(Weight { moving, name, weight }) => {
+                let change = Change::Weight { name: name.clone(), weight };
+                moving.run(&change, "", false).await.map(drop)
+            }
+            Action::Rebalance(Rebalance { moving }) => {
+                moving.run(&Change::Rebalance, "", false).await.map(drop)
+            }
+        }
+    }
+}
+
+fn member<'a>(view: &'a View, name: &str) -> Result<&'a Member> {
+    let id = view.id_of(name).with_context(|| format!("no member is called `{name}`"))?;
+    Ok(view.member(id).expect("it has a number"))
+}
+
+/// A node that answers, of a cluster.
+struct Reached {
+    cluster: String,
+    address: String,
+    /// Others that may answer when it does no more.
+    others: Vec<String>,
+}
+
+impl Reached {
+    async fn by(args: &ClusterArgs) -> Result<Self> {
+        let (definition, address) = args.reach().await?;
+        let mut reached = Self { cluster: definition.name, address, others: Vec::new() };
+        reached.know(&definition.view);
+        Ok(reached)
+    }
+
+    fn know(&mut self, view: &View) {
+        self.others = view.members().iter().map(|member| member.link.clone()).collect();
+    }
+
+    /// Whom to ask, in turn: the one that was asked last, and when that is gone the others.
+    fn addresses(&self) -> Vec<String> {
+        let others = self.others.iter().filter(|address| **address != self.address);
+        std::iter::once(&self.address).chain(others).cloned().collect()
+    }
+
+    /// The views before and after.
+    async fn change(&mut self, change: &Change) -> Result<(View, View)> {
+        let mut error = None;
+        for address in self.addresses() {
+            let before = match operator::definition(&self.cluster, &address).await {
+                Ok(definition) => definition.view,
+                Err(why) => {
+                    error.get_or_insert(why);
+                    continue;
+                }
+            };
+            match operator::change(&self.cluster, &address, change).await {
+                Ok(after) => {
+                    self.address = address;
+                    self.know(&after);
+                    return Ok((before, after));
+                }
+                Err(OperatorError::Refused(why)) => bail!("{why}"),
+                Err(why) => drop(error.get_or_insert(why)),
+            }
+        }
+        Err(error.expect("one was asked")).context("no node could be asked")
+    }
+
+    async fn survey(&mut self) -> Result<Survey> {
+        let mut error = None;
+        for address in self.addresses() {
+            match operator::survey(&self.cluster, &address).await {
+                Ok(survey) => {
+                    self.address = address;
+                    self.know(&survey.view);
+                    return Ok(survey);
+                }
+                Err(why) => drop(error.get_or_insert(why)),
+            }
+        }
+        Err(error.expect("one was asked")).context("no node could be asked")
+    }
+}
+
+impl Moving {
+    /// Makes a change and waits until the shards have followed, unless that is not wanted. `goes` is
+    /// the node that is to hold nothing then, if one is.
+    async fn run(&self, change: &Change, goes: &str, force: bool) -> Result<Option<Reached>> {
+        let mut reached = Reached::by(&self.cluster).await?;
+        let survey = reached.survey().await?;
+        if let Some(node) = survey.view.id_of(goes)
+            && !force
+        {
+            check_others(&survey, goes, node)?;
+        }
+        let is_forgotten =
+            matches!(change, Change::Remove { .. }) && survey.view.id_of(goes).is_none();
+        let (before, after) = reached.change(change).await?;
+        ensure!(!is_forgotten, "no member is called `{goes}`");
+        let copies = moves(&before, &after);
+        if before.epoch() == after.epoch() {
+            say!("the cluster is as it was asked to be, at epoch {}", after.epoch());
+        } else {
+            say!("epoch {}: {copies} copies of shards are to move", after.epoch());
+        }
+        if self.no_wait {
+            say!("`paceline cluster status` says how far that is");
+            return Ok(None);
+        }
+        wait(&mut reached, after.id_of(goes)).await?;
+        Ok(Some(reached))
+    }
+}
+
+/// An error where shards would stand still without a node that is to go.
+fn check_others(survey: &Survey, name: &str, node: NodeId) -> Result<()> {
+    let needed = survey.stand_or_fall_with(node);
+    if needed.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<_> = needed.iter().take(NAMED).map(u32::to_string).collect();
+    let more = if needed.len() > NAMED { ", …" } else { "" };
+    bail!(
+        "without {name} too few of those that decide answer in {} shards ({}{more}): start the nodes \
+         that do not answer ({}) first, or say --force",
+        needed.len(),
+        named.join(", "),
+        survey.unreachable.join(", ")
+    )
+}
+
+/// Waits until everything is where it is to be, or nothing is on a node any more.
+async fn wait(reached: &mut Reached, goes: Option<NodeId>) -> Result<()> {
+    let began = Instant::now();
+    let mut line = Line::default();
+    let mut pace = Pace::default();
+    loop {
+        let survey = reached.survey().await?;
+        let is_done = match goes {
+            Some(node) => survey.is_free(node),
+            None => survey.is_settled(),
+        };
+        if is_done {
+            line.end();
+            let seconds = began.elapsed().as_secs_f64();
+            say!("all shards are where they are to be, after {seconds:.1} s");
+            return Ok(());
+        }
+        let left = left(&survey);
+        line.say(&format!("{}{}", in_words(&survey), pace.estimate(left)));
+        time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How many copies are still to come or to go.
+fn left(survey: &Survey) -> u32 {
+    let Progress { to_add, to_drop, .. } = &survey.progress;
+    let lingering = survey.lingering.values().sum::<u32>().max(to_drop.values().sum());
+    to_add.values().sum::<u32>() + lingering
+}
+
+fn in_words(survey: &Survey) -> String {
+    let Progress { unknown, copies_wanted, copies_in_place, to_add, .. } = &survey.progress;
+    let mut words = format!("{copies_in_place} of {copies_wanted} copies are in place");
+    let name =
+        |node: &NodeId| survey.view.member(*node).map_or("?", |member| &member.name).to_owned();
+    let to_fill: Vec<_> =
+        to_add.iter().map(|(node, count)| format!("{count} on {}", name(node))).collect();
+    if !to_fill.is_empty() {
+        let _ = write!(words, ", to fill: {}", to_fill.join(", "));
+    }
+    let lingering: u32 = survey.lingering.values().sum();
+    if lingering > 0 {
+        let _ = write!(words, ", to delete: {lingering}");
+    }
+    if !unknown.is_empty() {
+        let _ = write!(words, ", {} shards have no leader that answers", unknown.len());
+    }
+    if !survey.unreachable.is_empty() {
+        let _ = write!(words, "; no answer from {}", survey.unreachable.join(", "));
+    }
+    words
+}
+
+/// How fast it goes.
+#[derive(Default)]
+struct Pace {
+    first: Option<(Instant, u32)>,
+}
+
+impl Pace {
+    fn estimate(&mut self, left: u32) -> String {
+        let (began, first) = *self.first.get_or_insert_with(|| (Instant::now(), left));
+        let (done, took) = (first.saturating_sub(left), began.elapsed().as_secs_f64());
+        if done == 0 || took < 1.0 {
+            return String::new();
+        }
+        format!(", about {:.0} s left", (took / f64::from(done) * f64::from(left)).ceil())
+    }
+}
+
+/// One line that changes, on a terminal; lines now and then, elsewhere.
+#[derive(Default)]
+struct Line {
+    is_drawn: bool,
+    said: Option<Instant>,
+}
+
+impl Line {
+    fn say(&mut self, text: &str) {
+        let mut to = io::stderr();
+        if to.is_terminal() {
+            self.is_drawn = true;
+            // A terminal that is gone takes no progress.
+            let _ = write!(to, "\r\x1b[K{text}").and_then(|()| to.flush());
+        } else if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            self.said = Some(Instant::now());
+            output::note(format_args!("{text}"));
+        }
+    }
+
+    fn end(&self) {
+        if self.is_drawn {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Status {
+    async fn run(self) -> Result<()> {
+        let mut reached = Reached::by(&self.cluster).await?;
+        let survey = reached.survey().await?;
+        match self.json {
+            true => say!("{:#}", json_of(&survey)),
+            false => print(&reached.cluster, &survey),
+        }
+        Ok(())
+    }
+}
+
+fn state(survey: &Survey, member: &Member) -> &'static str {
+    match (member.state, survey.epochs.contains_key(&member.id)) {
+        _ if member.reserved => "reserved",
+        (MemberState::Draining, _) if survey.is_free(member.id) => "drained",
+        (MemberState::Draining, _) => "draining",
+        (MemberState::Leaving, _) => "leaving",
+        (MemberState::Active, true) => "active",
+        (MemberState::Active, false) => "no answer",
+    }
+}
+
+/// Copies that a node is to have, and that count.
+fn copies(survey: &Survey, node: NodeId) -> (usize, usize) {
+    let wanted = survey.view.slots_of(node).count();
+    let slots = survey.view.slots();
+    let held = survey.holdings.iter().filter(|it| it.group < slots && it.voters.contains(&node));
+    (wanted, held.count())
+}
+
+fn print(cluster: &str, survey: &Survey) {
+    let view = &survey.view;
+    say!(
+        "cluster {cluster} at epoch {}: {} slots, {} copies each, on {} nodes\n",
+        view.epoch(),
+        view.slots(),
+        view.layout().replicas,
+        view.members().len()
+    );
+    let mut rows = vec![table::row([
+        "NODE",
+        "NUMBER",
+        "STATE",
+        "ZONE",
+        "WEIGHT",
+        "COPIES",
+        "IS TO HAVE",
+        "EPOCH",
+        "LINK",
+    ])];
+    for member in view.members() {
+        let (wanted, held) = copies(survey, member.id);
+        let epoch = survey.epochs.get(&member.id).map_or_else(|| "?".into(), u64::to_string);
+        rows.push(table::row([
+            &member.name,
+            &member.id.to_string(),
+            state(survey, member),
+            member.zone.as_deref().unwrap_or("-"),
+            &member.weight.to_string(),
+            &held.to_string(),
+            &wanted.to_string(),
+            &epoch,
+            &member.link,
+        ]));
+    }
+    table::print(&rows);
+    say!();
+    match survey.is_settled() {
+        true => say!("all shards are where they are to be"),
+        false => say!("{}", in_words(survey)),
+    }
+}
+
+fn json_of(survey: &Survey) -> serde_json::Value {
+    let nodes: Vec<_> = survey
+        .view
+        .members()
+        .iter()
+        .map(|member| {
+            let (wanted, held) = copies(survey, member.id);
+            json!({
+                "name": member.name, "number": member.id, "state": state(survey, member),
+                "zone": member.zone, "weight": member.weight, "link": member.link,
+                "copies": held, "wanted": wanted, "epoch": survey.epochs.get(&member.id),
+            })
+        })
+        .collect();
+    json!({
+        "epoch": survey.view.epoch(), "settled": survey.is_settled(), "nodes": nodes,
+        "progress": survey.progress, "unreachable": survey.unreachable,
+    })
+}

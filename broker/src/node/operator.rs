@@ -1,0 +1,205 @@
+//! What an operator asks of a cluster by way of one of its nodes: to change, and how it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use paceline_membership::{Change, Holding, NodeId, Progress, View};
+use paceline_runtime::{
+    task,
+    time::{self, Duration},
+};
+use thiserror::Error;
+
+use super::status::{ShardRole, Status};
+use crate::{
+    cluster::Definition,
+    link::{self, Identity, LinkError, Timings},
+    replication::protocol::Request,
+};
+
+/// How long a node may take to be connected to; twice that until it has answered.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a change may take until it is committed.
+pub(super) const CHANGED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why nothing came of what was asked.
+#[derive(Debug, Error)]
+pub enum OperatorError {
+    /// The node does not answer.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The node belongs to another cluster.
+    #[error("it belongs to cluster `{its}`, not to `{wanted}`; check the name and the address")]
+    OtherCluster {
+        /// The node's.
+        its: String,
+        /// The one that was meant.
+        wanted: String,
+    },
+    /// It cannot be done, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// What it answered is nothing that this program knows.
+    #[error("its answer makes no sense to this program: {0}; run the same release on both")]
+    Malformed(String),
+}
+
+/// How a cluster stands.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Who is in it, and who is to hold what.
+    pub view: View,
+    /// Who holds what, by the word of each group's latest leader.
+    pub holdings: Vec<Holding>,
+    /// How far the one is from the other.
+    pub progress: Progress,
+    /// How many groups each node has a copy of that is not to have one.
+    pub lingering: BTreeMap<NodeId, u32>,
+    /// The nodes that did not answer, by name.
+    pub unreachable: Vec<String>,
+    /// The epoch of each node that did.
+    pub epochs: BTreeMap<NodeId, u64>,
+}
+
+impl Survey {
+    /// Whether every group is where it is to be, and nowhere else, as far as can be seen.
+    pub fn is_settled(&self) -> bool {
+        self.progress.settled && self.lingering.is_empty()
+    }
+
+    /// The groups that could not decide without this node, since too few of the others that decide in
+    /// them answer.
+    pub fn stand_or_fall_with(&self, node: NodeId) -> Vec<u32> {
+        let is_there = |id: &NodeId| *id != node && self.epochs.contains_key(id);
+        let needs = |it: &&Holding| {
+            it.voters.contains(&node)
+                && it.voters.iter().filter(|id| is_there(id)).count() <= it.voters.len() / 2
+        };
+        self.holdings.iter().filter(needs).map(|holding| holding.group).collect()
+    }
+
+    /// Whether no group has a copy on the node, nor counts on one.
+    pub fn is_free(&self, node: NodeId) -> bool {
+        let has = |it: &Holding| it.voters.contains(&node) || it.learners.contains(&node);
+        let is_known = self.progress.unknown.is_empty();
+        is_known && !self.holdings.iter().any(has) && !self.lingering.contains_key(&node)
+    }
+}
+
+/// Asks the node at an address to change its cluster. The change is committed when this ends well.
+///
+/// # Errors
+/// See [`OperatorError`]. Asked once more, a change that was made is not made again.
+pub async fn change(cluster: &str, address: &str, change: &Change) -> Result<View, OperatorError> {
+    let request = Request::Change(change.clone());
+    let answer = ask(cluster, address, &request, CHANGED_WITHIN).await?;
+    let changed: Result<View, String> = decode(&answer)?;
+    changed.map_err(OperatorError::Refused)
+}
+
+/// The name of the cluster of which a node is at this address.
+///
+/// # Errors
+/// If nobody answers there.
+pub async fn name_of(address: &str) -> Result<String, OperatorError> {
+    Ok(link::who_is(address, &timings()).await?.cluster)
+}
+
+/// What the cluster is of which a node is at this address.
+///
+/// # Errors
+/// See [`OperatorError`].
+pub async fn definition(cluster: &str, address: &str) -> Result<Definition, OperatorError> {
+    let answer = ask(cluster, address, &Request::Cluster, 2 * TIMEOUT).await?;
+    let json: String = decode(&answer)?;
+    serde_json::from_str(&json).map_err(|error| OperatorError::Malformed(error.to_string()))
+}
+
+/// How the cluster stands of which a node is at this address.
+///
+/// # Errors
+/// See [`OperatorError`]; other nodes that do not answer are no error.
+pub async fn survey(cluster: &str, address: &str) -> Result<Survey, OperatorError> {
+    let definition = definition(cluster, address).await?;
+    let view = definition.view;
+    let asked: Vec<_> = view
+        .members()
+        .iter()
+        .map(|member| {
+            let (node, link, cluster) = (member.id, member.link.clone(), definition.name.clone());
+            (node, task::spawn(async move { status(node, &link, &cluster).await }))
+        })
+        .collect();
+    let (mut statuses, mut unreachable) = (BTreeMap::new(), Vec::new());
+    for (node, answer) in asked {
+        match answer.await {
+            Ok(Ok(status)) => drop(statuses.insert(node, status)),
+            _ => unreachable.extend(view.member(node).map(|member| member.name.clone())),
+        }
+    }
+    Ok(surveyed(view, &statuses, unreachable))
+}
+
+fn surveyed(view: View, statuses: &BTreeMap<NodeId, Status>, unreachable: Vec<String>) -> Survey {
+    let mut leaders = BTreeMap::new();
+    let mut lingering = BTreeMap::new();
+    for (node, status) in statuses {
+        for shard in status.shards.iter().filter(|shard| shard.slot < view.groups()) {
+            if shard.role == ShardRole::Leader {
+                let known = leaders.entry(shard.slot).or_insert(shard);
+                if known.term < shard.term {
+                    *known = shard;
+                }
+            }
+            if !view.row(shard.slot).contains(node) {
+                *lingering.entry(*node).or_insert(0) += 1;
+            }
+        }
+    }
+    let nodes = |numbers: &[u64]| numbers.iter().copied().map(NodeId).collect::<BTreeSet<_>>();
+    let holdings: Vec<Holding> = leaders
+        .into_iter()
+        .map(|(group, shard)| Holding {
+            group,
+            voters: nodes(&shard.voters),
+            learners: nodes(&shard.learners),
+        })
+        .collect();
+    let progress = view.progress(&holdings);
+    let epochs = statuses.iter().map(|(node, status)| (*node, status.epoch)).collect();
+    Survey { view, holdings, progress, lingering, unreachable, epochs }
+}
+
+async fn status(node: NodeId, link: &str, cluster: &str) -> Result<Status, OperatorError> {
+    let request = Request::Status { verify: false };
+    let (identity, timings) = (Identity::visitor(cluster), timings());
+    let answer = link::ask(node.0, link, &identity, &timings, &request);
+    let answer = time::timeout(2 * TIMEOUT, answer).await.unwrap_or(Err(LinkError::Timeout))?;
+    decode(&answer)
+}
+
+async fn ask(
+    cluster: &str,
+    address: &str,
+    request: &Request,
+    within: Duration,
+) -> Result<Bytes, OperatorError> {
+    let timings = timings();
+    let there = link::who_is(address, &timings).await?;
+    if there.cluster != cluster {
+        let (its, wanted) = (there.cluster, cluster.to_owned());
+        return Err(OperatorError::OtherCluster { its, wanted });
+    }
+    let identity = Identity::visitor(cluster);
+    let answer = link::ask(there.node, address, &identity, &timings, request);
+    Ok(time::timeout(within, answer).await.unwrap_or(Err(LinkError::Timeout))?)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, OperatorError> {
+    postcard::from_bytes(answer).map_err(|error| OperatorError::Malformed(error.to_string()))
+}
+
+fn timings() -> Timings {
+    Timings { connect: TIMEOUT, ..Timings::default() }
+}
