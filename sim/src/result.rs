@@ -9,12 +9,15 @@ use paceline_reports::{
         WorkloadShape,
     },
 };
-use paceline_scenario::{Scenario, format::PlacementExpectation};
+use paceline_scenario::{
+    Scenario,
+    format::{MovesExpectation, PlacementExpectation},
+};
 
 use crate::{
     check::{Balance, Severity},
     identity::Identity,
-    observe::{Outcome, missed},
+    observe::{Outcome, missed, movement::Moves},
     workload::operation::Reply,
 };
 
@@ -71,6 +74,7 @@ pub fn of(identity: &Identity, scenario: &Scenario, outcome: &Outcome) -> RunRes
         series("publish to delivery", delivery_latencies(outcome)),
     ];
     result.faults = outcome.faults.clone();
+    result.changes = outcome.changes.clone();
     result.exits = outcome.exits.clone();
     result.expectations = expectations;
     result.counters = counters(outcome);
@@ -109,7 +113,7 @@ fn latencies_by_node(scenario: &Scenario, outcome: &Outcome) -> Vec<Vec<f64>> {
     let node_of = |name: &str| prediction.row(prediction.slot(name))[0] as usize;
     let destinations = &outcome.history.destinations;
     let nodes: Vec<usize> = destinations.iter().map(|it| node_of(&it.name)).collect();
-    let mut by_node = vec![Vec::new(); scenario.cluster.nodes as usize];
+    let mut by_node = vec![Vec::new(); scenario.node_count() as usize];
     for delivery in outcome.history.deliveries.iter().filter(|it| !it.redelivered) {
         if let Some(publish) = outcome.history.publish(delivery.id) {
             let took = millis(delivery.at.saturating_sub(publish.sent));
@@ -192,6 +196,19 @@ fn expectations(scenario: &Scenario, outcome: &Outcome) -> Vec<Expectation> {
         let measured = format!("{:.2}s", after.as_secs_f64());
         add("drained_within", wanted.to_string(), measured, after <= wanted.0);
     }
+    if let Some(after) = outcome.settled_after {
+        let wanted = expect.settled_within.unwrap_or(expect.drained_within);
+        let measured = format!("{:.2}s", after.as_secs_f64());
+        add("settled_within", wanted.to_string(), measured, after <= wanted.0);
+    }
+    if let (Some(MovesExpectation::Plan), Some(moves)) = (expect.moves, &outcome.moves) {
+        let Moves { added, least, most, .. } = moves;
+        let measured = match least == most {
+            true => format!("{added} copies were filled, {most} were asked for"),
+            false => format!("{added} copies were filled, {least} to {most} were asked for"),
+        };
+        add("moves", "plan".into(), measured, moves.are_as_planned());
+    }
     if let Some(bound) = expect.peak_to_average {
         let measured = Balance::of(&outcome.loads).map(|balance| balance.peak_to_average);
         let met = measured.is_some_and(|measured| bound.holds(measured));
@@ -235,6 +252,7 @@ fn to_do_with(name: &str, scenario: &Scenario, outcome: &Outcome) -> Vec<String>
     let expect = &scenario.expect;
     match name {
         "acknowledged_lost" => missed::lost(outcome),
+        "moves" => outcome.moves.as_ref().map_or_else(Vec::new, |it| it.unasked.clone()),
         "delivered" => missed::delivered(outcome),
         "peak_to_average" => missed::peak(outcome),
         "placement" => {

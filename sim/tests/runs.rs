@@ -93,7 +93,7 @@ about = "A fault of the kind that it is called after."
 duration = "12s"
 [cluster]
 nodes = 3
-slots = 4
+slots = 5
 [cluster.broker.storage]
 segment = "32KiB"
 [[workload]]
@@ -383,4 +383,95 @@ bit_rot = { node = "n3", back_after = "500ms" }
     let [away, rot] = result.faults.as_slice() else { panic!("{:?}", result.faults) };
     assert!(away.until_s.is_some_and(|until| until > 10.0), "{away:?}");
     assert_eq!(rot.note, "left out: n2 away, whom a repair needs");
+}
+
+#[test]
+fn the_operator_changes_the_cluster_and_faults_know_who_is_there() {
+    let workload = "leave = 0.02";
+    let changes = "[[change]]\nat = '2s'\njoin = 2\n\
+                   [[change]]\nat = '4s'\ndrain = 'n1'\n\
+                   [[change]]\nat = '5s'\nremove = 'n2'\n\
+                   [[fault]]\nat = '3s'\ncrash = { node = 'n4', back_after = '300ms' }\n\
+                   [[fault]]\nat = '9s'\ncrash = { node = 'n2', back_after = '300ms' }\n\
+                   [[fault]]\nat = '10s'\nlasts = '100ms'\npause = { all = true }";
+    let (result, outcome, log) = under("changes", workload, changes);
+    let told: Vec<&str> = result.changes.iter().map(|it| it.label.as_str()).collect();
+    assert_eq!(told, ["join n4 n5", "drain n1", "remove n2"]);
+    for (change, due) in result.changes.iter().zip([2.0, 4.0, 5.0]) {
+        let until = change.until_s.unwrap();
+        assert!(change.at_s >= due && until > change.at_s && until < 9.0, "{change:?}");
+    }
+    let told: Vec<String> = result.faults.iter().map(FaultMark::in_words).collect();
+    assert_eq!(told[0], "crash n4");
+    assert_eq!(told[1], "crash n2 (left out: n2 was no member then)");
+    assert_eq!(result.faults[2].nodes, ["n1", "n3", "n4", "n5"]);
+    // n1 stays and holds nothing, n2 has ended in good order.
+    for (node, event) in
+        [("n1#", "replica_dropped"), ("n2#", "replica_dropped"), ("n2#", "node_exit")]
+    {
+        assert!(!lines(&log, &[node, event]).is_empty(), "{node} {event}");
+    }
+    assert!(outcome.end.replicas.iter().all(|it| it.node > 1), "{:?}", outcome.end.replicas);
+    let (first, moves) = (outcome.placed.len() as u32, outcome.moves.unwrap());
+    assert!(moves.added >= first, "each shard has moved: {moves:?}");
+    let reached: Vec<&str> = outcome.history.nodes.values().map(|node| &**node).collect();
+    assert!(reached.contains(&"n4") && reached.contains(&"n5"), "clients go to those that join");
+}
+
+#[test]
+fn a_change_that_the_cluster_refuses_is_named_with_its_reason() {
+    let result = run(r#"
+name = "refused"
+about = "All that are left would be in one zone."
+duration = "6s"
+[cluster]
+nodes = 3
+zones = ["a", "b"]
+replicas = 2
+slots = 3
+[[change]]
+at = "2s"
+drain = "n2"
+[expect]
+settled_within = "3s"
+"#);
+    let (detail, _) = stuck(&result);
+    assert!(
+        detail.starts_with("3s after the faults the change `drain n2` is not made: "),
+        "{detail}"
+    );
+    assert!(detail.contains("the last active member outside zone `a`"), "{detail}");
+    assert!(result.changes[0].note.contains("answers missing or refusing it"), "{result:?}");
+}
+
+#[test]
+fn groups_that_are_not_where_they_belong_are_named() {
+    let result = run(r#"
+name = "unsettled"
+about = "A node joins as the run ends, and its links are too slow to fill its copies at once."
+duration = "6s"
+[cluster]
+nodes = 3
+slots = 30
+[cluster.broker.replication]
+moves = 1
+[network]
+latency = { min = "20ms", mean = "30ms", p99 = "40ms" }
+[[workload]]
+destinations = { count = 4 }
+producers = 2
+consumers = 2
+rate = "50/s"
+[[change]]
+at = "5900ms"
+join = 1
+[expect]
+settled_within = "1s"
+"#);
+    let (detail, groups) = stuck(&result);
+    assert!(detail.ends_with(" groups are not where they belong"), "{detail}");
+    assert!(
+        groups.iter().any(|it| it.starts_with("slot ") && it.contains(": to be on n")),
+        "{groups:?}"
+    );
 }

@@ -32,14 +32,25 @@ impl Cluster {
     ///
     /// The program is the one the environment variable `PACELINE_BIN` names.
     pub fn start(folder: &Path, count: usize, slots: u32) -> Result<Self> {
+        Self::start_some(folder, count, 0, slots)
+    }
+
+    /// As [`Cluster::start`], and knows `later` nodes more, which join when they are spawned.
+    pub fn start_some(folder: &Path, count: usize, later: usize, slots: u32) -> Result<Self> {
         let binary = std::env::var_os("PACELINE_BIN")
             .context("PACELINE_BIN names no program; run `cargo suite`")?;
-        let ports = free_ports(2 * count)?;
-        let (stomp, link) = ports.split_at(count);
+        let all = count + later;
+        let ports = free_ports(2 * all)?;
+        let (stomp, link) = ports.split_at(all);
         let mut nodes = Vec::new();
-        for number in 0..count {
+        for number in 0..all {
             let config = folder.join(format!("n{}.toml", number + 1));
-            fs::write(&config, node_config(folder, number, stomp, link, slots))?;
+            let of_cluster = match number < count {
+                true => founders(&link[..count], slots),
+                false => joining(&link[..count]),
+            };
+            let own = (stomp[number], link[number]);
+            fs::write(&config, node_config(folder, number, own, &of_cluster))?;
             nodes.push(Node { config, stomp: stomp[number], process: None });
         }
         let mut cluster = Self { binary: binary.into(), nodes };
@@ -112,14 +123,29 @@ impl Cluster {
 
     /// Runs `paceline status --json` against a node.
     pub fn status(&self, number: usize) -> Result<serde_json::Value> {
-        let output = Command::new(&self.binary)
-            .args(["status", "--json", "--config"])
-            .arg(&self.nodes[number].config)
-            .output()?;
+        Ok(serde_json::from_slice(&self.run(number, &["status", "--json"])?)?)
+    }
+
+    /// Runs `paceline cluster`, with the configuration of a node, until it ends.
+    pub fn operate(&self, number: usize, action: &[&str]) -> Result<Vec<u8>> {
+        self.run(number, &[&["cluster"], action].concat())
+    }
+
+    /// Runs a command with the configuration of a node.
+    fn run(&self, number: usize, command: &[&str]) -> Result<Vec<u8>> {
+        let config = &self.nodes[number].config;
+        let output =
+            Command::new(&self.binary).args(command).arg("--config").arg(config).output()?;
         if !output.status.success() {
-            bail!("paceline status: {}", String::from_utf8_lossy(&output.stderr));
+            bail!("paceline {}: {}", command.join(" "), String::from_utf8_lossy(&output.stderr));
         }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        Ok(output.stdout)
+    }
+
+    /// Waits until a node's process has ended by itself.
+    pub fn ended(&mut self, number: usize) -> Result<Option<i32>> {
+        let mut process = self.nodes[number].process.take().context("the node does not run")?;
+        Ok(process.wait()?.code())
     }
 }
 
@@ -132,16 +158,35 @@ impl Drop for Cluster {
     }
 }
 
+fn name(number: usize) -> String {
+    format!("n{}", number + 1)
+}
+
+fn on_loopback(port: &u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// What the nodes that begin a cluster have in common.
+fn founders(link: &[u16], slots: u32) -> String {
+    let member = |(number, port)| {
+        format!("{{ name = \"{}\", link = \"{}\" }}", name(number), on_loopback(port))
+    };
+    let members: Vec<_> = link.iter().enumerate().map(member).collect();
+    format!("slots = {slots}\nmembers = [{}]", members.join(", "))
+}
+
+/// What a node has that joins them.
+fn joining(link: &[u16]) -> String {
+    format!("join = {:?}", link.iter().map(on_loopback).collect::<Vec<_>>())
+}
+
 /// The configuration of one node of a cluster on loopback.
-fn node_config(folder: &Path, number: usize, stomp: &[u16], link: &[u16], slots: u32) -> String {
-    let name = |number: usize| format!("n{}", number + 1);
-    let members: Vec<_> = link
-        .iter()
-        .enumerate()
-        .map(|(member, port)| {
-            format!("{{ name = \"{}\", link = \"127.0.0.1:{port}\" }}", name(member))
-        })
-        .collect();
+fn node_config(
+    folder: &Path,
+    number: usize,
+    (stomp, link): (u16, u16),
+    of_cluster: &str,
+) -> String {
     format!(
         r#"
 [node]
@@ -154,14 +199,10 @@ link = "127.0.0.1:{link}"
 
 [cluster]
 name = "tests"
-slots = {slots}
-members = [{members}]
+{of_cluster}
 "#,
         name = name(number),
         data = folder.join(name(number)).display().to_string(),
-        stomp = stomp[number],
-        link = link[number],
-        members = members.join(", "),
     )
 }
 

@@ -75,6 +75,7 @@ const DETERMINISM: &[&str] = &[
     "scenarios/smoke.toml",
     "scenarios/faults/partition.toml",
     "scenarios/faults/voted-then-died.toml",
+    "scenarios/elastic/grow-and-shrink-under-faults.toml",
 ];
 
 impl Context {
@@ -193,7 +194,7 @@ fn fingerprint(context: &Context, scenario: &str, seed: &str) -> Result<String, 
 }
 
 fn scenarios(context: &Context) -> Outcome {
-    let plain = ["scenarios", "scenarios/faults", "scenarios/regressions"];
+    let plain = ["scenarios", "scenarios/faults", "scenarios/elastic", "scenarios/regressions"];
     let plain: Vec<String> = plain.iter().flat_map(|folder| files(context, folder)).collect();
     let swarms = files(context, "scenarios/swarm");
     if plain.is_empty() || swarms.is_empty() {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use paceline_tests::cluster::Cluster;
+use paceline_tests::cluster::{Cluster, wait_until};
 use serde_json::Value;
 
 fn load(cluster: &Cluster, more: &[&str]) -> Result<std::process::Child> {
@@ -72,5 +72,69 @@ fn nothing_acknowledged_is_lost_when_each_node_is_killed_in_turn() -> Result<()>
     let summary = summary(client)?;
     assert_kept(&summary);
     assert!(summary["acknowledged"].as_u64() >= Some(5_000), "the load went on: {summary}");
+    Ok(())
+}
+
+/// Whether all shards are where they are to be, as a node knows.
+fn is_settled(cluster: &Cluster, number: usize) -> bool {
+    let said = cluster.operate(number, &["status", "--json"]);
+    let said = said.ok().and_then(|said| serde_json::from_slice::<Value>(&said).ok());
+    said.is_some_and(|said| said["settled"] == true)
+}
+
+fn settle(cluster: &Cluster, number: usize) -> Result<()> {
+    wait_until(Duration::from_secs(60), "all shards are where they are to be", || {
+        is_settled(cluster, number)
+    })
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn a_cluster_grows_and_shrinks_under_load_and_nothing_is_lost() -> Result<()> {
+    const SLOTS: u32 = 64;
+    let folder = tempfile::tempdir()?;
+    let mut cluster = Cluster::start_some(folder.path(), 3, 3, SLOTS)?;
+    let arguments = ["--messages", "30000", "--queues", "100", "--concurrent", "--pause", "0.005"];
+    let client = load(&cluster, &arguments)?;
+    thread::sleep(Duration::from_secs(2));
+
+    // Three become five: each takes its share.
+    cluster.spawn(3)?;
+    cluster.spawn(4)?;
+    settle(&cluster, 0)?;
+    let said: Value = serde_json::from_slice(&cluster.operate(0, &["status", "--json"])?)?;
+    let copies: Vec<u64> = said["nodes"]
+        .as_array()
+        .context("nodes")?
+        .iter()
+        .filter_map(|node| node["copies"].as_u64())
+        .collect();
+    let ideal = f64::from(3 * SLOTS) / 5.0;
+    assert_eq!(copies.len(), 5, "{said}");
+    assert!(copies.iter().all(|copies| (*copies as f64 - ideal).abs() < 1.0), "{copies:?}");
+
+    // One is drained, and stays.
+    cluster.operate(3, &["drain", "n2"])?;
+    // One dies, another one comes in its place.
+    cluster.kill(2)?;
+    cluster.spawn(5)?;
+    cluster.operate(4, &["remove", "n3"])?;
+    settle(&cluster, 5)?;
+    // All restart, one after the other.
+    for number in [0, 1, 3, 4, 5] {
+        assert_eq!(cluster.terminate(number)?, Some(0));
+        cluster.spawn(number)?;
+        thread::sleep(Duration::from_secs(2));
+    }
+    // The drained one goes.
+    cluster.operate(0, &["remove", "n2"])?;
+    assert_eq!(cluster.ended(1)?, Some(1), "a node that was removed says so");
+
+    let summary = summary(client)?;
+    assert_kept(&summary);
+    assert!(summary["acknowledged"].as_u64() >= Some(20_000), "the load went on: {summary}");
+    settle(&cluster, 0)?;
+    let status = cluster.status(0)?;
+    assert_eq!(status["nodes"].as_array().map(Vec::len), Some(4), "{status}");
     Ok(())
 }

@@ -54,6 +54,9 @@ pub struct RunResult {
     /// Latencies of each kind that was measured, such as `publish to receipt`.
     #[serde(default)]
     pub latencies: Vec<LatencySeries>,
+    /// What was asked of the cluster itself, from when it was begun with until it was made.
+    #[serde(default)]
+    pub changes: Vec<FaultMark>,
     /// Faults as they happened, after expansion of everything random.
     #[serde(default)]
     pub faults: Vec<FaultMark>,
@@ -290,6 +293,7 @@ impl RunResult {
             nodes: Vec::new(),
             workload: None,
             latencies: Vec::new(),
+            changes: Vec::new(),
             faults: Vec::new(),
             exits: Vec::new(),
             expectations: Vec::new(),
@@ -351,12 +355,14 @@ impl RunResult {
                 window.percentiles.validate(&path)?;
             }
         }
-        for (i, fault) in self.faults.iter().enumerate() {
-            quantity(&format!("faults[{i}].at_s"), fault.at_s)?;
-            if let Some(until) = fault.until_s {
-                quantity(&format!("faults[{i}].until_s"), until)?;
-                if until < fault.at_s {
-                    return Err(invalid(&format!("faults[{i}].until_s"), "before at_s"));
+        for (list, marks) in [("changes", &self.changes), ("faults", &self.faults)] {
+            for (i, mark) in marks.iter().enumerate() {
+                quantity(&format!("{list}[{i}].at_s"), mark.at_s)?;
+                if let Some(until) = mark.until_s {
+                    quantity(&format!("{list}[{i}].until_s"), until)?;
+                    if until < mark.at_s {
+                        return Err(invalid(&format!("{list}[{i}].until_s"), "before at_s"));
+                    }
                 }
             }
         }

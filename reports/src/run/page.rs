@@ -5,7 +5,7 @@ use crate::balance::{Balance, Expected};
 use crate::draw::page::Page;
 use crate::draw::table::{Cell, Table};
 use crate::draw::text::{and, bytes, capitalised, count, number, percent};
-use crate::result::{Finding, ReportError, RunResult, Verdict};
+use crate::result::{FaultMark, Finding, ReportError, RunResult, Verdict};
 
 /// Below this a spread that chance explains is that rare, and is called significant.
 const SIGNIFICANT: f64 = 0.01;
@@ -41,6 +41,7 @@ pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
     }
     page.charts(charts)?;
     latencies(&mut page, result)?;
+    changes(&mut page, result);
     faults(&mut page, result);
     exits(&mut page, result);
     counters(&mut page, result);
@@ -325,23 +326,36 @@ fn latencies(page: &mut Page, result: &RunResult) -> Result<(), ReportError> {
     page.charts(result.latencies.iter().filter_map(|l| latency(result, l)))
 }
 
+fn changes(page: &mut Page, result: &RunResult) {
+    if result.changes.is_empty() {
+        return;
+    }
+    page.section("Changes of the cluster");
+    page.paragraph("From when each was begun with until it was made.");
+    page.table(&marks("Change", &result.changes));
+}
+
 fn faults(page: &mut Page, result: &RunResult) {
     if result.faults.is_empty() {
         return;
     }
     page.section("Faults");
     page.paragraph("The numbers stand above the shaded stretches of the plots.");
-    let mut table = Table::new(["No.", "Fault", "Nodes", "From (s)", "Until (s)"], 3);
-    for (i, fault) in result.faults.iter().enumerate() {
+    page.table(&marks("Fault", &result.faults));
+}
+
+fn marks(what: &'static str, marks: &[FaultMark]) -> Table {
+    let mut table = Table::new(["No.", what, "Nodes", "From (s)", "Until (s)"], 3);
+    for (i, mark) in marks.iter().enumerate() {
         table.row(vec![
             (i + 1).to_string().into(),
-            Cell::words(fault.in_words()),
-            and(&fault.nodes).into(),
-            format!("{:.3}", fault.at_s).into(),
-            fault.until_s.map_or("–".to_owned(), |until| format!("{until:.3}")).into(),
+            Cell::words(mark.in_words()),
+            and(&mark.nodes).into(),
+            format!("{:.3}", mark.at_s).into(),
+            mark.until_s.map_or("–".to_owned(), |until| format!("{until:.3}")).into(),
         ]);
     }
-    page.table(&table);
+    table
 }
 
 fn exits(page: &mut Page, result: &RunResult) {

@@ -214,6 +214,7 @@ impl Comparison {
             disk: self.disk.clone().unwrap_or_default(),
             clock: Default::default(),
             workloads: (!self.workloads.is_empty()).then(|| self.workloads.clone())?,
+            changes: Vec::new(),
             faults: self.faults.clone(),
             expect: Default::default(),
         })

@@ -9,12 +9,30 @@ use paceline::{
 use paceline_core::slotting;
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
-use super::Scenario;
+use super::{
+    Scenario,
+    change::{Kind, Replace},
+};
 
 /// Where every node listens for clients.
 pub const STOMP_PORT: u16 = paceline::config::DEFAULT_STOMP_PORT;
 /// Where every node listens for the other nodes.
 pub const LINK_PORT: u16 = paceline::config::DEFAULT_LINK_PORT;
+
+/// What every cluster of a scenario is called.
+pub const NAME: &str = "simulated";
+
+/// Where the other nodes reach the one of that name.
+pub fn link_of(name: &str) -> String {
+    format!("{name}:{LINK_PORT}")
+}
+
+fn node_section(name: &str) -> toml::Table {
+    let mut node = toml::Table::new();
+    node.insert("name".into(), name.into());
+    node.insert("data_dir".into(), "/data".into());
+    node
+}
 
 /// Which nodes a destination lives on, as anyone can compute it.
 #[derive(Clone, Debug)]
@@ -28,10 +46,10 @@ pub struct Prediction {
 impl Scenario {
     /// The configuration of the cluster, as every node has it.
     fn cluster_config(&self) -> ClusterConfig {
-        let members = self.node_names().into_iter().map(|name| Member {
-            link: format!("{name}:{LINK_PORT}"),
+        let members = self.founders().into_iter().map(|name| Member {
+            link: link_of(&name),
+            zone: self.zone_of(&name),
             name,
-            zone: None,
             weight: 1.0,
         });
         ClusterConfig {
@@ -40,27 +58,68 @@ impl Scenario {
             strategy: self.cluster.strategy,
             hash: self.cluster.hash,
             salt: self.cluster.salt.clone(),
-            ..ClusterConfig::new("simulated", members.collect())
+            ..ClusterConfig::new(NAME, members.collect())
         }
     }
 
-    /// The cluster as the broker sees it.
+    /// The zone of a node, as far as the file tells. One that takes another's place is in its zone.
+    pub fn zone_of(&self, name: &str) -> Option<String> {
+        if let Some(at) = self.founders().iter().position(|founder| founder == name) {
+            let zones = &self.cluster.zones;
+            return zones.get(at % zones.len().max(1)).cloned();
+        }
+        self.changes.iter().find_map(|change| match change.kind() {
+            Kind::Join(join) if change.kind().newcomers_by_name().iter().any(|it| it == name) => {
+                join.zone.clone()
+            }
+            Kind::Replace(Replace { nodes, by: Some(by) }) => {
+                let at = by.iter().position(|it| it == name)?;
+                self.zone_of(nodes.names().get(at)?)
+            }
+            _ => None,
+        })
+    }
+
+    /// The cluster as the broker sees it when it begins.
     pub fn cluster(&self) -> Cluster {
         Cluster::of(&self.cluster_config()).expect("validated: the placement can be made")
     }
 
-    /// What the node of that name reads at its start.
+    /// What a node that the cluster begins with reads at its start.
     ///
     /// # Errors
     ///
     /// What the node itself would say of it.
     pub fn node_config(&self, name: &str) -> Result<NodeConfig, String> {
-        let cluster = toml::Table::try_from(self.cluster_config())
-            .expect("a configuration can be written as TOML");
+        self.config(node_section(name), self.cluster_config())
+    }
+
+    /// What a node that joins reads at its start; `members` are asked to take it in.
+    ///
+    /// # Errors
+    ///
+    /// What the node itself would say of it.
+    pub fn joining_config(
+        &self,
+        name: &str,
+        zone: Option<&str>,
+        weight: f64,
+        members: &[String],
+    ) -> Result<NodeConfig, String> {
+        let mut node = node_section(name);
+        node.insert("link".into(), link_of(name).into());
+        node.insert("weight".into(), weight.into());
+        if let Some(zone) = zone {
+            node.insert("zone".into(), zone.into());
+        }
+        let addresses = members.iter().map(|name| link_of(name)).collect();
+        self.config(node, ClusterConfig::to_join(NAME, addresses))
+    }
+
+    fn config(&self, node: toml::Table, cluster: ClusterConfig) -> Result<NodeConfig, String> {
+        let cluster =
+            toml::Table::try_from(cluster).expect("a configuration can be written as TOML");
         let mut text = toml::Table::new();
-        let mut node = toml::Table::new();
-        node.insert("name".into(), name.into());
-        node.insert("data_dir".into(), "/data".into());
         text.insert("node".into(), node.into());
         let mut listen = toml::Table::new();
         listen.insert("stomp".into(), format!("0.0.0.0:{STOMP_PORT}").into());
@@ -115,10 +174,10 @@ impl Scenario {
         self.clock.offset.0 * 2 + jumped + drifted + Duration::from_millis(1)
     }
 
-    /// Where destinations live.
+    /// Where destinations live as the cluster begins.
     pub fn prediction(&self) -> Prediction {
         let placement = self.placement().expect("validated: the placement can be made");
-        let mut nodes: Vec<(String, u32)> = self.node_names().into_iter().zip(0..).collect();
+        let mut nodes: Vec<(String, u32)> = self.founders().into_iter().zip(0..).collect();
         nodes.sort();
         let nodes = nodes.into_iter().map(|(_, number)| number).collect();
         Prediction { hasher: self.cluster_config().hasher(), placement, nodes }

@@ -3,10 +3,13 @@
 //! The outcome is a scenario that leaves nothing to this module's chance (expanding it again
 //! changes nothing), so a failing run can be edited by hand, fault by fault.
 
+mod changes;
+
 use rand::{Rng, RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
+use self::changes::Members;
 use super::{
     Scenario,
     event::Nth,
@@ -17,7 +20,7 @@ use super::{
 /// A scenario without chance, and what had to be left out on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expansion {
-    /// Every fault has `at`, or the span in which its event may come, names its nodes, unless the
+    /// Every change has `at` and names its nodes. Every fault has `at`, or the span in which its event may come, names its nodes, unless the
     /// run has to tell them, and says how long it lasts; `seed` is set.
     pub scenario: Scenario,
     /// Draws that came to nothing, such as a crash when every node was already down.
@@ -43,9 +46,12 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Expansion {
     }
     drawn.sort_by_key(|(when, number, _)| (when.earliest(), *number));
 
+    let (changes, members) = changes::decide(scenario, seed);
+    let nodes = scenario.node_names();
     let mut expander = Expander {
-        nodes: scenario.node_names(),
-        down_until: vec![Duration::ZERO; scenario.cluster.nodes as usize],
+        down_until: vec![Duration::ZERO; nodes.len()],
+        nodes,
+        members,
         end: scenario.duration.0,
         notes: Vec::new(),
     };
@@ -57,7 +63,7 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Expansion {
         .filter_map(|(when, number, fault)| expander.decide(when, fault, &mut streams[number]))
         .collect();
 
-    let mut scenario = Scenario { seed, faults, ..scenario.clone() };
+    let mut scenario = Scenario { seed, changes, faults, ..scenario.clone() };
     scenario.cluster.replicas = Some(scenario.cluster.replicas());
     Expansion { scenario, notes: expander.notes }
 }
@@ -106,6 +112,7 @@ fn draw_time(from: Duration, to: Duration, random: &mut ChaCha8Rng) -> Duration 
 
 struct Expander {
     nodes: Vec<String>,
+    members: Members,
     /// Until when each node is stopped by an earlier fault.
     down_until: Vec<Duration>,
     end: Duration,
@@ -158,8 +165,8 @@ impl Expander {
         Some(decided.of(names, &self.nodes))
     }
 
-    /// The nodes a fault befalls, as indices in order. Nodes that an earlier fault has stopped are
-    /// left alone by one that would stop them again.
+    /// The nodes a fault befalls, as indices in order. Those that it does not name are members then.
+    /// Nodes that an earlier fault has stopped are left alone by one that would stop them again.
     fn choose(
         &mut self,
         at: Duration,
@@ -174,7 +181,7 @@ impl Expander {
         let mut nodes: Vec<usize> = match target {
             Target { node: Some(name), .. } => vec![index(name)],
             Target { nodes: Some(names), .. } => names.iter().map(index).collect(),
-            _ => (0..count).collect(),
+            _ => (0..count).filter(|&node| self.members.has(node, at)).collect(),
         };
         let asked = nodes.len();
         if free_only {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use super::delay::Delay;
 use super::{
+    change::Change,
     fault::Fault,
     units::{Bandwidth, Bound, Fraction, Rate, Size, TimeBound, TimeSpan},
 };
@@ -42,6 +43,9 @@ pub struct Scenario {
     /// What clients do; several run side by side.
     #[serde(default, rename = "workload", skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<Workload>,
+    /// What is asked of the cluster itself, and when.
+    #[serde(default, rename = "change", skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// What goes wrong, and when.
     #[serde(default, rename = "fault", skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
@@ -56,6 +60,9 @@ pub struct Scenario {
 pub struct Cluster {
     /// How many nodes, named n1, n2, … (1 to 200).
     pub nodes: u32,
+    /// The zones that they are in, in turn: n1 in the first; default a zone of each one's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<String>,
     /// How many nodes hold each shard; default 3, or all where there are fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
@@ -328,6 +335,13 @@ pub struct Expect {
     /// After the last fault has ended, everything is delivered and all replicas agree within this;
     /// default 60 s.
     pub drained_within: TimeSpan,
+    /// After the last fault has ended, every change is made and every shard's replicas are where the
+    /// cluster wants them within this; default as `drained_within`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_within: Option<TimeSpan>,
+    /// How many copies of shards are filled because of the changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moves: Option<MovesExpectation>,
     /// Load of the busiest node over the mean, by messages that passed each node's shards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_to_average: Option<Bound>,
@@ -350,6 +364,8 @@ impl Default for Expect {
         Self {
             acknowledged_lost: 0,
             drained_within: TimeSpan(Duration::from_secs(60)),
+            settled_within: None,
+            moves: None,
             peak_to_average: None,
             placement: None,
             publish_p99: None,
@@ -357,6 +373,14 @@ impl Default for Expect {
             delivered: None,
         }
     }
+}
+
+/// How many copies of shards may be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MovesExpectation {
+    /// As many as the cluster's views have asked for, one after the other.
+    Plan,
 }
 
 /// How exactly the measured placement must match the predicted one.

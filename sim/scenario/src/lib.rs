@@ -4,6 +4,7 @@
 //! place and the reason; nothing is skipped in silence. [`mod@expand`] turns what is left to chance
 //! into plain statements, so that the expansion of a scenario with a seed is a scenario itself.
 
+pub mod change;
 mod cluster;
 mod delay;
 pub mod event;
@@ -16,9 +17,10 @@ mod validate;
 
 use std::fmt;
 
+use change::Change;
 use toml::de::{DeTable, DeValue};
 
-pub use cluster::{LINK_PORT, Prediction, STOMP_PORT};
+pub use cluster::{LINK_PORT, NAME, Prediction, STOMP_PORT, link_of};
 pub use expand::{Expansion, expand};
 pub use format::Scenario;
 pub use swarm::Source;
@@ -100,9 +102,20 @@ impl Scenario {
         blake3::hash(canonical.to_toml().as_bytes()).to_hex()[..16].to_owned()
     }
 
-    /// The names of the nodes, in order.
+    /// The names of the nodes that the cluster begins with, in order.
+    pub fn founders(&self) -> Vec<String> {
+        (1..=self.cluster.nodes).map(node_name).collect()
+    }
+
+    /// How many nodes there are, those that join included.
+    pub fn node_count(&self) -> u32 {
+        let newcomers = self.changes.iter().flat_map(Change::kinds).map(|it| it.newcomers());
+        newcomers.fold(self.cluster.nodes, u32::saturating_add)
+    }
+
+    /// The names of all nodes, in order: the founders, then those that join.
     pub fn node_names(&self) -> Vec<String> {
-        (1..=self.cluster.nodes).map(|number| format!("n{number}")).collect()
+        (1..=self.node_count()).map(node_name).collect()
     }
 }
 
@@ -111,6 +124,10 @@ impl format::Cluster {
     pub fn replicas(&self) -> u32 {
         self.replicas.unwrap_or(3.min(self.nodes))
     }
+}
+
+fn node_name(number: u32) -> String {
+    format!("n{number}")
 }
 
 /// The byte at which the value at `path` stands, or the nearest value around it that is written.

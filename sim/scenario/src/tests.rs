@@ -1,5 +1,7 @@
 use super::*;
 
+mod changes;
+
 const SPLIT_BRAIN: &str = r#"
 name     = "split-brain-under-load"
 about    = "A five-node cluster is cut 2|3 while 40 producers publish."
@@ -437,6 +439,8 @@ fn the_reference_names_every_key() {
     let sources = [
         include_str!("format.rs"),
         include_str!("delay.rs"),
+        include_str!("change/mod.rs"),
+        include_str!("change/forms.rs"),
         include_str!("fault/mod.rs"),
         include_str!("fault/nodes.rs"),
     ];
@@ -448,6 +452,7 @@ fn the_reference_names_every_key() {
             && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         is_field.then_some(match name {
             "workloads" => "workload",
+            "changes" => "change",
             "faults" => "fault",
             other => other,
         })

@@ -1,6 +1,7 @@
 //! What serde cannot see: values that are well formed but impossible, or that contradict each
 //! other.
 
+mod change;
 mod occasion;
 
 use std::time::Duration;
@@ -92,7 +93,7 @@ pub(super) fn validate(scenario: &Scenario) -> Checked {
     for (index, it) in scenario.faults.iter().enumerate() {
         fault(scenario, it, path!["fault", index])?;
     }
-    Ok(())
+    change::check(scenario)
 }
 
 fn cluster(scenario: &Scenario) -> Checked {
@@ -121,6 +122,9 @@ fn cluster(scenario: &Scenario) -> Checked {
             );
             return refuse(path!["cluster", "broker", key.as_str()], reason);
         }
+    }
+    if cluster.zones.iter().any(String::is_empty) {
+        return refuse(path!["cluster", "zones"], "a zone has a name");
     }
     if let Err(reason) = scenario.node_config("n1") {
         let reason = format!("the nodes would refuse their configuration: {reason}");
@@ -235,6 +239,10 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
             path.push(index.into());
             known_node(scenario, name, path)?;
         }
+        if !scenario.founders().iter().any(|founder| nodes.contains(founder)) {
+            let reason = "name a node that is there from the beginning, too";
+            return refuse(in_it("connect"), reason);
+        }
     }
     Ok(())
 }
@@ -243,7 +251,7 @@ fn known_node(scenario: &Scenario, name: &str, at: Vec<Step>) -> Checked {
     if scenario.node_names().iter().any(|known| known == name) {
         return Ok(());
     }
-    refuse(at, format!("there is no node `{name}`; they are n1 to n{}", scenario.cluster.nodes))
+    refuse(at, format!("there is no node `{name}`; they are n1 to n{}", scenario.node_count()))
 }
 
 fn fault(scenario: &Scenario, it: &Fault, at: Vec<Step>) -> Checked {
@@ -384,7 +392,7 @@ fn partition(scenario: &Scenario, partition: &Partition, at: Vec<Step>) -> Check
     let mut in_groups = at.clone();
     in_groups.push("groups".into());
     let target = long.target();
-    let nodes = scenario.cluster.nodes;
+    let nodes = scenario.node_count();
     match (&long.groups, count(&target, nodes)) {
         (Some(it), 0) => groups(scenario, it, in_groups),
         (Some(_), _) => refuse(in_groups, "either groups or nodes against all the others"),
@@ -468,10 +476,10 @@ fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
     }
     for (key, count) in [("any", target.any), ("leaders", target.leaders)] {
         if let Some(count) = count
-            && !(1..=scenario.cluster.nodes).contains(&count)
+            && !(1..=scenario.node_count()).contains(&count)
         {
             path.push(key.into());
-            return refuse(path, format!("{count} of {} nodes", scenario.cluster.nodes));
+            return refuse(path, format!("{count} of {} nodes", scenario.node_count()));
         }
     }
     if let Some(slot) = target.leader_of
@@ -487,7 +495,7 @@ fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
 /// What is damaged can be repaired from the others.
 fn damage(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
     let target = kind.target().expect("it names nodes");
-    let nodes = count(&target, scenario.cluster.nodes);
+    let nodes = count(&target, scenario.node_count());
     let replicas = scenario.cluster.replicas();
     let most = most_rotten(replicas);
     if nodes > most {

@@ -109,7 +109,8 @@ impl StepCheck for Credit {
             What::ReadBack { .. }
             | What::Vote { .. }
             | What::Follow { .. }
-            | What::RepairBegin { .. } => {}
+            | What::RepairBegin { .. }
+            | What::ReplicaDropped { .. } => {}
         }
         Ok(())
     }

@@ -73,7 +73,8 @@ impl StepCheck for InFlight {
             | What::ReadBack { .. }
             | What::Vote { .. }
             | What::Follow { .. }
-            | What::RepairBegin { .. } => {}
+            | What::RepairBegin { .. }
+            | What::ReplicaDropped { .. } => {}
         }
         Ok(())
     }

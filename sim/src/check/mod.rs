@@ -13,6 +13,7 @@ mod atomic;
 mod balance;
 mod chain;
 mod conservation;
+mod copies;
 mod credit;
 mod doubled;
 mod expiry;
@@ -204,6 +205,7 @@ impl Checks {
                 Box::new(promises::Promises::default()),
                 Box::new(in_flight::InFlight::default()),
                 Box::new(credit::Credit::default()),
+                Box::new(copies::Copies::default()),
             ],
             settled: settled::Settled::default(),
             asked: asked::Asked::default(),

@@ -63,6 +63,8 @@ pub enum What {
     Follow { shard: u64, term: u64, to: u64 },
     /// It begins to repair a replica that was damaged.
     RepairBegin { shard: u64 },
+    /// It has deleted its copy, which it is to hold no longer.
+    ReplicaDropped { shard: u64 },
     /// The leader handed a message to a consumer.
     Dispatch {
         shard: u64,
@@ -140,6 +142,7 @@ impl Steps {
             Event::Vote { shard, term, to } => What::Vote { shard, term, to },
             Event::Follow { shard, term, to } => What::Follow { shard, term, to },
             Event::RepairBegin { shard } => What::RepairBegin { shard },
+            Event::ReplicaDropped { shard } => What::ReplicaDropped { shard },
             Event::Dispatch {
                 shard,
                 term,
@@ -204,8 +207,7 @@ impl Steps {
             | Event::SnapshotInstall { .. }
             | Event::RepairEnd { .. }
             | Event::ReplicaAdded { .. }
-            | Event::ReplicaPromoted { .. }
-            | Event::ReplicaDropped { .. } => return None,
+            | Event::ReplicaPromoted { .. } => return None,
         };
         Some(Step { at, node, what })
     }

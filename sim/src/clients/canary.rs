@@ -24,10 +24,12 @@ pub async fn run(plan: ProducerPlan, shared: Shared) {
     let mut attempt = 0;
     while !left.is_empty() {
         // The nodes in turn, whichever the scenario has clients go to: all must serve.
-        let nodes = &shared.population.nodes;
-        let node = &nodes[(plan.client.0 as usize + attempt) % nodes.len()];
+        let node = {
+            let nodes = shared.members.borrow();
+            nodes[(plan.client.0 as usize + attempt) % nodes.len()].clone()
+        };
         attempt += 1;
-        if send(&plan, &shared, node, &mut left).await.is_err() {
+        if send(&plan, &shared, &node, &mut left).await.is_err() {
             back_off.wait().await;
         }
     }

@@ -134,10 +134,7 @@ impl Consumer {
     async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
         let Self { plan, shared, .. } = self;
         let id = shared.next_connection();
-        let population = &shared.population;
-        let node = population
-            .node(&plan.workload, plan.client, self.attempts, &mut self.random)
-            .to_owned();
+        let node = shared.node(&plan.workload, plan.client, self.attempts, &mut self.random);
         self.attempts += 1;
         let mut connection = Connection::open(id, &node).await?;
         back_off.reset();

@@ -16,11 +16,17 @@ use std::{
     },
 };
 
+use paceline_scenario::format::{Connect, Workload};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 
 use crate::{
     observe::recorder::SharedRecorder,
-    workload::{Population, ids::ConnectionId},
+    workload::{
+        Population,
+        ids::{ClientId, ConnectionId},
+    },
 };
 
 /// What the clients are to do.
@@ -53,6 +59,8 @@ pub struct Shared {
     pub connections: Arc<AtomicU32>,
     /// Whenever it changes, clients of the nodes it names drop their connections.
     pub storm: watch::Sender<Vec<String>>,
+    /// The nodes that clients connect to, by name.
+    pub members: watch::Receiver<Vec<String>>,
 }
 
 impl Shared {
@@ -64,6 +72,24 @@ impl Shared {
     /// A name for the next connection.
     pub fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The node of a client's connection: `attempt` counts its connections from 0.
+    pub fn node(
+        &self,
+        workload: &Workload,
+        client: ClientId,
+        attempt: u32,
+        random: &mut ChaCha8Rng,
+    ) -> String {
+        let members = self.members.borrow();
+        let turn = client.0 as usize + attempt as usize;
+        let node = match &workload.connect {
+            Connect::RoundRobin => &members[turn % members.len()],
+            Connect::Random => &members[random.random_range(0..members.len())],
+            Connect::Nodes(nodes) => &nodes[turn % nodes.len()],
+        };
+        node.clone()
     }
 
     /// Waits, from now on, for a storm that takes the clients of this node with it.

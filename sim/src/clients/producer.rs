@@ -71,9 +71,7 @@ impl Producer {
     async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
         let Self { plan, shared, attempts, .. } = self;
         let id = shared.next_connection();
-        let population = &shared.population;
-        let node =
-            population.node(&plan.workload, plan.client, *attempts, &mut self.random).to_owned();
+        let node = shared.node(&plan.workload, plan.client, *attempts, &mut self.random);
         *attempts += 1;
         let opened = Connection::open(id, &node).await;
         let mut connection = opened?;

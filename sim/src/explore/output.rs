@@ -23,6 +23,9 @@ pub(super) fn head(identity: &Identity, knobs: &[String], expansion: &Expansion,
     if in_full {
         say!("\n{}", expansion.scenario.to_toml());
     } else {
+        for change in &expansion.scenario.changes {
+            say!("  {}", change.describe());
+        }
         for fault in &expansion.scenario.faults {
             say!("  {}", describe(fault));
         }
@@ -68,6 +71,10 @@ pub(super) fn verdict(
             expectation.measured
         );
         expectation.shards.iter().for_each(|shard| say!("    {shard}"));
+    }
+    for change in &result.changes {
+        let until = change.until_s.map_or(String::new(), |until| format!(" to {until:.3}s"));
+        say!("change:      {:.3}s{until} {}", change.at_s, change.in_words());
     }
     for fault in result.faults.iter().filter(|fault| !fault.note.is_empty()) {
         say!("fault:       at {:.3}s {}", fault.at_s, fault.in_words());

@@ -41,6 +41,12 @@ impl Exits {
         }
     }
 
+    /// What a node said when it first ended by itself, if it did.
+    pub fn said(&self, node: NodeId) -> Option<&str> {
+        let mut counted = self.counted.iter();
+        counted.find(|((of, _), _)| *of == node).map(|(_, exits)| exits.said.as_str())
+    }
+
     /// What reports show, node by node.
     pub fn for_report(&self) -> Vec<NodeExits> {
         self.counted.values().cloned().collect()

@@ -33,8 +33,8 @@ pub struct Meter {
     shards: Vec<usize>,
     /// The nodes of each shard, the preferred leader first.
     rows: Vec<Vec<NodeId>>,
-    /// Share of the messages that the placement predicts for each node.
-    predicted: Vec<f64>,
+    /// Share of the messages that the placement predicts for each node, where it stays as it is.
+    predicted: Option<Vec<f64>>,
     /// Who leads each shard.
     leaders: Vec<Option<NodeId>>,
     /// Messages in each shard.
@@ -53,7 +53,7 @@ impl Meter {
     /// A meter at zero.
     pub fn new(scenario: &Scenario, destinations: &[DestinationInfo]) -> Self {
         let prediction = scenario.prediction();
-        let nodes = scenario.cluster.nodes as usize;
+        let nodes = scenario.node_count() as usize;
         let slots = scenario.cluster.slots as usize;
         let rows: Vec<Vec<NodeId>> = (0..slots as u32)
             .map(|slot| prediction.row(paceline_placement::SlotId(slot)))
@@ -68,7 +68,7 @@ impl Meter {
         Self {
             cores: f64::from(scenario.cluster.cores),
             shards,
-            predicted,
+            predicted: scenario.changes.is_empty().then_some(predicted),
             leaders: vec![None; slots],
             depths: vec![0; slots],
             rows,
@@ -200,6 +200,11 @@ impl Meter {
         &self.rows
     }
 
+    /// Other nodes are to hold the shards.
+    pub fn set_rows(&mut self, rows: Vec<Vec<NodeId>>) {
+        self.rows = rows;
+    }
+
     /// The shard of each destination.
     pub fn shards(&self) -> &[usize] {
         &self.shards
@@ -211,7 +216,8 @@ impl Meter {
             .map(|node| {
                 let mut load = NodeLoad::new(format!("n{}", node + 1));
                 let series = &self.series[node];
-                load.predicted_share = Some(self.predicted[node].clamp(0.0, 1.0));
+                let predicted = self.predicted.as_ref();
+                load.predicted_share = predicted.map(|shares| shares[node].clamp(0.0, 1.0));
                 load.totals.messages_in = self.totals[node].messages_in as f64;
                 load.totals.messages_out = self.totals[node].messages_out as f64;
                 load.totals.bytes_in = series.bytes_in.iter().sum();

@@ -7,7 +7,7 @@ use paceline_reports::{
     result::{FaultMark, NodeLoad},
 };
 
-use super::recorder::Recorder;
+use super::{movement::Moves, recorder::Recorder};
 use crate::{
     check::{End, Violation, step::NodeId},
     workload::history::History,
@@ -43,6 +43,12 @@ pub struct Outcome {
     pub serving: Vec<Option<NodeId>>,
     /// When faults began and ended.
     pub faults: Vec<FaultMark>,
+    /// What was asked of the cluster, and when it was made.
+    pub changes: Vec<FaultMark>,
+    /// Which copies were filled, where views of the cluster are known.
+    pub moves: Option<Moves>,
+    /// How long after the last fault every change was made and the cluster settled, if it was.
+    pub settled_after: Option<Duration>,
     /// Nodes that ended by themselves.
     pub exits: Vec<NodeExits>,
     /// How long after the last fault all was drained, if it was.
@@ -68,6 +74,7 @@ impl Outcome {
         self.rows = recorder.meter.rows().to_vec();
         self.shards = recorder.meter.shards().to_vec();
         self.serving = recorder.meter.leaders().to_vec();
+        self.moves = recorder.movement.moves();
         self.exits = recorder.exits.for_report();
         self.history = std::mem::take(&mut recorder.history);
         self.tail = recorder.tail.drain(..).collect();

@@ -13,10 +13,11 @@ use std::{
 };
 
 use paceline_events::Event;
+use paceline_membership::View;
 use paceline_runtime::{time::Instant, trace};
 use paceline_scenario::Scenario;
 
-use super::{exits::Exits, meter::Meter, waiting::Subscriber, wounds::Wounds};
+use super::{exits::Exits, meter::Meter, movement::Movement, waiting::Subscriber, wounds::Wounds};
 use crate::{
     check::{Checks, Severity, step::NodeId},
     workload::{
@@ -50,6 +51,8 @@ pub struct Recorder {
     pub checks: Checks,
     /// Who bore what.
     pub meter: Meter,
+    /// Which copies came to be where.
+    pub movement: Movement,
     /// Who has lost records.
     pub wounds: Wounds,
     /// Who has ended by itself.
@@ -226,6 +229,23 @@ impl SharedRecorder {
         recorder.failures.insert(client, failure);
     }
 
+    /// Records that somebody has this view of the cluster.
+    pub fn saw_view(&self, view: &View) {
+        let mut recorder = self.lock();
+        let recorder = &mut *recorder;
+        match recorder.movement.saw(view) {
+            Ok(true) => {
+                let nodes = recorder.incarnations.len();
+                recorder.meter.set_rows(rows_of(view, nodes));
+            }
+            Ok(false) => {}
+            Err(detail) => {
+                let now = recorder.now();
+                recorder.checks.report("views", Severity::Safety, Some(now), detail.into());
+            }
+        }
+    }
+
     /// Records that something arrived which no client can make sense of.
     pub fn nonsense(&self, check: &'static str, detail: String) {
         let mut recorder = self.lock();
@@ -242,6 +262,7 @@ impl Recorder {
         let meter = Meter::new(scenario, &destinations);
         SharedRecorder(Arc::new(Mutex::new(Self {
             meter,
+            movement: Movement::default(),
             wounds: Wounds::default(),
             exits: Exits::default(),
             subscribers: BTreeMap::new(),
@@ -253,7 +274,7 @@ impl Recorder {
             epoch_instant: None,
             keep_tail: options.tail,
             event_log: options.event_log.map(BufWriter::new),
-            incarnations: vec![0; scenario.cluster.nodes as usize],
+            incarnations: vec![0; scenario.node_count() as usize],
         })))
     }
 
@@ -333,6 +354,7 @@ impl Recorder {
                 return self.checks.report("trace", Severity::Safety, Some(event.at), detail);
             }
         };
+        self.movement.event(&said);
         if let Err(detail) = self.wounds.event(node, &said) {
             self.checks.report("repair", Severity::Safety, Some(event.at), detail.into());
         }
@@ -347,6 +369,14 @@ impl Recorder {
         self.meter.died(node);
         self.wounds.died(node);
     }
+}
+
+/// The nodes that are to hold each slot, the preferred leader first.
+fn rows_of(view: &View, nodes: usize) -> Vec<Vec<NodeId>> {
+    let number = |id| node_number(&view.member(id)?.name, nodes);
+    (0..view.slots())
+        .map(|slot| view.row(slot).iter().filter_map(|id| number(*id)).collect())
+        .collect()
 }
 
 /// `n3` is 2; `None` for clients and the world itself.

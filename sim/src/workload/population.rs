@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paceline_scenario::{
     Scenario,
-    format::{AckMode, BodySize, Connect, Kind, Popularity, Workload},
+    format::{AckMode, BodySize, Kind, Popularity, Workload},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -14,8 +14,6 @@ use super::ids::{ClientId, DestinationId, DestinationInfo};
 /// Everybody in a run.
 #[derive(Debug)]
 pub struct Population {
-    /// Names of the nodes, in order.
-    pub nodes: Vec<String>,
     /// What the destinations are called.
     pub destinations: Vec<DestinationInfo>,
     /// The producers, by the number that names their messages.
@@ -120,7 +118,6 @@ impl Population {
     /// Everybody whom the scenario asks for.
     pub fn of(scenario: &Scenario) -> Self {
         let mut population = Self {
-            nodes: scenario.node_names(),
             destinations: destinations(scenario),
             producers: Vec::new(),
             consumers: Vec::new(),
@@ -184,22 +181,6 @@ impl Population {
     /// How many clients there are.
     pub fn clients(&self) -> usize {
         self.producers.len() + self.consumers.len()
-    }
-
-    /// The node of a client's connection: `attempt` counts its connections from 0.
-    pub fn node<'a>(
-        &'a self,
-        workload: &'a Workload,
-        client: ClientId,
-        attempt: u32,
-        random: &mut ChaCha8Rng,
-    ) -> &'a str {
-        let turn = client.0 as usize + attempt as usize;
-        match &workload.connect {
-            Connect::RoundRobin => &self.nodes[turn % self.nodes.len()],
-            Connect::Random => &self.nodes[random.random_range(0..self.nodes.len())],
-            Connect::Nodes(nodes) => &nodes[turn % nodes.len()],
-        }
     }
 }
 

@@ -6,14 +6,10 @@ use std::{
     time::Duration,
 };
 
-use paceline_placement::SlotId;
 use paceline_runtime::time;
 
 use super::{Run, faults::Injector, margins};
-use crate::{
-    check::Replica,
-    clients::{Phase, Shared},
-};
+use crate::{check::Replica, clients::Shared};
 
 /// How often it is looked whether all is drained.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -31,7 +27,6 @@ impl Run<'_> {
         injector: &mut Injector<'_>,
     ) -> (Option<Duration>, Vec<Replica>) {
         let began = time::Instant::now();
-        self.phase.send_replace(Phase::Drain);
         let away = injector.away();
         if !away.is_empty() {
             if !self.drain_without(&away, shared).await {
@@ -129,10 +124,10 @@ impl Run<'_> {
         for replica in &replicas {
             shards.entry(replica.shard).or_default().push(replica);
         }
-        let prediction = self.scenario.prediction();
+        let rows = self.recorder.lock().meter.rows().to_vec();
         for slot in 0..u64::from(self.scenario.cluster.slots) {
             let shard = shards.get(&slot).map_or(&[][..], Vec::as_slice);
-            let row = prediction.row(SlotId(slot as u32));
+            let row = &rows[slot as usize];
             let copies = row.iter().filter(|node| !away.contains(node)).count();
             if shard.len() != copies {
                 let held = shard.len();

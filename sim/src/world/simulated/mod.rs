@@ -1,8 +1,9 @@
 //! The simulated world: all nodes and clients in one process, on virtual time.
 //!
 //! A run has four parts. The nodes start, through the broker's own entry point, and the clients
-//! get ready. Clients work and faults strike, for the scenario's duration. Then everything heals,
-//! producers finish, and within its bound all must be drained and all replicas agree. The nodes are
+//! get ready. Clients work, the operator changes the cluster and faults strike, for the scenario's
+//! duration. Then everything heals, the cluster comes to be as the operator wants it, producers finish,
+//! and within its bound all must be drained and all replicas agree. The nodes are
 //! asked for digests of what they hold, and at last every topic must carry a message once more.
 
 mod canaries;
@@ -11,6 +12,8 @@ mod drain;
 mod faults;
 mod flood;
 mod margins;
+mod operator;
+mod settle;
 mod sightings;
 mod status;
 mod supervisor;
@@ -18,6 +21,7 @@ mod targets;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use operator::Operator;
 use paceline_reports::result::FaultMark;
 use paceline_runtime::{
     time,
@@ -86,6 +90,7 @@ struct Run<'a> {
     nodes: Vec<NodeId>,
     hosts: Vec<NodeId>,
     supervisor: Supervisor,
+    operator: Operator,
     phase: watch::Sender<Phase>,
     marks: Vec<FaultMark>,
     /// When faults held.
@@ -97,11 +102,13 @@ impl<'a> Run<'a> {
         let names = scenario.node_names();
         let nodes: Vec<NodeId> = names.iter().map(|name| add_node(world, scenario, name)).collect();
         let clients = Population::of(scenario).clients();
-        let hosts = (1..=clients.clamp(1, CLIENT_HOSTS))
+        let hosts: Vec<NodeId> = (1..=clients.clamp(1, CLIENT_HOSTS))
             .map(|number| world.add_node(NodeConfig::new(format!("c{number}")).cores(64)))
             .collect();
         recorder.listen();
         let supervisor = Supervisor::start(world, scenario, &nodes, recorder.clone());
+        let (sits_at, watched) = (hosts[0], recorder.clone());
+        let operator = Operator::new(world, scenario, sits_at, supervisor.clone(), watched);
         Self {
             world,
             scenario,
@@ -109,6 +116,7 @@ impl<'a> Run<'a> {
             nodes,
             hosts,
             supervisor,
+            operator,
             phase: watch::Sender::new(Phase::Prepare),
             marks: Vec::new(),
             spans: Vec::new(),
@@ -117,17 +125,23 @@ impl<'a> Run<'a> {
 
     async fn carry_out(mut self) -> Outcome {
         let shared = self.spawn_clients();
-        let mut drained_after = None;
+        let (mut settled_after, mut drained_after) = (None, None);
         let mut end = self.end();
         if self.get_ready(&shared).await {
             let mut injector = self.work(shared.storm.clone()).await;
             if !self.is_unsafe() {
+                settled_after = self.until_settled(&shared).await;
+            }
+            let began = self.operator.first_began();
+            if !self.is_unsafe() && settled_after.is_some() {
+                let settled = self.recorder.now();
                 (drained_after, end.replicas) = self.drain(&shared, &mut injector).await;
                 end.differences = self.differences(&end.replicas).await;
+                self.spans.extend(began.map(|began| (began, settled)));
             }
             let now = self.recorder.now();
             self.marks = injector.marks(now);
-            self.spans = injector.spans(now);
+            self.spans.extend(injector.spans(now));
             if drained_after.is_some() {
                 self.send_canaries(&shared).await;
             }
@@ -148,6 +162,8 @@ impl<'a> Run<'a> {
             fingerprint: self.world.fingerprint().to_string(),
             virtual_time: self.world.now(),
             faults: self.marks,
+            changes: self.operator.marks(end.at),
+            settled_after: settled_after.filter(|_| !self.scenario.changes.is_empty()),
             drained_after,
             end,
             ..Outcome::default()
@@ -160,6 +176,17 @@ impl<'a> Run<'a> {
 
     /// Reports that something did not happen in time, and what each shard waits for.
     async fn stuck(&self, check: &'static str, detail: String, shared: &Shared) {
+        self.stuck_with(check, detail, Vec::new(), shared).await;
+    }
+
+    /// The same; these lines come first.
+    async fn stuck_with(
+        &self,
+        check: &'static str,
+        detail: String,
+        mut lines: Vec<String>,
+        shared: &Shared,
+    ) {
         let views = self.views(false, &BTreeSet::new()).await;
         let consumers = shared.population.consumers_of();
         let at = self.recorder.now();
@@ -179,9 +206,9 @@ impl<'a> Run<'a> {
             failures: &recorder.failures,
             holders: &holders,
         };
-        let shards = shards.in_words();
+        lines.extend(shards.in_words());
         let waiting = end.lost(&recorder.history);
-        recorder.checks.stuck(check, at, Found::about(detail, waiting), shards);
+        recorder.checks.stuck(check, at, Found::about(detail, waiting), lines);
     }
 
     /// The quiet times of the run, which is over at `end`: while no fault holds, and no client is
@@ -202,7 +229,8 @@ impl<'a> Run<'a> {
     /// What the scenario says of the end of a run.
     fn end(&self) -> End {
         End {
-            faultless: self.scenario.faults.is_empty(),
+            // Who moves a shard disturbs its clients, too.
+            faultless: self.scenario.faults.is_empty() && self.scenario.changes.is_empty(),
             allowed_lost: self.scenario.expect.acknowledged_lost,
             clock_error: self.scenario.clock_error(),
             shards: self.recorder.lock().meter.shards().to_vec(),
@@ -220,6 +248,7 @@ impl<'a> Run<'a> {
             finished: watch::Sender::new(0),
             connections: Arc::default(),
             storm: watch::Sender::new(Vec::new()),
+            members: self.operator.members(),
         };
         let host =
             |client: workload::ids::ClientId| self.hosts[client.0 as usize % self.hosts.len()];
@@ -272,6 +301,7 @@ impl<'a> Run<'a> {
             recorder.meter.begin(&usage);
         }
         self.phase.send_replace(Phase::Work);
+        self.operator.start();
         let mut injector =
             faults::Injector::new(self.world, self.scenario, &self.nodes, &self.hosts, storm);
         let end = began + self.scenario.duration.0;

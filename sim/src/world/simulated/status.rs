@@ -16,7 +16,7 @@ use paceline::{
     replication::protocol::Request,
 };
 use paceline_runtime::{task, time};
-use paceline_scenario::LINK_PORT;
+use paceline_scenario::link_of;
 
 use super::Run;
 use crate::{
@@ -47,9 +47,9 @@ impl Run<'_> {
 
     /// What every node but those away says of its replicas, or why it says nothing.
     pub(super) async fn views(&self, verify: bool, away: &BTreeSet<u32>) -> Vec<View> {
-        let cluster = Arc::new(self.scenario.cluster());
-        let targets = self.targets(&cluster).into_iter().zip(0..);
-        let targets = targets.filter(|(_, node)| !away.contains(node)).collect();
+        let cluster = Arc::new(self.cluster());
+        let mut targets = self.targets(&cluster);
+        targets.retain(|(_, node)| !away.contains(node));
         let asked = ask_all(Arc::clone(&cluster), targets, verify);
         self.world.spawn_on(self.hosts[0], asked).await.expect("asking does not panic")
     }
@@ -60,8 +60,9 @@ impl Run<'_> {
         if pairs.is_empty() {
             return BTreeMap::new();
         }
-        let cluster = Arc::new(self.scenario.cluster());
-        let targets = self.targets(&cluster);
+        let cluster = self.cluster();
+        let targets: BTreeMap<u32, Target> =
+            self.targets(&cluster).into_iter().map(|(target, node)| (node, target)).collect();
         let asked = async move {
             let mut differences = BTreeMap::new();
             for pair in pairs {
@@ -72,22 +73,31 @@ impl Run<'_> {
         self.world.spawn_on(self.hosts[0], asked).await.expect("asking does not panic")
     }
 
-    /// The nodes, as the checks count them.
-    fn targets(&self, cluster: &Cluster) -> Vec<Target> {
-        let names = self.scenario.node_names().into_iter();
+    /// The cluster as it is, as far as anybody has told.
+    fn cluster(&self) -> Cluster {
+        let cluster = self.scenario.cluster();
+        if let Some(view) = self.recorder.lock().movement.latest() {
+            cluster.adopt(Arc::new(view.clone()));
+        }
+        cluster
+    }
+
+    /// The members that can be asked, each with its number among the nodes of the run.
+    fn targets(&self, cluster: &Cluster) -> Vec<(Target, u32)> {
+        let names = self.scenario.node_names().into_iter().zip(0..);
         names
-            .map(|name| Target {
-                number: cluster.number_of(&name).expect("it is a member"),
-                address: format!("{name}:{LINK_PORT}"),
-                name,
+            .filter(|(_, node)| self.supervisor.is_there(*node as usize))
+            .filter_map(|(name, node)| {
+                let number = cluster.number_of(&name)?;
+                Some((Target { number, address: link_of(&name), name }, node))
             })
             .collect()
     }
 }
 
 /// In what two replicas differ, or why nobody says.
-async fn difference(cluster: &str, targets: &[Target], pair: Pair) -> String {
-    let (one, other) = (&targets[pair.one as usize], &targets[pair.other as usize]);
+async fn difference(cluster: &str, targets: &BTreeMap<u32, Target>, pair: Pair) -> String {
+    let (one, other) = (&targets[&pair.one], &targets[&pair.other]);
     let asked = compare::differences(cluster, pair.shard as u32, one, other);
     match time::timeout(ANSWER_WITHIN, asked).await {
         Ok(Ok(found)) => {

@@ -1,12 +1,14 @@
 //! What an operating system does for a broker: starts its process, and starts it again a while
-//! after it has ended by itself. A process that a fault took down stays down until the fault ends.
+//! after it has ended by itself. A process that a fault took down stays down until the fault ends, and
+//! one that was taken away for good for ever.
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use paceline::config::NodeConfig;
 use paceline_runtime::{
     time, trace,
     world::{NodeId, World},
@@ -18,101 +20,151 @@ use crate::observe::recorder::SharedRecorder;
 /// How long after its end a process is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// See the module. All that are made from one are the same.
+#[derive(Clone)]
 pub struct Supervisor {
     world: World,
     nodes: Vec<NodeId>,
     recorder: SharedRecorder,
-    /// Whether a fault keeps each node down.
-    held: Arc<Mutex<Vec<bool>>>,
+    processes: Arc<Mutex<Vec<Process>>>,
+}
+
+/// The process of a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Process {
+    /// It was started for the first time.
+    is_there: bool,
+    /// A fault keeps it down.
+    is_held: bool,
+    /// It never starts again.
+    is_gone: bool,
+    /// Its disk is gone with it, and nobody holds yet what it held.
+    is_missed: bool,
 }
 
 impl Supervisor {
-    /// Starts every node through the broker's own entry point.
+    /// Starts the nodes that the cluster begins with through the broker's own entry point. `nodes` are
+    /// the machines of all.
     pub fn start(
         world: World,
         scenario: &Scenario,
         nodes: &[NodeId],
         recorder: SharedRecorder,
     ) -> Self {
-        for ((name, &node), number) in scenario.node_names().iter().zip(nodes).zip(0..) {
+        let processes = Arc::new(Mutex::new(vec![Process::default(); nodes.len()]));
+        let supervisor = Self { world, nodes: nodes.to_vec(), recorder, processes };
+        for (node, name) in scenario.founders().iter().enumerate() {
             let config = scenario.node_config(name).expect("validated: the node accepts it");
-            let recorder = recorder.clone();
-            world.start(node, move || {
-                let (config, recorder) = (config.clone(), recorder.clone());
-                async move {
-                    if let Err(error) = paceline::node::run(config).await {
-                        let text = error.to_string();
-                        trace::event!("node_failed", error = text.as_str());
-                        tracing::warn!(error = text, "a node has ended by itself");
-                        let mut recorder = recorder.lock();
-                        let now = recorder.now();
-                        recorder.exits.ended(now, number, &error);
-                    }
-                }
-            });
+            supervisor.begin(node, config);
         }
-        let supervisor = Self {
-            world,
-            nodes: nodes.to_vec(),
-            recorder,
-            held: Arc::new(Mutex::new(vec![false; nodes.len()])),
-        };
-        supervisor.watch();
+        for node in 0..nodes.len() {
+            supervisor.watch(node);
+        }
         supervisor
     }
 
-    /// Starts again what has ended by itself.
-    fn watch(&self) {
-        for (number, &node) in self.nodes.iter().enumerate() {
-            let (world, held) = (self.world, Arc::clone(&self.held));
-            let recorder = self.recorder.clone();
-            let is_held = move || held.lock().expect("nobody panics with it")[number];
-            // It runs beside the scenario until the world ends.
-            drop(world.spawn(async move {
-                loop {
-                    time::sleep(RESTART_AFTER).await;
-                    if !world.is_up(node) && !is_held() {
-                        world.restart(node);
-                        recorder.lock().exits.started(number as u32);
-                    }
-                }
-            }));
-        }
+    fn processes(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.processes.lock().expect("nobody panics with it")
     }
 
-    fn hold(&self, node: usize, held: bool) {
-        self.held.lock().expect("nobody panics with it")[node] = held;
+    /// Starts a node for the first time.
+    pub fn begin(&self, node: usize, config: NodeConfig) {
+        self.processes()[node].is_there = true;
+        let recorder = self.recorder.clone();
+        self.world.start(self.nodes[node], move || {
+            let (config, recorder) = (config.clone(), recorder.clone());
+            async move {
+                if let Err(error) = paceline::node::run(config).await {
+                    let text = error.to_string();
+                    trace::event!("node_failed", error = text.as_str());
+                    tracing::warn!(error = text, "a node has ended by itself");
+                    let mut recorder = recorder.lock();
+                    let now = recorder.now();
+                    recorder.exits.ended(now, node as u32, &error);
+                }
+            }
+        });
+    }
+
+    /// Starts again what has ended by itself.
+    fn watch(&self, node: usize) {
+        let supervisor = self.clone();
+        // It runs beside the scenario until the world ends.
+        drop(self.world.spawn(async move {
+            let Self { world, nodes, recorder, .. } = &supervisor;
+            loop {
+                time::sleep(RESTART_AFTER).await;
+                if !world.is_up(nodes[node]) && !supervisor.processes()[node].is_held {
+                    world.restart(nodes[node]);
+                    recorder.lock().exits.started(node as u32);
+                }
+            }
+        }));
+    }
+
+    /// Whether the node was started, and not taken away for good since.
+    pub fn is_there(&self, node: usize) -> bool {
+        let process = self.processes()[node];
+        process.is_there && !process.is_gone
+    }
+
+    fn hold(&self, node: usize) {
+        self.processes()[node].is_held = true;
     }
 
     /// Kills the process; it stays down until [`release`](Self::release).
-    pub fn crash(&mut self, node: usize) {
-        self.hold(node, true);
+    pub fn crash(&self, node: usize) {
+        self.hold(node);
         self.world.crash(self.nodes[node]);
         self.died(node);
     }
 
     /// Cuts the power; it stays off until [`release`](Self::release).
-    pub fn power_cut(&mut self, node: usize) {
-        self.hold(node, true);
+    pub fn power_cut(&self, node: usize) {
+        self.hold(node);
         self.world.power_cut(self.nodes[node]);
         self.died(node);
     }
 
     /// Asks the process to end; when it has, it stays down until [`release`](Self::release).
-    pub fn stop(&mut self, node: usize) {
-        self.hold(node, true);
+    pub fn stop(&self, node: usize) {
+        self.hold(node);
         self.world.request_shutdown(self.nodes[node]);
     }
 
+    /// Cuts the power for ever. What it held has to be [replaced](Self::replaced).
+    pub fn destroy(&self, node: usize) {
+        {
+            let process = &mut self.processes()[node];
+            (process.is_gone, process.is_missed) = (true, true);
+        }
+        self.power_cut(node);
+    }
+
+    /// Others hold what a node held that was destroyed.
+    pub fn replaced(&self, node: usize) {
+        self.processes()[node].is_missed = false;
+    }
+
+    /// Asks the process to end for ever: it holds nothing any more.
+    pub fn retire(&self, node: usize) {
+        self.processes()[node].is_gone = true;
+        self.stop(node);
+    }
+
     /// The node has lost records of its journal.
-    pub fn rotted(&mut self, node: usize) {
+    pub fn rotted(&self, node: usize) {
         self.recorder.lock().wounds.rotted(node as u32);
     }
 
-    /// The nodes that have lost records and not got them back yet.
+    /// The nodes that have lost records, or all of them, and whose share is not whole again.
     pub fn wounded(&self) -> BTreeSet<u32> {
-        self.recorder.lock().wounds.wounded()
+        let wounded = self.recorder.lock().wounds.wounded();
+        let processes = self.processes();
+        let missed = (0..).zip(processes.iter()).filter(|(_, it)| it.is_missed);
+        let missed = missed.map(|(node, _)| node);
+        let there = wounded.into_iter().filter(|node| !processes[*node as usize].is_gone);
+        there.chain(missed).collect()
     }
 
     /// Who serves each slot, as far as the nodes have said.
@@ -120,9 +172,16 @@ impl Supervisor {
         self.recorder.lock().meter.leaders().to_vec()
     }
 
-    /// Starts the node again; one that is still about to end, when it has.
-    pub fn release(&mut self, node: usize) {
-        self.hold(node, false);
+    /// Starts the node again, unless it was taken away for good; one that is still about to end, when
+    /// it has.
+    pub fn release(&self, node: usize) {
+        {
+            let process = &mut self.processes()[node];
+            if process.is_gone {
+                return;
+            }
+            process.is_held = false;
+        }
         if self.world.is_up(self.nodes[node]) {
             return;
         }

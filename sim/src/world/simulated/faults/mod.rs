@@ -263,7 +263,10 @@ impl<'a> Injector<'a> {
             self.notes.insert(number, format!("{on} of n{}{slot}", event.node + 1));
         }
         let Some(target) = kind.target() else { return Ok(()) };
-        let free = |node: usize| !kind.stops_the_node() || !self.stopped.contains_key(&node);
+        let there = |node: usize| supervisor.is_there(node);
+        let free = |node: usize| {
+            there(node) && (!kind.stops_the_node() || !self.stopped.contains_key(&node))
+        };
         let nodes = if let Some(event) = event.filter(|_| target.emitter) {
             let node = event.node as usize;
             if !free(node) {
@@ -279,12 +282,20 @@ impl<'a> Injector<'a> {
         } else {
             let (nodes, stopped): (Vec<_>, Vec<_>) =
                 self.targets(number).into_iter().partition(|&node| free(node));
-            if nodes.is_empty() {
-                return Err("another fault had stopped all of them".to_owned());
+            let (stopped, absent): (Vec<_>, Vec<_>) =
+                stopped.into_iter().partition(|&node| there(node));
+            let names = |nodes: &[usize]| names(nodes.iter().map(|&node| node as u32));
+            match (nodes.is_empty(), stopped.is_empty()) {
+                (true, true) => return Err(format!("{} no member then", are(&names(&absent)))),
+                (true, false) => return Err("another fault had stopped all of them".to_owned()),
+                _ => {}
             }
             if !stopped.is_empty() {
-                let names: Vec<String> = stopped.iter().map(|it| format!("n{}", it + 1)).collect();
-                let note = format!("another fault had stopped {}", names.join(" "));
+                let note = format!("another fault had stopped {}", names(&stopped));
+                add_note(&mut self.notes, number, note);
+            }
+            if !absent.is_empty() {
+                let note = format!("{} no member then", are(&names(&absent)));
                 add_note(&mut self.notes, number, note);
             }
             nodes
@@ -293,7 +304,7 @@ impl<'a> Injector<'a> {
             // A repair needs every node of the row.
             let wounded = supervisor.wounded();
             if !wounded.is_empty() {
-                return Err(format!("{} not repaired", names(&wounded)));
+                return Err(format!("{} not repaired", names(wounded)));
             }
         }
         if kind.stops_the_node() {
@@ -440,9 +451,9 @@ impl<'a> Injector<'a> {
     ) -> Result<(), String> {
         let (away, wounded) = (self.away(), supervisor.wounded());
         let why = if !away.is_empty() {
-            Some(format!("{} away, whom a repair needs", names(&away)))
+            Some(format!("{} away, whom a repair needs", names(away)))
         } else if wounded.len() + targets.len() > self.most_rotten() {
-            Some(format!("{} not repaired", names(&wounded)))
+            Some(format!("{} not repaired", names(wounded)))
         } else {
             None
         };
@@ -476,14 +487,19 @@ impl<'a> Injector<'a> {
 
     /// The node's journal on its disk.
     fn journal(&self, node: usize) -> Journal {
-        let config = self.scenario.node_config(&self.scenario.node_names()[node]);
+        // It is at the same place on every node.
+        let config = self.scenario.node_config("n1");
         let dir = config.expect("validated: the node accepts it").node.data_dir.join("journal");
         Journal::new(self.world, self.nodes[node], dir)
     }
 }
 
-fn names(nodes: &BTreeSet<u32>) -> String {
-    nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(" ")
+fn names(nodes: impl IntoIterator<Item = u32>) -> String {
+    nodes.into_iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(" ")
+}
+
+fn are(names: &str) -> String {
+    format!("{names} {}", if names.contains(' ') { "were" } else { "was" })
 }
 
 fn kind(fault: &Fault) -> Kind<'_> {
