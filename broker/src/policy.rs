@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use paceline_core::{Destination, Message, destination::InvalidDestination, operation::Operation};
+use paceline_core::{
+    Destination, DestinationKind, Message,
+    bounds::{Bound, Bounds, WhenFull},
+    destination::InvalidDestination,
+    operation::Operation,
+};
 
 use crate::config::{Durability, Policy};
 
@@ -19,6 +24,28 @@ impl Policies {
             .iter()
             .map(|entry| Ok((Destination::parse(&entry.destination)?, entry.durability)));
         Ok(Self { entries: parsed.collect::<Result<_, _>>()? })
+    }
+
+    /// What the entries allow destinations to hold, for the leaders of shards.
+    pub(crate) fn bounds(entries: &[Policy]) -> Result<Bounds, InvalidDestination> {
+        let parsed = entries.iter().map(|entry| {
+            let destination = Destination::parse(&entry.destination)?;
+            let is_bounded = entry.max_messages.is_some() || entry.max_bytes.is_some();
+            let bound = (is_bounded || entry.when_full.is_some()).then(|| {
+                let default = match destination.kind {
+                    DestinationKind::Queue => WhenFull::Block,
+                    DestinationKind::Topic => WhenFull::DropOldest,
+                };
+                Arc::new(Bound {
+                    policy: entry.destination.as_str().into(),
+                    max_messages: entry.max_messages,
+                    max_bytes: entry.max_bytes,
+                    when_full: entry.when_full.unwrap_or(default),
+                })
+            });
+            Ok((destination, bound))
+        });
+        Ok(Bounds::new(parsed.collect::<Result<_, _>>()?))
     }
 
     /// Makes an operation's messages non-persistent where the policy of their destination is
@@ -55,7 +82,7 @@ mod tests {
     #[test]
     fn the_first_entry_that_covers_a_destination_counts() {
         let entry =
-            |destination: &str, durability| Policy { destination: destination.into(), durability };
+            |destination: &str, durability| Policy { durability, ..Policy::of(destination) };
         let policies = Policies::new(&[
             entry("/queue/metrics.billing", Durability::Synced),
             entry("/queue/metrics.>", Durability::Memory),
@@ -71,5 +98,21 @@ mod tests {
             let topic = Destination::topic(name).unwrap();
             assert_eq!(policies.durability(&topic), Durability::Synced);
         }
+    }
+
+    #[test]
+    fn a_destination_is_bounded_as_the_first_entry_that_covers_it_says() {
+        let entries = [
+            Policy::of("/queue/free"),
+            Policy { max_messages: Some(3), ..Policy::of("/queue/>") },
+            Policy { when_full: Some(WhenFull::Reject), ..Policy::of("/topic/>") },
+        ];
+        let bounds = Policies::bounds(&entries).unwrap();
+        let of = |destination| bounds.of(&Destination::parse(destination).unwrap()).cloned();
+        assert_eq!(of("/queue/free"), None);
+        let bound = of("/queue/q").unwrap();
+        assert_eq!((bound.max_messages, bound.when_full), (Some(3), WhenFull::Block));
+        assert_eq!(of("/topic/t").unwrap().when_full, WhenFull::Reject);
+        assert!(Policies::bounds(&entries[..1]).unwrap().is_empty());
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Destination, Message,
+    bounds::{QueueFull, Room},
     dispatch::{MessageKey, VolatileId},
     operation::Settlement,
     shard::{Command, Outcome},
@@ -78,6 +79,14 @@ pub enum ToLeader {
         /// How.
         how: Settlement,
     },
+    /// Messages wait here that were refused because their queue was full: to be told when there is
+    /// room. All that was said before of that queue has been answered.
+    AwaitRoom {
+        /// The queue's name.
+        queue: Arc<str>,
+        /// Bytes of the first of them.
+        size: u64,
+    },
 }
 
 /// What a shard's leader says.
@@ -104,6 +113,20 @@ pub enum FromLeader {
     },
     /// A message for a consumer.
     Deliver(Delivered),
+    /// Instead of an answer to [`ToLeader::Publish`]: the queue has no room.
+    NoRoom {
+        /// As asked.
+        number: u64,
+        /// Why.
+        why: Box<QueueFull>,
+    },
+    /// The answer to [`ToLeader::AwaitRoom`]. It is no promise: others publish too.
+    Room {
+        /// The queue's name.
+        queue: Arc<str>,
+        /// For so much there is room.
+        room: Room,
+    },
 }
 
 /// A message handed to a consumer.

@@ -4,6 +4,7 @@
 //! arrives through `handle_*`, output leaves through `poll_*`, and time is an argument. That is
 //! what lets every replica of a shard reach the same bytes, and every run of the simulator repeat.
 
+pub mod bounds;
 pub mod channel;
 pub mod destination;
 pub mod dispatch;

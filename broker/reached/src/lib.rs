@@ -181,6 +181,20 @@ points! {
     DecisionCarriedOut,
     /// a transaction was decided against while its node was still at it
     DecidedElsewhere,
+    /// a queue took no further message, since it may hold no more
+    QueueFull,
+    /// a message that found no room waits for some at its ingress node
+    RoomAwaited,
+    /// a leader said that there is room again
+    RoomFound,
+    /// a message was refused, since there was no room in time
+    RoomMissed,
+    /// a message that is not stored found its queue full
+    VolatileQueueFull,
+    /// a transaction was refused, since one of its queues may hold no more
+    TransactionTooMuch,
+    /// a topic's message was refused, since a subscriber is too slow
+    SubscriberFull,
     /// a topic's message found a subscriber
     FannedOut,
     /// a topic's message was dropped, since its subscriber is too slow

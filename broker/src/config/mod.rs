@@ -6,13 +6,13 @@
 mod address;
 mod cluster;
 mod error;
+mod policy;
 mod storage;
 pub mod units;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use paceline_core::{
-    Destination,
     session::{OperationLimits, stomp::StompConfig},
     shard::MAX_COMMANDS,
 };
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use address::Address;
 pub use cluster::{ClusterConfig, Member, ReplicationConfig};
 pub use error::ConfigError;
+pub use policy::{Durability, Policy};
 pub use storage::StorageSection;
 
 /// Where STOMP clients are served unless the configuration says otherwise.
@@ -212,29 +213,6 @@ impl Default for LimitsSection {
     }
 }
 
-/// `[[policy]]`: what holds for the destinations that a pattern covers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// `/queue/NAME` or `/topic/NAME`; `*` stands for one part of the name, a final `>` for all
-    /// further ones.
-    pub destination: String,
-    /// Where persistent messages are kept before they are acknowledged.
-    pub durability: Durability,
-}
-
-/// What an acknowledgement of a persistent message promises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// That it is on the disks, synced, of a majority of its shard's nodes.
-    #[default]
-    Synced,
-    /// That it is in the memory of its shard's leader. A crash of that node loses it: persistent
-    /// messages are handled as non-persistent ones.
-    Memory,
-}
-
 impl NodeConfig {
     /// A cluster of one node on loopback that needs no file: what `serve --dev` runs.
     pub fn dev(data_dir: PathBuf) -> Self {
@@ -290,8 +268,8 @@ impl NodeConfig {
         self.storage.check()?;
         self.check_limits()?;
         for (at, policy) in self.policies.iter().enumerate() {
-            if let Err(error) = Destination::parse(&policy.destination) {
-                return Err(wrong(&format!("policy.{at}.destination"), error.to_string()));
+            if let Err((key, reason)) = policy.check() {
+                return Err(wrong(&format!("policy.{at}.{key}"), reason));
             }
         }
         Ok(())

@@ -135,6 +135,26 @@ fn values_that_do_not_fit_together_are_refused() {
         ),
         (
             "[node]",
+            "[[policy]]\ndestination = \"/queue/q\"\nmax_messages = 0\n[node]",
+            "node.toml:4:16: policy.0.max_messages: at least 1",
+        ),
+        (
+            "[node]",
+            "[[policy]]\ndestination = \"/queue/q\"\nwhen_full = \"reject\"\n[node]",
+            "node.toml:4:13: policy.0.when_full: a queue without `max_messages` or `max_bytes`",
+        ),
+        (
+            "[node]",
+            "[[policy]]\ndestination = \"/queue/q\"\nmax_bytes = \"1KiB\"\nwhen_full = \"drop-oldest\"\n[node]",
+            "node.toml:5:13: policy.0.when_full: a queue drops nothing",
+        ),
+        (
+            "[node]",
+            "[[policy]]\ndestination = \"/topic/t\"\nwhen_full = \"block\"\n[node]",
+            "node.toml:4:13: policy.0.when_full: one slow subscriber would hold up",
+        ),
+        (
+            "[node]",
             "[storage]\nsnapshot_every = 7\n[node]",
             "node.toml:3:18: storage.snapshot_every: at least 8 entries",
         ),

@@ -293,6 +293,7 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                 ConnectionEvent::Outcome(tag, outcome) => {
                     self.session.handle_outcome(now, tag, outcome);
                 }
+                ConnectionEvent::Held(tag, is_held) => self.session.handle_held(now, tag, is_held),
                 ConnectionEvent::Delivery(delivery) => {
                     self.frames += 1;
                     self.session.handle_delivery(delivery);

@@ -8,6 +8,7 @@ use std::{
 
 use paceline_consensus::{Config, NodeId, Replica};
 use paceline_core::{
+    bounds::Bounds,
     dispatch::Limits,
     serving::{self, Serving},
 };
@@ -59,6 +60,8 @@ impl fmt::Display for Loss {
 /// What every shard of a node is made from.
 pub(super) struct Context {
     pub(super) config: NodeConfig,
+    /// What destinations may hold.
+    pub(super) bounds: Arc<Bounds>,
     pub(super) node: u64,
     pub(super) identity_file: Arc<IdentityFile>,
     pub(super) cluster: Arc<Cluster>,
@@ -139,7 +142,7 @@ impl Context {
             batch_bytes: replication.batch_bytes as usize,
             patience: replication.settle_within,
             in_doubt_after: replication.operation_timeout / 3,
-            limits: Limits { volatile_bytes: 0, ..Limits::default() },
+            limits: Limits { volatile_bytes: 0, bounds: self.bounds.clone(), ..Limits::default() },
         };
         Ok(Parts {
             slot,

@@ -32,6 +32,7 @@ use crate::{
     connection::Receiving,
     identity::{ClaimError, IdentityFile},
     link::{self, Peers},
+    policy::Policies,
     replication::{Driver, Input, Memory, Pace, Shards},
     router::{Connector, Router},
 };
@@ -96,6 +97,7 @@ impl Replicas {
             false => None,
         };
         let context = Arc::new(Context {
+            bounds: Arc::new(Policies::bounds(&config.policies).expect("checked before")),
             config: config.clone(),
             node,
             identity_file: identity_file.clone(),
@@ -148,6 +150,7 @@ impl Replicas {
             connector,
             SessionId { node, incarnation: identity_file.incarnation() },
             waiting,
+            config.replication.operation_timeout,
         );
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
         tasks.push(task::spawn(Keeper::new(context, committed).run()));

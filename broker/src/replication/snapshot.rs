@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     pace::Pace,
-    storage::{Kept, StorageError, decode, encode},
+    storage::{self, Kept, StorageError, decode, encode},
     streams::{Head, OpenStream},
 };
 use crate::link::{Connection, LinkError, StreamReceiver, StreamSender};
@@ -169,8 +169,11 @@ pub async fn take(
             Piece::End => break,
         }
     }
-    let bytes = state.freeze();
-    let state = ShardState::restore(&bytes).map_err(StorageError::from)?;
+    let mut bytes = state.freeze();
+    let mut state = ShardState::restore(&bytes).map_err(StorageError::from)?;
+    if storage::measure(group, &mut state).await? {
+        bytes = state.snapshot().into();
+    }
     let membership = head.membership.clone();
     let kept = encode(&Kept { last: head.last, membership, state: bytes });
     group.save_snapshot(&kept).await?;

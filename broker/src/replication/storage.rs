@@ -173,7 +173,7 @@ pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageErro
         (None, Some(voters)) => Membership::of(voters.into_iter().map(NodeId)),
         (None, None) => Membership::of(founders.iter().copied().map(NodeId)),
     };
-    let (snapshot, state) = match &kept {
+    let (snapshot, mut state) = match &kept {
         Some(kept) => {
             reached(Point::SnapshotLoaded);
             (kept.last, ShardState::restore(&kept.state)?)
@@ -185,12 +185,17 @@ pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageErro
         None => Log::new(EntryId::ZERO, founders()),
     };
     read_shape(group, &mut log).await?;
-    if let Some(kept) = kept
-        && !log.has(kept.last)
-    {
-        // It came from the leader, and the node ended before the log made way for it.
-        replace_log(group, kept.last, &kept.membership, &state)?.await?;
-        log = Log::new(kept.last, kept.membership);
+    if let Some(kept) = kept {
+        if !log.has(kept.last) {
+            // It came from the leader, and the node ended before the log made way for it.
+            replace_log(group, kept.last, &kept.membership, &state)?.await?;
+            log = Log::new(kept.last, kept.membership.clone());
+        }
+        if measure(group, &mut state).await? {
+            // At once, while all the bodies are there that anything will be decided by.
+            let kept = Kept { state: state.snapshot().into(), ..kept };
+            group.save_snapshot(&encode(&kept)).await?;
+        }
     }
     // What a snapshot stands for is committed. The mark may speak of entries that this log does not
     // have, if it was written before they were: it is worth nothing then.
@@ -206,6 +211,29 @@ pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageErro
         left: left.as_ref().map_or(EntryId::ZERO, |left| left.at),
     };
     Ok(Opened { recovered, state, snapshot })
+}
+
+/// Reads how large the messages of a state are that was restored from a snapshot which does not say it.
+/// Whether there were any.
+///
+/// # Errors
+/// See [`StorageError`].
+pub async fn measure(group: &Group, state: &mut ShardState) -> Result<bool, StorageError> {
+    let is_incomplete = state.unmeasured().is_some();
+    while let Some(index) = state.unmeasured() {
+        // What came with the snapshot counts: the log may not have made way for it.
+        let record = match group.read_retained(index).await {
+            Err(JournalError::Missing { .. }) => group.read_entry(index).await,
+            record => record,
+        };
+        let batch = match record {
+            Ok(record) => decode_batch(&record)?,
+            Err(JournalError::Missing { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        state.measure(index, batch.as_ref());
+    }
+    Ok(is_incomplete)
 }
 
 async fn read_shape(group: &Group, log: &mut Log) -> Result<(), StorageError> {
@@ -367,18 +395,22 @@ pub fn repair_floor(group: &Group) -> Option<Term> {
     behind_floor(&group.repair()).map(|(floor, _)| floor)
 }
 
+/// The commands of an entry, if it holds any.
+fn decode_batch(record: &[u8]) -> Result<Option<Batch>, StorageError> {
+    match in_place(record)?.payload {
+        PayloadInPlace::Data(data) => decode(data, "a batch").map(Some),
+        PayloadInPlace::Blank | PayloadInPlace::Membership(_) => Ok(None),
+    }
+}
+
 /// Reads a message as it was written into the log. `at` is what [`ShardState::body_at`] says.
 ///
 /// # Errors
 /// In words. One that has been settled meanwhile is missing.
 pub async fn read_message(group: &Group, at: MessageRef) -> Result<Arc<Message>, String> {
     let record = group.read_entry(at.index).await.map_err(|error| error.to_string())?;
-    let read = || -> Result<Option<Arc<Message>>, StorageError> {
-        let PayloadInPlace::Data(data) = in_place(&record)?.payload else { return Ok(None) };
-        let batch: Batch = decode(data, "a batch")?;
-        Ok(batch.message(at.offset).cloned())
-    };
-    let message = read().map_err(|error| error.to_string())?;
+    let batch = decode_batch(&record).map_err(|error| error.to_string())?;
+    let message = batch.and_then(|batch| batch.message(at.offset).cloned());
     message.ok_or_else(|| {
         format!("entry {} of group {} has no message at {}", at.index, group.id(), at.offset)
     })
@@ -386,7 +418,128 @@ pub async fn read_message(group: &Group, at: MessageRef) -> Result<Arc<Message>,
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, num::NonZeroU64};
+
+    use paceline_consensus::Payload;
+    use paceline_core::{
+        Body, Destination, UnixMillis,
+        operation::Settlement,
+        shard::{Command, Counters},
+    };
+    use paceline_store::{Entry as Record, GroupId, Identity, Journal, Options};
+
     use super::*;
+
+    fn publish(bytes: usize) -> Command {
+        let message = Message {
+            id: "m".into(),
+            destination: Destination::queue("q").unwrap(),
+            persistent: true,
+            priority: 4,
+            timestamp: UnixMillis(0),
+            expires: None,
+            correlation_id: None,
+            reply_to: None,
+            content_type: None,
+            properties: Vec::new(),
+            body: Body::Text(vec![b'x'; bytes].into()),
+        };
+        Command::Publish { message: message.into() }
+    }
+
+    fn batch(command: Command) -> Batch {
+        Batch { now: UnixMillis(1), commands: vec![(None, command)] }
+    }
+
+    fn record(id: EntryId, batch: &Batch) -> Record {
+        let payload = encode(&Entry { id, payload: Payload::Data(encode(batch)) });
+        Record { index: id.index, payload }
+    }
+
+    /// A snapshot as it was before layout 2: a queue `q` of which nothing has left yet.
+    fn layout_1(applied: u64, messages: &[MessageRef]) -> Bytes {
+        let depth = messages.len() as u64;
+        let counters = Counters { entered: depth, ..Counters::default() };
+        let queues = BTreeMap::from([(0u32, ("q", depth, counters))]);
+        let stored = (None::<NonZeroU64>, 0u32, 4u8, 0u8, 0u8);
+        let messages: BTreeMap<_, _> = messages.iter().map(|at| (*at, stored)).collect();
+        let none = BTreeMap::<u64, u64>::new();
+        let deleted = Counters::default();
+        encode(&((1u8, applied), &none, queues, 1u32, deleted, messages, &none, &none, &none))
+    }
+
+    async fn journal(dir: &std::path::Path) -> (Journal, Group) {
+        let identity = Identity { node: 1, cluster: "test".to_owned() };
+        let (journal, _) = Journal::open(dir, &identity, Options::default()).await.unwrap();
+        let group = journal.group(GroupId(1));
+        (journal, group)
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_says_no_sizes_is_completed_from_the_log_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |index| MessageRef::new(index, 0, 0);
+        let accept = Command::Settle { settles: vec![(at(2), Settlement::Accept)] };
+        let log = [publish(300), publish(40), publish(1_000), accept].map(batch);
+        let mut replayed = ShardState::new();
+        for (index, batch) in (1..).zip(&log) {
+            replayed.apply(index, batch);
+        }
+
+        let (_journal, group) = journal(dir.path()).await;
+        let members = Membership::of([NodeId(1)]);
+        let records: Vec<Record> =
+            (1..).zip(&log).map(|(index, batch)| record(EntryId::new(1, index), batch)).collect();
+        group.append(&records).unwrap().await.unwrap();
+        let last = EntryId::new(1, 3);
+        let state = layout_1(3, &[at(1), at(2), at(3)]);
+        let kept = Kept { last, membership: members.clone(), state };
+        group.save_snapshot(&encode(&kept)).await.unwrap();
+        // The second message is settled behind the snapshot; its entry is gone already.
+        let mark = base_mark(EntryId::new(1, 2), &members);
+        group.purge(3, mark, |index| index == 1).unwrap().await.unwrap();
+
+        let mut opened = open(&group, &[1]).await.unwrap();
+        assert_eq!(opened.snapshot, last);
+        let written = group.load_snapshot().await.unwrap().unwrap();
+        let written: Kept = decode(&written, "the snapshot").unwrap();
+        assert_eq!((written.last, &written.membership), (last, &members));
+        assert_eq!(written.state, opened.state.snapshot());
+        opened.state.apply(4, &log[3]);
+        assert_eq!(opened.state.held("q"), (2, 320 + 1_024));
+        assert_eq!(opened.state.digest(), replayed.digest());
+
+        // What is settled later on is not missed at the next start.
+        group.discard(&[1]);
+        let mut again = open(&group, &[1]).await.unwrap();
+        again.state.apply(4, &log[3]);
+        assert_eq!(again.state.digest(), replayed.digest());
+    }
+
+    #[tokio::test]
+    async fn sizes_are_of_what_came_with_the_snapshot_and_not_of_what_the_log_has_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_journal, group) = journal(dir.path()).await;
+        let (deposed, elected) = (EntryId::new(1, 1), EntryId::new(2, 1));
+        let committed = batch(publish(300));
+        let mut replayed = ShardState::new();
+        replayed.apply(1, &committed);
+        group.append(&[record(deposed, &batch(publish(7)))]).unwrap().await.unwrap();
+        group.retain(&[record(elected, &committed)]).unwrap().await.unwrap();
+
+        let bytes = layout_1(1, &[MessageRef::new(1, 0, 0)]);
+        let mut taken = ShardState::restore(&bytes).unwrap();
+        assert!(measure(&group, &mut taken).await.unwrap());
+        assert_eq!(taken.digest(), replayed.digest());
+        assert!(!measure(&group, &mut taken).await.unwrap(), "once");
+
+        // As the earlier release left it if it ended before its log had made way.
+        let membership = Membership::of([NodeId(1)]);
+        let kept = Kept { last: elected, membership, state: bytes };
+        group.save_snapshot(&encode(&kept)).await.unwrap();
+        let opened = open(&group, &[1]).await.unwrap();
+        assert_eq!(opened.state.digest(), replayed.digest());
+    }
 
     #[test]
     fn a_repair_mark_says_what_it_was_given() {

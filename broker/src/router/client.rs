@@ -1,7 +1,7 @@
 //! The task that drives this node's client of one shard: it carries requests to it, its messages to
 //! the leader, and what has happened to whoever asked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use paceline_core::{
     channel::FromLeader,
@@ -33,11 +33,11 @@ pub(super) async fn run(
     slot: u32,
     session: SessionId,
     connector: Connector,
-    waiting: Arc<Waiting>,
+    (waiting, room_timeout): (Arc<Waiting>, Duration),
     mut inbox: mpsc::UnboundedReceiver<Request>,
 ) {
     let began = Instant::now();
-    let mut client = ShardClient::new();
+    let mut client = ShardClient::new(room_timeout);
     let mut channel: Option<Channel> = None;
     let mut leadership = connector.leadership(slot);
     let mut counted = waiting.part();
@@ -60,7 +60,7 @@ pub(super) async fn run(
                     return;
                 }
                 for request in requests.drain(..) {
-                    client.handle_request(request, waiting.budget());
+                    client.handle_request(began.elapsed(), request, waiting.budget());
                     counted.set(client.waiting_bytes());
                 }
                 cpu::charge(costs::ROUTE * count as u32).await;
@@ -120,6 +120,7 @@ fn tell(slot: u32, event: Event<Asker, Sink>) {
         Event::Delivered(Sink { connection, consumer }, channel, delivered) => {
             connection.work(|it| it.handle_delivered(consumer, slot, channel, delivered));
         }
+        Event::Held(asker, is_held) => asker.held(is_held),
         Event::LeaderLost(Sink { connection, consumer }) => {
             connection.work(|it| it.handle_leader_lost(consumer, slot));
         }

@@ -7,7 +7,7 @@ use paceline_core::{
     operation::{ConsumerId, Outcome},
     shard,
 };
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use super::{Inner, waiting::Waiting};
 
@@ -80,12 +80,12 @@ pub(super) struct Sink {
 }
 
 /// Who is told when something asked of a shard has ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Asker {
     /// A connection.
     Connection(Arc<SharedConnection>, Part),
     /// A task of this node.
-    Task(oneshot::Sender<shard::Outcome>),
+    Task(mpsc::UnboundedSender<shard::Outcome>),
 }
 
 impl Asker {
@@ -97,6 +97,13 @@ impl Asker {
             }
             // Whoever waits no longer needs no answer.
             Asker::Task(sender) => drop(sender.send(outcome)),
+        }
+    }
+
+    /// A message waits for room in its queue, or does so no longer.
+    pub(super) fn held(self, is_held: bool) {
+        if let Asker::Connection(connection, part) = self {
+            connection.work(|it| it.handle_held(part, is_held));
         }
     }
 

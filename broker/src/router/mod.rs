@@ -15,6 +15,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use paceline_core::{
@@ -24,7 +25,7 @@ use paceline_core::{
     shard::{Command, Outcome, Refused, SessionId, TransactionId},
 };
 use paceline_runtime::task;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use self::{
     connection::{Asker, SharedConnection, Sink},
@@ -47,6 +48,7 @@ struct Inner {
     connector: Connector,
     session: SessionId,
     waiting: Arc<Waiting>,
+    room_timeout: Duration,
     /// This node's client of each shard, once it has been asked for anything.
     clients: Vec<OnceLock<mpsc::UnboundedSender<Request>>>,
     next_consumer: AtomicU64,
@@ -56,13 +58,20 @@ struct Inner {
 }
 
 impl Router {
-    /// The router of a node at one of its lives. At most about `waiting` bytes wait for shards.
-    pub fn new(connector: Connector, session: SessionId, waiting: usize) -> Self {
+    /// The router of a node at one of its lives. At most about `waiting` bytes wait for shards, and a
+    /// message waits for `room_timeout` until its queue has any room.
+    pub fn new(
+        connector: Connector,
+        session: SessionId,
+        waiting: usize,
+        room_timeout: Duration,
+    ) -> Self {
         let clients = (0..connector.cluster.view().groups()).map(|_| OnceLock::new()).collect();
         let inner = Inner {
             connector,
             session,
             waiting: Arc::new(Waiting::new(waiting)),
+            room_timeout,
             clients,
             next_consumer: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),
@@ -88,10 +97,10 @@ impl Router {
 
     /// Has a shard carry out a command on behalf of this node.
     pub async fn command(&self, slot: u32, command: Command) -> Outcome {
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let (holders, asker) = (Vec::new(), Asker::Task(sender));
         self.inner.send(slot, Request::Command { command, holders, urgent: true, asker });
-        receiver.await.unwrap_or_else(|_| {
+        receiver.recv().await.unwrap_or_else(|| {
             Outcome::Refused(Refused::ByLeader("this node is shutting down".into()))
         })
     }
@@ -121,6 +130,7 @@ impl Inner {
         let client = self.clients[slot as usize].get_or_init(|| {
             let (sender, inbox) = mpsc::unbounded_channel();
             let (connector, waiting) = (self.connector.clone(), self.waiting.clone());
+            let waiting = (waiting, self.room_timeout);
             task::spawn(client::run(slot, self.session, connector, waiting, inbox));
             sender
         });

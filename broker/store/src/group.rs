@@ -308,6 +308,16 @@ impl Group {
         self.read_record(Kind::Entry, index, find).await
     }
 
+    /// One entry as a snapshot or a purge has kept it, whatever the log has at its index.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Missing`], or [`JournalError::Damaged`].
+    pub async fn read_retained(&self, index: u64) -> Result<Bytes, JournalError> {
+        let find = |journal: &Index| journal.groups.get(&self.id)?.retained.get(&index).copied();
+        self.read_record(Kind::Entry, index, find).await
+    }
+
     /// Entries of the log, in order, starting at `range.start`; stops early after about
     /// `max_bytes`, but never before the first one.
     ///

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use paceline::{
-    config::{ClusterConfig, Member, NodeConfig},
+    config::{ClusterConfig, Member, NodeConfig, Policy},
     identity::Claim,
     node::{NodeError, Replicas, status::ShardRole},
     replication::Input,
@@ -54,6 +54,10 @@ impl Node {
 
 impl Cluster {
     pub async fn start(nodes: usize) -> Self {
+        Self::with_policies(nodes, &[]).await
+    }
+
+    pub async fn with_policies(nodes: usize, policies: &[Policy]) -> Self {
         let mut listeners = Vec::new();
         let mut members = Vec::new();
         for number in 0..nodes {
@@ -79,6 +83,7 @@ impl Cluster {
             config.replication.operation_timeout = Duration::from_millis(1_500);
             config.limits.waiting = 1 << 20;
             config.limits.memory = 1 << 20;
+            config.policies = policies.to_vec();
             let address = listener.local_addr().unwrap();
             let mut node = Node { config, address, replicas: None, claim: None, _dir: dir };
             node.start(listener).await;
@@ -141,6 +146,15 @@ impl Cluster {
     /// A slot that a queue is not in.
     pub fn other_slot(&self, queue: &str) -> u32 {
         (self.slot_of(queue) + 1) % self.any().cluster().slots()
+    }
+
+    /// The messages of a slot's queues, as each node has it that holds the slot.
+    pub async fn depths(&self, slot: u32) -> Vec<usize> {
+        let mut depths = Vec::new();
+        for node in self.nodes.iter().filter_map(|node| node.replicas.as_ref()) {
+            depths.push(node.shards().entries(slot, Table::Messages, 0).await.len());
+        }
+        depths
     }
 
     /// The name of the one message in a slot.
@@ -372,8 +386,15 @@ impl Client {
             ConnectionEvent::Outcome(tag, outcome) => {
                 assert!(self.outcomes.insert(tag, outcome).is_none(), "answered twice");
             }
+            ConnectionEvent::Held(..) => {}
             ConnectionEvent::Delivery(delivery) => self.deliveries.push_back(delivery),
         }
+    }
+
+    /// Sends a message and does not wait.
+    pub fn begin_send(&mut self, destination: &str, body: &str, persistent: bool) -> OpTag {
+        let message = message(destination, body, persistent);
+        self.begin(|tag| Operation::Publish { tag, message })
     }
 
     pub async fn publish(&mut self, queue: &str, body: &str) -> Outcome {

@@ -1,6 +1,7 @@
 //! Nodes of one cluster in one process, on loopback and in temporary directories, driven through
 //! their routers.
 
+mod full_queue;
 mod harness;
 mod repair;
 

@@ -31,7 +31,8 @@
 //! - A consumer that goes away gives its messages back at once; that their count rises goes through
 //!   the log behind it.
 //! - A topic subscriber gets what is sent while it is attached. Copies wait for it up to
-//!   [`Limits`]; beyond, the oldest of the lowest priority is dropped and counted.
+//!   [`Limits`]; beyond, the oldest of the lowest priority is dropped and counted, or the message
+//!   is refused where the topic's policy says so.
 //!
 //! Cost: O(log n) per message, whatever the backlog, with 16 bytes of it per waiting message;
 //! attaching costs as much as there are queues that match, and beginning a leadership as much as

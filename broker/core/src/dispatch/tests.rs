@@ -1,5 +1,7 @@
 //! Stories of one leadership.
 
+mod bounds;
+
 use super::*;
 use crate::{
     Message,

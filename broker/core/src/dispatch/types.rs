@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::shard::{Content, MessageRef};
+use crate::{
+    bounds::Bounds,
+    shard::{Content, MessageRef},
+};
 
 /// A consumer attached to a shard's leader, named by the node its client is connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +72,7 @@ pub struct Delivery {
 }
 
 /// Bounds on what a leader keeps in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of volatile messages, about, each subscriber's copies included. Further ones of queues
     /// are refused; further ones of topics push others out.
@@ -82,11 +85,18 @@ pub struct Limits {
     /// Bytes of messages that one topic subscriber holds or that wait for it, about. The same is
     /// done beyond.
     pub topic_bytes: usize,
+    /// What single destinations may hold.
+    pub bounds: Arc<Bounds>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { volatile_bytes: 256 << 20, topic_backlog: 10_000, topic_bytes: 64 << 20 }
+        Self {
+            volatile_bytes: 256 << 20,
+            topic_backlog: 10_000,
+            topic_bytes: 64 << 20,
+            bounds: Arc::default(),
+        }
     }
 }
 
@@ -119,6 +129,21 @@ pub enum VolatileRefused {
     /// Only a plain name can be sent to.
     #[error("`{0}` is a pattern; messages are sent to one destination")]
     Pattern(Arc<str>),
+    /// The policy of a topic says that nothing is dropped for a slow subscriber.
+    #[error(
+        "a subscriber of topic `{topic}` is too slow: {messages} messages of {bytes} bytes wait \
+         for it, and the policy of `{policy}` allows no more"
+    )]
+    SubscriberFull {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// What waits for the subscriber.
+        messages: usize,
+        /// About how much memory that takes, with what it holds.
+        bytes: usize,
+        /// The policy, by the destination in it.
+        policy: Arc<str>,
+    },
 }
 
 /// Why a delivery could not be settled; none of those named with it was.

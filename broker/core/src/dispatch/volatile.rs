@@ -11,11 +11,12 @@ use paceline_reached::{Point, reached};
 
 use super::{
     Dispatcher,
-    lane::{Item, LaneId, Position},
+    lane::{Item, Lane, LaneId, Position},
     types::{MessageKey, VolatileId, VolatileRefused},
 };
 use crate::{
-    Message, UnixMillis,
+    Destination, Message, UnixMillis,
+    bounds::{Bound, WhenFull},
     destination::DestinationKind,
     message::MAX_PRIORITY,
     operation::Settlement,
@@ -47,6 +48,21 @@ impl Volatile {
     }
 }
 
+/// What may wait for one subscriber of a topic; the bytes include what it holds.
+#[derive(Clone, Copy, Debug)]
+struct Backlog {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Backlog {
+    /// Whether one message more of `footprint` bytes may wait.
+    fn has_room(self, lane: &Lane, footprint: usize) -> bool {
+        lane.volatile - lane.in_flight < self.messages
+            && lane.volatile_bytes + footprint <= self.bytes
+    }
+}
+
 impl Dispatcher {
     /// Takes a message that is not to be stored: one of a queue that is not persistent, or any of a
     /// topic. When this returns, it waits for its consumers and its sender can be answered.
@@ -54,7 +70,8 @@ impl Dispatcher {
     /// over.
     ///
     /// # Errors
-    /// If the destination is a pattern, or a queue and memory is used up.
+    /// If the destination is a pattern, or a queue and memory is used up, or a topic of which nothing
+    /// may be dropped and a subscriber is too slow.
     pub fn handle_volatile(
         &mut self,
         now: UnixMillis,
@@ -66,7 +83,10 @@ impl Dispatcher {
         let limit = self.limits.volatile_bytes;
         match message.destination.kind {
             _ if message.is_expired(now) => Ok(0),
-            DestinationKind::Topic => Ok(self.fan_out(message)),
+            DestinationKind::Topic => {
+                self.check_subscribers(&message)?;
+                Ok(self.fan_out(message))
+            }
             DestinationKind::Queue if self.volatile_bytes + message.footprint() > limit => {
                 Err(VolatileRefused::Full { bytes: self.volatile_bytes, limit })
             }
@@ -78,15 +98,57 @@ impl Dispatcher {
         }
     }
 
+    fn subscribers<'a>(&'a self, topic: &'a Destination) -> impl Iterator<Item = LaneId> + 'a {
+        let exact = self.topics.get(&topic.name).into_iter().flatten().copied();
+        let patterns = self.topic_patterns.iter();
+        exact.chain(patterns.filter(|(_, pattern)| pattern.matches(topic)).map(|(lane, _)| *lane))
+    }
+
+    /// What may wait for a subscriber of a topic with that bound.
+    fn backlog(&self, bound: Option<&Bound>) -> Backlog {
+        let bounded = |most: Option<u64>, default: usize| most.map_or(default, |it| it as usize);
+        Backlog {
+            messages: bounded(bound.and_then(|it| it.max_messages), self.limits.topic_backlog),
+            bytes: bounded(bound.and_then(|it| it.max_bytes), self.limits.topic_bytes),
+        }
+    }
+
+    /// Whether every subscriber of the message's topic has room for it, if the topic's policy wants
+    /// that.
+    fn check_subscribers(&self, message: &Message) -> Result<(), VolatileRefused> {
+        let bound = self.limits.bounds.of(&message.destination);
+        let Some(bound) = bound.filter(|bound| bound.when_full == WhenFull::Reject) else {
+            return Ok(());
+        };
+        let (backlog, footprint) = (self.backlog(Some(bound)), message.footprint());
+        let full = self
+            .subscribers(&message.destination)
+            .map(|id| &self.lanes[&id])
+            .find(|lane| !backlog.has_room(lane, footprint));
+        let Some(lane) = full else { return Ok(()) };
+        reached(Point::SubscriberFull);
+        Err(VolatileRefused::SubscriberFull {
+            topic: message.destination.name.clone(),
+            messages: lane.volatile - lane.in_flight,
+            bytes: lane.volatile_bytes,
+            policy: bound.policy.clone(),
+        })
+    }
+
+    /// How many messages that are not stored a queue holds, and about how many bytes they take.
+    pub fn volatile_in(&self, queue: &str) -> (u64, u64) {
+        let lane = self.names.get(queue).map(|id| &self.lanes[id]);
+        lane.map_or((0, 0), |lane| (lane.volatile as u64, lane.volatile_bytes as u64))
+    }
+
     /// Gives every subscriber of the message's topic a copy.
     pub(super) fn fan_out(&mut self, message: Arc<Message>) -> usize {
-        let exact = self.topics.get(&message.destination.name).into_iter().flatten().copied();
-        let patterns = self.topic_patterns.iter();
-        let patterns = patterns.filter(|(_, pattern)| pattern.matches(&message.destination));
-        let subscribers: Vec<LaneId> = exact.chain(patterns.map(|(lane, _)| *lane)).collect();
+        let subscribers: Vec<LaneId> = self.subscribers(&message.destination).collect();
+        let bound = self.limits.bounds.of(&message.destination);
+        let backlog = self.backlog(bound.map(|bound| &**bound));
         let footprint = message.footprint();
         for id in &subscribers {
-            if self.make_room(*id, footprint) {
+            if self.make_room(*id, footprint, backlog) {
                 reached(Point::FannedOut);
                 self.add_volatile(*id, message.clone());
             } else {
@@ -98,16 +160,11 @@ impl Dispatcher {
     }
 
     /// Drops what waits for a slow subscriber until one more of `footprint` bytes may wait too.
-    fn make_room(&mut self, id: LaneId, footprint: usize) -> bool {
+    fn make_room(&mut self, id: LaneId, footprint: usize, backlog: Backlog) -> bool {
         loop {
             let lane = self.lanes.get_mut(&id).expect("a subscriber has its lane");
-            let waiting = lane.volatile - lane.in_flight;
-            let bytes = lane.volatile_bytes + footprint;
             let all = self.volatile_bytes + footprint;
-            if waiting < self.limits.topic_backlog
-                && bytes <= self.limits.topic_bytes
-                && all <= self.limits.volatile_bytes
-            {
+            if backlog.has_room(lane, footprint) && all <= self.limits.volatile_bytes {
                 return true;
             }
             let volatile = &self.volatile;

@@ -6,6 +6,11 @@
 //! attached again. What concerned the old leader's memory only has ended with it, and well: what is
 //! not stored may be lost with a leader, which its sender agreed to, and is delivered once at most,
 //! so that whoever acknowledges it has had it.
+//!
+//! A message whose queue is full and blocks is refused by its shard and kept here until there is
+//! room. So nothing stands still in the stream, and what makes room goes on.
+
+mod room;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,12 +21,16 @@ use std::{
 use paceline_reached::{Point, reached};
 use thiserror::Error;
 
-use super::{Budget, ChannelId, Full, Request, search::Search};
+use super::{
+    Budget, ChannelId, Full, Request,
+    held::{Held, Kept},
+    search::Search,
+};
 use crate::{
     Destination, Message,
     channel::{Delivered, FromLeader, ToLeader},
     operation::{Outcome, Refusal},
-    shard::{self, Command},
+    shard::{self, Command, Refused},
 };
 
 /// The most commands that may be sent and unanswered at a time; the shard remembers more.
@@ -41,6 +50,8 @@ pub enum Event<T, S> {
     Delivered(S, ChannelId, Delivered),
     /// The leader that delivered to a consumer is gone, and with it what was not handed on yet.
     LeaderLost(S),
+    /// A message that was asked to be sent waits until its queue has room, or does so no longer.
+    Held(T, bool),
 }
 
 /// A leader has said what makes no sense. Its channel was given up.
@@ -92,7 +103,9 @@ struct Consumer<T, S> {
 #[derive(Debug)]
 enum Question<T> {
     /// Whoever asked is told how it ended; if the leader is lost, that is how it ended too, and well.
-    Ends { asker: T, bytes: usize },
+    Ends { asker: T },
+    /// A message, which may come back. Otherwise as [`Question::Ends`].
+    Publishes { message: Arc<Message>, asker: T, bytes: usize },
     /// A settlement, which ends well whatever the leader says: the client has had the messages.
     Settles { asker: T },
     /// An attachment.
@@ -116,22 +129,19 @@ pub struct ShardClient<T, S> {
     next_question: u64,
     questions: BTreeMap<u64, Question<T>>,
     /// Messages for the leader's memory that wait for a leader, and their bytes.
-    volatile: VecDeque<(Arc<Message>, usize, T)>,
+    volatile: VecDeque<Kept<T>>,
+    /// What waits for room in its queue.
+    held: Held<T>,
     waiting_bytes: usize,
     /// To be sent before the rest.
     output: VecDeque<ToLeader>,
     events: VecDeque<Event<T, S>>,
 }
 
-impl<T, S: Clone> Default for ShardClient<T, S> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T, S: Clone> ShardClient<T, S> {
-    /// A client that has never asked for anything.
-    pub fn new() -> Self {
+impl<T: Clone, S: Clone> ShardClient<T, S> {
+    /// A client that has never asked for anything. A message is refused when its queue had no room
+    /// for `room_timeout`.
+    pub fn new(room_timeout: Duration) -> Self {
         Self {
             search: Search::new(),
             asked: None,
@@ -145,6 +155,7 @@ impl<T, S: Clone> ShardClient<T, S> {
             next_question: 1,
             questions: BTreeMap::new(),
             volatile: VecDeque::new(),
+            held: Held::new(room_timeout),
             waiting_bytes: 0,
             output: VecDeque::new(),
             events: VecDeque::new(),
@@ -155,30 +166,33 @@ impl<T, S: Clone> ShardClient<T, S> {
 
     /// Something is asked of the shard. Commands that carry messages, and messages that are not
     /// stored, are refused where `budget`, which counts this client's bytes too, has no room.
-    pub fn handle_request(&mut self, request: Request<T, S>, budget: Budget) {
+    pub fn handle_request(&mut self, now: Duration, request: Request<T, S>, budget: Budget) {
         match request {
+            Request::Command { command: Command::Publish { message }, asker, .. }
+            | Request::Publish { message, asker }
+                if self.waits_behind(&message) =>
+            {
+                self.wait_behind(now, message, asker, budget);
+            }
             Request::Command { command, holders, urgent, asker } => {
                 let bytes = command.footprint();
                 // What ends something is not refused: it is bounded by what it ends.
                 if !command.messages().is_empty()
                     && let Err(full) = self.admit(budget, bytes)
                 {
-                    return self.refuse(asker, full);
+                    return self.refuse(asker, &full);
                 }
-                let seq = self.next_seq;
-                self.next_seq += 1;
                 self.waiting_bytes += bytes;
-                let unanswered = Unanswered { seq, command, holders, urgent, bytes, asker };
-                self.unanswered.push_back(unanswered);
+                self.number(command, holders, urgent, bytes, asker);
             }
             Request::Hurry => self.hurry(),
             Request::Publish { message, asker } => {
                 let bytes = message.footprint();
                 if let Err(full) = self.admit(budget, bytes) {
-                    return self.refuse(asker, full);
+                    return self.refuse(asker, &full);
                 }
                 self.waiting_bytes += bytes;
-                self.volatile.push_back((message, bytes, asker));
+                self.volatile.push_back(Kept { message, bytes, asker });
             }
             Request::Attach { consumer, source, prefetch, sink, asker } => {
                 let asker = Some(asker);
@@ -199,7 +213,7 @@ impl<T, S: Clone> ShardClient<T, S> {
                 if known && self.search.is_found() {
                     // Behind what this consumer has settled before, which may be unsent still.
                     self.send_commands(usize::MAX, usize::MAX);
-                    let number = self.ask(Question::Ends { asker, bytes: 0 });
+                    let number = self.ask(Question::Ends { asker });
                     self.output.push_back(ToLeader::Detach { number, consumer, failed });
                 } else {
                     // No leader knows it.
@@ -245,7 +259,7 @@ impl<T, S: Clone> ShardClient<T, S> {
                 return Ok(());
             }
             Some(_) if self.search.is_asking() => Err(Confused::NotAsked),
-            Some(message) => self.handle_message(message),
+            Some(message) => self.handle_message(now, message),
         };
         if result.is_err() {
             self.handle_lost(now);
@@ -275,6 +289,11 @@ impl<T, S: Clone> ShardClient<T, S> {
         if self.search.is_asking() && self.search.deadline().is_some_and(|at| at <= now) {
             self.handle_lost(now);
         }
+        while let Some((Kept { bytes, asker, .. }, why)) = self.held.poll_overdue(now) {
+            reached(Point::RoomMissed);
+            self.waiting_bytes -= bytes;
+            self.events.push_back(Event::Ended(asker, Err(Refusal::Rejected(why))));
+        }
     }
 
     // ---- what is to be done ---------------------------------------------------------------------
@@ -298,7 +317,8 @@ impl<T, S: Clone> ShardClient<T, S> {
     /// When [`Self::handle_timeout`] and [`Self::poll_open`] are to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let matters = self.needs_leader() || self.search.is_asking();
-        self.search.deadline().filter(|_| matters)
+        let search = self.search.deadline().filter(|_| matters);
+        search.into_iter().chain(self.held.deadline()).min()
     }
 
     /// Whether the channel that was opened last is in use.
@@ -310,9 +330,11 @@ impl<T, S: Clone> ShardClient<T, S> {
     pub fn poll_transmit(&mut self) -> Option<ToLeader> {
         if self.output.is_empty() && self.search.is_found() {
             self.send_commands(WINDOW_COMMANDS, WINDOW_BYTES);
-            while let Some((message, bytes, asker)) = self.volatile.pop_front() {
-                let number = self.ask(Question::Ends { asker, bytes });
-                self.output.push_back(ToLeader::Publish { number, message });
+            while let Some(kept) = self.volatile.pop_front() {
+                self.send_volatile(kept);
+            }
+            if !self.held.is_empty() {
+                self.send_held();
             }
         }
         self.output.pop_front()
@@ -331,17 +353,42 @@ impl<T, S: Clone> ShardClient<T, S> {
     // ---- the rest -------------------------------------------------------------------------------
 
     fn needs_leader(&self) -> bool {
-        !(self.unanswered.is_empty() && self.consumers.is_empty() && self.volatile.is_empty())
+        !(self.unanswered.is_empty()
+            && self.consumers.is_empty()
+            && self.volatile.is_empty()
+            && self.held.is_empty())
     }
 
     fn admit(&self, budget: Budget, bytes: usize) -> Result<(), Full> {
         budget.admit(self.waiting_bytes, bytes, self.search.is_found())
     }
 
-    fn refuse(&mut self, asker: T, full: Full) {
+    fn refuse(&mut self, asker: T, full: &impl ToString) {
         reached(Point::WaitingRefused);
         let why = Refusal::Rejected(full.to_string());
         self.events.push_back(Event::Ended(asker, Err(why)));
+    }
+
+    /// Gives a command its place in the stream.
+    fn number(
+        &mut self,
+        command: Command,
+        holders: Vec<u64>,
+        urgent: bool,
+        bytes: usize,
+        asker: T,
+    ) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let unanswered = Unanswered { seq, command, holders, urgent, bytes, asker };
+        self.unanswered.push_back(unanswered);
+    }
+
+    fn send_volatile(&mut self, kept: Kept<T>) {
+        let Kept { message, bytes, asker } = kept;
+        let question = Question::Publishes { message: message.clone(), asker, bytes };
+        let number = self.ask(question);
+        self.output.push_back(ToLeader::Publish { number, message });
     }
 
     fn ask(&mut self, question: Question<T>) -> u64 {
@@ -404,6 +451,7 @@ impl<T, S: Clone> ShardClient<T, S> {
         self.sent = 0;
         self.sent_bytes = 0;
         self.output.clear();
+        self.held.handle_lost();
         for consumer in self.consumers.values() {
             self.events.push_back(Event::LeaderLost(consumer.sink.clone()));
         }
@@ -411,12 +459,12 @@ impl<T, S: Clone> ShardClient<T, S> {
             match question {
                 // A message in a leader's memory may be lost with it: its sender agreed to that.
                 // Sent again it might arrive twice, which nobody agreed to.
-                Question::Ends { asker, bytes } => {
+                Question::Publishes { asker, bytes, .. } => {
                     reached(Point::VolatileOperationLost);
                     self.waiting_bytes -= bytes;
                     self.events.push_back(Event::Ended(asker, Ok(())));
                 }
-                Question::Settles { asker } => {
+                Question::Ends { asker } | Question::Settles { asker } => {
                     self.events.push_back(Event::Ended(asker, Ok(())));
                 }
                 // Attached again on the next channel.
@@ -425,12 +473,12 @@ impl<T, S: Clone> ShardClient<T, S> {
         }
     }
 
-    fn handle_message(&mut self, message: FromLeader) -> Result<(), Confused> {
+    fn handle_message(&mut self, now: Duration, message: FromLeader) -> Result<(), Confused> {
         match message {
             FromLeader::Serving { .. } | FromLeader::NotLeader { .. } => Err(Confused::Twice),
             FromLeader::Outcomes(outcomes) => outcomes
                 .into_iter()
-                .try_for_each(|(seq, outcome)| self.handle_outcome(seq, outcome)),
+                .try_for_each(|(seq, outcome)| self.handle_outcome(now, seq, outcome)),
             FromLeader::Answer { number, result } => self.handle_answer(number, result),
             FromLeader::Deliver(delivered) => {
                 if let Some(consumer) = self.consumers.get(&delivered.consumer) {
@@ -440,14 +488,29 @@ impl<T, S: Clone> ShardClient<T, S> {
                 // Else it has been detached, and the leader takes the message back when it hears.
                 Ok(())
             }
+            FromLeader::NoRoom { number, why } => match self.questions.remove(&number) {
+                Some(Question::Publishes { message, asker, bytes }) => {
+                    self.hold(now, Kept { message, bytes, asker }, *why);
+                    Ok(())
+                }
+                _ => Err(Confused::Question(number)),
+            },
+            FromLeader::Room { queue, room } => {
+                self.held.handle_room(now, &queue, room);
+                Ok(())
+            }
         }
     }
 
     fn handle_answer(&mut self, number: u64, result: Result<(), String>) -> Result<(), Confused> {
         let question = self.questions.remove(&number).ok_or(Confused::Question(number))?;
         match question {
-            Question::Ends { asker, bytes } => {
+            Question::Publishes { asker, bytes, .. } => {
                 self.waiting_bytes -= bytes;
+                let result = result.map_err(Refusal::Rejected);
+                self.events.push_back(Event::Ended(asker, result));
+            }
+            Question::Ends { asker } => {
                 let result = result.map_err(Refusal::Rejected);
                 self.events.push_back(Event::Ended(asker, result));
             }
@@ -468,7 +531,12 @@ impl<T, S: Clone> ShardClient<T, S> {
         Ok(())
     }
 
-    fn handle_outcome(&mut self, seq: u64, outcome: shard::Outcome) -> Result<(), Confused> {
+    fn handle_outcome(
+        &mut self,
+        now: Duration,
+        seq: u64,
+        outcome: shard::Outcome,
+    ) -> Result<(), Confused> {
         if let shard::Outcome::Gap { expected } = outcome {
             return Err(Confused::Gap { seq, expected });
         }
@@ -478,8 +546,19 @@ impl<T, S: Clone> ShardClient<T, S> {
         let answered = self.unanswered.pop_front().expect("it has a front");
         self.sent -= 1;
         self.sent_bytes -= answered.bytes;
-        self.waiting_bytes -= answered.bytes;
-        self.events.push_back(Event::Answered(answered.asker, outcome));
+        let Unanswered { command, bytes, asker, .. } = answered;
+        let outcome = match (outcome, command) {
+            (
+                shard::Outcome::Refused(Refused::Full(why)),
+                Command::Publish { message } | Command::PublishWithin { message, .. },
+            ) if why.waits() => {
+                self.hold(now, Kept { message, bytes, asker }, *why);
+                return Ok(());
+            }
+            (outcome, _) => outcome,
+        };
+        self.waiting_bytes -= bytes;
+        self.events.push_back(Event::Answered(asker, outcome));
         Ok(())
     }
 }

@@ -33,6 +33,9 @@ const OPERATION_BYTES: usize = 1 << 10;
 pub enum ConnectionEvent {
     /// An operation has ended. Outcomes come in any order.
     Outcome(OpTag, Outcome),
+    /// A message that an operation publishes waits for room in its queue, as long as it takes, or
+    /// does so no longer.
+    Held(OpTag, bool),
     /// A message for one of the connection's consumers. The deliveries of one destination to one
     /// consumer come in order.
     Delivery(Delivery),
@@ -163,6 +166,13 @@ impl Connection {
                 self.continue_commit(tag, slot, outcome);
             }
             Part::Unawaited => {}
+        }
+    }
+
+    /// A message waits for room in its queue, or does so no longer.
+    pub fn handle_held(&mut self, part: Part, is_held: bool) {
+        if let Part::Operation(tag) = part {
+            self.events.push_back(ConnectionEvent::Held(tag, is_held));
         }
     }
 

@@ -16,6 +16,7 @@ mod commit;
 mod connection;
 mod deliveries;
 mod doubts;
+mod held;
 mod operations;
 mod search;
 

@@ -13,6 +13,7 @@
 
 mod bodies;
 mod gathered;
+mod room;
 mod told;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use self::told::Told;
 use self::{
     bodies::Bodies,
     gathered::{Gathered, Settles, Target},
+    room::RoomAwaited,
 };
 use crate::{
     Message, UnixMillis,
@@ -110,6 +112,7 @@ struct Term {
     prepared: BTreeMap<TransactionId, Settles>,
     doubts: Doubts,
     next_look: Duration,
+    room_awaited: RoomAwaited,
 }
 
 /// See the module.
@@ -162,7 +165,7 @@ impl<T: Told> Serving<T> {
         self.told.begun(term);
         self.term = Some(Term {
             number: term,
-            dispatcher: Dispatcher::new(state, term, self.settings.limits),
+            dispatcher: Dispatcher::new(state, term, self.settings.limits.clone()),
             gathered: Gathered::default(),
             proposed: None,
             consumers: BTreeMap::new(),
@@ -170,6 +173,7 @@ impl<T: Told> Serving<T> {
             prepared: BTreeMap::new(),
             doubts: Doubts::default(),
             next_look: now,
+            room_awaited: RoomAwaited::default(),
         });
         for (channel, client) in &mut self.clients {
             serve(&mut self.output, *channel, client, term);
@@ -221,6 +225,7 @@ impl<T: Told> Serving<T> {
             return;
         }
         let Some(term) = &mut self.term else { return };
+        term.room_awaited.forget(channel);
         let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
         let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
         for consumer in consumers {
@@ -245,12 +250,26 @@ impl<T: Told> Serving<T> {
         let node = client.session.node;
         let key = |number| ConsumerKey { node, number };
         let (number, result) = match message {
-            ToLeader::Command { seq, command, holders, urgent } => {
+            ToLeader::Command { seq, mut command, holders, urgent } => {
+                room::bind(&mut command, &self.settings.limits.bounds, state);
                 let origin = Origin { session: client.session, seq };
                 return term.gather(channel, origin, command, &holders, urgent);
             }
             ToLeader::Hurry => return term.gathered.hurry(),
+            ToLeader::AwaitRoom { queue, size } => {
+                term.room_awaited.push(channel, queue, size);
+                return self.find_room(state);
+            }
             ToLeader::Publish { number, message } => {
+                let (bounds, here) = (&self.settings.limits.bounds, (state, &term.dispatcher));
+                let full = term.room_awaited.refuse(channel, &message, bounds, here);
+                if let Some(full) = full {
+                    let message = match full.waits() {
+                        true => FromLeader::NoRoom { number, why: Box::new(full) },
+                        false => FromLeader::Answer { number, result: Err(full.to_string()) },
+                    };
+                    return self.output.push_back(Output::Say { channel, message });
+                }
                 let taken = term.dispatcher.handle_volatile(wall, message);
                 (number, taken.map(drop).map_err(|why| why.to_string()))
             }
@@ -296,6 +315,19 @@ impl<T: Told> Serving<T> {
         };
         let message = FromLeader::Answer { number, result };
         self.output.push_back(Output::Say { channel, message });
+        self.find_room(state);
+    }
+
+    /// Tells those who wait for room in a queue of what there is now.
+    fn find_room(&mut self, state: &ShardState) {
+        let Some(term) = self.term.as_mut().filter(|term| !term.room_awaited.is_empty()) else {
+            return;
+        };
+        let bounds = &self.settings.limits.bounds;
+        for (channel, queue, room) in term.room_awaited.find(bounds, state, &term.dispatcher) {
+            let message = FromLeader::Room { queue, room };
+            self.output.push_back(Output::Say { channel, message });
+        }
     }
 
     // What is replicated.
@@ -371,6 +403,7 @@ impl<T: Told> Serving<T> {
             let message = FromLeader::Outcomes(std::mem::take(&mut client.outcomes));
             self.output.push_back(Output::Say { channel, message });
         }
+        self.find_room(state);
     }
 
     // What goes out.
@@ -391,6 +424,8 @@ impl<T: Told> Serving<T> {
                 send_ready(term, &self.clients, &mut self.output);
             }
         }
+        // What had expired is dropped when its turn comes.
+        self.find_room(state);
         decided
     }
 
@@ -436,6 +471,8 @@ impl<T: Told> Serving<T> {
     pub fn handle_timeout(&mut self, state: &ShardState, wall: UnixMillis, now: Duration) {
         let Some(term) = &mut self.term else { return };
         term.dispatcher.handle_timeout(state, wall);
+        self.find_room(state);
+        let Some(term) = &mut self.term else { return };
         if now < term.next_look {
             return;
         }

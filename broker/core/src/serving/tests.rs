@@ -1,14 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::*;
-use crate::{Destination, dispatch::VolatileId, shard::Refused, testing::message};
+use crate::{Destination, bounds::Bounds, dispatch::VolatileId, shard::Refused, testing::message};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(50);
 const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A leader alone: what it proposes is applied when [`World::apply`] says so.
-struct World {
+pub(super) struct World {
     state: ShardState,
     serving: Serving<()>,
     now: Duration,
@@ -21,13 +21,17 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::within(Bounds::default())
+    }
+
+    fn within(bounds: Bounds) -> Self {
         let settings = Settings {
             slot: 3,
             batch_commands: 8,
             batch_bytes: 1 << 20,
             patience: PATIENCE,
             in_doubt_after: 5 * SECOND,
-            limits: Limits::default(),
+            limits: Limits { bounds: Arc::new(bounds), ..Limits::default() },
         };
         Self {
             state: ShardState::new(),
@@ -42,22 +46,32 @@ impl World {
     }
 
     fn led() -> Self {
-        let mut world = Self::new();
+        Self::bounded(Bounds::default())
+    }
+
+    /// One that leads, of queues with bounds.
+    pub(super) fn bounded(bounds: Bounds) -> Self {
+        let mut world = Self::within(bounds);
         world.serving.begin(&world.state, 1, Duration::ZERO);
         world
     }
 
-    fn open(&mut self, channel: u64) {
+    /// The session of a channel.
+    pub(super) fn session(&self, channel: u64) -> SessionId {
+        self.serving.clients[&channel].session
+    }
+
+    pub(super) fn open(&mut self, channel: u64) {
         self.serving.handle_opened(channel, SessionId { node: channel, incarnation: 1 });
         self.settle_outputs();
     }
 
-    fn say(&mut self, channel: u64, message: ToLeader) {
+    pub(super) fn say(&mut self, channel: u64, message: ToLeader) {
         self.serving.handle_message(&self.state, channel, message, NOW);
         self.settle_outputs();
     }
 
-    fn command(&mut self, channel: u64, seq: u64, command: Command) {
+    pub(super) fn command(&mut self, channel: u64, seq: u64, command: Command) {
         self.say(channel, ToLeader::Command { seq, command, holders: vec![1], urgent: true });
     }
 
@@ -95,7 +109,7 @@ impl World {
         self.settle_outputs();
     }
 
-    fn carry_out(&mut self) {
+    pub(super) fn carry_out(&mut self) {
         while self.propose() > 0 {
             self.apply();
         }
@@ -119,11 +133,11 @@ impl World {
         }
     }
 
-    fn take(&mut self, channel: u64) -> Vec<FromLeader> {
+    pub(super) fn take(&mut self, channel: u64) -> Vec<FromLeader> {
         self.said.remove(&channel).unwrap_or_default()
     }
 
-    fn outcomes(&mut self, channel: u64) -> Vec<(u64, Outcome)> {
+    pub(super) fn outcomes(&mut self, channel: u64) -> Vec<(u64, Outcome)> {
         let said = self.take(channel).into_iter();
         let outcomes = said.filter_map(|said| match said {
             FromLeader::Outcomes(outcomes) => Some(outcomes),

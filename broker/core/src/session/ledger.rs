@@ -8,6 +8,8 @@ use crate::operation::OpTag;
 #[derive(Debug)]
 pub(super) struct Ledger<P> {
     entries: BTreeMap<OpTag, Entry<P>>,
+    /// Those that are in no hurry.
+    held: BTreeMap<OpTag, Entry<P>>,
     bytes: usize,
     next: u64,
 }
@@ -21,7 +23,7 @@ struct Entry<P> {
 
 impl<P> Default for Ledger<P> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), bytes: 0, next: 0 }
+        Self { entries: BTreeMap::new(), held: BTreeMap::new(), bytes: 0, next: 0 }
     }
 }
 
@@ -42,14 +44,30 @@ impl<P> Ledger<P> {
     ///
     /// If no such operation is open.
     pub(super) fn close(&mut self, tag: OpTag) -> P {
-        let entry = self.entries.remove(&tag).expect("one outcome for each operation");
+        let entry = self.entries.remove(&tag).or_else(|| self.held.remove(&tag));
+        let entry = entry.expect("one outcome for each operation");
         self.bytes -= entry.bytes;
         entry.purpose
     }
 
+    /// An open operation takes as long as it takes, and so is never the oldest.
+    pub(super) fn hold(&mut self, tag: OpTag) {
+        if let Some(entry) = self.entries.remove(&tag) {
+            self.held.insert(tag, entry);
+        }
+    }
+
+    /// An open operation that was held is as if it were opened now.
+    pub(super) fn release(&mut self, now: Duration, tag: OpTag) {
+        if let Some(entry) = self.held.remove(&tag) {
+            self.entries.insert(tag, Entry { asked_at: now, ..entry });
+        }
+    }
+
     /// Whom the outcome of an open operation is for.
     pub(super) fn purpose(&self, tag: OpTag) -> Option<&P> {
-        self.entries.get(&tag).map(|entry| &entry.purpose)
+        let entry = self.entries.get(&tag).or_else(|| self.held.get(&tag));
+        entry.map(|entry| &entry.purpose)
     }
 
     /// Of the operation that has been open for the longest: whom its outcome is for, and since when.
@@ -60,12 +78,12 @@ impl<P> Ledger<P> {
 
     /// Whether another operation may be opened, where so many, of so many bytes, are the most.
     pub(super) fn has_room(&self, max_operations: usize, max_bytes: usize) -> bool {
-        self.entries.len() < max_operations && self.bytes < max_bytes
+        self.entries.len() + self.held.len() < max_operations && self.bytes < max_bytes
     }
 
     /// Whether every operation has its outcome.
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.held.is_empty()
     }
 }
 
@@ -100,6 +118,22 @@ mod tests {
         ledger.close(tags[0]);
         assert_eq!(ledger.oldest(), Some((&3, seconds(3))));
         assert_eq!((ledger.purpose(tags[2]), ledger.purpose(tags[0])), (Some(&3), None));
+    }
+
+    #[test]
+    fn what_is_held_takes_room_and_no_time() {
+        let mut ledger = Ledger::default();
+        let first = ledger.open(seconds(1), 60, "first");
+        let second = ledger.open(seconds(2), 40, "second");
+        ledger.hold(first);
+        ledger.hold(first);
+        assert_eq!(ledger.oldest(), Some((&"second", seconds(2))));
+        assert!(!ledger.has_room(2, 999) && !ledger.has_room(9, 100) && !ledger.is_empty());
+        ledger.release(seconds(7), first);
+        assert_eq!(ledger.oldest(), Some((&"first", seconds(7))));
+        ledger.hold(second);
+        assert_eq!((ledger.close(second), ledger.close(first)), ("second", "first"));
+        assert!(ledger.is_empty() && ledger.has_room(1, 1));
     }
 
     #[test]

@@ -79,6 +79,10 @@ pub trait Session: Sized + Send + 'static {
     /// If no such operation is outstanding.
     fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome);
 
+    /// What an operation publishes waits for room in its queue, or does so no longer. As long as it
+    /// does, the client need not hear of it.
+    fn handle_held(&mut self, now: Now, tag: OpTag, is_held: bool);
+
     /// A message for one of the session's consumers. One for a consumer that has ended is dropped:
     /// its end gave it back.
     fn handle_delivery(&mut self, delivery: Delivery);

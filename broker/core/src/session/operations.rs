@@ -209,6 +209,14 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         self.outstanding.close(tag)
     }
 
+    /// An operation is not to be answered before there is room in a queue, or is again.
+    pub(super) fn handle_held(&mut self, now: Duration, tag: OpTag, is_held: bool) {
+        match is_held {
+            true => self.outstanding.hold(tag),
+            false => self.outstanding.release(now, tag),
+        }
+    }
+
     /// A message for one of the consumers.
     pub(super) fn handle_delivery(&mut self, delivery: Delivery) {
         self.consumers.deliver(delivery);

@@ -6,7 +6,11 @@ use paceline_membership::{Epoch, View};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Message, UnixMillis, operation::Settlement};
+use crate::{
+    Message, UnixMillis,
+    bounds::{Bound, QueueFull},
+    operation::Settlement,
+};
 
 /// The most commands one [`Batch`] may hold; a position in a batch fits 16 bits.
 pub const MAX_COMMANDS: usize = 1 << 16;
@@ -177,13 +181,27 @@ pub enum Command {
         /// It.
         view: Arc<View>,
     },
+    /// As [`Command::Publish`] to a queue, if that has room: its leader makes the one of the other.
+    ///
+    /// Where its sender keeps what finds no room and sends it later, none of the same session may
+    /// overtake it: until that is back with `again`, all are refused.
+    PublishWithin {
+        /// Its destination holds no wildcard.
+        message: Arc<Message>,
+        /// Whether it is the first that was refused, or follows it.
+        again: bool,
+        /// What the queue may hold, as the leader has it.
+        bound: Arc<Bound>,
+    },
 }
 
 impl Command {
     /// The messages it carries; a [`MessageRef`]'s part counts them.
     pub fn messages(&self) -> &[Arc<Message>] {
         match self {
-            Command::Publish { message } => std::slice::from_ref(message),
+            Command::Publish { message } | Command::PublishWithin { message, .. } => {
+                std::slice::from_ref(message)
+            }
             Command::Transact { work } | Command::Prepare { work, .. } => &work.publishes,
             _ => &[],
         }
@@ -282,6 +300,9 @@ pub enum Refused {
     /// The cluster has changed since.
     #[error("the cluster's view is of epoch {0} already")]
     StaleView(Epoch),
+    /// The queue may hold no more.
+    #[error("{0}")]
+    Full(Box<QueueFull>),
 }
 
 /// A queue of one shard; numbers are not used again.

@@ -64,8 +64,12 @@ use self::{
     tables::{Derived, Leave, Step, Stored, Tables, Written},
 };
 use crate::{
-    Message, UnixMillis, destination::DestinationKind, message::MAX_PRIORITY,
-    operation::Settlement, slotting::dead_letter_queue,
+    Message, UnixMillis,
+    bounds::{Bound, QueueFull, Size},
+    destination::DestinationKind,
+    message::MAX_PRIORITY,
+    operation::Settlement,
+    slotting::dead_letter_queue,
 };
 
 /// How often a message is delivered again after it was rejected; ActiveMQ's default.
@@ -108,8 +112,10 @@ impl ShardState {
     /// Applies the log entry at `index`.
     ///
     /// # Panics
-    /// If an entry is applied out of order, or holds more than [`MAX_COMMANDS`].
+    /// If an entry is applied out of order, or holds more than [`MAX_COMMANDS`]; if sizes of messages
+    /// are not known yet ([`ShardState::measure`]).
     pub fn apply(&mut self, index: u64, batch: &Batch) -> Applied {
+        assert_eq!(self.unmeasured(), None, "what is applied to knows how large its messages are");
         let applied = self.tables.applied;
         assert!(index > applied, "entry {index} comes after entry {applied} was applied");
         assert!(batch.commands.len() <= MAX_COMMANDS, "a batch of {}", batch.commands.len());
@@ -118,6 +124,7 @@ impl ShardState {
             index,
             now: batch.now,
             command: 0,
+            sender: None,
             view_changed: false,
             effects: Vec::with_capacity(batch.commands.len()),
             touched: BTreeSet::from([index]),
@@ -125,6 +132,7 @@ impl ShardState {
         let mut outcomes = Vec::with_capacity(batch.commands.len());
         for (position, (origin, command)) in batch.commands.iter().enumerate() {
             step.command = position;
+            step.sender = origin.map(|origin| origin.session.node);
             outcomes.push(self.handle(&mut step, *origin, command));
         }
         let mut freed: Vec<u64> = step.touched.into_iter().collect();
@@ -182,6 +190,9 @@ impl ShardState {
             Command::Delete { queue } => self.delete(step, queue),
             Command::Refuse { reason } => Err(Refused::ByLeader(reason.clone())),
             Command::View { view } => self.change_view(step, view),
+            Command::PublishWithin { message, again, bound } => {
+                self.publish_within(step, message, *again, bound)
+            }
         };
         match done {
             Ok(()) => Outcome::Done,
@@ -224,10 +235,41 @@ impl ShardState {
                     priority: message.priority.min(MAX_PRIORITY),
                     rejected: 0,
                     released: 0,
+                    size: Size::of(message),
                 };
                 self.enter(step, part, &message.destination.name, written, stored);
             }
         }
+    }
+
+    fn publish_within(
+        &mut self,
+        step: &mut Step,
+        message: &Arc<Message>,
+        again: bool,
+        bound: &Arc<Bound>,
+    ) -> Result<(), Refused> {
+        let name = &message.destination.name;
+        if message.destination.is_pattern() {
+            return Err(Refused::Pattern(name.clone()));
+        }
+        let id = self.queue_named(name);
+        let queue = self.tables.queues.get_mut(&id).expect("just looked up");
+        let (messages, bytes, size) = (queue.depth, queue.bytes, Size::of(message).bytes());
+        let (queue_name, bound) = (name.clone(), bound.clone());
+        let full = QueueFull { queue: queue_name, messages, bytes, size, bound };
+        let keeps = step.sender.filter(|_| full.waits());
+        let is_shut = !again && keeps.is_some_and(|node| queue.shut.contains(&node));
+        if is_shut || !full.bound.admits(messages, bytes, size) {
+            reached(Point::QueueFull);
+            queue.shut.extend(keeps);
+            return Err(Refused::Full(Box::new(full)));
+        }
+        if let Some(node) = keeps {
+            queue.shut.remove(&node);
+        }
+        self.publish(step, 0, message, Written::Here);
+        Ok(())
     }
 
     fn settle_all(
@@ -371,6 +413,13 @@ impl ShardState {
     /// How many messages are in the queue called `name`; 0 if there is none.
     pub fn depth(&self, name: &str) -> u64 {
         self.derived.names.get(name).map_or(0, |id| self.tables.queues[id].depth)
+    }
+
+    /// How many messages are in the queue called `name`, and of how many bytes in all, as their
+    /// [`Size`]s say.
+    pub fn held(&self, name: &str) -> (u64, u64) {
+        let queue = self.derived.names.get(name).map(|id| &self.tables.queues[id]);
+        queue.map_or((0, 0), |queue| (queue.depth, queue.bytes))
     }
 
     /// How many messages are in all queues together.

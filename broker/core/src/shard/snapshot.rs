@@ -11,6 +11,11 @@
 //!    only then installs the state with [`restore`](ShardState::restore).
 //!
 //! A restored state has all bodies evicted; they are loaded from the journal as they are wanted.
+//!
+//! A snapshot of layout 1 does not say how large messages are. What is restored from one is not to be
+//! applied to before their bodies were [measured](ShardState::measure).
+
+mod one;
 
 use std::sync::Arc;
 
@@ -20,12 +25,13 @@ use thiserror::Error;
 
 use super::{
     ShardState,
+    command::Batch,
     tables::{Derived, Tables},
 };
-use crate::slotting;
+use crate::{bounds::Size, slotting};
 
 /// The first byte of a snapshot. Changes with the layout of the tables.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -34,7 +40,7 @@ pub enum RestoreError {
     #[error("the snapshot is empty")]
     Empty,
     /// Written by another release.
-    #[error("the snapshot has layout {0}; this release reads layout {VERSION}")]
+    #[error("the snapshot has layout {0}; this release reads those up to {VERSION}")]
     Version(u8),
     /// Cut or damaged.
     #[error("the snapshot cannot be read: {0}")]
@@ -46,12 +52,13 @@ pub enum RestoreError {
 
 impl ShardState {
     /// The state without bodies, as bytes. Equal states give equal bytes.
+    ///
+    /// # Panics
+    /// If sizes of messages are not known yet: see [`ShardState::measure`].
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut out = to_io(&self.tables, vec![VERSION]).expect("tables are serializable");
-        if let Some(view) = &self.view {
-            out = to_io(&**view, out).expect("a view is serializable");
-        }
-        out
+        assert_eq!(self.unmeasured(), None, "what a snapshot says is complete");
+        let out = to_io(&self.tables, vec![VERSION]).expect("tables are serializable");
+        to_io(&self.view.as_deref(), out).expect("a view is serializable")
     }
 
     /// A hash of [`ShardState::snapshot`]: equal on all replicas that have applied the same entries,
@@ -59,10 +66,8 @@ impl ShardState {
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[VERSION]);
-        let mut hasher = to_io(&self.tables, hasher).expect("tables are serializable");
-        if let Some(view) = &self.view {
-            hasher = to_io(&**view, hasher).expect("a view is serializable");
-        }
+        let hasher = to_io(&self.tables, hasher).expect("tables are serializable");
+        let hasher = to_io(&self.view.as_deref(), hasher).expect("a view is serializable");
         *hasher.finalize().as_bytes()
     }
 
@@ -72,19 +77,47 @@ impl ShardState {
     /// If the bytes are no snapshot of this release, or contradict themselves.
     pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
         let (version, rest) = bytes.split_first().ok_or(RestoreError::Empty)?;
-        if *version != VERSION {
-            return Err(RestoreError::Version(*version));
-        }
-        let (tables, rest) = postcard::take_from_bytes::<Tables>(rest)?;
-        let (view, rest) = match rest {
-            [] => (None, rest),
-            _ => postcard::take_from_bytes::<View>(rest).map(|(view, rest)| (Some(view), rest))?,
+        let (tables, view, rest) = match *version {
+            one::VERSION => one::read(rest)?,
+            VERSION => {
+                let (tables, rest) = postcard::take_from_bytes::<Tables>(rest)?;
+                let (view, rest) = postcard::take_from_bytes::<Option<View>>(rest)?;
+                (tables, view, rest)
+            }
+            other => return Err(RestoreError::Version(other)),
         };
         if !rest.is_empty() {
             return Err(RestoreError::Inconsistent("bytes follow its end"));
         }
-        let derived = derive(&tables)?;
+        let mut derived = derive(&tables)?;
+        if *version == one::VERSION {
+            derived.unmeasured = one::unmeasured(&tables);
+        }
         Ok(Self { tables, view: view.map(Arc::new), derived })
+    }
+
+    /// The first log entry that is to be [measured](ShardState::measure). None if all sizes are known,
+    /// as they are unless the state was just restored from a snapshot of layout 1.
+    pub fn unmeasured(&self) -> Option<u64> {
+        self.derived.unmeasured.keys().next().copied()
+    }
+
+    /// Notes the sizes of the messages whose bodies were written in the log entry at `index`.
+    ///
+    /// Without `batch` the journal has let the entry go since the snapshot was taken: the log goes on
+    /// with what settles those messages, which is as old as layout 1, and only after that comes
+    /// anything that asks how large messages are. Until then they count as empty.
+    pub fn measure(&mut self, index: u64, batch: Option<&Batch>) {
+        for (message, body_at) in self.derived.unmeasured.remove(&index).unwrap_or_default() {
+            let Some(body) = batch.and_then(|batch| batch.message(body_at.offset)) else {
+                continue;
+            };
+            let size = Size::of(body);
+            let stored = self.stored_mut(message).expect("nothing was applied since");
+            stored.size = size;
+            let queue = stored.queue;
+            self.tables.queues.get_mut(&queue).expect("its queue exists").bytes += size.bytes();
+        }
     }
 }
 
@@ -97,16 +130,21 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
         check(id.0 < tables.next_queue, "a queue's number is yet to be given")?;
         let twin = derived.names.insert(queue.name.clone(), *id);
         check(twin.is_none(), "two queues have one name")?;
-        depths.insert(*id, 0u64);
+        depths.insert(*id, (0u64, 0u64));
     }
     let moved = tables.moved.iter().map(|(message, moved)| (message, &moved.stored));
     for (message, stored) in tables.messages.iter().chain(moved) {
         check(message.index <= tables.applied, "a message is newer than the state")?;
         let depth = depths.get_mut(&stored.queue);
-        *depth.ok_or(RestoreError::Inconsistent("a message has no queue"))? += 1;
+        let (messages, bytes) =
+            depth.ok_or(RestoreError::Inconsistent("a message has no queue"))?;
+        *messages += 1;
+        *bytes += stored.size.bytes();
     }
     for (id, queue) in &tables.queues {
-        check(depths[id] == queue.depth, "a queue's depth is not the number of its messages")?;
+        let (messages, bytes) = depths[id];
+        check(messages == queue.depth, "a queue's depth is not the number of its messages")?;
+        check(bytes == queue.bytes, "a queue's bytes are not those of its messages")?;
         check(
             queue.counters.entered == queue.counters.left() + queue.depth,
             "what a queue took in is not what it gave out and holds",

@@ -14,7 +14,7 @@ use super::{
     command::{Effect, MessageRef, QueueId, TransactionId, Work},
     session::Session,
 };
-use crate::{Message, UnixMillis, destination::DestinationKind};
+use crate::{Message, UnixMillis, bounds::Size, destination::DestinationKind};
 
 /// What a queue remembers of one message; the key beside it is its [`MessageRef`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +30,10 @@ pub(crate) struct Stored {
     pub(super) rejected: u8,
     /// Deliveries that were released; saturates.
     pub(super) released: u8,
+    pub(super) size: Size,
 }
+
+const _: () = assert!(size_of::<Stored>() == 24, "a backlog's memory is made of these");
 
 impl Stored {
     pub(crate) fn expires(&self) -> Option<UnixMillis> {
@@ -86,7 +89,12 @@ impl Counters {
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
     pub(super) depth: u64,
+    /// Of all its messages together, as their [`Size`]s say.
+    pub(super) bytes: u64,
     pub(super) counters: Counters,
+    /// Nodes that keep messages for which there was no room. Until the first of those is back, none
+    /// of theirs is taken.
+    pub(super) shut: BTreeSet<u64>,
 }
 
 impl Queue {
@@ -168,6 +176,9 @@ pub(super) struct Derived {
     /// Messages whose body is in memory.
     pub(super) loaded: BTreeSet<MessageRef>,
     pub(super) loaded_bytes: usize,
+    /// Messages whose size is not known yet, and where their bodies were written; by the log entry
+    /// of that.
+    pub(super) unmeasured: BTreeMap<u64, Vec<(MessageRef, MessageRef)>>,
 }
 
 impl Derived {
@@ -204,8 +215,10 @@ impl Derived {
 pub(super) struct Step {
     pub(super) index: u64,
     pub(super) now: UnixMillis,
-    /// Which command of the batch is being applied.
+    /// Which command of the batch is being applied,
     pub(super) command: usize,
+    /// and which node sent it.
+    pub(super) sender: Option<u64>,
     pub(super) view_changed: bool,
     pub(super) effects: Vec<Effect>,
     /// Log entries that may have lost their last reference.
@@ -237,13 +250,19 @@ impl super::ShardState {
         }
     }
 
-    fn queue_named(&mut self, name: &Arc<str>) -> QueueId {
+    pub(super) fn queue_named(&mut self, name: &Arc<str>) -> QueueId {
         if let Some(id) = self.derived.names.get(name) {
             return *id;
         }
         let id = QueueId(self.tables.next_queue);
         self.tables.next_queue += 1;
-        let queue = Queue { name: name.clone(), depth: 0, counters: Counters::default() };
+        let queue = Queue {
+            name: name.clone(),
+            depth: 0,
+            bytes: 0,
+            counters: Counters::default(),
+            shut: BTreeSet::new(),
+        };
         self.tables.queues.insert(id, queue);
         self.derived.names.insert(name.clone(), id);
         id
@@ -269,6 +288,7 @@ impl super::ShardState {
             return;
         }
         queue.depth += 1;
+        queue.bytes += stored.size.bytes();
         queue.assert_balanced();
         let name = queue.name.clone();
         stored.queue = id;
@@ -314,6 +334,7 @@ impl super::ShardState {
         }
         let queue = self.tables.queues.get_mut(&stored.queue).expect("its queue exists");
         queue.depth -= 1;
+        queue.bytes -= stored.size.bytes();
         match why {
             Leave::Accepted => queue.counters.accepted += 1,
             Leave::DeadLettered => queue.counters.dead_lettered += 1,

@@ -94,6 +94,7 @@ impl Shard {
                 self.proposals.push_back(Proposal { origin, command, answer_to, settles });
                 return None;
             }
+            ToLeader::AwaitRoom { .. } => panic!("no queue is bounded"),
             ToLeader::Publish { number, message } => {
                 let taken = dispatcher.handle_volatile(WALL, message);
                 (number, taken.map(|_| ()).map_err(|why| why.to_string()))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use self::world::World;
 use super::*;
 use crate::{
+    bounds::{Bound, QueueFull, WhenFull},
     channel::{FromLeader, ToLeader},
     operation::{OpTag, Operation},
     shard::SessionId,
@@ -40,12 +41,15 @@ fn what_a_leader_took_with_it_is_said_again_and_applied_once() {
     }
 }
 
+/// How long a message waits for room in its queue.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A client that has said something to node 4, which leads in term 3 and does not answer.
 fn waiting_for_a_leader() -> ShardClient<u32, u32> {
-    let mut client = ShardClient::new();
+    let mut client = ShardClient::new(ROOM_TIMEOUT);
     let command = shard::Command::Publish { message: Arc::new(message("q", "m")) };
     let request = Request::Command { command, holders: Vec::new(), urgent: true, asker: 1 };
-    client.handle_request(request, Budget { limit: 1 << 20, used: 0 });
+    client.handle_request(Duration::ZERO, request, Budget { limit: 1 << 20, used: 0 });
     assert_eq!(client.poll_open(Duration::ZERO, &[4, 7, 9], || None), Some(4));
     client.handle_said(Duration::ZERO, Some(FromLeader::Serving { term: 3 })).unwrap();
     assert!(matches!(client.poll_transmit(), Some(ToLeader::Command { seq: 1, .. })));
@@ -342,4 +346,59 @@ fn a_connection_with_nothing_under_way_may_be_read_and_one_with_much_may_not() {
         connection.handle_answered(Part::Operation(OpTag(tag)), shard::Outcome::Done);
     }
     assert!(connection.may_read(budget));
+}
+
+#[test]
+fn what_waits_for_a_full_queue_leaves_as_much_free_as_it_takes_and_is_given_up_in_time() {
+    let mut client = waiting_for_a_leader();
+    let now = Duration::from_secs(1);
+    let bound = Bound {
+        policy: "/queue/q".into(),
+        max_messages: Some(1),
+        max_bytes: None,
+        when_full: WhenFull::Block,
+    };
+    let (queue, bound) = ("q".into(), Arc::new(bound));
+    let full = QueueFull { queue, messages: 1, bytes: 1, size: 1, bound };
+    let outcome = shard::Outcome::Refused(shard::Refused::Full(Box::new(full)));
+    client.handle_said(now, Some(FromLeader::Outcomes(vec![(1, outcome)]))).unwrap();
+    assert_eq!(client.poll_event(), Some(Event::Held(1, true)));
+    let asked = ToLeader::AwaitRoom { queue: "q".into(), size: 1 };
+    assert_eq!(client.poll_transmit(), Some(asked));
+
+    let bytes = message("q", "m").footprint();
+    let publish = |client: &mut ShardClient<u32, u32>, queue, asker| {
+        let command = shard::Command::Publish { message: Arc::new(message(queue, "m")) };
+        let request = Request::Command { command, holders: Vec::new(), urgent: true, asker };
+        let budget = Budget { limit: 10 * bytes, used: client.waiting_bytes() };
+        client.handle_request(now, request, budget);
+        client.poll_event()
+    };
+    let held = (2..).take_while(|asker| match publish(&mut client, "q", *asker) {
+        Some(Event::Held(..)) => true,
+        Some(Event::Ended(_, Err(Refusal::Rejected(why)))) => {
+            assert!(why.starts_with("queue `q` is full"), "{why}");
+            false
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(held.count(), 4, "with the first one half of it");
+    assert_eq!(publish(&mut client, "other", 99), None, "the other half is for others");
+    assert!(matches!(client.poll_transmit(), Some(ToLeader::Command { seq: 2, .. })));
+
+    let due = now + ROOM_TIMEOUT;
+    assert_eq!(client.poll_timeout(), Some(due));
+    client.handle_timeout(due - Duration::from_millis(1));
+    assert_eq!(client.poll_event(), None);
+    client.handle_timeout(due);
+    let ended = std::iter::from_fn(|| client.poll_event()).map(|event| match event {
+        Event::Ended(asker, Err(Refusal::Rejected(why))) => {
+            assert!(why.ends_with("there was no room for 30s"), "{why}");
+            asker
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    let rest = shard::Command::Publish { message: Arc::new(message("other", "m")) };
+    assert_eq!(client.waiting_bytes(), rest.footprint());
 }

@@ -91,7 +91,7 @@ impl Node {
         Self {
             numbers: Numbers { session, next: Cell::new(0) },
             connection: Connection::default(),
-            clients: (0..SLOTS).map(|_| ShardClient::new()).collect(),
+            clients: (0..SLOTS).map(|_| ShardClient::new(IN_DOUBT_AFTER)).collect(),
             wires: (0..SLOTS).map(|_| Wire::default()).collect(),
             inquiries: Vec::new(),
             outcomes: BTreeMap::new(),
@@ -220,6 +220,7 @@ impl World {
                 Event::Delivered(consumer, channel, delivered) => {
                     it.connection.handle_delivered(consumer, slot, channel, delivered);
                 }
+                Event::Held(..) => panic!("no queue is bounded"),
                 Event::LeaderLost(consumer) => it.connection.handle_leader_lost(consumer, slot),
             }
         }
@@ -235,7 +236,7 @@ impl World {
         let (slot, command) = self.nodes[node].inquiries[number].command();
         let (holders, asker) = (Vec::new(), Asker::Inquiry(number));
         let request = Request::Command { command, holders, urgent: true, asker };
-        self.nodes[node].clients[slot as usize].handle_request(request, self.budget);
+        self.nodes[node].clients[slot as usize].handle_request(self.now, request, self.budget);
     }
 
     fn hand_on(&mut self, node: usize) {
@@ -243,7 +244,7 @@ impl World {
         let mut touched = Vec::new();
         while let Some((slot, request)) = it.connection.poll_request() {
             let request = request.map(Asker::Client, |consumer| consumer);
-            it.clients[slot as usize].handle_request(request, self.budget);
+            it.clients[slot as usize].handle_request(self.now, request, self.budget);
             touched.push(slot);
         }
         while let Some(event) = it.connection.poll_event() {
@@ -251,6 +252,7 @@ impl World {
                 ConnectionEvent::Outcome(tag, outcome) => {
                     assert!(it.outcomes.insert(tag, outcome).is_none(), "{tag:?} ended twice");
                 }
+                ConnectionEvent::Held(..) => panic!("no queue is bounded"),
                 ConnectionEvent::Delivery(delivery) => it.deliveries.push(delivery),
             }
         }

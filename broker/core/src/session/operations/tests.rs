@@ -208,7 +208,13 @@ fn messages_take_room_and_an_answer_is_due() {
     assert!(!operations.have_room());
     assert_eq!(operations.answer_due(), Some(4 * NOW));
     assert_eq!(operations.oldest(), Some(&For::Both(1)));
-    for operation in polled(&mut operations) {
+    // What waits for room in a queue is in no hurry until it goes again.
+    let polled = polled(&mut operations);
+    operations.handle_held(3 * NOW, polled[0].tag(), true);
+    assert_eq!(operations.answer_due(), Some(5 * NOW));
+    operations.handle_held(8 * NOW, polled[0].tag(), false);
+    assert_eq!(operations.answer_due(), Some(11 * NOW));
+    for operation in polled {
         operations.handle_outcome(operation.tag());
     }
     assert!(operations.have_room() && operations.answer_due().is_none());

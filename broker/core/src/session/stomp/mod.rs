@@ -183,6 +183,10 @@ impl Session for StompSession {
         self.process(now);
     }
 
+    fn handle_held(&mut self, now: Now, tag: OpTag, is_held: bool) {
+        self.operations.handle_held(now.elapsed, tag, is_held);
+    }
+
     fn handle_delivery(&mut self, delivery: Delivery) {
         self.operations.handle_delivery(delivery);
     }

@@ -1,0 +1,182 @@
+//! Full queues: who is refused, and who waits for room.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use paceline_reached::{Point, reached};
+
+use crate::{
+    Destination, DestinationKind, Message,
+    bounds::{Bound, Bounds, QueueFull, Room, Size, WhenFull},
+    dispatch::Dispatcher,
+    shard::{Command, ShardState},
+};
+
+/// A client with messages that wait for room in one queue.
+#[derive(Debug)]
+struct Waiter {
+    channel: u64,
+    /// Bytes of the first of them.
+    size: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct RoomAwaited {
+    waiters: BTreeMap<Arc<str>, VecDeque<Waiter>>,
+    /// Clients that keep messages, not stored, for which a queue had no room. Until they have been
+    /// told of some, none of theirs is taken, which would overtake those.
+    shut: BTreeSet<(u64, Arc<str>)>,
+}
+
+impl RoomAwaited {
+    /// A client waits for room in a queue, and has nothing under way to it.
+    pub fn push(&mut self, channel: u64, queue: Arc<str>, size: u64) {
+        let waiters = self.waiters.entry(queue).or_default();
+        waiters.retain(|waiter| waiter.channel != channel);
+        waiters.push_back(Waiter { channel, size });
+    }
+
+    /// A client is gone.
+    pub fn forget(&mut self, channel: u64) {
+        self.shut.retain(|(of, _)| *of != channel);
+        self.waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| waiter.channel != channel);
+            !waiters.is_empty()
+        });
+    }
+
+    /// Why a message that is not to be stored is not taken, if its queue has no room.
+    pub fn refuse(
+        &mut self,
+        channel: u64,
+        message: &Message,
+        bounds: &Bounds,
+        (state, dispatcher): (&ShardState, &Dispatcher),
+    ) -> Option<QueueFull> {
+        let bound = bounds.of(&message.destination)?;
+        if message.destination.kind != DestinationKind::Queue {
+            return None;
+        }
+        let queue = message.destination.name.clone();
+        let (messages, bytes) = held(state, dispatcher, &queue);
+        let (size, bound) = (Size::of(message).bytes(), bound.clone());
+        let full = QueueFull { queue, messages, bytes, size, bound };
+        let is_shut = !self.shut.is_empty()
+            && full.waits()
+            && self.shut.contains(&(channel, full.queue.clone()));
+        if !is_shut && full.bound.admits(messages, bytes, size) {
+            return None;
+        }
+        reached(Point::VolatileQueueFull);
+        if full.waits() {
+            self.shut.insert((channel, full.queue.clone()));
+        }
+        Some(full)
+    }
+
+    /// Who is to be told of room in which queue, and of how much: each of those that wait for the
+    /// same queue of its share, in the order in which they came.
+    pub fn find(
+        &mut self,
+        bounds: &Bounds,
+        state: &ShardState,
+        dispatcher: &Dispatcher,
+    ) -> Vec<(u64, Arc<str>, Room)> {
+        let mut found = Vec::new();
+        self.waiters.retain(|queue, waiters| {
+            let (kind, name) = (DestinationKind::Queue, queue.clone());
+            let bound = bounds.of(&Destination { kind, name });
+            let (messages, bytes) = held(state, dispatcher, queue);
+            let mut left = bound.map_or(Room::UNBOUNDED, |bound| bound.room(messages, bytes));
+            let count = waiters.len() as u64;
+            let (share, share_bytes) = (left.messages / count, left.bytes / count);
+            while let Some(Waiter { channel, size }) = waiters.front() {
+                let told = if waits(bound, *size) {
+                    if left.messages == 0 || left.bytes < *size {
+                        break;
+                    }
+                    Room { messages: share.max(1), bytes: share_bytes.max(*size) }
+                } else {
+                    // It is refused for good when it comes, or taken.
+                    Room::UNBOUNDED
+                };
+                left.messages = left.messages.saturating_sub(told.messages);
+                left.bytes = left.bytes.saturating_sub(told.bytes);
+                reached(Point::RoomFound);
+                if !self.shut.is_empty() {
+                    self.shut.remove(&(*channel, queue.clone()));
+                }
+                found.push((*channel, queue.clone(), told));
+                waiters.pop_front();
+            }
+            !waiters.is_empty()
+        });
+        found
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+}
+
+fn held(state: &ShardState, dispatcher: &Dispatcher, queue: &str) -> (u64, u64) {
+    let (stored, stored_bytes) = state.held(queue);
+    let (volatile, volatile_bytes) = dispatcher.volatile_in(queue);
+    (stored + volatile, stored_bytes + volatile_bytes)
+}
+
+fn waits(bound: Option<&Arc<Bound>>, size: u64) -> bool {
+    bound.is_some_and(|bound| {
+        bound.when_full == WhenFull::Block && bound.max_bytes.is_none_or(|most| size <= most)
+    })
+}
+
+/// What a client's command becomes where its messages' queues are bounded: as the leader has it, so
+/// that all replicas judge alike. A transaction does not wait, and is refused here: what others have
+/// under way at this moment may still exceed the bound with it.
+pub(super) fn bind(command: &mut Command, bounds: &Bounds, state: &ShardState) {
+    match command {
+        Command::Publish { message } => {
+            if let Some(bound) = bounds.of(&message.destination) {
+                let (message, bound) = (message.clone(), bound.clone());
+                *command = Command::PublishWithin { message, again: false, bound };
+            }
+        }
+        Command::PublishWithin { message, bound, .. } => match bounds.of(&message.destination) {
+            Some(ours) => *bound = ours.clone(),
+            None => *command = Command::Publish { message: message.clone() },
+        },
+        Command::Transact { work } | Command::Prepare { work, .. } if !bounds.is_empty() => {
+            if let Some(full) = lacks_room(&work.publishes, bounds, state) {
+                reached(Point::TransactionTooMuch);
+                *command = Command::Refuse { reason: full.to_string() };
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The first queue that has no room for its share of the messages.
+fn lacks_room(messages: &[Arc<Message>], bounds: &Bounds, state: &ShardState) -> Option<QueueFull> {
+    let mut queues: BTreeMap<&Arc<str>, (u64, u64)> = BTreeMap::new();
+    let queued = |message: &&Arc<Message>| message.destination.kind == DestinationKind::Queue;
+    for message in messages.iter().filter(queued) {
+        let Some(bound) = bounds.of(&message.destination) else { continue };
+        let (queue, size) = (&message.destination.name, Size::of(message).bytes());
+        let (messages, bytes) = queues.entry(queue).or_insert_with(|| state.held(queue));
+        if !bound.admits(*messages, *bytes, size) {
+            let (queue, messages, bytes, bound) = (queue.clone(), *messages, *bytes, bound.clone());
+            return Some(QueueFull { queue, messages, bytes, size, bound });
+        }
+        *messages += 1;
+        *bytes += size;
+    }
+    None
+}
