@@ -342,11 +342,23 @@ fn one_that_left_and_came_back_elects_one_who_knows_as_much_as_it_did() {
 /// may have voted for itself in terms of which nobody else has heard.
 #[test]
 fn the_other_of_two_learns_of_a_floor_above_its_term() {
+    one_of_two_leads((2, &[2]), (0, &[]), 7);
+}
+
+/// The damaged one was sent an entry that the other had not written yet when it lost its power.
+#[test]
+fn the_other_of_two_leads_with_less_than_the_damaged_one_was_sent() {
+    one_of_two_leads((8, &[2]), (8, &[2, 8]), 7);
+}
+
+/// Of each the latest term and the terms of the entries in its log; the second one is damaged.
+fn one_of_two_leads(whole: (Term, &[Term]), damaged: (Term, &[Term]), floor: Term) {
     let membership = Membership::of([NodeId(1), NodeId(2)]);
-    let replica = |node: u64, term: Term, floor: Option<Term>| {
+    let replica = |node: u64, (term, log): (Term, &[Term]), floor: Option<Term>| {
+        let terms = log;
         let mut log = Log::new(EntryId::ZERO, membership.clone());
-        if floor.is_none() {
-            log.append(EntryId::new(term, 1), None);
+        for (index, term) in (1..).zip(terms) {
+            log.append(EntryId::new(*term, index), None);
         }
         let config = Config {
             node: NodeId(node),
@@ -372,7 +384,7 @@ fn the_other_of_two_learns_of_a_floor_above_its_term() {
             Duration::ZERO,
         )
     };
-    let mut replicas = [replica(1, 2, None), replica(2, 0, Some(7))];
+    let mut replicas = [replica(1, whole, None), replica(2, damaged, Some(floor))];
     for millis in (0..5_000).step_by(10) {
         let now = Duration::from_millis(millis);
         for from in 0..2 {
@@ -387,5 +399,5 @@ fn the_other_of_two_learns_of_a_floor_above_its_term() {
             }
         }
     }
-    assert_eq!((replicas[0].role(), replicas[0].term() > 7), (Role::Leader, true));
+    assert_eq!((replicas[0].role(), replicas[0].term() > floor), (Role::Leader, true));
 }

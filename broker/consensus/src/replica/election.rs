@@ -42,9 +42,7 @@ impl Replica {
     /// Whether it may vote in a term. Of two replicas the other one has everything that was ever
     /// committed, and cannot lead without this one's vote, be that one damaged or not.
     fn may_vote(&self, term: Term) -> bool {
-        let membership = self.membership();
-        let of_two = membership.voters.len() == 2 && !membership.is_joint();
-        let above = of_two || self.votes_above_floor;
+        let above = self.is_one_of_two() || self.votes_above_floor;
         let may = self.floor.is_none_or(|floor| above && term > floor);
         if !may {
             reached(Point::VoteWithheld);
@@ -52,8 +50,18 @@ impl Replica {
         may
     }
 
-    /// Whether a log that ends so has all that this replica has, or had when it left the group.
+    fn is_one_of_two(&self) -> bool {
+        let membership = self.membership();
+        membership.voters.len() == 2 && !membership.is_joint()
+    }
+
+    /// Whether a log that ends so has all that this replica has, or had when it left the group. What
+    /// a damaged one of two has been sent since, the other one may have lost before it was on its own
+    /// disk: that was not committed.
     fn is_up_to_date(&self, last: EntryId) -> bool {
+        if self.floor.is_some() && self.is_one_of_two() {
+            return true;
+        }
         if last < self.left && last >= self.log.last() {
             reached(Point::VoteOfLeaver);
         }
