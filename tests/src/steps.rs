@@ -61,12 +61,9 @@ pub struct Context {
     seeds: u32,
 }
 
-/// The crates whose tests also run on the simulated build.
-const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline-sim"];
-
-/// The broker's tests that start a simulated world of their own; its others use loopback and
+/// The crates whose tests also run on the simulated build; the broker's own use loopback and
 /// temporary folders, and run natively.
-const SIMULATED_BROKER: &str = "replication::storage";
+const SIMULATED: &[&str] = &["paceline-runtime", "paceline-store", "paceline-sim"];
 
 /// For each seed of a plain scenario so many of a swarm.
 const SWARM_SEEDS: u32 = 10;
@@ -153,10 +150,7 @@ fn simulated(context: &Context) -> Outcome {
     for package in SIMULATED {
         args.extend(["--package", package]);
     }
-    let broker = ["test", "--config", ".cargo/sim.toml", "--package", "paceline", "--lib"];
-    let result = run(&mut context.cargo(&args))
-        .and_then(|()| run(context.cargo(&broker).arg(SIMULATED_BROKER)));
-    outcome(result)
+    outcome(run(&mut context.cargo(&args)))
 }
 
 fn determinism(context: &Context) -> Outcome {
