@@ -282,20 +282,23 @@ impl Moving {
     }
 }
 
-/// An error where shards would stand still without a node that is to go.
+/// An error where shards cannot be moved off a node that is to go.
 fn check_others(survey: &Survey, name: &str, node: NodeId) -> Result<()> {
-    let needed = survey.stand_or_fall_with(node);
-    if needed.is_empty() {
+    let stuck = survey.stuck_on(node);
+    if stuck.is_empty() {
         return Ok(());
     }
-    let named: Vec<_> = needed.iter().take(NAMED).map(u32::to_string).collect();
-    let more = if needed.len() > NAMED { ", …" } else { "" };
+    let named: Vec<_> = stuck.iter().take(NAMED).map(u32::to_string).collect();
+    let more = if stuck.len() > NAMED { ", …" } else { "" };
+    let silent = match survey.unreachable.is_empty() {
+        true => "wait until they have leaders".to_owned(),
+        false => format!("start the nodes that do not answer ({})", survey.unreachable.join(", ")),
+    };
     bail!(
-        "without {name} too few of those that decide answer in {} shards ({}{more}): start the nodes \
-         that do not answer ({}) first, or say --force",
-        needed.len(),
-        named.join(", "),
-        survey.unreachable.join(", ")
+        "{} shards ({}{more}) cannot be moved off {name} now, as too few of those that decide in them \
+         answer: {silent}, or say --force",
+        stuck.len(),
+        named.join(", ")
     )
 }
 

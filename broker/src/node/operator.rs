@@ -68,15 +68,16 @@ impl Survey {
         self.progress.settled && self.lingering.is_empty()
     }
 
-    /// The groups that could not decide without this node, since too few of the others that decide in
-    /// them answer.
-    pub fn stand_or_fall_with(&self, node: NodeId) -> Vec<u32> {
-        let is_there = |id: &NodeId| *id != node && self.epochs.contains_key(id);
-        let needs = |it: &&Holding| {
+    /// The groups that this node could not be moved off, since too few of those that decide in them
+    /// answer.
+    pub fn stuck_on(&self, node: NodeId) -> Vec<u32> {
+        let is_there = |id: &&NodeId| self.epochs.contains_key(*id);
+        let is_stuck = |it: &&Holding| {
             it.voters.contains(&node)
-                && it.voters.iter().filter(|id| is_there(id)).count() <= it.voters.len() / 2
+                && it.voters.iter().filter(is_there).count() <= it.voters.len() / 2
         };
-        self.holdings.iter().filter(needs).map(|holding| holding.group).collect()
+        let stuck = self.holdings.iter().filter(is_stuck).map(|holding| holding.group);
+        stuck.chain(self.progress.unknown.iter().copied()).collect()
     }
 
     /// Whether no group has a copy on the node, nor counts on one.
@@ -202,4 +203,44 @@ fn decode<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, OperatorEr
 
 fn timings() -> Timings {
     Timings { connect: TIMEOUT, ..Timings::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use paceline_membership::{Founder, Layout};
+    use paceline_placement::StrategyKind;
+
+    use super::*;
+
+    /// One shard on these nodes of three, of which these answer.
+    fn stuck(voters: &[u64], answer: &[u64], node: u64) -> bool {
+        let founder = |name: &str| Founder {
+            name: name.into(),
+            link: format!("{name}:1"),
+            zone: None,
+            weight: 1.0,
+        };
+        let layout = Layout { replicas: 1, slots: 3, strategy: StrategyKind::Slots };
+        let view = View::founded(layout, ["a", "b", "c"].map(founder)).unwrap();
+        let nodes = |of: &[u64]| of.iter().copied().map(NodeId).collect::<BTreeSet<_>>();
+        let holding = Holding { group: 0, voters: nodes(voters), learners: BTreeSet::new() };
+        let survey = Survey {
+            view,
+            holdings: vec![holding],
+            progress: Progress::default(),
+            lingering: BTreeMap::new(),
+            unreachable: Vec::new(),
+            epochs: nodes(answer).into_iter().map(|node| (node, 1)).collect(),
+        };
+        !survey.stuck_on(NodeId(node)).is_empty()
+    }
+
+    #[test]
+    fn a_shard_is_stuck_on_a_node_when_too_few_of_those_that_decide_answer() {
+        assert!(!stuck(&[1], &[1, 2], 1), "an only copy moves as long as it is there");
+        assert!(stuck(&[1], &[2, 3], 1));
+        assert!(!stuck(&[1, 2, 3], &[2, 3], 1), "a dead node is replaced");
+        assert!(stuck(&[1, 2, 3], &[3], 1));
+        assert!(!stuck(&[2, 3], &[3], 1), "it is not on it");
+    }
 }
