@@ -16,6 +16,7 @@ use std::{
 };
 
 use paceline_consensus::EntryId;
+use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::time::{self, Duration};
 use paceline_store::{Group, JournalError};
@@ -197,6 +198,8 @@ async fn begin_anew(context: &Context, slot: u32, loss: &Loss, at: EntryId) -> R
          leader if it is to"
     );
     storage::leave(&context.part(slot), at).await.map_err(|error| error.to_string())?;
+    // Nothing that it had counts any more, so nothing of it is amiss.
+    emit!(RepairEnd { shard: slot.into() });
     start(context, slot).await
 }
 
