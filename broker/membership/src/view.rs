@@ -82,6 +82,9 @@ pub enum ViewError {
         /// What is no address.
         link: String,
     },
+    /// What peers tell each other of a member has a bound.
+    #[error("the address and the zone of `{0}` may have {MAX_TEXT_BYTES} bytes each")]
+    TooLong(String),
     /// A share cannot be computed from this weight.
     #[error("`{name}` has weight {weight}; a weight is a number above 0")]
     Weight {
@@ -205,6 +208,9 @@ impl Parts {
     }
 }
 
+/// The longest address or zone of a member: an address has to fit into what peers say first.
+const MAX_TEXT_BYTES: usize = 255;
+
 /// The greatest epoch and the greatest number of a node: those that follow are numbers, too.
 const LAST: u64 = u64::MAX >> 1;
 
@@ -217,6 +223,10 @@ fn check_member(member: &Member) -> Result<(), ViewError> {
     let is_address = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
     if !link.rsplit_once(':').is_some_and(is_address) {
         return Err(ViewError::Link { name: name.clone(), link: link.clone() });
+    }
+    let texts = std::iter::once(link).chain(&member.zone);
+    if texts.into_iter().any(|text| text.len() > MAX_TEXT_BYTES) {
+        return Err(ViewError::TooLong(name.clone()));
     }
     if !(weight.is_finite() && weight > 0.0) {
         return Err(ViewError::Weight { name: name.clone(), weight });
@@ -406,6 +416,18 @@ mod tests {
         assert_eq!(view.slots_of(NodeId(2)).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(view.groups_of(NodeId(2)).collect::<Vec<_>>(), [0, 1, 3]);
         assert_eq!(view.groups_of(NodeId(3)).count(), 0);
+    }
+
+    #[test]
+    fn what_a_member_says_of_itself_has_a_bound() {
+        for (host, zone, fits) in
+            [(253, 255, true), (254, 1, false), (1, 256, false), (1 << 20, 0, false)]
+        {
+            let (link, zone) = (format!("{}:1", "h".repeat(host)), Some("z".repeat(zone)));
+            let members = [Founder { name: "a".into(), link, zone, weight: 1.0 }];
+            let view = View::founded(layout(1, 3), members);
+            assert_eq!(view.map_err(|error| error.to_string()).is_ok(), fits, "{host}");
+        }
     }
 
     #[test]
