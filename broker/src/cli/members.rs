@@ -91,16 +91,23 @@ struct Moving {
     no_wait: bool,
 }
 
-/// Move everything off a node, which stays a member and serves clients.
+/// A node that is to hold nothing.
 #[derive(Debug, Args)]
-struct Drain {
+struct Goes {
     #[command(flatten)]
     moving: Moving,
     /// The node.
     name: String,
-    /// Even if all copies are in one zone then.
+    /// Even if all copies are in one zone then, or shards cannot move now.
     #[arg(long)]
     force: bool,
+}
+
+/// Move everything off a node, which stays a member and serves clients.
+#[derive(Debug, Args)]
+struct Drain {
+    #[command(flatten)]
+    goes: Goes,
 }
 
 /// Move everything off a node, and forget it; its process ends by itself.
@@ -110,12 +117,7 @@ struct Drain {
 #[derive(Debug, Args)]
 struct Remove {
     #[command(flatten)]
-    moving: Moving,
-    /// The node.
-    name: String,
-    /// Even if all copies are in one zone then.
-    #[arg(long)]
-    force: bool,
+    goes: Goes,
 }
 
 /// Give a node another share of the load.
@@ -157,12 +159,12 @@ impl Cluster {
                 }
                 Ok(())
             }
-            Action::Drain(Drain { moving, name, force }) => {
+            Action::Drain(Drain { goes: Goes { moving, name, force } }) => {
                 let change = Change::Drain { name: name.clone(), force };
                 moving.run(&change, &name, force).await?;
                 Ok(())
             }
-            Action::Remove(Remove { moving, name, force }) => {
+            Action::Remove(Remove { goes: Goes { moving, name, force } }) => {
                 let change = Change::Remove { name: name.clone(), force };
                 if let Some(mut reached) = moving.run(&change, &name, force).await? {
                     reached.change(&Change::Forget { name: name.clone() }).await?;
