@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use paceline_membership::{Change, Member, MemberState, NodeId, Progress, View, moves};
 use paceline_runtime::{
@@ -23,6 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Where nobody looks at a terminal, a line is said so often.
 const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a shard may be without a leader before nothing is moved for its sake: several elections by
+/// default.
+const LED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Slots of a shard that are named where there are more.
 const NAMED: usize = 8;
@@ -259,12 +263,10 @@ impl Moving {
     /// the node that is to hold nothing then, if one is.
     async fn run(&self, change: &Change, goes: &str, force: bool) -> Result<Option<Reached>> {
         let mut reached = Reached::by(&self.cluster).await?;
-        let survey = reached.survey().await?;
-        if let Some(node) = survey.view.id_of(goes)
-            && !force
-        {
-            check_others(&survey, goes, node)?;
-        }
+        let survey = match force {
+            true => reached.survey().await?,
+            false => movable(&mut reached, goes).await?,
+        };
         let is_forgotten =
             matches!(change, Change::Remove { .. }) && survey.view.id_of(goes).is_none();
         let (before, after) = reached.change(change).await?;
@@ -284,23 +286,40 @@ impl Moving {
     }
 }
 
-/// An error where shards cannot be moved off a node that is to go.
-fn check_others(survey: &Survey, name: &str, node: NodeId) -> Result<()> {
-    let stuck = survey.stuck_on(node);
-    if stuck.is_empty() {
-        return Ok(());
+/// How the cluster stands once all shards can be moved off the node that is to go, if one is. A shard
+/// whose leader has just died has the next one soon, so an error comes only after a while.
+async fn movable(reached: &mut Reached, name: &str) -> Result<Survey> {
+    let began = Instant::now();
+    let mut line = Line::default();
+    loop {
+        let survey = reached.survey().await?;
+        let stuck = survey.view.id_of(name).map(|node| survey.stuck_on(node)).unwrap_or_default();
+        if stuck.is_empty() {
+            line.end();
+            return Ok(survey);
+        }
+        if began.elapsed() >= LED_WITHIN {
+            line.end();
+            return Err(cannot_move(&survey, name, &stuck));
+        }
+        line.say(&format!("{} shards have no leader that answers; waiting for one", stuck.len()));
+        time::sleep(LOOK_EVERY).await;
     }
+}
+
+fn cannot_move(survey: &Survey, name: &str, stuck: &[u32]) -> anyhow::Error {
     let named: Vec<_> = stuck.iter().take(NAMED).map(u32::to_string).collect();
     let more = if stuck.len() > NAMED { ", …" } else { "" };
     let silent = match survey.unreachable.is_empty() {
         true => "wait until they have leaders".to_owned(),
         false => format!("start the nodes that do not answer ({})", survey.unreachable.join(", ")),
     };
-    bail!(
-        "{} shards ({}{more}) cannot be moved off {name} now, as too few of those that decide in them \
-         answer: {silent}, or say --force",
+    anyhow!(
+        "{} shards ({}{more}) cannot be moved off {name}, as too few of those that decide in them have \
+         answered for {} s: {silent}, or say --force",
         stuck.len(),
-        named.join(", ")
+        named.join(", "),
+        LED_WITHIN.as_secs()
     )
 }
 
