@@ -11,7 +11,7 @@ use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
 use super::{
     Scenario,
-    change::{Kind, Replace},
+    change::{Kind, Replace, Restart},
 };
 
 /// Where every node listens for clients.
@@ -25,6 +25,21 @@ pub const NAME: &str = "simulated";
 /// Where the other nodes reach the one of that name.
 pub fn link_of(name: &str) -> String {
     format!("{name}:{LINK_PORT}")
+}
+
+/// The first table with what the second one sets in its place.
+fn merged(settings: &toml::Table, others: &toml::Table) -> toml::Table {
+    let mut all = settings.clone();
+    for (key, value) in others {
+        let value = match (all.get(key), value) {
+            (Some(toml::Value::Table(before)), toml::Value::Table(after)) => {
+                toml::Value::Table(merged(before, after))
+            }
+            _ => value.clone(),
+        };
+        all.insert(key.clone(), value);
+    }
+    all
 }
 
 fn node_section(name: &str) -> toml::Table {
@@ -91,7 +106,47 @@ impl Scenario {
     ///
     /// What the node itself would say of it.
     pub fn node_config(&self, name: &str) -> Result<NodeConfig, String> {
-        self.config(node_section(name), self.cluster_config())
+        self.config(node_section(name), self.cluster_config(), &toml::Table::new())
+    }
+
+    /// What a node that is a member reads when it is started again with other settings; `members` are
+    /// those that one which has joined would ask to take it in.
+    ///
+    /// # Errors
+    ///
+    /// What the node itself would say of it.
+    pub fn restarted_config(
+        &self,
+        name: &str,
+        broker: &toml::Table,
+        members: &[String],
+    ) -> Result<NodeConfig, String> {
+        if self.founders().iter().any(|founder| founder == name) {
+            return self.config(node_section(name), self.cluster_config(), broker);
+        }
+        self.config_to_join(name, self.zone_of(name).as_deref(), 1.0, members, broker)
+    }
+
+    /// What a node's settings are, as a founder has them, where these differ from `cluster.broker`.
+    ///
+    /// # Errors
+    ///
+    /// What the node itself would say of it.
+    pub fn settings_with(&self, broker: &toml::Table) -> Result<NodeConfig, String> {
+        self.restarted_config("n1", broker, &[])
+    }
+
+    /// All settings that nodes may have in the course of the run, as a founder would have them.
+    ///
+    /// # Errors
+    ///
+    /// What the node itself would say of them.
+    pub fn all_settings(&self) -> Result<Vec<NodeConfig>, String> {
+        let others = self.changes.iter().filter_map(|change| match change.kind() {
+            Kind::Restart(Restart { broker, .. }) => Some(self.settings_with(broker)),
+            _ => None,
+        });
+        std::iter::once(self.node_config("n1")).chain(others).collect()
     }
 
     /// What a node that joins reads at its start; `members` are asked to take it in.
@@ -106,6 +161,17 @@ impl Scenario {
         weight: f64,
         members: &[String],
     ) -> Result<NodeConfig, String> {
+        self.config_to_join(name, zone, weight, members, &toml::Table::new())
+    }
+
+    fn config_to_join(
+        &self,
+        name: &str,
+        zone: Option<&str>,
+        weight: f64,
+        members: &[String],
+        broker: &toml::Table,
+    ) -> Result<NodeConfig, String> {
         let mut node = node_section(name);
         node.insert("link".into(), link_of(name).into());
         node.insert("weight".into(), weight.into());
@@ -113,10 +179,16 @@ impl Scenario {
             node.insert("zone".into(), zone.into());
         }
         let addresses = members.iter().map(|name| link_of(name)).collect();
-        self.config(node, ClusterConfig::to_join(NAME, addresses))
+        self.config(node, ClusterConfig::to_join(NAME, addresses), broker)
     }
 
-    fn config(&self, node: toml::Table, cluster: ClusterConfig) -> Result<NodeConfig, String> {
+    /// With these settings of the broker in place of those of `cluster.broker`.
+    fn config(
+        &self,
+        node: toml::Table,
+        cluster: ClusterConfig,
+        broker: &toml::Table,
+    ) -> Result<NodeConfig, String> {
         let cluster =
             toml::Table::try_from(cluster).expect("a configuration can be written as TOML");
         let mut text = toml::Table::new();
@@ -126,7 +198,7 @@ impl Scenario {
         listen.insert("link".into(), format!("0.0.0.0:{LINK_PORT}").into());
         text.insert("listen".into(), listen.into());
         text.insert("cluster".into(), cluster.into());
-        text.extend(self.cluster.broker.clone());
+        text.extend(merged(&self.cluster.broker, broker));
         NodeConfig::parse("node.toml", &text.to_string()).map_err(|error| error.to_string())
     }
 

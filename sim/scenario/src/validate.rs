@@ -114,15 +114,7 @@ fn cluster(scenario: &Scenario) -> Checked {
     if !(1..=1024).contains(&cluster.cores) {
         return refuse(path!["cluster", "cores"], "a node has 1 to 1024 cores");
     }
-    for key in cluster.broker.keys() {
-        if !["replication", "storage", "stomp", "limits", "policy"].contains(&key.as_str()) {
-            let reason = format!(
-                "`{key}` is set by the scenario itself; here stand `replication`, \
-                 `storage`, `stomp`, `limits` and `policy`"
-            );
-            return refuse(path!["cluster", "broker", key.as_str()], reason);
-        }
-    }
+    broker_settings(&cluster.broker, path!["cluster", "broker"])?;
     if cluster.zones.iter().any(String::is_empty) {
         return refuse(path!["cluster", "zones"], "a zone has a name");
     }
@@ -134,6 +126,19 @@ fn cluster(scenario: &Scenario) -> Checked {
         return refuse(path!["cluster", "strategy"], error.to_string());
     }
     Ok(())
+}
+
+/// Settings of the nodes that a scenario may change.
+fn broker_settings(broker: &toml::Table, at: Vec<Step>) -> Checked {
+    let is_another = |key: &&String| {
+        !["replication", "storage", "stomp", "limits", "policy"].contains(&key.as_str())
+    };
+    let Some(key) = broker.keys().find(is_another) else { return Ok(()) };
+    let reason = format!(
+        "`{key}` is set by the scenario itself; here stand `replication`, `storage`, `stomp`, \
+         `limits` and `policy`"
+    );
+    refuse([at, path![key.as_str()]].concat(), reason)
 }
 
 fn delay(delay: &Delay, at: Vec<Step>) -> Checked {

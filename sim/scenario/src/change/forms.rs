@@ -55,6 +55,15 @@ pub struct Weight {
     pub weight: f64,
 }
 
+/// `{ all = true, broker = { … } }`, or with `nodes` or `any`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restart {
+    /// Who, one after the other; none for all that are members then.
+    pub nodes: Option<Chosen>,
+    /// What is set otherwise than in `cluster.broker` from then on; default nothing.
+    pub broker: toml::Table,
+}
+
 impl Chosen {
     /// How many.
     pub fn count(&self) -> u32 {
@@ -167,6 +176,19 @@ struct LongWeight {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     any: Option<u32>,
     weight: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LongRestart {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nodes: Option<Names>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    any: Option<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    all: bool,
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    broker: toml::Table,
 }
 
 /// The nodes of a table that names them by one of two keys.
@@ -346,5 +368,25 @@ impl<'de> Deserialize<'de> for Weight {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let long = LongWeight::deserialize(deserializer)?;
         Ok(Self { nodes: chosen(long.nodes, long.any)?, weight: long.weight })
+    }
+}
+
+impl Serialize for Restart {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (nodes, any) = self.nodes.as_ref().map_or((None, None), keys);
+        let (all, broker) = (self.nodes.is_none(), self.broker.clone());
+        LongRestart { nodes, any, all, broker }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Restart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let LongRestart { nodes, any, all, broker } = LongRestart::deserialize(deserializer)?;
+        let nodes = match (all, &nodes, any) {
+            (true, None, None) => None,
+            (true, ..) => return Err(de::Error::custom("either `all` or names, not both")),
+            (false, ..) => Some(chosen(nodes, any)?),
+        };
+        Ok(Self { nodes, broker })
     }
 }

@@ -8,7 +8,7 @@ mod forms;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::forms::{Chosen, Join, Newcomers, Replace, Weight};
+pub use self::forms::{Chosen, Join, Newcomers, Replace, Restart, Weight};
 use crate::units::TimeSpan;
 
 /// What the operator asks for. Exactly one kind, and either `at` or `between`.
@@ -39,6 +39,9 @@ pub struct Change {
     /// Nodes are to hold more or less than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Weight>,
+    /// Processes are asked to end and started again, one after the other, with other settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
 }
 
 /// One kind of change, borrowed from its [`Change`].
@@ -51,6 +54,7 @@ pub enum Kind<'a> {
     Remove(&'a Chosen),
     Replace(&'a Replace),
     Weight(&'a Weight),
+    Restart(&'a Restart),
 }
 
 impl Change {
@@ -63,6 +67,7 @@ impl Change {
         kinds.extend(self.remove.as_ref().map(Kind::Remove));
         kinds.extend(self.replace.as_ref().map(Kind::Replace));
         kinds.extend(self.weight.as_ref().map(Kind::Weight));
+        kinds.extend(self.restart.as_ref().map(Kind::Restart));
         kinds
     }
 
@@ -104,6 +109,13 @@ impl Change {
             }
             Kind::Replace(Replace { nodes, by: None }) => format!("replace {nodes}"),
             Kind::Weight(Weight { nodes, weight }) => format!("weight {weight} for {nodes}"),
+            Kind::Restart(Restart { nodes, broker }) => {
+                let nodes = nodes.as_ref().map_or("all".to_owned(), Chosen::to_string);
+                match broker.is_empty() {
+                    true => format!("restart {nodes}"),
+                    false => format!("restart {nodes} with other settings"),
+                }
+            }
         }
     }
 
@@ -126,6 +138,7 @@ impl<'a> Kind<'a> {
             Kind::Remove(_) => "remove",
             Kind::Replace(_) => "replace",
             Kind::Weight(_) => "weight",
+            Kind::Restart(_) => "restart",
         }
     }
 
@@ -153,6 +166,7 @@ impl<'a> Kind<'a> {
             Kind::Drain(nodes) | Kind::Remove(nodes) => Some(nodes),
             Kind::Replace(replace) => Some(&replace.nodes),
             Kind::Weight(weight) => Some(&weight.nodes),
+            Kind::Restart(restart) => restart.nodes.as_ref(),
             Kind::Join(_) | Kind::Rebalance => None,
         }
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{draw_time, stream};
 use crate::{
     Scenario,
-    change::{Change, Chosen, Join, Kind, Newcomers, Replace, Weight},
+    change::{Change, Chosen, Join, Kind, Newcomers, Replace, Restart, Weight},
     units::TimeSpan,
 };
 
@@ -102,6 +102,10 @@ pub(super) fn decide(scenario: &Scenario, seed: u64) -> (Vec<Change>, Members) {
             Kind::Weight(weight) => {
                 decision.weight = Some(Weight { nodes: names(chosen), weight: weight.weight });
             }
+            Kind::Restart(restart) => {
+                let nodes = Some(Chosen::Names(chosen.unwrap_or_else(|| members.all(at))));
+                decision.restart = Some(Restart { nodes, ..restart.clone() });
+            }
         }
         decided.push(decision);
     }
@@ -109,6 +113,12 @@ pub(super) fn decide(scenario: &Scenario, seed: u64) -> (Vec<Change>, Members) {
 }
 
 impl Members {
+    /// The names of all that are members then.
+    fn all(&self, at: Duration) -> Vec<String> {
+        let all = (0..self.names.len()).filter(|&node| self.has(node, at));
+        all.map(|node| self.names[node].clone()).collect()
+    }
+
     /// The names of the chosen nodes, in order.
     fn draw(
         &self,

@@ -57,6 +57,10 @@ weight = { any = 2, weight = 0.5 }
 at = "43s"
 rebalance = true
 
+[[change]]
+at = "44s"
+restart = { all = true, broker = { replication = { lease = "320ms" } } }
+
 [[fault]]
 between = ["16s", "59s"]
 every = "1s"
@@ -87,6 +91,10 @@ fn an_expansion_names_everybody_and_expands_to_itself() {
             match change.kind() {
                 Kind::Drain(Chosen::Names(names)) => drained.extend(names.clone()),
                 Kind::Weight(weight) => assert_eq!(weight.nodes.names().len(), 2),
+                Kind::Restart(restart) => {
+                    let names = restart.nodes.as_ref().unwrap().names();
+                    assert_eq!(names.len(), 7, "three of ten were taken away: {names:?}");
+                }
                 _ => {}
             }
         }
@@ -145,6 +153,9 @@ fn changes_are_described() {
     let weight = change("weight = { nodes = \"n1\", weight = 2.5 }");
     assert_eq!(described(&weight), "10s weight 2.5 for n1");
     assert_eq!(described(&change("rebalance = true")), "10s rebalance");
+    assert_eq!(described(&change("restart = { nodes = \"n2\" }")), "10s restart n2");
+    let restart = change("restart = { all = true, broker = { storage = { segment = \"1MiB\" } } }");
+    assert_eq!(described(&restart), "10s restart all with other settings");
 }
 
 #[test]
@@ -166,6 +177,35 @@ fn changes_that_say_nothing_or_too_much_are_refused() {
     refused(&change("weight = { nodes = \"n1\", any = 1, weight = 1.0 }"), 9, "`nodes` or `any`");
     refused(&change("replace = { by = \"n6\" }"), 9, "`nodes` or `any`");
     refused(&change("replace = { any = 1, by = [\"n6\", \"n7\"] }"), 9, "2 nodes for 1");
+}
+
+#[test]
+fn a_node_is_restarted_with_what_is_set_otherwise() {
+    let replication = |text: &str| {
+        let base = "[cluster.broker.replication]\nheartbeat = \"20ms\"\nlease = \"60ms\"\n\
+                    [[change]]\nat = \"9s\"\njoin = { nodes = \"n6\", zone = \"b\" }\n";
+        elastic(&(base.to_owned() + &change(text)))
+    };
+    let scenario = replication("restart = { any = 1, broker = { replication = { moves = 1 } } }");
+    let scenario = scenario.unwrap();
+    let Kind::Restart(restart) = scenario.changes[1].kind() else { panic!("{scenario:?}") };
+    for name in ["n1", "n6"] {
+        let config = scenario.restarted_config(name, &restart.broker, &["n1".into()]).unwrap();
+        let (moves, lease) = (config.replication.moves, config.replication.lease.as_millis());
+        assert_eq!((moves, lease), (1, 60), "{name}");
+    }
+    let moves = scenario.all_settings().unwrap().into_iter().map(|it| it.replication.moves);
+    assert_eq!(moves.collect::<Vec<_>>(), [4, 1]);
+    let refused = |text: &str, reason: &str| {
+        let error = replication(text).expect_err("this must be refused");
+        assert!(error.reason.contains(reason), "{error}");
+    };
+    refused("restart = { all = true, nodes = \"n1\" }", "either `all` or names");
+    refused("restart = {}", "`nodes` or `any`");
+    refused("restart = { all = true, broker = { node = {} } }", "`node` is set by the scenario");
+    let lease = "restart = { all = true, broker = { replication = { lease = \"30ms\" } } }";
+    refused(lease, "the nodes would refuse their configuration");
+    refused("restart = { all = true }\n[expect]\nmoves = \"plan\"", "after a fault or a restart");
 }
 
 #[test]

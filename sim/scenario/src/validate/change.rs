@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Checked, MAX_NODES, known_node, refuse};
+use super::{Checked, MAX_NODES, broker_settings, known_node, refuse};
 use crate::{
     Scenario, Step,
-    change::{Change, Chosen, Join, Kind},
+    change::{Change, Chosen, Join, Kind, Restart},
     fault::Fault,
     units::TimeSpan,
 };
@@ -101,6 +101,13 @@ fn one(scenario: &Scenario, change: &Change, index: usize) -> Checked {
         let at = path(index, &[kind.name(), "weight"]);
         return refuse(at, format!("a weight is above 0 and at most {MAX_WEIGHT}"));
     }
+    if let Kind::Restart(Restart { broker, .. }) = kind {
+        broker_settings(broker, path(index, &["restart", "broker"]))?;
+        if let Err(reason) = scenario.settings_with(broker) {
+            let reason = format!("the nodes would refuse their configuration: {reason}");
+            return refuse(path(index, &["restart", "broker"]), reason);
+        }
+    }
     if let Kind::Replace(replace) = kind
         && let Some(by) = &replace.by
         && by.len() as u32 != replace.nodes.count()
@@ -186,7 +193,7 @@ impl Together<'_> {
         let [from, to] = change.span().map(|at| (at, index));
         let in_nodes = |at: usize| {
             let mut path = path(index, &[kind.name()]);
-            if matches!(kind, Kind::Weight(_) | Kind::Replace(_)) {
+            if matches!(kind, Kind::Weight(_) | Kind::Replace(_) | Kind::Restart(_)) {
                 path.push("nodes".into());
             }
             path.push(at.into());
@@ -376,9 +383,10 @@ fn expectations(scenario: &Scenario) -> Checked {
         return refuse(in_expect("placement"), reason);
     }
     let strikes_nodes = |fault: &Fault| fault.reconnect_storm.is_none();
-    if expect.moves.is_some() && scenario.faults.iter().any(strikes_nodes) {
-        let reason = "after a fault a copy may be filled a second time; only `reconnect_storm` goes \
-                      with `moves`";
+    let restarts = scenario.changes.iter().any(|change| change.restart.is_some());
+    if expect.moves.is_some() && (restarts || scenario.faults.iter().any(strikes_nodes)) {
+        let reason = "after a fault or a restart a copy may be filled a second time; of faults only \
+                      `reconnect_storm` goes with `moves`";
         return refuse(in_expect("moves"), reason);
     }
     Ok(())

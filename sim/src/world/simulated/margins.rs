@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paceline::link::Timings;
+use paceline::{config::NodeConfig, link::Timings};
 use paceline_scenario::Scenario;
 
 use crate::{
@@ -15,18 +15,23 @@ const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How long things take in a run while nothing is wrong, by the nodes' own limits.
 pub(super) fn of(scenario: &Scenario) -> Margins {
-    let config = scenario.node_config("n1").expect("validated: the node accepts it");
-    let (link, replication) = (Timings::default(), config.replication);
+    let settings = scenario.all_settings().expect("validated: the nodes accept them");
+    let longest =
+        |of: fn(&NodeConfig) -> Duration| settings.iter().map(of).max().unwrap_or_default();
+    let connect = longest(|config| config.replication.connect_timeout);
+    let election = longest(|config| config.replication.election_max);
+    let heart_beat = longest(|config| config.stomp.heart_beat_expect);
+    let link = Timings::default();
     // What is asked in vain, and paused after, before the next is asked.
     let found = LEADER_ANSWERS + Duration::from_secs(1);
     let slow = scenario.network.latency.p99.0 * 10;
-    let linked = link.silent_after + link.connect.max(replication.connect_timeout);
+    let linked = link.silent_after + link.connect.max(connect);
     Margins {
-        healed: linked + link.redial_at_most + replication.election_max + found + slow,
+        healed: linked + link.redial_at_most + election + found + slow,
         known: found + slow,
         delivered: Duration::from_secs(1) + slow,
         flight: Duration::from_millis(100) + slow,
         noticed: SILENCE + slow,
-        given_up: config.stomp.heart_beat_expect.max(HEART_BEAT_EVERY) * 2 + slow,
+        given_up: heart_beat.max(HEART_BEAT_EVERY) * 2 + slow,
     }
 }

@@ -17,7 +17,7 @@ use paceline_runtime::{
 };
 use paceline_scenario::{
     NAME, Scenario,
-    change::{Change, Join, Kind, Replace, Weight},
+    change::{Change, Join, Kind, Replace, Restart, Weight},
     link_of,
 };
 use tokio::sync::watch;
@@ -206,6 +206,34 @@ impl Operator {
                     self.ask(number, request).await;
                 }
             }
+            Kind::Restart(restart) => {
+                let nodes = restart.nodes.as_ref().expect("expanded: it names everybody");
+                for name in nodes.names() {
+                    self.restart(number, name, restart).await;
+                }
+            }
+        }
+    }
+
+    /// Has a process end and start again with other settings, and waits until it is there.
+    async fn restart(&self, number: usize, name: &str, restart: &Restart) {
+        let (node, members) = (self.node(name), self.members.borrow().clone());
+        let config = self.scenario.restarted_config(name, &restart.broker, &members);
+        self.supervisor.stop(node);
+        self.waits_for(number, format!("{name} does not end"));
+        while self.supervisor.is_up(node) {
+            time::sleep(LOOK_EVERY).await;
+        }
+        self.supervisor.configure(node, config.expect("validated: the node accepts it"));
+        self.supervisor.release(node);
+        loop {
+            let link = link_of(name);
+            let asked = async move { operator::definition(NAME, &link).await };
+            match self.at_the_host(asked).await {
+                Ok(_) => return,
+                Err(why) => self.waits_for(number, format!("{name} does not answer: {why}")),
+            }
+            time::sleep(LOOK_EVERY).await;
         }
     }
 

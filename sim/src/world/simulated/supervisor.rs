@@ -30,12 +30,14 @@ pub struct Supervisor {
 }
 
 /// The process of a node.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Process {
     /// It was started for the first time.
     is_there: bool,
-    /// A fault keeps it down.
-    is_held: bool,
+    /// What it reads when it is started.
+    config: Option<NodeConfig>,
+    /// So many faults, and the operator, keep it down.
+    held: u32,
     /// It never starts again.
     is_gone: bool,
     /// Its disk is gone with it, and nobody holds yet what it held.
@@ -70,9 +72,11 @@ impl Supervisor {
     /// Starts a node for the first time.
     pub fn begin(&self, node: usize, config: NodeConfig) {
         self.processes()[node].is_there = true;
-        let recorder = self.recorder.clone();
+        self.configure(node, config);
+        let (processes, recorder) = (self.processes.clone(), self.recorder.clone());
         self.world.start(self.nodes[node], move || {
-            let (config, recorder) = (config.clone(), recorder.clone());
+            let process = processes.lock().expect("nobody panics with it")[node].clone();
+            let (config, recorder) = (process.config.expect("it was given one"), recorder.clone());
             async move {
                 if let Err(error) = paceline::node::run(config).await {
                     let text = error.to_string();
@@ -86,6 +90,11 @@ impl Supervisor {
         });
     }
 
+    /// Has the node read this the next time that it is started.
+    pub fn configure(&self, node: usize, config: NodeConfig) {
+        self.processes()[node].config = Some(config);
+    }
+
     /// Starts again what has ended by itself.
     fn watch(&self, node: usize) {
         let supervisor = self.clone();
@@ -94,7 +103,7 @@ impl Supervisor {
             let Self { world, nodes, recorder, .. } = &supervisor;
             loop {
                 time::sleep(RESTART_AFTER).await;
-                if !world.is_up(nodes[node]) && !supervisor.processes()[node].is_held {
+                if !world.is_up(nodes[node]) && supervisor.processes()[node].held == 0 {
                     world.restart(nodes[node]);
                     recorder.lock().exits.started(node as u32);
                 }
@@ -104,12 +113,12 @@ impl Supervisor {
 
     /// Whether the node was started, and not taken away for good since.
     pub fn is_there(&self, node: usize) -> bool {
-        let process = self.processes()[node];
+        let process = &self.processes()[node];
         process.is_there && !process.is_gone
     }
 
     fn hold(&self, node: usize) {
-        self.processes()[node].is_held = true;
+        self.processes()[node].held += 1;
     }
 
     /// Kills the process; it stays down until [`release`](Self::release).
@@ -172,17 +181,22 @@ impl Supervisor {
         self.recorder.lock().meter.leaders().to_vec()
     }
 
-    /// Starts the node again, unless it was taken away for good; one that is still about to end, when
-    /// it has.
+    /// Whether the node runs.
+    pub fn is_up(&self, node: usize) -> bool {
+        self.world.is_up(self.nodes[node])
+    }
+
+    /// Starts the node again, unless it was taken away for good or something else keeps it down; one
+    /// that is still about to end, when it has.
     pub fn release(&self, node: usize) {
         {
             let process = &mut self.processes()[node];
-            if process.is_gone {
+            process.held -= 1;
+            if process.is_gone || process.held > 0 {
                 return;
             }
-            process.is_held = false;
         }
-        if self.world.is_up(self.nodes[node]) {
+        if self.is_up(node) {
             return;
         }
         self.world.restart(self.nodes[node]);
