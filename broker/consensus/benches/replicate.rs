@@ -30,6 +30,7 @@ impl Group {
                 heartbeat: Duration::from_millis(50),
                 election: [Duration::from_millis(200), Duration::from_millis(400)],
                 patience: Duration::from_millis(400),
+                promise: Duration::from_millis(200),
                 lease: Duration::from_millis(150),
                 entries: 64,
                 window: 16,
@@ -44,6 +45,7 @@ impl Group {
                 floor: None,
                 votes_above_floor: false,
                 left: EntryId::ZERO,
+                promised: Duration::ZERO,
             };
             Replica::new(config, recovered, Duration::ZERO)
         };

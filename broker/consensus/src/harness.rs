@@ -68,6 +68,8 @@ pub struct Node {
     memory: Disk,
     writing: VecDeque<Ready>,
     starts: u64,
+    /// The longest promise of its lives until now.
+    promised: Duration,
 }
 
 pub struct Group {
@@ -78,6 +80,8 @@ pub struct Group {
     /// Links that carry nothing, by direction.
     pub cut: BTreeSet<(NodeId, NodeId)>,
     pub seed: u64,
+    /// The nodes whose timings are so many times longer than usual from their next start on.
+    pub times: BTreeMap<NodeId, u32>,
     leaders: BTreeMap<Term, NodeId>,
     chosen: BTreeMap<Index, EntryId>,
     pub proposed: u64,
@@ -101,6 +105,7 @@ impl Group {
             wire: Vec::new(),
             cut: BTreeSet::new(),
             seed,
+            times: BTreeMap::new(),
             leaders: BTreeMap::new(),
             chosen: BTreeMap::new(),
             proposed: 0,
@@ -108,7 +113,8 @@ impl Group {
         };
         for node in (1..=voters + spare).map(NodeId) {
             let (disk, memory) = (disk.clone(), disk.clone());
-            let new = Node { replica: None, disk, memory, writing: VecDeque::new(), starts: 0 };
+            let (writing, promised) = (VecDeque::new(), Duration::ZERO);
+            let new = Node { replica: None, disk, memory, writing, starts: 0, promised };
             group.nodes.insert(node, new);
             group.start(node);
         }
@@ -121,12 +127,15 @@ impl Group {
             return;
         }
         node.starts += 1;
+        let times = self.times.get(&id).copied().unwrap_or(1);
+        let election = ELECTION.map(|timeout| timeout * times);
         let config = Config {
             node: id,
-            heartbeat: HEARTBEAT,
-            election: ELECTION,
-            patience: ELECTION[1],
-            lease: LEASE,
+            heartbeat: HEARTBEAT * times,
+            election,
+            patience: election[1],
+            promise: election[0],
+            lease: LEASE * times,
             entries: 3,
             window: 2,
             seed: self.seed ^ (id.0 << 32) ^ node.starts,
@@ -140,7 +149,9 @@ impl Group {
             floor: None,
             votes_above_floor: false,
             left: node.disk.left,
+            promised: node.promised,
         };
+        node.promised = node.promised.max(election[0]);
         node.memory = node.disk.clone();
         node.replica = Some(Replica::new(config, recovered, self.now));
         self.look();

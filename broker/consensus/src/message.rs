@@ -59,6 +59,8 @@ pub enum Word {
         stamp: Duration,
         /// What became of it.
         outcome: Appended,
+        /// For so long after it has heard this the answerer votes for nobody else.
+        promise: Duration,
     },
     /// A snapshot, whose contents have gone another way and are here.
     Snapshot {

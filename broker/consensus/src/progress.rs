@@ -1,6 +1,6 @@
 //! What a leader knows of each of the others.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
 use crate::types::Index;
 
@@ -26,14 +26,38 @@ pub(crate) struct Progress {
     /// The first entry to send next.
     pub next: Index,
     pub sending: Sending,
-    /// When the latest message was sent that it has answered: from then on it is with this leader.
+    /// When the latest message was sent that it has answered: from then on it is with this leader,
     pub heard: Option<Duration>,
+    /// for so long.
+    pub promise: Duration,
 }
 
 impl Progress {
     /// Of one whose log may agree up to `next`.
     pub fn new(next: Index) -> Self {
-        Self { stored: 0, next, sending: Sending::Probing(None), heard: None }
+        Self {
+            stored: 0,
+            next,
+            sending: Sending::Probing(None),
+            heard: None,
+            promise: Duration::MAX,
+        }
+    }
+
+    /// It has answered what was sent at `stamp`, and promised to keep to this leader for so long.
+    /// Whether that is another time than before.
+    pub fn answered(&mut self, stamp: Duration, promise: Duration) -> bool {
+        if self.heard.is_some_and(|heard| heard > stamp) {
+            return false;
+        }
+        self.heard = Some(stamp);
+        mem::replace(&mut self.promise, promise) != promise
+    }
+
+    /// For how long after it was heard a leader may serve that has this lease, and wants to end before
+    /// its followers look for another one. By another configuration they may do so earlier.
+    pub fn lease(&self, lease: Duration) -> Duration {
+        if self.promise > lease { lease } else { self.promise * 7 / 8 }
     }
 
     /// Whether entries may be sent now, with so many messages under way at most.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use proptest::prelude::*;
 
@@ -89,6 +89,59 @@ fn a_leader_without_a_majority_falls_silent_so_that_others_elect() {
     assert!(group.propose(next).is_some());
     group.run(SECOND);
     assert_eq!(group.replica(next.0).commit(), group.replica(next.0).log().last().index);
+}
+
+/// Three nodes, of which these have nine times the timings of the others; the third one leads.
+fn led_by_the_third(slow: &[u64]) -> Group {
+    let mut group = Group::new(3, 0, 3);
+    for node in slow.iter().copied().map(NodeId) {
+        group.times.insert(node, 9);
+        group.crash(node, 0);
+        group.start(node);
+    }
+    group.run(10 * SECOND);
+    let (leader, now) = (group.leader().expect("somebody leads"), group.now);
+    if leader != NodeId(3) {
+        group.replica(leader.0).hand_over(NodeId(3), now).unwrap();
+        group.run(SECOND);
+    }
+    assert_eq!(group.leader(), Some(NodeId(3)));
+    group
+}
+
+#[test]
+fn a_leader_beats_as_often_as_its_followers_want_to_hear_of_it() {
+    let mut group = led_by_the_third(&[3]);
+    let term = group.replica(3).term();
+    group.run(20 * SECOND);
+    assert_eq!((group.leader(), group.replica(3).term()), (Some(NodeId(3)), term));
+}
+
+/// They look for another leader long before it would stop serving by its own settings. The group looks
+/// at every step whether two serve.
+#[test]
+fn a_leader_serves_no_longer_than_its_followers_keep_to_it() {
+    let mut group = led_by_the_third(&[3]);
+    isolate(&mut group, NodeId(3), &[NodeId(1), NodeId(2)]);
+    group.run(2 * SECOND);
+    assert!(group.leader().is_some_and(|next| next != NodeId(3)));
+}
+
+/// It has promised in its life before to keep to its leader for longer than it would by the settings
+/// of this one.
+#[test]
+fn a_promise_outlasts_the_life_in_which_it_was_made() {
+    let mut group = led_by_the_third(&[2, 3]);
+    isolate(&mut group, NodeId(1), &[NodeId(2), NodeId(3)]);
+    group.run(2 * SECOND);
+    assert!(group.replica(3).lease().is_some());
+    group.cut.clear();
+    isolate(&mut group, NodeId(3), &[NodeId(1), NodeId(2)]);
+    group.crash(NodeId(2), 0);
+    group.times.clear();
+    group.start(NodeId(2));
+    group.run(4 * SECOND);
+    assert!(group.leader().is_some_and(|next| next != NodeId(3)));
 }
 
 #[test]
@@ -231,7 +284,12 @@ fn take(group: &mut Group, (step, one, other): Step) {
         60..74 => group.pass(Duration::from_millis(u64::from(other) % 40)),
         74..77 => group.pass(Duration::from_millis(u64::from(other) % 500)),
         77..79 => group.crash(node, other as usize % 4),
-        79..84 => group.start(node),
+        79..84 => {
+            if other % 4 == 0 {
+                group.times.insert(node, 1 + u32::from(other) % 9);
+            }
+            group.start(node);
+        }
         84..85 => isolate(group, node, &[second]),
         85..86 => drop(group.cut.insert((node, second))),
         86..89 => group.cut.clear(),
@@ -269,11 +327,15 @@ proptest! {
     fn whatever_happens(voters in 1u64..6, seed: u64, steps in steps()) {
         let mut group = Group::new(voters, 2, seed);
         steps.into_iter().for_each(|step| take(&mut group, step));
+        // From here on all are configured alike; who was not is started again.
+        for node in mem::take(&mut group.times).into_keys() {
+            group.crash(node, usize::MAX);
+        }
         group.cut.clear();
         for node in group.nodes.keys().copied().collect::<Vec<_>>() {
             group.start(node);
         }
-        group.run(4 * SECOND);
+        group.run(5 * SECOND);
         let leader = group.leader().expect("somebody leads");
         let proposed = group.propose(leader).expect("it takes what is proposed");
         group.run(SECOND);
@@ -365,6 +427,7 @@ fn one_of_two_leads(whole: (Term, &[Term]), damaged: (Term, &[Term]), floor: Ter
             heartbeat: Duration::from_millis(50),
             election: [Duration::from_millis(200), Duration::from_millis(400)],
             patience: Duration::from_millis(400),
+            promise: Duration::from_millis(200),
             lease: Duration::from_millis(150),
             entries: 64,
             window: 8,
@@ -380,6 +443,7 @@ fn one_of_two_leads(whole: (Term, &[Term]), damaged: (Term, &[Term]), floor: Ter
                 floor,
                 votes_above_floor: false,
                 left: EntryId::ZERO,
+                promised: Duration::ZERO,
             },
             Duration::ZERO,
         )

@@ -8,6 +8,7 @@ use std::{
 };
 
 use paceline_membership::{Life, Lives};
+use paceline_runtime::time::Duration;
 use tokio::sync::watch;
 
 use super::{CLUSTER_FILE, FILE, Written, draw, render, replace};
@@ -196,6 +197,26 @@ impl IdentityFile {
             written.refill.extend(refill);
         })
         .await
+    }
+
+    /// From now on the node's replicas promise to keep to a leader for so long. For how long those of
+    /// its earlier lives did at the most: the settings may have been others.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn promise(&self, length: Duration) -> io::Result<Duration> {
+        let before = Duration::from_nanos(self.now().promise);
+        self.promises_at_most(before.max(length)).await?;
+        Ok(before)
+    }
+
+    /// No promise holds any more that was longer.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn promises_at_most(&self, length: Duration) -> io::Result<()> {
+        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX >> 1);
+        self.write(|written| written.promise = nanos).await
     }
 
     /// All others have said that they do not know the node: it takes part.

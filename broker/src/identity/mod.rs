@@ -135,6 +135,9 @@ struct Written {
     /// The number of the journal beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     journal: Option<String>,
+    /// See [`IdentityFile::promise`]. In nanoseconds.
+    #[serde(default)]
+    promise: u64,
     /// See [`IdentityFile::to_refill`].
     #[serde(default)]
     refill: BTreeSet<u32>,
@@ -181,6 +184,7 @@ impl Claim {
             lives: Some(Lives::after(0, draw())),
             new: config.cluster.members.len() > 1,
             journal: None,
+            promise: 0,
             refill: BTreeSet::new(),
             peers: BTreeMap::new(),
         };
@@ -291,6 +295,8 @@ async fn replace(dir: &Path, name: &str, text: Bytes) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use paceline_runtime::time::Duration;
+
     use super::*;
     use crate::config::ClusterConfig;
 
@@ -380,6 +386,22 @@ mod tests {
         assert!(identity_file.lives().remember(life));
         assert_eq!(identity_file.to_refill(), [0, 2].into());
         assert_eq!(identity_file.known(1), Some(Life { number: 3, mark: 4 }));
+    }
+
+    #[tokio::test]
+    async fn a_longer_promise_is_remembered_until_it_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = NodeConfig::dev(dir.path().into());
+        let millis = Duration::from_millis;
+        for (begins, before) in [(400, 0), (100, 400), (100, 400), (500, 400)] {
+            let identity_file = claim(&config).await.unwrap().identity_file;
+            assert_eq!(identity_file.promise(millis(begins)).await.unwrap(), millis(before));
+        }
+        let identity_file = claim(&config).await.unwrap().identity_file;
+        identity_file.promises_at_most(millis(100)).await.unwrap();
+        drop(identity_file);
+        let identity_file = claim(&config).await.unwrap().identity_file;
+        assert_eq!(identity_file.promise(millis(1)).await.unwrap(), millis(100));
     }
 
     #[tokio::test]

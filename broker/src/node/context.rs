@@ -6,14 +6,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use paceline_consensus::{Config, NodeId, Replica};
+use paceline_consensus::{Config, NodeId, Recovered, Replica};
 use paceline_core::{
     bounds::Bounds,
     dispatch::Limits,
     serving::{self, Serving},
 };
 use paceline_membership::View;
-use paceline_runtime::{random, time::Instant};
+use paceline_runtime::{
+    random,
+    time::{Duration, Instant},
+};
 use paceline_store::{Damage, GroupId, Journal};
 use rand::RngExt;
 
@@ -72,6 +75,8 @@ pub(super) struct Context {
     pub(super) shards: Shards,
     /// When the replicas' time began.
     pub(super) origin: Instant,
+    /// For how long the promises of the node's earlier lives hold at the most.
+    pub(super) promised: Duration,
     /// Of snapshots to other nodes.
     pub(super) pace: Arc<Pace>,
     /// The groups of which a replica is here, runs or will.
@@ -131,6 +136,7 @@ impl Context {
             heartbeat: replication.heartbeat,
             election: settings.election_of(self.node, &row),
             patience: replication.election_max.mul_f64(PATIENCE),
+            promise: replication.election_min,
             lease: replication.lease,
             entries: MAX_ENTRIES,
             window: MAX_UNDER_WAY,
@@ -144,13 +150,14 @@ impl Context {
             in_doubt_after: replication.operation_timeout / 3,
             limits: Limits { volatile_bytes: 0, bounds: self.bounds.clone(), ..Limits::default() },
         };
+        let recovered = Recovered { promised: self.promised, ..opened.recovered };
         Ok(Parts {
             slot,
             node: self.node,
             row,
             settings,
             part,
-            replica: Replica::new(config, opened.recovered, self.origin.elapsed()),
+            replica: Replica::new(config, recovered, self.origin.elapsed()),
             recent: Recent::new((cache as usize).max(1 << 20)),
             state: opened.state,
             snapshot: opened.snapshot,

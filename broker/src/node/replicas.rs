@@ -91,6 +91,12 @@ impl Replicas {
             .await
             .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
 
+        let promise = config.replication.election_min;
+        let promised = identity_file
+            .promise(promise)
+            .await
+            .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
+
         let (shards, inbox) = Shards::new(node, groups);
         let founding = match config.cluster.join.is_empty() {
             true => Some(cluster::first_view(&config.cluster)?),
@@ -107,10 +113,20 @@ impl Replicas {
             journal: journal.clone(),
             shards: shards.clone(),
             origin: started,
+            promised,
             pace: Arc::new(Pace::new(config.replication.move_bandwidth)),
             held: Mutex::default(),
         });
         let mut tasks = Vec::new();
+        if promised > promise {
+            let identity_file = identity_file.clone();
+            tasks.push(task::spawn(async move {
+                time::sleep(promised).await;
+                if let Err(error) = identity_file.promises_at_most(promise).await {
+                    tracing::warn!(%error, "the next start waits as long as this one did");
+                }
+            }));
+        }
         let mut opened = Vec::new();
         if identity_file.is_new() {
             emit!(NodeNew);

@@ -7,6 +7,7 @@ use paceline_core::{
     shard::{Batch, MessageRef, RestoreError, ShardState},
 };
 use paceline_reached::{Point, reached};
+use paceline_runtime::time::Duration;
 use paceline_store::{Group, JournalError};
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -209,6 +210,8 @@ pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageErro
         floor: repair_floor(group),
         votes_above_floor: behind_floor(&mark).is_some_and(|(_, rest)| rest.starts_with(VOTES)),
         left: left.as_ref().map_or(EntryId::ZERO, |left| left.at),
+        // Of that the node knows, not its groups.
+        promised: Duration::ZERO,
     };
     Ok(Opened { recovered, state, snapshot })
 }

@@ -14,7 +14,7 @@ use crate::{
 impl Replica {
     /// Whether it keeps to a leader, or may have promised one to, and so votes for nobody else.
     fn keeps_to_its_leader(&self, now: Duration) -> bool {
-        let kept = self.config.election[0];
+        let kept = self.config.election[0].max(self.config.promise);
         match &self.part {
             Part::Leader(leader) => {
                 let patience = self.config.patience;

@@ -43,7 +43,7 @@ impl Replica {
     }
 
     fn refuse(&mut self, to: NodeId, term: Term, stamp: Duration) {
-        let word = Word::AppendAnswer { stamp, outcome: Appended::Refused };
+        let word = self.answer(stamp, Appended::Refused);
         self.ready.now.push(Outgoing::Message { to, message: Message { term, word } });
     }
 
@@ -60,7 +60,7 @@ impl Replica {
             let base = self.log.base();
             let hint = self.log.agrees_until(prev.index, prev.term).unwrap_or(base);
             let outcome = Appended::Conflict { prev: prev.index, hint };
-            return self.promise(from, Word::AppendAnswer { stamp, outcome }, 0);
+            return self.promise(from, self.answer(stamp, outcome), 0);
         }
         let upto = entries.last().map_or(prev.index, |entry| entry.id.index);
         for entry in entries {
@@ -92,8 +92,11 @@ impl Replica {
     fn stored(&mut self, to: NodeId, upto: Index, stamp: Duration) {
         let last = self.log.last();
         let outcome = Appended::Stored { upto, last, stable: self.stable };
-        let answer = Word::AppendAnswer { stamp, outcome };
-        self.promise(to, answer, upto);
+        self.promise(to, self.answer(stamp, outcome), upto);
+    }
+
+    fn answer(&self, stamp: Duration, outcome: Appended) -> Word {
+        Word::AppendAnswer { stamp, outcome, promise: self.config.promise }
     }
 
     /// Says that it follows: at once if its promise not to vote otherwise is on the disk, and its log
@@ -127,7 +130,7 @@ impl Replica {
             self.ready.truncate = None;
             self.ready.snapshot = Some((last, membership));
             let outcome = Appended::Stored { upto: last.index, last, stable: last.index };
-            let answer = self.message(from, Word::AppendAnswer { stamp, outcome });
+            let answer = self.message(from, self.answer(stamp, outcome));
             self.ready.after.push(answer);
         } else {
             self.stored(from, last.index, stamp);

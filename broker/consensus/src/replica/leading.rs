@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Busy, Leader, Part, Replica};
+use super::{Busy, Config, Leader, Part, Replica};
 use crate::{
     message::{Appended, Outgoing, Word},
     progress::{Progress, Sending},
@@ -19,12 +19,17 @@ impl Replica {
     /// When the latest message was sent that a majority has answered, or one of each of its
     /// members that was sent later. `Duration::MAX` of a leader who is a majority by itself.
     fn acknowledged(&self) -> Option<Duration> {
+        self.majority(|other| other.heard)
+    }
+
+    /// Up to where a majority is that stands where the others say; this leader stands beyond.
+    fn majority(&self, of: impl Fn(&Progress) -> Option<Duration>) -> Option<Duration> {
         let Part::Leader(Leader { others, .. }) = &self.part else { return None };
         let node = self.config.node;
         self.membership()
             .reached(|other| match other == node {
                 true => Some(Duration::MAX),
-                false => others.get(&other).and_then(|other| other.heard),
+                false => others.get(&other).and_then(&of),
             })
             .flatten()
     }
@@ -34,7 +39,8 @@ impl Replica {
     pub fn lease(&self) -> Option<Duration> {
         match &self.part {
             Part::Leader(leader) if !leader.released && self.commit >= leader.first => {
-                self.acknowledged().map(|heard| heard.saturating_add(self.config.lease))
+                let lease = self.config.lease;
+                self.majority(|other| Some(other.heard? + other.lease(lease)))
             }
             _ => None,
         }
@@ -46,6 +52,7 @@ impl Replica {
             // Who still hears of it could not elect another one.
             return self.become_follower(self.vote.term, None, now);
         }
+        let heartbeat = self.heartbeat();
         let Part::Leader(leader) = &mut self.part else { return };
         if leader.handing_over.is_some_and(|(_, until)| now >= until) {
             if leader.released {
@@ -54,7 +61,7 @@ impl Replica {
             leader.handing_over = None;
         }
         // One that has just answered need not be told that the leader is there.
-        let half = self.config.heartbeat / 2;
+        let half = heartbeat / 2;
         let is_due = |heard: Option<Duration>| heard.is_none_or(|heard| heard + half <= now);
         let others = leader.others.iter().filter(|(_, other)| is_due(other.heard));
         let beats: Vec<(NodeId, Index)> =
@@ -70,25 +77,33 @@ impl Replica {
         self.deadline = self.next_beat(now);
     }
 
+    /// How often the others hear of this leader: more often than it is told, where one would not wait
+    /// so long.
+    fn heartbeat(&self) -> Duration {
+        let Config { heartbeat, lease, .. } = self.config;
+        let Part::Leader(Leader { others, .. }) = &self.part else { return heartbeat };
+        let leases = others.values().map(|other| other.lease(lease));
+        leases.min().map_or(heartbeat, |least| heartbeat.min(least / 2))
+    }
+
     /// Beats fall on multiples of their interval, so that those of all groups of a node leave together.
     pub(super) fn next_beat(&self, now: Duration) -> Duration {
-        let heartbeat = self.config.heartbeat;
-        let nanos = heartbeat.as_nanos().max(1);
+        let nanos = self.heartbeat().as_nanos().max(1);
         now + Duration::from_nanos((nanos - now.as_nanos() % nanos) as u64)
     }
 
     pub(super) fn append_answer(
         &mut self,
         from: NodeId,
-        stamp: Duration,
+        (stamp, promise): (Duration, Duration),
         outcome: Appended,
         now: Duration,
     ) {
         let Part::Leader(Leader { others, .. }) = &mut self.part else { return };
         let Some(other) = others.get_mut(&from) else { return };
+        let has_news = outcome != Appended::Refused && other.answered(stamp, promise);
         match outcome {
             Appended::Stored { upto, last, stable } => {
-                other.heard = other.heard.max(Some(stamp));
                 // One that was sent a snapshot has it, or not yet.
                 if other.sending == Sending::Snapshot && upto >= self.log.base().index {
                     other.conflict(upto);
@@ -99,13 +114,15 @@ impl Replica {
                 self.advance_commit(now);
             }
             Appended::Conflict { prev, hint } => {
-                other.heard = other.heard.max(Some(stamp));
                 if prev > other.stored && other.sending != Sending::Snapshot {
                     let agrees = self.log.agrees_until(hint.index, hint.term);
                     other.conflict(agrees.map_or(0, |id| id.index).min(prev - 1));
                 }
             }
             Appended::Refused => {}
+        }
+        if has_news && matches!(self.part, Part::Leader(_)) {
+            self.deadline = self.deadline.min(self.next_beat(now));
         }
     }
 

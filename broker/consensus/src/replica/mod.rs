@@ -31,13 +31,16 @@ pub struct Config {
     /// How often a leader lets the others hear of it.
     pub heartbeat: Duration,
     /// One that hears nothing for a time drawn between these stands for election. For the shorter
-    /// one after it has heard of its leader it votes for nobody else.
+    /// one after it has heard of its leader it votes for nobody else, nor for its promise.
     pub election: [Duration; 2],
     /// A leader that no majority has answered for so long leads no more, and votes for nobody before:
     /// about the longest election timeout of any member.
     pub patience: Duration,
+    /// For so long after it has heard of its leader it votes for nobody else, whatever its election
+    /// timeout: not longer than the shorter one. The others go by it.
+    pub promise: Duration,
     /// A leader serves for so long from when it sent what a majority has answered; shorter than
-    /// the shorter election timeout by more than clocks may drift in that time.
+    /// its own promise by more than clocks may drift in that time.
     pub lease: Duration,
     /// The most entries in one message.
     pub entries: u64,
@@ -67,6 +70,8 @@ pub struct Recovered {
     /// its log ended there, and stands for election only when it is as late again: who has not heard of
     /// that change may count on what it has forgotten. Its vote is of that change's term at least.
     pub left: EntryId,
+    /// For how long the promises of its earlier lives hold at the most.
+    pub promised: Duration,
 }
 
 /// A part in a term.
@@ -159,11 +164,13 @@ impl Replica {
     /// Starts a replica at `now`. One that has promised anything in an earlier life says nothing
     /// for the length of the promise.
     pub fn new(config: Config, recovered: Recovered, now: Duration) -> Self {
-        let Recovered { vote, log, commit, floor, votes_above_floor, left } = recovered;
+        let Recovered { vote, log, commit, floor, votes_above_floor, left, promised } = recovered;
         let Membership { voters, outgoing, .. } = log.membership();
         let alone = outgoing.is_empty() && *voters == BTreeSet::from([config.node]);
-        let silent_until =
-            if vote.term > 0 && !alone { now + config.election[1] } else { Duration::ZERO };
+        let silent_until = match vote.term > 0 && !alone {
+            true => now + config.election[1].max(promised),
+            false => Duration::ZERO,
+        };
         let last = log.last().index;
         let random = ChaCha8Rng::seed_from_u64(config.seed);
         let mut replica = Self {
@@ -301,11 +308,11 @@ impl Replica {
                     self.install(from, last, membership, stamp);
                 }
             }
-            Word::AppendAnswer { stamp, outcome } => {
+            Word::AppendAnswer { stamp, outcome, promise } => {
                 if term > self.vote.term {
                     self.become_follower(term, None, now);
                 } else if term == self.vote.term {
-                    self.append_answer(from, stamp, outcome, now);
+                    self.append_answer(from, (stamp, promise), outcome, now);
                 }
             }
             Word::TakeOver => self.take_over(from, term, now),

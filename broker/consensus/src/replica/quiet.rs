@@ -47,10 +47,11 @@ impl Replica {
                 self.heard = Some(now);
                 self.draw_deadline(now);
                 let outcome = Appended::Stored { upto: last.index, last, stable: last.index };
-                let word = Word::AppendAnswer { stamp: *stamp, outcome };
+                let promise = self.config.promise;
+                let word = Word::AppendAnswer { stamp: *stamp, outcome, promise };
                 Some(Quiet::Answer(Message { term: *term, word }))
             }
-            (Word::AppendAnswer { stamp, outcome }, Part::Leader(leader))
+            (Word::AppendAnswer { stamp, outcome, promise }, Part::Leader(leader))
                 if *outcome
                     == (Appended::Stored { upto: last.index, last, stable: last.index })
                     && self.commit == last.index
@@ -59,10 +60,10 @@ impl Replica {
                 let other = leader.others.get_mut(&from)?;
                 let is_level =
                     matches!(&other.sending, Sending::Streaming(sent) if sent.is_empty());
-                if !is_level || other.stored != last.index {
+                if !is_level || other.stored != last.index || other.promise != *promise {
                     return None;
                 }
-                other.heard = other.heard.max(Some(*stamp));
+                other.answered(*stamp, *promise);
                 Some(Quiet::Heard)
             }
             _ => None,
