@@ -1,7 +1,8 @@
 //! What an operator or a node that joins may ask of a cluster, and the view that follows from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use paceline_placement::StrategyKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -54,6 +55,16 @@ pub enum Change {
         /// Its name.
         name: String,
         /// Even if all copies are in one zone then.
+        force: bool,
+    },
+    /// A member that holds nothing is to hold what another one has, with its weight; and that one is to
+    /// be removed.
+    Replace {
+        /// The name of the one that goes.
+        old: String,
+        /// The name of the one that takes its place.
+        new: String,
+        /// Even if other copies have to move then.
         force: bool,
     },
     /// No shard has the member that is being removed any more.
@@ -160,6 +171,57 @@ pub enum ChangeError {
         /// The member.
         name: String,
     },
+    /// The number of the one that is to take another's place still waits for its node.
+    #[error(
+        "`{name}` has not joined yet: start it with `paceline serve --join`, and let it hold nothing \
+         until then with `paceline cluster drain {name}`"
+    )]
+    NotJoined {
+        /// The member.
+        name: String,
+    },
+    /// Who takes another's place must hold nothing.
+    #[error(
+        "`{name}` holds shards of its own: run `paceline cluster drain {name}` first, or take a node \
+         that holds nothing"
+    )]
+    HoldsShards {
+        /// The member.
+        name: String,
+    },
+    /// There is nothing to take over.
+    #[error(
+        "`{name}` is not to hold anything any more, so nobody can take its place: keep it with \
+         `paceline cluster add {name}`, or remove it"
+    )]
+    HoldsNothing {
+        /// The member.
+        name: String,
+    },
+    /// Rows would be worse with one in the place of the other.
+    #[error(
+        "with `{new}` in the place of `{old}` shards would have copies in fewer zones: start it in the \
+         zone of `{old}`; or say `--force`, and other copies move, too"
+    )]
+    FewerZones {
+        /// Who goes.
+        old: String,
+        /// Who takes its place.
+        new: String,
+    },
+    /// Rows follow from the names of the members.
+    #[error(
+        "slots are placed by `{strategy}`, which goes by names, so that more moves than what `{old}` \
+         holds: join `{new}` first, then remove `{old}`"
+    )]
+    PlacedByName {
+        /// Who goes.
+        old: String,
+        /// Who takes its place.
+        new: String,
+        /// How slots are placed.
+        strategy: StrategyKind,
+    },
     /// What would follow does not fit together.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -172,6 +234,7 @@ impl View {
     /// Why the change is refused.
     pub fn changed(&self, change: &Change) -> Result<Option<Self>, ChangeError> {
         let mut next = self.0.clone();
+        let mut keeps_rows = false;
         match change {
             Change::Join { name, link, zone, weight, mark } => {
                 next.join(name, link, zone.as_deref(), *weight, *mark)?;
@@ -181,7 +244,14 @@ impl View {
             }
             Change::Drain { name, force } => next.vacate(name, MemberState::Draining, *force)?,
             Change::Remove { name, force } => next.vacate(name, MemberState::Leaving, *force)?,
-            Change::Forget { name } => next.forget(name)?,
+            Change::Replace { old, new, force } => {
+                next.replace(old, new, *force)?;
+                keeps_rows = !force;
+            }
+            Change::Forget { name } => {
+                next.forget(name)?;
+                keeps_rows = true;
+            }
             Change::Weight { name, weight } => {
                 let at = next.require(name)?;
                 next.members[at].weight = *weight;
@@ -189,7 +259,9 @@ impl View {
             Change::Rebalance => {}
         }
         next.check_members()?;
-        next.place()?;
+        if !keeps_rows {
+            next.place()?;
+        }
         if next == self.0 {
             return Ok(None);
         }
@@ -299,6 +371,49 @@ impl Parts {
         Ok(())
     }
 
+    /// Has one member stand in the rows of another, which is removed.
+    fn replace(&mut self, old: &str, new: &str, force: bool) -> Result<(), ChangeError> {
+        let (goes, comes) = (self.require(old)?, self.require(new)?);
+        let (old_id, new_id) = (self.members[goes].id, self.members[comes].id);
+        if self.members[comes].reserved {
+            return Err(ChangeError::NotJoined { name: new.into() });
+        }
+        match (self.members[goes].state, self.members[comes].state) {
+            // It has taken its place already.
+            (MemberState::Leaving, MemberState::Active) => return Ok(()),
+            (_, MemberState::Leaving) => {
+                return Err(ChangeError::BeingRemoved { name: new.into() });
+            }
+            _ if self.members[goes].is_placeable() => {}
+            _ => return Err(ChangeError::HoldsNothing { name: old.into() }),
+        }
+        if self.rows.iter().any(|row| row.contains(&new_id)) {
+            return Err(ChangeError::HoldsShards { name: new.into() });
+        }
+        let strategy = self.layout.strategy;
+        if strategy != StrategyKind::Slots && !force {
+            let (old, new) = (old.into(), new.into());
+            return Err(ChangeError::PlacedByName { old, new, strategy });
+        }
+        self.members[goes].state = MemberState::Leaving;
+        self.members[comes].state = MemberState::Active;
+        self.members[comes].weight = self.members[goes].weight;
+        let zones: BTreeMap<NodeId, Zone> =
+            self.members.iter().map(|member| (member.id, Zone::of(member))).collect();
+        let spread = |row: &[NodeId]| row.iter().map(|id| zones[id]).collect::<BTreeSet<_>>().len();
+        let mut loses_zones = false;
+        for row in &mut self.rows {
+            let before = spread(row);
+            row.iter_mut().filter(|node| **node == old_id).for_each(|node| *node = new_id);
+            loses_zones |= spread(row) < before;
+        }
+        if loses_zones && !force {
+            let (old, new) = (old.into(), new.into());
+            return Err(ChangeError::FewerZones { old, new });
+        }
+        Ok(())
+    }
+
     /// Whether the others can hold everything.
     fn check_without(&self, at: usize, force: bool) -> Result<(), ChangeError> {
         let member = &self.members[at];
@@ -347,8 +462,6 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
-    use paceline_placement::StrategyKind;
-
     use super::*;
     use crate::{Founder, Layout};
 
@@ -483,6 +596,59 @@ mod tests {
         assert_eq!(member(&after(leaving.clone(), &[add("n2", "n2:1")]), "n2").id, NodeId(2));
         let forgotten = after(leaving, &[forget("n2")]);
         assert_eq!((forgotten.id_of("n2"), forgotten.changed(&forget("n2"))), (None, Ok(None)));
+    }
+
+    fn replace(old: &str, new: &str) -> Change {
+        Change::Replace { old: old.into(), new: new.into(), force: false }
+    }
+
+    /// A node that has joined and holds nothing.
+    fn with_spare(view: View, name: &str, zone: Option<&str>) -> View {
+        let link = format!("{name}:1");
+        let mut joins = join(name, &link, 9);
+        if let Change::Join { zone: its, .. } = &mut joins {
+            *its = zone.map(Into::into);
+        }
+        after(view, &[add(name, &link), drain(name), joins])
+    }
+
+    #[test]
+    fn one_that_holds_nothing_takes_the_place_of_another() {
+        let view = with_spare(founded(3, "abca"), "n5", Some("b"));
+        let view = after(view, &[weigh("n2", 1.5)]);
+        let next = after(view.clone(), &[replace("n2", "n5")]);
+        let [old, new] = ["n2", "n5"].map(|name| view.id_of(name).unwrap());
+        for group in 0..view.groups() {
+            let row = view.row(group).iter().map(|node| if *node == old { new } else { *node });
+            assert_eq!(next.row(group), row.collect::<Vec<_>>(), "group {group}");
+        }
+        assert_eq!(next.epoch().0, view.epoch().0 + 1);
+        assert_eq!((member(&next, "n5").weight, holds(&next, "n2")), (1.5, 0));
+        assert_eq!(next.changed(&replace("n2", "n5")), Ok(None));
+        assert_eq!(next.changed(&Change::Rebalance), Ok(None));
+        assert_eq!(member(&after(next, &[forget("n2")]), "n5").state, MemberState::Active);
+    }
+
+    #[test]
+    fn who_cannot_take_the_place_of_another_is_told_why() {
+        let view = founded(2, "abc");
+        assert!(refused(&view, &replace("n1", "n4")).contains("no member is called `n4`"));
+        assert!(refused(&view, &replace("n9", "n1")).contains("no member is called `n9`"));
+        for holds in ["n1", "n2"] {
+            let said = refused(&view, &replace("n1", holds));
+            assert!(said.starts_with(&format!("`{holds}` holds shards")), "{said}");
+        }
+        let waits = after(view.clone(), &[add("n4", "n4:1")]);
+        assert!(refused(&waits, &replace("n1", "n4")).starts_with("`n4` has not joined"));
+        let spare = with_spare(view, "n4", Some("b"));
+        let drained = after(spare.clone(), &[drain("n1")]);
+        assert!(refused(&drained, &replace("n1", "n4")).starts_with("`n1` is not to hold"));
+        let leaves = after(spare.clone(), &[remove("n4")]);
+        assert!(refused(&leaves, &replace("n1", "n4")).starts_with("`n4` is being removed"));
+        let said = refused(&spare, &replace("n1", "n4"));
+        assert!(said.starts_with("with `n4` in the place of `n1` shards"), "{said}");
+        let force = Change::Replace { old: "n1".into(), new: "n4".into(), force: true };
+        assert_eq!(holds(&after(spare, &[force]), "n1"), 0);
     }
 
     #[test]

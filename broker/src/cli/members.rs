@@ -50,6 +50,7 @@ enum Action {
     Add(Add),
     Drain(Drain),
     Remove(Remove),
+    Replace(Replace),
     Weight(Weight),
     Rebalance(Rebalance),
 }
@@ -124,6 +125,28 @@ struct Remove {
     goes: Goes,
 }
 
+/// Put a node in the place of another one, which is forgotten; its process ends by itself.
+///
+/// For a node that is dead, or is to go: the new one gets the shards of the old one and its weight, and
+/// nothing else moves. It has to hold nothing before. Name one that has not joined yet with its address:
+/// the name is reserved, and the command waits until the node is started with `paceline serve --join`, in
+/// the zone of the old one.
+#[derive(Debug, Args)]
+struct Replace {
+    #[command(flatten)]
+    moving: Moving,
+    /// The node that goes.
+    old: String,
+    /// The node that takes its place.
+    new: String,
+    /// `host:port` at which the other nodes will reach it, if it has not joined.
+    #[arg(default_value = "")]
+    link: String,
+    /// Even if shards have copies in fewer zones then, or cannot move now.
+    #[arg(long)]
+    force: bool,
+}
+
 /// Give a node another share of the load.
 #[derive(Debug, Args)]
 struct Weight {
@@ -176,6 +199,7 @@ impl Cluster {
                 }
                 Ok(())
             }
+            Action::Replace(command) => command.run().await,
             Action::Weight(Weight { moving, name, weight }) => {
                 let change = Change::Weight { name: name.clone(), weight };
                 moving.run(&change, "", false).await.map(drop)
@@ -283,6 +307,64 @@ impl Moving {
         }
         wait(&mut reached, after.id_of(goes)).await?;
         Ok(Some(reached))
+    }
+}
+
+impl Replace {
+    async fn run(self) -> Result<()> {
+        let Self { moving, old, new, link, force } = self;
+        let mut reached = Reached::by(&moving.cluster).await?;
+        if !reserve(&mut reached, &old, &new, &link).await? {
+            let address = &reached.address;
+            say!("start node {new}: paceline serve --join {address} --name {new} …");
+            if moving.no_wait {
+                say!("and then give this command again");
+                return Ok(());
+            }
+            until_joined(&mut reached, &new).await?;
+        }
+        let change = Change::Replace { old: old.clone(), new, force };
+        if let Some(mut reached) = moving.run(&change, &old, force).await? {
+            reached.change(&Change::Forget { name: old.clone() }).await?;
+            say!("node {old} is no member any more");
+        }
+        Ok(())
+    }
+}
+
+/// Has a name wait for a node that is to take another's place, and hold nothing when it joins. Whether it
+/// has joined.
+async fn reserve(reached: &mut Reached, old: &str, new: &str, link: &str) -> Result<bool> {
+    let view = reached.survey().await?.view;
+    let old = member(&view, old)?;
+    if view.id_of(new).is_none() {
+        ensure!(
+            !link.is_empty(),
+            "no member is called `{new}`: say also at which `host:port` it will be reached, as in \
+             `paceline cluster replace {} {new} HOST:PORT`",
+            old.name
+        );
+        let (name, link) = (new.into(), link.into());
+        let (zone, weight) = (old.zone.clone(), old.weight);
+        reached.change(&Change::Add { name, link, zone, weight }).await?;
+    } else if !member(&view, new)?.reserved {
+        return Ok(true);
+    }
+    let empty = Change::Drain { name: new.into(), force: false };
+    let (_, view) = reached.change(&empty).await?;
+    Ok(!member(&view, new)?.reserved)
+}
+
+async fn until_joined(reached: &mut Reached, name: &str) -> Result<()> {
+    let mut line = Line::default();
+    loop {
+        let survey = reached.survey().await?;
+        if !member(&survey.view, name)?.reserved {
+            line.end();
+            return Ok(());
+        }
+        line.say(&format!("{name} has not joined yet; waiting for it"));
+        time::sleep(LOOK_EVERY).await;
     }
 }
 

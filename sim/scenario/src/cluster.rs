@@ -87,7 +87,7 @@ impl Scenario {
             Kind::Join(join) if change.kind().newcomers_by_name().iter().any(|it| it == name) => {
                 join.zone.clone()
             }
-            Kind::Replace(Replace { nodes, by: Some(by) }) => {
+            Kind::Replace(Replace { nodes, by: Some(by), .. }) => {
                 let at = by.iter().position(|it| it == name)?;
                 self.zone_of(nodes.names().get(at)?)
             }

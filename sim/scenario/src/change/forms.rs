@@ -44,6 +44,9 @@ pub struct Replace {
     /// Who comes instead, each in the zone and with the weight of the one whose place it takes;
     /// default the next names that are free.
     pub by: Option<Vec<String>>,
+    /// Whether they join as any node does and the dead are removed, which moves more than what these
+    /// had. Default: each takes over what one of the dead had.
+    pub removal: bool,
 }
 
 /// `{ nodes = "n1", weight = 2.0 }` or `{ any = 1, weight = 2.0 }`.
@@ -166,6 +169,8 @@ struct LongReplace {
     any: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<Names>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    removal: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -321,11 +326,20 @@ impl From<Newcomers> for Join {
     }
 }
 
+impl From<Vec<String>> for Replace {
+    fn from(names: Vec<String>) -> Self {
+        Self { nodes: Chosen::Names(names), by: None, removal: false }
+    }
+}
+
 impl Serialize for Replace {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(by) = &self.by else { return self.nodes.serialize(serializer) };
-        let (nodes, any) = keys(&self.nodes);
-        LongReplace { nodes, any, by: Some(Names(by.clone())) }.serialize(serializer)
+        let Self { nodes, by, removal } = self.clone();
+        if by.is_none() && !removal {
+            return nodes.serialize(serializer);
+        }
+        let (nodes, any) = keys(&nodes);
+        LongReplace { nodes, any, by: by.map(Names), removal }.serialize(serializer)
     }
 }
 
@@ -341,16 +355,17 @@ impl<'de> Deserialize<'de> for Replace {
                 )
             }
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Replace, E> {
-                Ok(Replace { nodes: Chosen::Names(vec![name.to_owned()]), by: None })
+                Ok(Replace::from(vec![name.to_owned()]))
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Replace, A::Error> {
                 let names = Vec::deserialize(value::SeqAccessDeserializer::new(seq))?;
-                Ok(Replace { nodes: Chosen::Names(names), by: None })
+                Ok(Replace::from(names))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Replace, A::Error> {
                 let long = LongReplace::deserialize(value::MapAccessDeserializer::new(map))?;
                 let nodes = chosen(long.nodes, long.any)?;
-                Ok(Replace { nodes, by: long.by.map(|Names(names)| names) })
+                let by = long.by.map(|Names(names)| names);
+                Ok(Replace { nodes, by, removal: long.removal })
             }
         }
         deserializer.deserialize_any(Either)

@@ -33,7 +33,7 @@ pub struct Change {
     /// Nodes give away what they hold and leave for good; then their processes are ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove: Option<Chosen>,
-    /// Processes die for good, others join in their place, and the dead are removed.
+    /// Processes die for good, and others join in their place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replace: Option<Replace>,
     /// Nodes are to hold more or less than before.
@@ -104,10 +104,16 @@ impl Change {
             }
             Kind::Drain(nodes) => format!("drain {nodes}"),
             Kind::Remove(nodes) => format!("remove {nodes}"),
-            Kind::Replace(Replace { nodes, by: Some(by) }) => {
-                format!("replace {nodes} by {}", by.join(" "))
+            Kind::Replace(Replace { nodes, by, removal }) => {
+                let mut text = format!("replace {nodes}");
+                if let Some(by) = by {
+                    text.push_str(&format!(" by {}", by.join(" ")));
+                }
+                if *removal {
+                    text.push_str(" and removal");
+                }
+                text
             }
-            Kind::Replace(Replace { nodes, by: None }) => format!("replace {nodes}"),
             Kind::Weight(Weight { nodes, weight }) => format!("weight {weight} for {nodes}"),
             Kind::Restart(Restart { nodes, broker }) => {
                 let nodes = nodes.as_ref().map_or("all".to_owned(), Chosen::to_string);

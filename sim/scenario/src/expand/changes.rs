@@ -96,8 +96,9 @@ pub(super) fn decide(scenario: &Scenario, seed: u64) -> (Vec<Change>, Members) {
             }
             Kind::Drain(_) => decision.drain = Some(names(chosen)),
             Kind::Remove(_) => decision.remove = Some(names(chosen)),
-            Kind::Replace(_) => {
-                decision.replace = Some(Replace { nodes: names(chosen), by: Some(newcomers) });
+            Kind::Replace(replace) => {
+                let by = Some(newcomers);
+                decision.replace = Some(Replace { nodes: names(chosen), by, ..replace.clone() });
             }
             Kind::Weight(weight) => {
                 decision.weight = Some(Weight { nodes: names(chosen), weight: weight.weight });

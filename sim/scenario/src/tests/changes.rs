@@ -43,7 +43,7 @@ remove = "n6"
 
 [[change]]
 between = ["32s", "40s"]
-replace = { any = 1, by = "n9" }
+replace = { any = 1, by = "n9", removal = true }
 
 [[change]]
 at = "41s"
@@ -150,6 +150,8 @@ fn changes_are_described() {
     assert_eq!(described(&change("remove = { any = 1 }")), "10s remove any 1");
     let replace = change("replace = { nodes = \"n3\", by = \"n6\" }");
     assert_eq!(described(&replace), "10s replace n3 by n6");
+    let removal = change("replace = { any = 1, removal = true }");
+    assert_eq!(described(&removal), "10s replace any 1 and removal");
     let weight = change("weight = { nodes = \"n1\", weight = 2.5 }");
     assert_eq!(described(&weight), "10s weight 2.5 for n1");
     assert_eq!(described(&change("rebalance = true")), "10s rebalance");

@@ -196,10 +196,7 @@ impl Operator {
                 self.remove(number, nodes.names()).await;
                 nodes.names().iter().for_each(|name| self.supervisor.retire(self.node(name)));
             }
-            Kind::Replace(Replace { nodes, by }) => {
-                let by = by.as_deref().expect("expanded: it says by whom");
-                self.replace(number, nodes.names(), by).await;
-            }
+            Kind::Replace(replace) => self.replace(number, replace).await,
             Kind::Weight(Weight { nodes, weight }) => {
                 for name in nodes.names() {
                     let request = Request::Weight { name: name.clone(), weight: *weight };
@@ -237,7 +234,9 @@ impl Operator {
         }
     }
 
-    async fn replace(&self, number: usize, dead: &[String], by: &[String]) {
+    async fn replace(&self, number: usize, replace: &Replace) {
+        let (dead, removal) = (replace.nodes.names(), replace.removal);
+        let by = replace.by.as_deref().expect("expanded: it says by whom");
         self.waits_for(number, "somebody has lost records, and no more may be lost now");
         let theirs: BTreeSet<u32> = dead.iter().map(|name| self.node(name) as u32).collect();
         while !self.supervisor.wounded().is_subset(&theirs) {
@@ -247,9 +246,20 @@ impl Operator {
         dead.iter().for_each(|name| self.supervisor.destroy(self.node(name)));
         let known = self.view_with(number, dead).await;
         for (name, (zone, weight)) in by.iter().zip(known) {
+            if !removal {
+                let (link, zone) = (link_of(name), zone.clone());
+                self.ask(number, Request::Add { name: name.clone(), link, zone, weight }).await;
+                self.ask(number, Request::Drain { name: name.clone(), force: false }).await;
+            }
             self.take_in(name, zone.as_deref(), weight);
         }
         self.until_members(number, by).await;
+        if !removal {
+            for (old, new) in dead.iter().cloned().zip(by.iter().cloned()) {
+                self.ask(number, Request::Replace { old, new, force: false }).await;
+            }
+        }
+        // Whoever was replaced is being removed already.
         self.remove(number, dead).await;
         dead.iter().for_each(|name| self.supervisor.replaced(self.node(name)));
     }
