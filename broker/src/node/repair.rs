@@ -105,26 +105,42 @@ struct Heard {
     is_out: Option<EntryId>,
 }
 
+/// Who decides in a group, by the latest log that was heard of.
+struct Deciders {
+    since: EntryId,
+    voters: BTreeSet<u64>,
+}
+
+impl Deciders {
+    /// Nothing was heard but who is to hold the group.
+    fn of(row: Vec<u64>) -> Self {
+        Self { since: EntryId::ZERO, voters: row.into_iter().collect() }
+    }
+
+    fn hear(&mut self, known: &Voters) {
+        if known.since > self.since {
+            (self.since, self.voters) = (known.since, known.voters.clone());
+        }
+    }
+}
+
 /// Asks the other nodes that decide in the group: those of its row, and if one of them knows who it
 /// really is, these.
 async fn ask(context: &Context, slot: u32) -> Heard {
-    let mut voters: BTreeSet<u64> = context.cluster.row(slot).into_iter().collect();
-    let mut since = 0;
+    let mut decide = Deciders::of(context.cluster.row(slot));
     let mut is_out = None;
     let mut answers: BTreeMap<u64, Option<Witness>> = BTreeMap::new();
     loop {
-        let others = voters.iter().copied().filter(|node| *node != context.node);
-        let Some(node) = others.into_iter().find(|node| !answers.contains_key(node)) else { break };
+        let mut others = decide.voters.iter().copied().filter(|node| *node != context.node);
+        let Some(node) = others.find(|node| !answers.contains_key(node)) else { break };
         let answer = ask_one(context, slot, node).await;
         if let Some(witness) = answer.as_ref().filter(|witness| witness.whole) {
-            let known = &witness.voters;
-            is_out = is_out.or(known.without_asker);
-            if known.since > since {
-                (since, voters) = (known.since, known.voters.clone());
-            }
+            is_out = is_out.or(witness.voters.without_asker);
+            decide.hear(&witness.voters);
         }
         answers.insert(node, answer);
     }
+    let voters = decide.voters;
     answers.retain(|node, _| voters.contains(node));
     Heard { voters, answers, is_out }
 }
@@ -264,6 +280,21 @@ mod tests {
         let two_whole = [witness(false, 3), witness(false, 3), witness(true, 3), witness(true, 4)];
         assert_eq!(forced(&two_whole), Verdict::Lost([2, 3].into()));
         assert_eq!(forced(&[witness(true, 3), witness(true, 5)]), Verdict::Floor(5), "as ever");
+    }
+
+    #[test]
+    fn a_leader_that_was_cut_off_does_not_name_the_voters() {
+        let known = |term, index, voters: &[u64]| {
+            let since = EntryId::new(term, index);
+            Voters { since, voters: voters.iter().copied().collect(), without_asker: None }
+        };
+        let stale = known(3, 120, &[1, 2, 9]);
+        let latest = known(4, 110, &[1, 2, 3]);
+        for order in [[&stale, &latest], [&latest, &stale]] {
+            let mut decide = Deciders::of(vec![1, 2]);
+            order.into_iter().for_each(|known| decide.hear(known));
+            assert_eq!(decide.voters, latest.voters);
+        }
     }
 
     #[test]

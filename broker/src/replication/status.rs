@@ -102,8 +102,10 @@ pub struct Holders {
 /// Who decides in a group, by the log of a replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voters {
-    /// The entry since which they do; 0 from the beginning.
-    pub since: u64,
+    /// The entry since which they do, or a later one as of which they still do; zero from the
+    /// beginning. Of two that name others the one with the later term knows better: the log of a leader
+    /// that was cut off may be longer.
+    pub since: EntryId,
     /// They; nobody if the replica has not heard of anybody yet.
     pub voters: BTreeSet<u64>,
     /// Where the replica leads for certain and whoever asks is none of them, by a change that is

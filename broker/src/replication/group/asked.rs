@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use paceline_consensus::{Membership, NodeId, Role};
+use paceline_consensus::{EntryId, Membership, NodeId, Role};
 use paceline_core::shard::{Table, TableEntry};
 use paceline_runtime::time::Duration;
 
@@ -48,7 +48,7 @@ impl Group {
         let leads = self.serving.term().is_some() && self.may_serve(now);
         let at = log.membership_known_at().filter(|at| at.index <= self.replica.commit());
         Voters {
-            since: log.membership_at(),
+            since: log.membership_known_at().unwrap_or(EntryId::ZERO),
             voters: voters.union(outgoing).map(|node| node.0).collect(),
             without_asker: at.filter(|_| leads && !membership.is_voter(NodeId(asker))),
         }
