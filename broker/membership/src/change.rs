@@ -84,7 +84,7 @@ pub enum Change {
 }
 
 /// Why a change is refused, and what to do instead.
-#[derive(Clone, Debug, PartialEq, Error)]
+#[derive(Clone, Debug, PartialEq, Error, Serialize, Deserialize)]
 pub enum ChangeError {
     /// Nobody has that name.
     #[error("no member is called `{name}`; the members are {members}")]
@@ -128,6 +128,8 @@ pub enum ChangeError {
         link: String,
         /// Whose it is.
         owner: String,
+        /// Whether that one is being removed.
+        is_leaving: bool,
     },
     /// The node has joined by another name.
     #[error("this node has joined as `{owner}`: set its `node.name` to that again")]
@@ -223,8 +225,22 @@ pub enum ChangeError {
         strategy: StrategyKind,
     },
     /// What would follow does not fit together.
-    #[error(transparent)]
-    View(#[from] ViewError),
+    #[error("{0}")]
+    View(String),
+}
+
+impl ChangeError {
+    /// Whether the same change may well be possible soon, though nobody asks for anything else: another
+    /// one is on its way that makes room for it.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::BeingRemoved { .. } | Self::LinkTaken { is_leaving: true, .. })
+    }
+}
+
+impl From<ViewError> for ChangeError {
+    fn from(error: ViewError) -> Self {
+        Self::View(error.to_string())
+    }
 }
 
 impl View {
@@ -352,8 +368,9 @@ impl Parts {
         let name = &self.members[at].name;
         let owns = |member: &&Member| member.link == link && member.name != *name;
         if let Some(owner) = self.members.iter().find(owns) {
+            let is_leaving = owner.state == MemberState::Leaving;
             let (name, link, owner) = (name.clone(), link.into(), owner.name.clone());
-            return Err(ChangeError::LinkTaken { name, link, owner });
+            return Err(ChangeError::LinkTaken { name, link, owner, is_leaving });
         }
         let member = &mut self.members[at];
         (member.link, member.zone) = (link.into(), zone.map(Into::into));
@@ -596,6 +613,19 @@ mod tests {
         assert_eq!(member(&after(leaving.clone(), &[add("n2", "n2:1")]), "n2").id, NodeId(2));
         let forgotten = after(leaving, &[forget("n2")]);
         assert_eq!((forgotten.id_of("n2"), forgotten.changed(&forget("n2"))), (None, Ok(None)));
+    }
+
+    #[test]
+    fn some_of_what_is_refused_is_possible_soon() {
+        let view = founded(2, "---");
+        let passes = |view: &View, change: &Change| view.changed(change).unwrap_err().is_passing();
+        assert!(!passes(&view, &join("n2", "n2:1", 5)), "another node has the name");
+        assert!(!passes(&view, &join("n4", "n2:1", 5)), "another node is there");
+        assert!(!passes(&view, &forget("n2")));
+        let leaves = after(view, &[remove("n2")]);
+        assert!(passes(&leaves, &join("n4", "n2:1", 5)), "it is leaving");
+        let reserved = after(leaves, &[add("n5", "n5:1"), remove("n5")]);
+        assert!(passes(&reserved, &join("n5", "n5:1", 5)));
     }
 
     fn replace(old: &str, new: &str) -> Change {

@@ -16,7 +16,10 @@ use paceline_runtime::{
 use serde_json::json;
 
 use super::{cluster::ClusterArgs, table};
-use crate::operator::{self, OperatorError, Survey};
+use crate::{
+    operator::{self, OperatorError, Survey},
+    replication::protocol::NotChanged,
+};
 
 /// How often is looked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -259,7 +262,7 @@ impl Reached {
                     self.know(&after);
                     return Ok((before, after));
                 }
-                Err(OperatorError::Refused(why)) => bail!("{why}"),
+                Err(OperatorError::NotChanged(NotChanged::Refused(why))) => bail!("{why}"),
                 Err(why) => drop(error.get_or_insert(why)),
             }
         }

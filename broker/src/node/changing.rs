@@ -8,7 +8,7 @@ use paceline_reached::{Point, reached};
 use paceline_runtime::time::{self, Duration};
 use tokio::sync::mpsc;
 
-use crate::{cluster::Cluster, router::Router};
+use crate::{cluster::Cluster, replication::protocol::NotChanged, router::Router};
 
 /// How long a node may take to hear of a view that it has been told of.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ pub(super) async fn change(
     router: &Router,
     views: &mpsc::UnboundedSender<Arc<View>>,
     change: &Change,
-) -> Result<Arc<View>, String> {
+) -> Result<Arc<View>, NotChanged> {
     loop {
         let view = cluster.view();
         // Whether nothing is to be done, or nothing can be, this node may not know yet. Whoever offers the
@@ -30,7 +30,7 @@ pub(super) async fn change(
         let (next, answer) = match view.changed(change) {
             Ok(Some(next)) => (Arc::new(next), None),
             Ok(None) => (view.clone(), Some(Ok(view.clone()))),
-            Err(why) => (view.clone(), Some(Err(why.to_string()))),
+            Err(why) => (view.clone(), Some(Err(NotChanged::Refused(why)))),
         };
         let command = Command::View { view: next.clone() };
         let epoch = match router.command(view.metadata(), command).await {
@@ -41,18 +41,14 @@ pub(super) async fn change(
                 return Ok(next);
             }
             Outcome::Refused(Refused::StaleView(epoch)) => epoch,
-            outcome => return Err(format!("the change was not made: {outcome:?}; ask again")),
+            outcome => return Err(NotChanged::NotTaken(format!("{outcome:?}"))),
         };
         if let Some(answer) = answer.filter(|_| epoch == view.epoch()) {
             return answer;
         }
         reached(Point::ChangeRepeated);
         if !hear_of(cluster, epoch).await {
-            let known = cluster.epoch();
-            return Err(format!(
-                "this node knows the cluster as of epoch {known}, and it is at epoch {epoch}; ask \
-                 another node, or this one again when it is linked to the others"
-            ));
+            return Err(NotChanged::Behind { known: cluster.epoch(), latest: epoch });
         }
     }
 }

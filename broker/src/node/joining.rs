@@ -43,7 +43,7 @@ pub(super) async fn join(
                 tracing::info!(cluster = %cluster.name, number, "this node has joined");
                 return Ok(cluster);
             }
-            Err(error @ (OperatorError::Refused(_) | OperatorError::OtherCluster { .. })) => {
+            Err(error) if !error.is_passing() => {
                 let (address, reason) = (address.clone(), error.to_string());
                 return Err(NodeError::NotTakenIn { address, reason });
             }

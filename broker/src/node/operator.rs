@@ -14,7 +14,7 @@ use super::status::{ShardRole, Status};
 use crate::{
     cluster::Definition,
     link::{self, Identity, LinkError, Timings},
-    replication::protocol::Request,
+    replication::protocol::{NotChanged, Request},
 };
 
 /// How long a node may take to be connected to; twice that until it has answered.
@@ -37,12 +37,23 @@ pub enum OperatorError {
         /// The one that was meant.
         wanted: String,
     },
-    /// It cannot be done, and why.
-    #[error("{0}")]
-    Refused(String),
+    /// The cluster was not changed, and why.
+    #[error(transparent)]
+    NotChanged(NotChanged),
     /// What it answered is nothing that this program knows.
     #[error("its answer makes no sense to this program: {0}; run the same release on both")]
     Malformed(String),
+}
+
+impl OperatorError {
+    /// Whether it may go well if it is asked for again, here or elsewhere, and nothing else is done.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Link(_) | Self::Malformed(_) => true,
+            Self::NotChanged(why) => why.is_passing(),
+            Self::OtherCluster { .. } => false,
+        }
+    }
 }
 
 /// How a cluster stands.
@@ -95,8 +106,8 @@ impl Survey {
 pub async fn change(cluster: &str, address: &str, change: &Change) -> Result<View, OperatorError> {
     let request = Request::Change(change.clone());
     let answer = ask(cluster, address, &request, CHANGED_WITHIN).await?;
-    let changed: Result<View, String> = decode(&answer)?;
-    changed.map_err(OperatorError::Refused)
+    let changed: Result<View, NotChanged> = decode(&answer)?;
+    changed.map_err(OperatorError::NotChanged)
 }
 
 /// The name of the cluster of which a node is at this address.
@@ -207,7 +218,7 @@ fn timings() -> Timings {
 
 #[cfg(test)]
 mod tests {
-    use paceline_membership::{Founder, Layout};
+    use paceline_membership::{ChangeError, Epoch, Founder, Layout};
     use paceline_placement::StrategyKind;
 
     use super::*;
@@ -233,6 +244,23 @@ mod tests {
             epochs: nodes(answer).into_iter().map(|node| (node, 1)).collect(),
         };
         !survey.stuck_on(NodeId(node)).is_empty()
+    }
+
+    #[test]
+    fn a_node_that_joins_waits_for_what_passes_and_for_nothing_else() {
+        let (known, latest) = (Epoch(3), Epoch(4));
+        let name = || String::from("n4");
+        for (error, passes) in [
+            (NotChanged::Behind { known, latest }, true),
+            (NotChanged::NotTaken("Unknown".into()), true),
+            (NotChanged::Refused(ChangeError::BeingRemoved { name: name() }), true),
+            (NotChanged::Refused(ChangeError::Renamed { owner: name() }), false),
+        ] {
+            let answer: Result<View, NotChanged> = Err(error.clone());
+            let bytes = postcard::to_stdvec(&answer).unwrap();
+            assert_eq!(decode::<Result<View, NotChanged>>(&bytes).unwrap(), answer);
+            assert_eq!(OperatorError::NotChanged(error.clone()).is_passing(), passes, "{error}");
+        }
     }
 
     #[test]

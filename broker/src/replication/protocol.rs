@@ -1,8 +1,9 @@
 //! What nodes ask of each other over links.
 
 use paceline_core::shard::Table;
-use paceline_membership::Change;
+use paceline_membership::{Change, ChangeError, Epoch};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ pub enum Request {
     Cluster,
     /// Answered by the receiver's view of the cluster.
     View,
-    /// The cluster is to change. Answered by the view in which it has, or the reason why it cannot, when
-    /// that is committed.
+    /// The cluster is to change. Answered, when it is committed, by the view in which it has:
+    /// `Result<View, NotChanged>`.
     Change(Change),
     /// Answered by who holds the group, if the receiver knows that for certain: `Option<Holders>`.
     Holders {
@@ -46,4 +47,36 @@ pub enum Request {
         /// How many entries the asker knows.
         skip: u64,
     },
+}
+
+/// Why a cluster was not changed.
+#[derive(Clone, Debug, PartialEq, Error, Serialize, Deserialize)]
+pub enum NotChanged {
+    /// As the cluster is, it cannot be, whoever is asked.
+    #[error(transparent)]
+    Refused(ChangeError),
+    /// The node has missed what the cluster is by now.
+    #[error(
+        "this node knows the cluster as of epoch {known}, and it is at epoch {latest}; ask another \
+         node, or this one again when it is linked to the others"
+    )]
+    Behind {
+        /// What the node knows.
+        known: Epoch,
+        /// What there is.
+        latest: Epoch,
+    },
+    /// Nobody took it down. It may have been made all the same.
+    #[error("the change was not made: the metadata shard says {0}; ask again")]
+    NotTaken(String),
+}
+
+impl NotChanged {
+    /// Whether it may be made if it is asked for again, here or elsewhere, and nothing else is done.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(why) => why.is_passing(),
+            Self::Behind { .. } | Self::NotTaken(_) => true,
+        }
+    }
 }
