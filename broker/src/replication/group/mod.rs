@@ -3,6 +3,7 @@
 //! A value but for the reads and snapshots that it has done aside. What comes in goes to one of the
 //! `handle_*`; then [`Group::step`] does what follows from all of it at once.
 
+mod applying;
 mod asked;
 mod moving;
 mod sending;
@@ -15,8 +16,7 @@ use std::{
 };
 
 use paceline_consensus::{
-    Entry, EntryId, Index, Message, NodeId, Outgoing, Payload, Quiet, Ready, Replica, Role, Term,
-    Word,
+    Entry, EntryId, Index, Message, NodeId, Outgoing, Quiet, Ready, Replica, Role, Term, Word,
 };
 use paceline_core::{
     channel::{FromLeader, ToLeader},
@@ -45,9 +45,6 @@ use crate::costs;
 
 /// Deliveries decided in one turn.
 const DELIVERIES_A_TURN: usize = 256;
-
-/// Entries applied in one turn.
-const ENTRIES_A_TURN: usize = 256;
 
 /// A replica that lacks no more than so many entries can take over at once.
 const NEARLY_UP_TO_DATE: Index = 64;
@@ -245,18 +242,6 @@ impl Group {
             tracing::error!(slot = self.slot, %message, why, "a message cannot be read back");
         }
         self.serving.handle_read(&self.state, message, read.ok());
-    }
-
-    /// Entries were read to be applied.
-    pub fn handle_read(&mut self, entries: Result<Vec<Entry>, String>, turn: &mut Turn) {
-        self.reading = false;
-        let Some(entries) = self.read_well(entries, turn) else { return };
-        for entry in entries {
-            let next = self.applied.index + 1;
-            if entry.id.index == next && next <= self.replica.commit() {
-                self.apply_entry(entry, None, turn);
-            }
-        }
     }
 
     fn read_well(
@@ -507,72 +492,7 @@ impl Group {
         }
     }
 
-    // Applying.
-
-    fn apply(&mut self, turn: &mut Turn) -> bool {
-        let before = self.applied;
-        let mut more = false;
-        while self.applied.index < self.replica.commit() {
-            if self.applied.index - before.index >= ENTRIES_A_TURN as u64 {
-                more = true;
-                break;
-            }
-            let next = self.applied.index + 1;
-            let Some(entry) = self.recent.get(next).cloned() else {
-                self.read_on(turn);
-                break;
-            };
-            let batch = self.recent.take_batch(next);
-            self.apply_entry(entry, batch, turn);
-        }
-        if !self.freed.is_empty() {
-            self.part.discard(&self.freed);
-            self.freed.clear();
-        }
-        if self.applied != before {
-            self.part.hint_committed(storage::encode(&self.applied));
-        }
-        more
-    }
-
-    fn apply_entry(&mut self, entry: Entry, made: Option<Arc<Batch>>, turn: &mut Turn) {
-        let in_log = self.replica.log().id(entry.id.index);
-        assert_eq!(in_log, Some(entry.id), "what is applied is in the log");
-        self.applied = entry.id;
-        let Payload::Data(data) = entry.payload else { return };
-        let batch = match made.map_or_else(|| storage::decode(&data, "a batch").map(Arc::new), Ok) {
-            Ok(batch) => batch,
-            Err(error) => return turn.fail(self.slot, &error),
-        };
-        let applied = self.state.apply(entry.id.index, &batch);
-        if applied.view.is_some() {
-            self.tell_view(turn);
-        }
-        turn.cost += costs::APPLY * applied.outcomes.len() as u32;
-        emit!(Apply {
-            shard: self.slot.into(),
-            index: entry.id.index,
-            commands: batch.commands.len() as u64,
-        });
-        self.freed.extend_from_slice(&applied.freed);
-        self.serving.handle_applied(&self.state, applied);
-    }
-
-    fn tell_view(&self, turn: &Turn) {
-        if let Some(view) = self.view() {
-            let _ = turn.views.send(view);
-        }
-    }
-
-    /// Has entries read that are to be applied and are not at hand.
-    fn read_on(&mut self, turn: &Turn) {
-        if mem::replace(&mut self.reading, true) {
-            return;
-        }
-        let range = self.applied.index + 1..self.replica.commit() + 1;
-        let slot = self.slot;
-        self.read(range, turn, move |entries| Input::Read { slot, entries });
-    }
+    // What goes out.
 
     fn read(
         &self,
@@ -587,8 +507,6 @@ impl Group {
             let _ = inbox.send(then(read.map_err(|error| error.to_string())));
         });
     }
-
-    // What goes out.
 
     /// Says and does what the service wants.
     fn put_out(&mut self, turn: &Turn) {
