@@ -33,6 +33,11 @@ impl Connection {
         self.peer
     }
 
+    /// How many bytes wait to be written, since the peer does not read as fast as they come.
+    pub fn waiting_bytes(&self) -> usize {
+        self.shared.outbox.bytes()
+    }
+
     /// Says something that is not answered.
     ///
     /// # Errors

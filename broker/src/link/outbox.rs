@@ -106,6 +106,11 @@ impl Outbox {
         }
     }
 
+    /// How many bytes wait to be written.
+    pub fn bytes(&self) -> usize {
+        self.waiting.lock().expect("no holder panics").bytes
+    }
+
     /// Refuses further frames and ends the writer.
     pub fn close(&self) {
         self.waiting.lock().expect("no holder panics").closed = true;

@@ -37,8 +37,10 @@ impl Group {
             // The log does not have them any more. What was sent counts as lost after a while.
             return;
         }
-        self.send(to, &mut sending, entries, turn);
-        waiting.push_front(sending);
+        match self.send(to, &mut sending, entries, turn) {
+            true => waiting.push_front(sending),
+            false => waiting.clear(),
+        }
         for sending in waiting {
             self.send_entries(to, sending, turn);
         }
@@ -81,17 +83,25 @@ impl Group {
                 self.sending.insert(to, VecDeque::from([sending]));
                 return self.read(range, turn, move |entries| Input::ReadFor { slot, to, entries });
             }
-            self.send(to, &mut sending, entries, turn);
+            if !self.send(to, &mut sending, entries, turn) {
+                return;
+            }
         }
     }
 
-    fn send(&self, to: u64, sending: &mut Sending, entries: Vec<Entry>, turn: &mut Turn) {
-        let Some(last) = entries.last().map(|entry| entry.id) else { return };
+    /// Sends entries, unless too much waits for the node already: then they count as lost after a while.
+    /// Whether it did.
+    fn send(&self, to: u64, sending: &mut Sending, entries: Vec<Entry>, turn: &mut Turn) -> bool {
+        let Some(last) = entries.last().map(|entry| entry.id).filter(|_| turn.outbox.has_room(to))
+        else {
+            return false;
+        };
         let Sending { term, prev, commit, stamp, .. } = *sending;
         let commit = commit.min(last.index);
         let word = Word::Append { prev, entries, commit, stamp };
         turn.outbox.push(to, self.slot, Message { term, word });
         sending.prev = last;
+        true
     }
 }
 
