@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     pub heard: Option<Duration>,
     /// for so long.
     pub promise: Duration,
+    /// It is sent no entries before.
+    pub held_until: Duration,
 }
 
 impl Progress {
@@ -41,6 +43,7 @@ impl Progress {
             sending: Sending::Probing(None),
             heard: None,
             promise: Duration::MAX,
+            held_until: Duration::ZERO,
         }
     }
 

@@ -127,6 +127,22 @@ fn a_leader_serves_no_longer_than_its_followers_keep_to_it() {
     assert!(group.leader().is_some_and(|next| next != NodeId(3)));
 }
 
+#[test]
+fn who_is_held_is_sent_entries_later() {
+    let (mut group, leader) = elected(3);
+    let held = others(&group, leader)[0];
+    // Not an instant at which a beat is due.
+    let until = group.now + SECOND + Duration::from_millis(13);
+    group.replica(leader.0).hold(held, until);
+    let last = (0..30).filter_map(|_| group.propose(leader)).next_back().unwrap();
+    group.run(SECOND + Duration::from_millis(2));
+    assert_eq!(group.replica(leader.0).commit(), last.index, "the others go on");
+    assert!(group.replica(held.0).log().last() < last);
+    assert_eq!(group.replica(leader.0).poll_timeout(), until);
+    group.run(Duration::from_millis(20));
+    assert_eq!(group.replica(held.0).log().last(), last);
+}
+
 /// It has promised in its life before to keep to its leader for longer than it would by the settings
 /// of this one.
 #[test]

@@ -23,6 +23,14 @@ impl Pace {
         time::sleep_until(self.reserve(bytes, Instant::now())).await;
     }
 
+    /// So many bytes have been sent: how long it takes until more may follow.
+    pub fn spend(&self, bytes: usize) -> Duration {
+        let now = Instant::now();
+        self.reserve(bytes, now);
+        let free_at = *self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        free_at.map_or(Duration::ZERO, |free_at| free_at.saturating_duration_since(now))
+    }
+
     /// When so many bytes may follow what was allowed before.
     fn reserve(&self, bytes: usize, now: Instant) -> Instant {
         let takes = Duration::from_secs_f64(bytes as f64 / self.bytes_a_second as f64);
@@ -44,6 +52,8 @@ mod tests {
         assert_eq!(after(pace.reserve(500, start)), 0);
         assert_eq!(after(pace.reserve(2_000, start)), 500);
         assert_eq!(after(pace.reserve(1, start + Duration::from_secs(1))), 2_500);
+        let wait = pace.spend(1_000).as_millis();
+        assert!((3_300..=3_501).contains(&wait), "{wait}");
         let later = start + Duration::from_secs(9);
         assert_eq!(pace.reserve(1, later), later, "a rest is not saved up");
     }

@@ -213,12 +213,33 @@ impl Replica {
         }
     }
 
+    /// Sends a node no entries before `until`, as far as none are on their way: who is being filled is not
+    /// to take from the others what they need.
+    pub fn hold(&mut self, node: NodeId, until: Duration) {
+        if let Part::Leader(Leader { others, .. }) = &mut self.part
+            && let Some(other) = others.get_mut(&node)
+        {
+            other.held_until = until;
+        }
+    }
+
+    /// When entries are to be sent that are held back.
+    pub(super) fn held_until(&self) -> Option<Duration> {
+        let Part::Leader(Leader { others, .. }) = &self.part else { return None };
+        let (last, window) = (self.log.last().index, self.config.window);
+        let lacks = others.values().filter(|it| it.next <= last && it.may_send(window));
+        lacks.map(|other| other.held_until).min()
+    }
+
     /// Sends the others what they lack, as far as they take it.
     pub(super) fn send_entries(&mut self, now: Duration) {
         let (last, base, term) = (self.log.last().index, self.log.base().index, self.vote.term);
         let Part::Leader(leader) = &mut self.part else { return };
         for (node, other) in &mut leader.others {
-            while other.next <= last && other.may_send(self.config.window) {
+            while now >= other.held_until
+                && other.next <= last
+                && other.may_send(self.config.window)
+            {
                 let Some(prev) = self.log.id(other.next - 1).filter(|_| other.next > base) else {
                     other.sending = Sending::Snapshot;
                     self.ready.now.push(Outgoing::Snapshot { to: *node, term });

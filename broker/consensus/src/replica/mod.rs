@@ -274,9 +274,9 @@ impl Replica {
         self.floor
     }
 
-    /// When [`Replica::handle_timeout`] is to be called.
+    /// When [`Replica::handle_timeout`] is to be called, and what is ready to be done.
     pub fn poll_timeout(&self) -> Duration {
-        self.deadline
+        self.held_until().map_or(self.deadline, |held| held.min(self.deadline))
     }
 
     /// The time is `now`.

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use paceline_consensus::{Entry, EntryId, Index, Message, Outgoing, Payload, Role, Term, Word};
+use paceline_consensus::{
+    Entry, EntryId, Index, Message, NodeId, Outgoing, Payload, Role, Term, Word,
+};
 use paceline_runtime::time::Duration;
 
 use super::Group;
@@ -91,17 +93,37 @@ impl Group {
 
     /// Sends entries, unless too much waits for the node already: then they count as lost after a while.
     /// Whether it did.
-    fn send(&self, to: u64, sending: &mut Sending, entries: Vec<Entry>, turn: &mut Turn) -> bool {
+    fn send(
+        &mut self,
+        to: u64,
+        sending: &mut Sending,
+        entries: Vec<Entry>,
+        turn: &mut Turn,
+    ) -> bool {
         let Some(last) = entries.last().map(|entry| entry.id).filter(|_| turn.outbox.has_room(to))
         else {
             return false;
         };
         let Sending { term, prev, commit, stamp, .. } = *sending;
+        self.hold_back(to, &entries, turn.now);
         let commit = commit.min(last.index);
         let word = Word::Append { prev, entries, commit, stamp };
         turn.outbox.push(to, self.slot, Message { term, word });
         sending.prev = last;
         true
+    }
+
+    /// A copy that is being filled, and lacks more than can be caught up with at once, is sent what the log
+    /// has at the pace of snapshots.
+    fn hold_back(&mut self, to: u64, entries: &[Entry], now: Duration) {
+        let node = NodeId(to);
+        let is_learner = self.replica.log().membership().learners.contains(&node);
+        let stored = self.replica.progress(node).map_or(0, |(stored, _)| stored);
+        let until = match is_learner && !self.is_nearly_up_to_date(stored) {
+            true => now + self.settings.pace.spend(entries.iter().map(bytes_of).sum()),
+            false => Duration::ZERO,
+        };
+        self.replica.hold(node, until);
     }
 }
 
