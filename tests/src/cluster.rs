@@ -24,6 +24,7 @@ pub struct Cluster {
 struct Node {
     config: PathBuf,
     stomp: u16,
+    link: u16,
     process: Option<Child>,
 }
 
@@ -51,7 +52,8 @@ impl Cluster {
             };
             let own = (stomp[number], link[number]);
             fs::write(&config, node_config(folder, number, own, &of_cluster))?;
-            nodes.push(Node { config, stomp: stomp[number], process: None });
+            let (stomp, link) = own;
+            nodes.push(Node { config, stomp, link, process: None });
         }
         let mut cluster = Self { binary: binary.into(), nodes };
         for number in 0..count {
@@ -65,6 +67,11 @@ impl Cluster {
         let all: Vec<_> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.stomp)).collect();
         all.join(",")
+    }
+
+    /// `host:port` at which the other nodes reach a node.
+    pub fn link_address(&self, number: usize) -> String {
+        on_loopback(&self.nodes[number].link)
     }
 
     /// Ends a node as `kill -9` does.

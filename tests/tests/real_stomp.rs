@@ -93,7 +93,7 @@ fn settle(cluster: &Cluster, number: usize) -> Result<()> {
 fn a_cluster_grows_and_shrinks_under_load_and_nothing_is_lost() -> Result<()> {
     const SLOTS: u32 = 64;
     let folder = tempfile::tempdir()?;
-    let mut cluster = Cluster::start_some(folder.path(), 3, 3, SLOTS)?;
+    let mut cluster = Cluster::start_some(folder.path(), 3, 4, SLOTS)?;
     let arguments = ["--messages", "30000", "--queues", "100", "--concurrent", "--pause", "0.005"];
     let client = load(&cluster, &arguments)?;
     thread::sleep(Duration::from_secs(2));
@@ -126,6 +126,12 @@ fn a_cluster_grows_and_shrinks_under_load_and_nothing_is_lost() -> Result<()> {
         cluster.spawn(number)?;
         thread::sleep(Duration::from_secs(2));
     }
+    // One more dies, and another one takes its place in every row.
+    cluster.kill(4)?;
+    let link = cluster.link_address(6);
+    cluster.operate(0, &["replace", "n5", "n7", &link, "--no-wait"])?;
+    cluster.spawn(6)?;
+    cluster.operate(0, &["replace", "n5", "n7"])?;
     // The drained one goes.
     cluster.operate(0, &["remove", "n2"])?;
     assert_eq!(cluster.ended(1)?, Some(1), "a node that was removed says so");
