@@ -87,6 +87,8 @@ pub struct Group {
     pub proposed: u64,
     /// How many words were taken in of which nothing but an answer followed.
     pub quiet: u64,
+    /// How many beats were quiet, see [`Replica::beat_quietly`].
+    pub quiet_beats: u64,
 }
 
 pub fn ids(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<NodeId> {
@@ -110,6 +112,7 @@ impl Group {
             chosen: BTreeMap::new(),
             proposed: 0,
             quiet: 0,
+            quiet_beats: 0,
         };
         for node in (1..=voters + spare).map(NodeId) {
             let (disk, memory) = (disk.clone(), disk.clone());
@@ -290,6 +293,7 @@ impl Group {
         let now = self.now;
         for node in self.nodes.values_mut() {
             if let Some(replica) = &mut node.replica {
+                self.quiet_beats += u64::from(beats_quietly(replica, now));
                 replica.handle_timeout(now);
             }
         }
@@ -414,9 +418,35 @@ fn is_quiet(replica: &Replica, from: NodeId, message: &Message, now: Duration) -
     let mut long = replica.clone();
     long.handle_message(from, message.clone(), now);
     let said = match quiet {
-        Quiet::Answer(message) => Some(Outgoing::Message { to: from, message }),
-        Quiet::Heard => None,
+        Quiet::Answer(message) => vec![Outgoing::Message { to: from, message }],
+        Quiet::Heard => Vec::new(),
     };
+    assert_same(short, said, long, now);
+    true
+}
+
+/// Whether the replica would do what is due quietly; as [`is_quiet`]. Asked is one with which its owner has
+/// nothing else to do.
+fn beats_quietly(replica: &Replica, now: Duration) -> bool {
+    if replica.clone().ready(now).is_some() {
+        return false;
+    }
+    let mut short = replica.clone();
+    let mut said = Vec::new();
+    if !short.beat_quietly(now, |to, message| said.push(Outgoing::Message { to, message })) {
+        return false;
+    }
+    assert!(short.clone().ready(now).is_none(), "there is more to do than to beat");
+    assert_eq!(short.role(), Role::Leader, "its owner does not look");
+    let mut long = replica.clone();
+    long.handle_timeout(now);
+    assert_same(short, said, long, now);
+    true
+}
+
+/// What was said and what is still to be done on the short way is what is on the long one, and both
+/// lead to the same replica.
+fn assert_same(mut short: Replica, said: Vec<Outgoing>, mut long: Replica, now: Duration) {
     // What was to be done before is still to be done.
     let rest = short.ready(now).unwrap_or_default();
     let all = long.ready(now).unwrap_or_default();
@@ -426,5 +456,4 @@ fn is_quiet(replica: &Replica, from: NodeId, message: &Message, now: Duration) -
     );
     assert_eq!(all, Ready { number: all.number, now, ..rest });
     assert_eq!(format!("{short:?}"), format!("{:?}", long.uncounted(counts)));
-    true
 }

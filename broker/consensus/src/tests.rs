@@ -259,10 +259,11 @@ fn a_group_in_which_nothing_happens_is_quiet() {
     let (mut group, leader) = elected(3);
     group.propose(leader).unwrap();
     group.run(SECOND);
-    let before = group.quiet;
+    let (before, beats) = (group.quiet, group.quiet_beats);
     group.run(SECOND);
     // Twenty beats to two others, and their answers.
     assert!(group.quiet - before >= 70, "{}", group.quiet - before);
+    assert!(group.quiet_beats - beats >= 18, "{}", group.quiet_beats - beats);
 }
 
 /// A step of a random course, and two numbers that say what exactly.

@@ -144,8 +144,14 @@ impl Driver {
             && at <= turn.now
         {
             self.timers.pop_first();
-            if let Some(group) = self.groups.wake(slot) {
-                group.scheduled = Duration::MAX;
+            let Some(group) = self.groups.get_mut(slot) else { continue };
+            group.scheduled = Duration::MAX;
+            match group.idle(&mut turn) {
+                Some(deadline) => {
+                    group.scheduled = deadline;
+                    self.timers.insert((deadline, slot));
+                }
+                None => drop(self.groups.wake(slot)),
             }
         }
         let (mut started, mut ended) = (Vec::new(), Vec::new());

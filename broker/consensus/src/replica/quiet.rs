@@ -1,10 +1,10 @@
-//! Beats of groups in which nothing happens: most of what a node with many groups hears.
+//! Beats of groups in which nothing happens: most of what a node with many groups says and hears.
 
 use std::time::Duration;
 
 use super::{Part, Replica};
 use crate::{
-    message::{Appended, Message, Word},
+    message::{Appended, Message, Outgoing, Word},
     progress::Sending,
     types::NodeId,
 };
@@ -68,6 +68,30 @@ impl Replica {
             }
             _ => None,
         }
+    }
+
+    /// Does what is due of a leader that has committed all it has, if nothing but words to the others
+    /// follow from it. It does then what [`Replica::handle_timeout`] and [`Replica::ready`] would do, at
+    /// a fraction of the cost. With false it has done nothing.
+    pub fn beat_quietly(&mut self, now: Duration, mut send: impl FnMut(NodeId, Message)) -> bool {
+        let last = self.log.last().index;
+        let Part::Leader(leader) = &self.part else { return false };
+        let is_quiet = now >= self.deadline
+            && self.ready.is_empty()
+            && !self.vote_changed
+            && self.commit == last
+            && leader.handing_over.is_none();
+        if !is_quiet || now.saturating_sub(self.quorum_heard()) >= self.config.patience {
+            return false;
+        }
+        self.beat(now);
+        for outgoing in self.ready.now.drain(..) {
+            match outgoing {
+                Outgoing::Message { to, message } => send(to, message),
+                other => unreachable!("a beat is no {other:?}"),
+            }
+        }
+        true
     }
 
     /// Itself as if it had handed out so many fewer, in which nothing was written.

@@ -309,6 +309,41 @@ impl Group {
         more
     }
 
+    /// Does what is due in a group in which nothing else happens, as [`Group::step`] would and at a
+    /// fraction of the cost: a leader's beat, or nothing of a follower that hears of its leader. When it
+    /// is due again; `None` where it has done nothing, since there may be more to do.
+    pub fn idle(&mut self, turn: &mut Turn) -> Option<Duration> {
+        let log = self.replica.log();
+        let (last, now) = (log.last().index, turn.now);
+        let is_at_rest = !self.is_awake
+            && self.applied.index == last
+            && self.replica.commit() == last
+            && self.freed.is_empty()
+            && self.replica.floor().is_none();
+        let is_still_followed = || {
+            self.replica.role() == Role::Follower
+                && self.serving.term().is_none()
+                && now < self.replica.poll_timeout()
+        };
+        let is_settled = || {
+            self.serving.term() == Some(self.replica.term())
+                && self.settled == Some(log.membership_at())
+                && !self.handing_over
+                && self.row[0] == self.node
+                && self.may_serve(now)
+                && self.serving.poll_timeout(&self.state, turn.wall, now).is_none()
+        };
+        if !is_at_rest {
+            return None;
+        }
+        if is_settled() {
+            let (slot, outbox) = (self.slot, &mut *turn.outbox);
+            let send = |to: NodeId, message| outbox.push(to.0, slot, message);
+            return self.replica.beat_quietly(now, send).then(|| self.replica.poll_timeout());
+        }
+        is_still_followed().then(|| self.in_company(self.replica.poll_timeout()))
+    }
+
     /// When [`Group::step`] is to be called though nothing comes in.
     pub fn poll_timeout(&self, turn: &Turn) -> Duration {
         let mut deadline = self.replica.poll_timeout();
