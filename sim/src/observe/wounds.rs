@@ -51,7 +51,8 @@ impl Wounds {
                     ));
                 }
             }
-            Event::RepairEnd { shard } => {
+            // A replica that is to be held no more needs no repair.
+            Event::RepairEnd { shard } | Event::ReplicaDropped { shard } => {
                 self.repairs.remove(&(node, shard));
             }
             Event::NodeNew {} => {
@@ -139,10 +140,11 @@ mod tests {
         let mut wounds = Wounds::default();
         wounds.rotted(2);
         assert_eq!(wounds.wounded(), [2].into());
-        for shard in [4, 5] {
+        for shard in [4, 5, 6] {
             says(&mut wounds, Event::RepairBegin { shard });
         }
         says(&mut wounds, Event::NodeReady {});
+        says(&mut wounds, Event::ReplicaDropped { shard: 6 });
         says(&mut wounds, Event::RepairEnd { shard: 4 });
         assert_eq!(wounds.wounded(), [2].into());
         wounds.died(2);
