@@ -11,7 +11,7 @@ use crate::{
     Destination, Message,
     bounds::{QueueFull, Room},
     dispatch::{MessageKey, VolatileId},
-    operation::Settlement,
+    operation::{Parting, Settlement},
     shard::{Command, Outcome},
 };
 
@@ -65,8 +65,8 @@ pub enum ToLeader {
         number: u64,
         /// As attached.
         consumer: u64,
-        /// What it was working on when it died. It counts as rejected.
-        failed: Option<MessageKey>,
+        /// How.
+        parting: Parting<MessageKey>,
     },
     /// Ends deliveries of messages that are in no log.
     Settle {

@@ -1,6 +1,6 @@
 //! A message, in the words every protocol shares.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -19,38 +19,80 @@ pub const DEFAULT_PRIORITY: u8 = 4;
 /// The highest priority; larger values sent by a client are treated as this one.
 pub const MAX_PRIORITY: u8 = 9;
 
-/// A property's value. Protocols that know only text carry [`Value::Text`].
+/// A property's value, with the width that its sender gave it. Protocols that know only text carry
+/// [`Value::Text`]. Journals hold the variants by their numbers: new ones come last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     /// A truth value.
     Bool(bool),
-    /// Any integer the protocols know; the narrower types widen without loss.
-    Int(i64),
-    /// A binary floating point number.
+    /// An integer of 64 bits.
+    Long(i64),
+    /// A binary floating point number of 64 bits.
     Double(f64),
     /// A string.
     Text(Arc<str>),
     /// Uninterpreted bytes.
     Bytes(Bytes),
+    /// An integer of 8 bits.
+    Byte(i8),
+    /// An integer of 16 bits.
+    Short(i16),
+    /// An integer of 32 bits.
+    Int(i32),
+    /// A binary floating point number of 32 bits.
+    Float(f32),
 }
 
-/// What a message carries.
+impl Value {
+    /// How protocols write it that know only text; none for what is not text.
+    pub fn to_text(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Value::Text(text) => Cow::Borrowed(text),
+            Value::Bool(true) => Cow::Borrowed("true"),
+            Value::Bool(false) => Cow::Borrowed("false"),
+            Value::Long(number) => Cow::Owned(number.to_string()),
+            Value::Int(number) => Cow::Owned(number.to_string()),
+            Value::Short(number) => Cow::Owned(number.to_string()),
+            Value::Byte(number) => Cow::Owned(number.to_string()),
+            Value::Double(number) => Cow::Owned(number.to_string()),
+            Value::Float(number) => Cow::Owned(number.to_string()),
+            Value::Bytes(_) => return None,
+        })
+    }
+}
+
+/// What a message carries. Journals hold the variants by their numbers: new ones come last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// UTF-8 text, as a STOMP frame without content-length or a JMS TextMessage has.
     Text(Bytes),
     /// Uninterpreted bytes.
     Binary(Bytes),
+    /// Names and values, as OpenWire encodes those of a JMS MapMessage.
+    Map(Bytes),
+    /// Values, as OpenWire encodes those of a JMS StreamMessage.
+    Stream(Bytes),
+    /// A serialised Java object, which the broker never looks into.
+    Object(Bytes),
+    /// Nothing, as a plain JMS Message has.
+    Nothing,
 }
 
 impl Body {
     /// The bytes, whichever way they are to be read.
     pub fn bytes(&self) -> &Bytes {
         match self {
-            Body::Text(bytes) | Body::Binary(bytes) => bytes,
+            Body::Text(bytes)
+            | Body::Binary(bytes)
+            | Body::Map(bytes)
+            | Body::Stream(bytes)
+            | Body::Object(bytes) => bytes,
+            Body::Nothing => &NO_BYTES,
         }
     }
 }
+
+static NO_BYTES: Bytes = Bytes::new();
 
 /// A message as the broker stores, replicates and delivers it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +132,7 @@ impl Message {
                 let value = match value {
                     Value::Text(text) => text.len(),
                     Value::Bytes(bytes) => bytes.len(),
-                    Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
+                    _ => 0,
                 };
                 size_of::<(Arc<str>, Value)>() + name.len() + value
             })

@@ -31,8 +31,24 @@ pub enum Settlement {
     Release,
     /// Left behind by a consumer that died of it, perhaps: delivered again, and the count rises as
     /// if it had been rejected. A queue's limit is heeded before that: see
-    /// [`Dispatcher::detach_failed`](crate::dispatch::Dispatcher::detach_failed).
+    /// [`Parting::Died`].
     Fail,
+    /// Refused by the consumer for good: dead-lettered, whatever the count. One in a dead-letter queue
+    /// already is delivered again.
+    DeadLetter,
+}
+
+/// How a consumer ends, and with that what becomes of what it holds. `D` names a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parting<D> {
+    /// All of it is released.
+    #[default]
+    Released,
+    /// The client has died, perhaps of this one, which counts as rejected. The others are released.
+    Died(D),
+    /// The client has looked at these, which are released. The others are as if they had never been
+    /// delivered.
+    Saw(Vec<D>),
 }
 
 /// What a session asks for. Every operation is answered by exactly one [`Outcome`] with its tag.
@@ -53,7 +69,8 @@ pub enum Operation {
         consumer: ConsumerId,
         /// A destination or a pattern of them.
         source: Destination,
-        /// The most deliveries that may be unsettled at a time; at least 1.
+        /// The most deliveries that may be unsettled at a time. With 0 none comes before
+        /// [`Operation::SetPrefetch`] allows some.
         prefetch: u32,
     },
     /// Let a consumer hold more deliveries unsettled, or fewer. What it holds beyond that it keeps.
@@ -62,7 +79,7 @@ pub enum Operation {
         tag: OpTag,
         /// As given to [`Operation::Subscribe`].
         consumer: ConsumerId,
-        /// The most deliveries that may be unsettled at a time from now on; at least 1.
+        /// The most deliveries that may be unsettled at a time from now on.
         prefetch: u32,
     },
     /// Stop consuming. Deliveries still unsettled go back to their queues.
@@ -71,8 +88,8 @@ pub enum Operation {
         tag: OpTag,
         /// As given to [`Operation::Subscribe`].
         consumer: ConsumerId,
-        /// The delivery that the client was working on when it died. It counts as rejected.
-        failed: Option<DeliveryId>,
+        /// How they do.
+        parting: Parting<DeliveryId>,
     },
     /// End deliveries.
     Settle {

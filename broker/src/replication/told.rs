@@ -77,7 +77,10 @@ impl Told for Traced {
             Settlement::Accept => {
                 emit!(Settle { shard, term, consumer: &by.to_string(), message: &key.to_string() })
             }
-            Settlement::Reject | Settlement::Release | Settlement::Fail => {
+            Settlement::Reject
+            | Settlement::Release
+            | Settlement::Fail
+            | Settlement::DeadLetter => {
                 emit!(Release { shard, term, consumer: &by.to_string(), message: &key.to_string() })
             }
         }

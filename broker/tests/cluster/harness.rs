@@ -18,7 +18,7 @@ use paceline::{
 };
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
-    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Settlement},
+    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Settlement},
     shard::{MessageRef, Table},
 };
 use paceline_runtime::{net::TcpListener, time};
@@ -415,7 +415,8 @@ impl Client {
     /// The consumer ends, having died of a delivery if one is given.
     pub async fn unsubscribe(&mut self, consumer: u64, failed: Option<DeliveryId>) -> Outcome {
         let consumer = ConsumerId(consumer);
-        self.submit(|tag| Operation::Unsubscribe { tag, consumer, failed }).await
+        let parting = failed.map_or(Parting::Released, Parting::Died);
+        self.submit(|tag| Operation::Unsubscribe { tag, consumer, parting }).await
     }
 
     pub async fn settle(&mut self, deliveries: &[DeliveryId], how: Settlement) -> Outcome {

@@ -14,7 +14,7 @@ use super::{
     matches_queue,
     types::{AttachRefused, ConsumerKey, MessageKey},
 };
-use crate::{Destination, destination::DestinationKind, shard::ShardState};
+use crate::{Destination, destination::DestinationKind, operation::Parting, shard::ShardState};
 
 /// How a consumer stands with a lane.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ impl Dispatcher {
     /// hold `prefetch` of them at a time.
     ///
     /// # Errors
-    /// If the key is in use or the prefetch is 0.
+    /// If the key is in use.
     pub fn attach(
         &mut self,
         key: ConsumerKey,
@@ -81,9 +81,6 @@ impl Dispatcher {
     ) -> Result<(), AttachRefused> {
         if self.consumers.contains_key(&key) {
             return Err(AttachRefused::Attached(key));
-        }
-        if prefetch == 0 {
-            return Err(AttachRefused::NoPrefetch);
         }
         self.consumers.insert(key, Consumer::new(source.clone(), prefetch));
         match source.kind {
@@ -161,16 +158,26 @@ impl Dispatcher {
         true
     }
 
-    /// Stops delivering to a consumer that died of a message it holds, perhaps. That one goes back
-    /// like the others, but counts as rejected, and is dead-lettered when its queue's limit is
-    /// reached. Whether the consumer was attached.
-    pub fn detach_failed(
+    /// As [`detach`](Self::detach) of a consumer that ends in this way. What it died of is
+    /// dead-lettered when its queue's limit is reached.
+    pub fn detach_as(
         &mut self,
         state: &ShardState,
         key: ConsumerKey,
-        message: MessageKey,
+        parting: &Parting<MessageKey>,
     ) -> bool {
-        self.fail(state, key, message);
+        match parting {
+            Parting::Released => {}
+            Parting::Died(message) => self.fail(state, key, *message),
+            Parting::Saw(seen) => {
+                let Some(consumer) = self.consumers.get(&key) else { return false };
+                let seen: BTreeSet<_> = seen.iter().copied().collect();
+                let unseen: Vec<_> = consumer.flights.difference(&seen).copied().collect();
+                for message in unseen {
+                    self.take_back(message);
+                }
+            }
+        }
         self.detach(key)
     }
 

@@ -161,7 +161,7 @@ impl Dispatcher {
 
     fn handle_returned(&mut self, state: &ShardState, message: MessageRef, how: Settlement) {
         // A dead consumer's delivery: the message was put back when it died.
-        if how != Settlement::Reject
+        if matches!(how, Settlement::Release | Settlement::Fail)
             && let Some(pending) = self.returns.get_mut(&message)
             && *pending.count(how) > 0
         {
@@ -268,6 +268,16 @@ impl Dispatcher {
                 self.give_back(key, Settlement::Fail);
             }
         }
+    }
+
+    /// A message is no longer with its holder, who never looked at it: nothing is counted. One that is
+    /// being settled stays.
+    pub(super) fn take_back(&mut self, key: MessageKey) {
+        if self.flights.get(&key).is_none_or(|flight| flight.settling) {
+            return;
+        }
+        let flight = self.land(key).expect("looked up above");
+        self.put_back(key, &flight);
     }
 
     fn give_back(&mut self, key: MessageKey, how: Settlement) {

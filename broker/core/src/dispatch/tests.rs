@@ -5,7 +5,10 @@ mod bounds;
 use super::*;
 use crate::{
     Message,
-    operation::Settlement::{self, Accept, Reject, Release},
+    operation::{
+        Parting,
+        Settlement::{self, Accept, Reject, Release},
+    },
     shard::{Applied, Batch, Command, MAX_REDELIVERIES, Outcome, TransactionId, Work},
     testing::{batch, message, message_to, publish},
 };
@@ -292,7 +295,7 @@ fn a_message_that_consumers_die_of_keeps_its_place_until_it_is_a_dead_letter() {
         let consumer = leader.attach(u64::from(count), "q", 1);
         let delivery = leader.deliver().remove(0);
         assert_eq!((text(&delivery).as_str(), delivery.redelivery_count), ("a", count));
-        assert!(leader.dispatcher.detach_failed(&leader.state, consumer, delivery.key));
+        assert!(leader.dispatcher.detach_as(&leader.state, consumer, &Parting::Died(delivery.key)));
         // In every other round the next consumer has it before the log knows.
         if count % 2 == 1 {
             assert_eq!(leader.replicate(), 1);

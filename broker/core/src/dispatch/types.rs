@@ -106,9 +106,6 @@ pub enum AttachRefused {
     /// The key is in use.
     #[error("consumer {0} is attached already")]
     Attached(ConsumerKey),
-    /// It could never get a message.
-    #[error("a prefetch of 0 would never get a message; use at least 1")]
-    NoPrefetch,
 }
 
 /// Why a volatile message was not taken.

@@ -218,14 +218,15 @@ impl Dispatcher {
                 return;
             }
             Settlement::Release => entry.released = entry.released.saturating_add(1),
-            Settlement::Reject | Settlement::Fail => {
+            Settlement::Reject | Settlement::Fail | Settlement::DeadLetter => {
                 entry.rejected = entry.rejected.saturating_add(1);
             }
         }
         let (id, priority, position) = (entry.lane, entry.priority(), entry.position(number));
         let (rejected, expires) = (entry.rejected, entry.message.expires);
         let lane = self.lanes.get_mut(&id).expect("its lane exists");
-        if how != Settlement::Release && rejected > MAX_REDELIVERIES {
+        let is_worn_out = how != Settlement::Release && rejected > MAX_REDELIVERIES;
+        if is_worn_out || how == Settlement::DeadLetter {
             if lane.is_subscriber() {
                 self.remove_volatile(number);
                 self.counters.dropped += 1;

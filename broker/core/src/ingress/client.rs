@@ -208,13 +208,13 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                     self.output.push_back(ToLeader::SetPrefetch { consumer, prefetch });
                 }
             }
-            Request::Detach { consumer, failed, asker } => {
+            Request::Detach { consumer, parting, asker } => {
                 let known = self.consumers.remove(&consumer).is_some();
                 if known && self.search.is_found() {
                     // Behind what this consumer has settled before, which may be unsent still.
                     self.send_commands(usize::MAX, usize::MAX);
                     let number = self.ask(Question::Ends { asker });
-                    self.output.push_back(ToLeader::Detach { number, consumer, failed });
+                    self.output.push_back(ToLeader::Detach { number, consumer, parting });
                 } else {
                     // No leader knows it.
                     self.events.push_back(Event::Ended(asker, Ok(())));

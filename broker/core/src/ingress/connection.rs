@@ -21,7 +21,9 @@ use crate::{
     Destination, DestinationKind, Message,
     channel::Delivered,
     dispatch::{MessageKey, VolatileId},
-    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Refusal, Settlement},
+    operation::{
+        ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Refusal, Settlement,
+    },
     shard::{self, Command, MessageRef, Refused, TransactionId},
 };
 
@@ -129,8 +131,8 @@ impl Connection {
             Operation::SetPrefetch { tag, consumer, prefetch } => {
                 self.set_prefetch(tag, consumer, prefetch);
             }
-            Operation::Unsubscribe { tag, consumer, failed } => {
-                self.unsubscribe(tag, consumer, failed);
+            Operation::Unsubscribe { tag, consumer, parting } => {
+                self.unsubscribe(tag, consumer, parting);
             }
             Operation::Settle { tag, deliveries, how, awaited } => {
                 self.settle(tag, &deliveries, how, awaited);
@@ -200,8 +202,8 @@ impl Connection {
     pub fn handle_closed(&mut self) {
         for (consumer, slots) in self.deliveries.unsubscribe_all() {
             for slot in slots {
-                let (failed, asker) = (None, Part::Unawaited);
-                self.request(slot, Request::Detach { consumer, failed, asker });
+                let (parting, asker) = (Parting::Released, Part::Unawaited);
+                self.request(slot, Request::Detach { consumer, parting, asker });
             }
         }
     }
@@ -278,16 +280,30 @@ impl Connection {
         self.end_part(tag, Ok(()));
     }
 
-    fn unsubscribe(&mut self, tag: OpTag, consumer: ConsumerId, failed: Option<DeliveryId>) {
+    fn unsubscribe(&mut self, tag: OpTag, consumer: ConsumerId, parting: Parting<DeliveryId>) {
         self.operations.begin(tag, OPERATION_BYTES);
-        let failed = failed.and_then(|delivery| self.deliveries.settle(delivery));
+        let mut held = |delivery| self.deliveries.settle(delivery);
+        let parting = match parting {
+            Parting::Released => Parting::Released,
+            Parting::Died(delivery) => held(delivery).map_or(Parting::Released, Parting::Died),
+            Parting::Saw(deliveries) => {
+                Parting::Saw(deliveries.into_iter().filter_map(held).collect())
+            }
+        };
         let Some((number, slots)) = self.deliveries.unsubscribe(consumer) else {
             return self.end_part(tag, unknown_consumer(consumer));
         };
         for slot in slots {
-            let failed = failed.filter(|held| held.slot == slot).map(|held| held.key);
+            let here = |held: &&Held| held.slot == slot;
+            let parting = match &parting {
+                Parting::Died(held) if here(&held) => Parting::Died(held.key),
+                Parting::Released | Parting::Died(_) => Parting::Released,
+                Parting::Saw(held) => {
+                    Parting::Saw(held.iter().filter(here).map(|held| held.key).collect())
+                }
+            };
             let asker = self.part(tag);
-            self.request(slot, Request::Detach { consumer: number, failed, asker });
+            self.request(slot, Request::Detach { consumer: number, parting, asker });
         }
         self.end_part(tag, Ok(()));
     }

@@ -34,7 +34,7 @@ pub use self::{
 use crate::{
     Destination, Message,
     dispatch::{MessageKey, VolatileId},
-    operation::{Outcome, Refusal, Settlement},
+    operation::{Outcome, Parting, Refusal, Settlement},
     shard::{self, Command},
 };
 
@@ -93,8 +93,8 @@ pub enum Request<T, S> {
     Detach {
         /// As attached.
         consumer: u64,
-        /// What it was working on when it died.
-        failed: Option<MessageKey>,
+        /// How.
+        parting: Parting<MessageKey>,
         /// Who asks.
         asker: T,
     },
@@ -138,8 +138,8 @@ impl<T, S> Request<T, S> {
             Request::SetPrefetch { consumer, prefetch } => {
                 Request::SetPrefetch { consumer, prefetch }
             }
-            Request::Detach { consumer, failed, asker } => {
-                Request::Detach { consumer, failed, asker: asker_of(asker) }
+            Request::Detach { consumer, parting, asker } => {
+                Request::Detach { consumer, parting, asker: asker_of(asker) }
             }
             Request::Settle { consumer, channel, messages, how, asker } => {
                 Request::Settle { consumer, channel, messages, how, asker: asker_of(asker) }

@@ -289,13 +289,10 @@ impl<T: Told> Serving<T> {
                 }
                 return;
             }
-            ToLeader::Detach { number, consumer, failed } => {
+            ToLeader::Detach { number, consumer, parting } => {
                 let consumer = key(consumer);
                 if term.consumers.remove(&consumer).is_some() {
-                    match failed {
-                        Some(message) => term.dispatcher.detach_failed(state, consumer, message),
-                        None => term.dispatcher.detach(consumer),
-                    };
+                    term.dispatcher.detach_as(state, consumer, &parting);
                     self.told.detached(term.number, consumer);
                 }
                 (number, Ok(()))

@@ -152,6 +152,17 @@ impl<L> Consumers<L> {
         Some(*found.0)
     }
 
+    /// The unsettled deliveries from one place to another.
+    pub(super) fn within(
+        &self,
+        consumer: ConsumerId,
+        places: &RangeInclusive<Place>,
+    ) -> Vec<DeliveryId> {
+        let unsettled = self.consumers.get(&consumer).map(|consumer| &consumer.unsettled);
+        let within = unsettled.into_iter().flat_map(|unsettled| unsettled.range(places.clone()));
+        within.map(|(_, unsettled)| unsettled.delivery).collect()
+    }
+
     /// How many deliveries [`Self::take`] would take.
     pub(super) fn count(&self, consumer: ConsumerId, places: &RangeInclusive<Place>) -> usize {
         self.unsettled(consumer, places).map_or(0, Iterator::count)

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Destination, Message,
-    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Settlement},
+    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Parting, Settlement},
 };
 
 /// Whom the outcome of an operation is for, in a protocol's own words.
@@ -95,11 +95,22 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         Ok(consumer)
     }
 
-    /// To consume no more. What was not handed out yet is dropped.
-    pub(super) fn unsubscribe(&mut self, now: Duration, consumer: ConsumerId, purpose: P) {
+    /// To consume no more. What was not handed out yet is dropped. `saw` is up to which place the
+    /// client has looked at what it was handed; where it does not say, that is all of it.
+    pub(super) fn unsubscribe(
+        &mut self,
+        now: Duration,
+        consumer: ConsumerId,
+        saw: Option<RangeInclusive<Place>>,
+        purpose: P,
+    ) {
+        let parting = match saw {
+            None => Parting::Released,
+            Some(saw) => Parting::Saw(self.consumers.within(consumer, &saw)),
+        };
         self.consumers.remove(consumer);
         let tag = self.outstanding.open(now, 0, Some(purpose));
-        self.queue.push_back(Operation::Unsubscribe { tag, consumer, failed: None });
+        self.queue.push_back(Operation::Unsubscribe { tag, consumer, parting });
     }
 
     /// To settle the deliveries from one place to another, as far as they are unsettled. The last
@@ -227,8 +238,8 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
     pub(super) fn handle_death(&mut self, now: Duration) {
         for (consumer, delivery) in self.consumers.in_work() {
             let tag = self.outstanding.open(now, 0, None);
-            let failed = Some(delivery);
-            self.queue.push_back(Operation::Unsubscribe { tag, consumer, failed });
+            let parting = Parting::Died(delivery);
+            self.queue.push_back(Operation::Unsubscribe { tag, consumer, parting });
         }
     }
 

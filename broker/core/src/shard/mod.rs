@@ -11,8 +11,8 @@
 //!   [`Origin`] and [`Outcome`].
 //! - Nothing is delivered here. Which consumer holds a message is the leader's knowledge alone;
 //!   the shard only counts deliveries that were rejected or released.
-//! - A message rejected more than [`MAX_REDELIVERIES`] times moves to `DLQ.<its queue>`, which is in
-//!   the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise
+//! - A message rejected more than [`MAX_REDELIVERIES`] times, or once and for good
+//!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, which is in the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise
 //!   the count that consumers see but never make a dead letter: a crash of a consumer with a thousand
 //!   prefetched messages says nothing about any of them. The one that it was working on is
 //!   suspected, though, and counts as rejected ([`Settlement::Fail`]). Dead letters rejected again
@@ -308,13 +308,14 @@ impl ShardState {
                 stored.rejected = stored.rejected.saturating_add(1);
                 step.effects.push(Effect::Returned { message, how });
             }
-            Settlement::Reject => {
+            Settlement::Reject | Settlement::DeadLetter => {
                 stored.rejected = stored.rejected.saturating_add(1);
                 let (queue, rejected) = (stored.queue, stored.rejected);
+                let is_dead = how == Settlement::DeadLetter || rejected > MAX_REDELIVERIES;
                 let graveyard = dead_letter_queue(&self.tables.queues[&queue].name);
-                match graveyard.filter(|_| rejected > MAX_REDELIVERIES) {
+                match graveyard.filter(|_| is_dead) {
                     None => {
-                        if rejected > MAX_REDELIVERIES {
+                        if is_dead {
                             reached(Point::DeadLetterKept);
                         }
                         step.effects.push(Effect::Returned { message, how });

@@ -12,7 +12,7 @@ mod reference;
 mod sessions;
 mod world;
 
-use paceline_core::operation::Settlement;
+use paceline_core::operation::{Parting, Settlement};
 use proptest::prelude::*;
 
 use world::{Op, World};
@@ -22,6 +22,16 @@ fn settlement() -> impl Strategy<Value = Settlement> {
         3 => Just(Settlement::Accept),
         3 => Just(Settlement::Reject),
         1 => Just(Settlement::Release),
+        1 => Just(Settlement::DeadLetter),
+    ]
+}
+
+/// Of the first that the consumer holds, the second, and so on.
+fn parting() -> impl Strategy<Value = Parting<usize>> {
+    prop_oneof![
+        Just(Parting::Released),
+        Just(Parting::Died(0)),
+        (0usize..4).prop_map(|seen| Parting::Saw((0..seen).collect())),
     ]
 }
 
@@ -35,8 +45,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0u64..4, 0usize..6, 1u32..5).prop_map(|(consumer, source, prefetch)| Op::Attach {
             consumer, source, prefetch
         }),
-        2 => (0u64..4, any::<bool>())
-            .prop_map(|(consumer, failed)| Op::Detach { consumer, failed }),
+        3 => (0u64..4, parting())
+            .prop_map(|(consumer, parting)| Op::Detach { consumer, parting }),
         10 => Just(Op::Deliver),
         12 => (0u64..4, 0usize..4, settlement()).prop_map(|(consumer, first, how)| Op::Settle {
             consumer, first, how

@@ -200,6 +200,16 @@ impl Reference {
         }
     }
 
+    /// The messages' consumer is about to be detached and has not looked at them.
+    pub fn take_back(&mut self, messages: &[MessageKey]) {
+        for message in messages {
+            let at = self.find(*message).expect("the consumer holds it");
+            if !self.entries[at].settling {
+                self.entries[at].holder = None;
+            }
+        }
+    }
+
     pub fn detach(&mut self, consumer: u64) {
         self.consumers.remove(&consumer);
         for entry in self.entries.iter_mut().filter(|entry| entry.holder == Some(consumer)) {
@@ -237,9 +247,10 @@ impl Reference {
                 self.volatile.accepted += 1;
             }
             Settlement::Release => entry.released += 1,
-            Settlement::Reject | Settlement::Fail => {
+            Settlement::Reject | Settlement::Fail | Settlement::DeadLetter => {
                 entry.rejected += 1;
-                let lost = entry.rejected > u32::from(MAX_REDELIVERIES);
+                let lost =
+                    how == Settlement::DeadLetter || entry.rejected > u32::from(MAX_REDELIVERIES);
                 if lost && !entry.queue.starts_with("DLQ.") {
                     let entry = self.entries.remove(at);
                     self.volatile.dead_lettered += 1;
@@ -393,9 +404,10 @@ impl Reference {
                     entry.released += 1;
                     (entry.holder, entry.settling) = (None, false);
                 }
-                Settlement::Reject => {
+                Settlement::Reject | Settlement::DeadLetter => {
                     entry.rejected += 1;
-                    if entry.rejected > u32::from(MAX_REDELIVERIES)
+                    if (*how == Settlement::DeadLetter
+                        || entry.rejected > u32::from(MAX_REDELIVERIES))
                         && !entry.queue.starts_with("DLQ.")
                     {
                         let entry = self.entries.remove(at);

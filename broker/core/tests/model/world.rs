@@ -8,7 +8,7 @@ use std::{
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
     dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
-    operation::Settlement,
+    operation::{Parting, Settlement},
     shard::{
         Batch, Command, Content, MessageRef, Outcome, SessionId, ShardState, TransactionId, Work,
     },
@@ -32,10 +32,10 @@ pub enum Op {
         source: usize,
         prefetch: u32,
     },
-    /// A consumer goes; whether because of the first message it holds.
+    /// A consumer goes. What it holds is counted from 0.
     Detach {
         consumer: u64,
-        failed: bool,
+        parting: Parting<usize>,
     },
     Deliver,
     /// Settles what a consumer holds from `first` on.
@@ -133,16 +133,23 @@ impl World {
                 }
             }
             Op::Attach { consumer, source, prefetch } => self.attach(consumer, source, prefetch),
-            Op::Detach { consumer, failed } => {
+            Op::Detach { consumer, parting } => {
                 let attached = self.reference.consumers.contains_key(&consumer);
-                let first = self.reference.held_by(consumer).find_map(|entry| entry.key);
-                let detached = match first.filter(|_| failed) {
-                    None => self.dispatcher.detach(key(consumer)),
-                    Some(message) => {
-                        self.reference.fail(message);
-                        self.dispatcher.detach_failed(&self.state, key(consumer), message)
+                let held: Vec<_> =
+                    self.reference.held_by(consumer).filter_map(|entry| entry.key).collect();
+                let parting = match parting {
+                    Parting::Died(at) if at < held.len() => {
+                        self.reference.fail(held[at]);
+                        Parting::Died(held[at])
+                    }
+                    Parting::Released | Parting::Died(_) => Parting::Released,
+                    Parting::Saw(seen) => {
+                        let seen: Vec<_> = held.iter().take(seen.len()).copied().collect();
+                        self.reference.take_back(&held[seen.len()..]);
+                        Parting::Saw(seen)
                     }
                 };
+                let detached = self.dispatcher.detach_as(&self.state, key(consumer), &parting);
                 assert_eq!(detached, attached);
                 self.reference.detach(consumer);
             }
@@ -157,7 +164,7 @@ impl World {
                 for _ in 0..times {
                     self.deliver();
                     if dies {
-                        self.step(Op::Detach { consumer, failed: true });
+                        self.step(Op::Detach { consumer, parting: Parting::Died(0) });
                         self.collect();
                         self.commit(usize::MAX, 0);
                         self.attach(consumer, SOURCES.len() - 1, 3);

@@ -10,7 +10,7 @@ use std::{
 
 use paceline_core::{
     Destination, DestinationKind, Message,
-    operation::{ConsumerId, Delivery, DeliveryId, Settlement},
+    operation::{ConsumerId, Delivery, DeliveryId, Parting, Settlement},
 };
 use tokio::sync::Notify;
 
@@ -178,11 +178,13 @@ impl Cluster for Handle {
                 state.consumers.get_mut(&key).expect("it is subscribed").prefetch = prefetch;
             }
             Operation::Hurry { .. } => {}
-            Operation::Unsubscribe { consumer, failed, .. } => {
+            Operation::Unsubscribe { consumer, parting, .. } => {
                 let key = (self.connection, consumer);
                 let out = &state.consumers[&key].out;
-                let failed = failed.map(|delivery| out[&delivery].0.body.bytes().to_vec());
-                state.failed.extend(failed);
+                if let Parting::Died(delivery) = parting {
+                    let failed = out[&delivery].0.body.bytes().to_vec();
+                    state.failed.push(failed);
+                }
                 state.detach(key);
             }
             Operation::Settle { deliveries, how, .. } => {

@@ -107,13 +107,8 @@ impl Shard {
                 assert!(dispatcher.set_prefetch(key(consumer), prefetch), "it is attached");
                 return None;
             }
-            ToLeader::Detach { number, consumer, failed } => {
-                match failed {
-                    Some(failed) => {
-                        dispatcher.detach_failed(&self.state, key(consumer), failed);
-                    }
-                    None => drop(dispatcher.detach(key(consumer))),
-                }
+            ToLeader::Detach { number, consumer, parting } => {
+                dispatcher.detach_as(&self.state, key(consumer), &parting);
                 (number, Ok(()))
             }
             ToLeader::Settle { number, consumer, messages, how } => {

@@ -230,8 +230,8 @@ fn a_death_is_of_the_oldest_that_no_transaction_has() {
     operations.handle_end();
     operations.handle_delivery(testing::delivery(consumer, 3));
     assert!(operations.hand_out(NOW).is_none());
-    let [Operation::Unsubscribe { failed, .. }] = polled(&mut operations)[..] else {
+    let [Operation::Unsubscribe { parting, .. }] = &polled(&mut operations)[..] else {
         panic!("one consumer died")
     };
-    assert_eq!(failed, Some(DeliveryId(1)));
+    assert_eq!(*parting, Parting::Died(DeliveryId(1)));
 }

@@ -186,7 +186,7 @@ impl StompSession {
             return Err(format!("there is no subscription `{text}`"));
         };
         let asked = Asked::by(frame.command, receipt);
-        self.operations.unsubscribe(now.elapsed, consumer, asked);
+        self.operations.unsubscribe(now.elapsed, consumer, None, asked);
         Ok(())
     }
 

@@ -182,18 +182,14 @@ pub(super) fn write(
         }
     }
     for (name, value) in &message.properties {
-        match value {
-            Value::Text(text) => frame.header(name, text),
-            Value::Bool(value) => frame.header(name, if *value { "true" } else { "false" }),
-            Value::Int(value) => frame.header(name, &value.to_string()),
-            Value::Double(value) => frame.header(name, &value.to_string()),
-            // Not text, and STOMP headers are nothing else.
-            Value::Bytes(_) => {}
+        // What is not text is left out: STOMP headers are nothing else.
+        if let Some(text) = value.to_text() {
+            frame.header(name, &text);
         }
     }
     match &message.body {
         Body::Text(text) => frame.finish(text),
-        Body::Binary(bytes) => frame.finish_as_bytes(bytes),
+        body => frame.finish_as_bytes(body.bytes()),
     }
 }
 

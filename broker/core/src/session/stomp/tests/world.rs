@@ -1,6 +1,7 @@
 //! Sessions, and a broker in memory that is just enough for them.
 
 use super::*;
+use crate::operation::Parting;
 
 pub(super) fn config() -> StompConfig {
     StompConfig { server: "test".into(), ..StompConfig::default() }
@@ -145,8 +146,10 @@ impl World {
                 self.consumers.push(Consumer { session, id: consumer, source });
             }
             Operation::SetPrefetch { prefetch, .. } => self.windows.push(prefetch),
-            Operation::Unsubscribe { consumer, failed, .. } => {
-                self.failed.extend(failed.map(|delivery| delivery.0));
+            Operation::Unsubscribe { consumer, parting, .. } => {
+                if let Parting::Died(delivery) = parting {
+                    self.failed.push(delivery.0);
+                }
                 self.consumers.retain(|have| have.session != session || have.id != consumer);
             }
             Operation::Settle { deliveries, how, .. } => {
