@@ -5,7 +5,9 @@
 //! is checked against a limit before memory is spent on it.
 
 pub mod link;
+pub mod openwire;
 pub mod stomp;
+pub mod text;
 
 /// How many bytes the unfinished frame at the end of a decoder's input may come to need there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

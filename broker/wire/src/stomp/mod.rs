@@ -7,16 +7,15 @@
 mod decode;
 mod encode;
 mod escape;
-mod text;
 
 #[cfg(test)]
 mod tests;
 
 use bytes::{Bytes, BytesMut};
 
+pub use crate::text::Text;
 pub use decode::{DecodeError, Decoder, Limits};
 pub use encode::FrameWriter;
-pub use text::Text;
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

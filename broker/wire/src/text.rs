@@ -1,6 +1,9 @@
 //! A string that shares the buffer it was read from.
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::{Deref, Range},
+};
 
 use bytes::Bytes;
 
@@ -14,6 +17,11 @@ impl Text {
         std::str::from_utf8(&bytes).is_ok().then_some(Self(bytes))
     }
 
+    /// A range of the bytes as text, or `None` where they are not UTF-8.
+    pub(crate) fn from_utf8_in(bytes: &Bytes, range: Range<usize>) -> Option<Self> {
+        std::str::from_utf8(&bytes[range.clone()]).is_ok().then(|| Self(bytes.slice(range)))
+    }
+
     /// Text that is known at compile time.
     pub const fn from_static(text: &'static str) -> Self {
         Self(Bytes::from_static(text.as_bytes()))
@@ -22,6 +30,12 @@ impl Text {
     /// The text itself.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("checked when it was made")
+    }
+
+    /// The same text in memory of its own, for what outlives the frame that it was read from.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 
     /// The same text without spaces and tabs around it, copying nothing.
