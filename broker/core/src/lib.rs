@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod ingress;
 pub mod message;
 pub mod operation;
+pub mod selector;
 pub mod serving;
 pub mod session;
 pub mod shard;
