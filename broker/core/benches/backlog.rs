@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Instant};
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
     dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
-    operation::Settlement,
+    operation::{Settlement, Subscription},
     shard::{Batch, Command, ShardState},
 };
 
@@ -91,7 +91,8 @@ fn main() {
         let publish = start.elapsed().as_nanos() / MEASURED as u128;
         let consumer = ConsumerKey { node: 1, number: 1 };
         let queue = Destination::queue("orders").expect("it is a name");
-        shard.dispatcher.attach(consumer, queue, BATCH as u32).expect("it is the first");
+        let wanted = Subscription::new(queue, BATCH as u32);
+        shard.dispatcher.attach(consumer, wanted).expect("it is the first");
         let start = Instant::now();
         shard.consume(MEASURED);
         let consume = start.elapsed().as_nanos() / MEASURED as u128;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Destination, Message,
+    Message,
     bounds::{QueueFull, Room},
     dispatch::{MessageKey, VolatileId},
-    operation::{Parting, Settlement},
+    operation::{Parting, Settlement, Subscription},
     shard::{Command, Outcome},
 };
 
@@ -46,10 +46,8 @@ pub enum ToLeader {
         number: u64,
         /// Unique in the client's node.
         consumer: u64,
-        /// What it wants; perhaps a pattern.
-        source: Destination,
-        /// The most messages it may hold.
-        prefetch: u32,
+        /// What it wants.
+        subscription: Subscription,
     },
     /// A consumer may hold more messages from now on, or fewer; what it holds beyond that it keeps.
     /// Not answered, since it cannot fail.

@@ -51,6 +51,25 @@ pub enum Parting<D> {
     Saw(Vec<D>),
 }
 
+/// What a consumer wants to be given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// A destination or a pattern of them.
+    pub source: Destination,
+    /// The most deliveries that may be unsettled at a time. With 0 none comes before
+    /// [`Operation::SetPrefetch`] allows some.
+    pub prefetch: u32,
+    /// Only messages that this [`Selector`](crate::selector::Selector) selects.
+    pub selector: Option<Arc<str>>,
+}
+
+impl Subscription {
+    /// To all messages of a source.
+    pub fn new(source: Destination, prefetch: u32) -> Self {
+        Self { source, prefetch, selector: None }
+    }
+}
+
 /// What a session asks for. Every operation is answered by exactly one [`Outcome`] with its tag.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
@@ -67,11 +86,8 @@ pub enum Operation {
         tag: OpTag,
         /// Chosen by the session.
         consumer: ConsumerId,
-        /// A destination or a pattern of them.
-        source: Destination,
-        /// The most deliveries that may be unsettled at a time. With 0 none comes before
-        /// [`Operation::SetPrefetch`] allows some.
-        prefetch: u32,
+        /// What it wants.
+        subscription: Subscription,
     },
     /// Let a consumer hold more deliveries unsettled, or fewer. What it holds beyond that it keeps.
     SetPrefetch {

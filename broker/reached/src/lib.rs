@@ -117,6 +117,12 @@ points! {
     MemoryShed,
     /// the body of a message was read back from the disk to be delivered
     BodyReadBack,
+    /// a consumer's selector selected a message of a queue
+    Selected,
+    /// a consumer's selector did not select a message of a queue
+    NotSelected,
+    /// a message was read back from the disk to see whether a selector selects it
+    ReadToSelect,
     /// the next life of a node opened a channel where its last one still had one
     ChannelSuperseded,
     /// a client left a leader that had not said anything, as its node knew of a later one

@@ -18,7 +18,10 @@ use paceline::{
 };
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
-    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Settlement},
+    operation::{
+        ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Settlement,
+        Subscription,
+    },
     shard::{MessageRef, Table},
 };
 use paceline_runtime::{net::TcpListener, time};
@@ -409,7 +412,8 @@ impl Client {
     pub async fn subscribe(&mut self, consumer: u64, source: &str, prefetch: u32) -> Outcome {
         let consumer = ConsumerId(consumer);
         let source = Destination::parse(source).unwrap();
-        self.submit(|tag| Operation::Subscribe { tag, consumer, source, prefetch }).await
+        let subscription = Subscription::new(source, prefetch);
+        self.submit(|tag| Operation::Subscribe { tag, consumer, subscription }).await
     }
 
     /// The consumer ends, having died of a delivery if one is given.

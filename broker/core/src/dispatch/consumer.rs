@@ -4,17 +4,27 @@
 //! it, and it is seated again when it has credit, at one lane per delivery. So a consumer of ten
 //! thousand queues with a prefetch of 1 costs as much per message as any other.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use paceline_reached::{Point, reached};
 
 use super::{
     Dispatcher,
-    lane::{Item, Lane, LaneId, LaneKind},
+    lane::{Lane, LaneId, LaneKind},
     matches_queue,
+    ready::Item,
     types::{AttachRefused, ConsumerKey, MessageKey},
 };
-use crate::{Destination, destination::DestinationKind, operation::Parting, shard::ShardState};
+use crate::{
+    Destination,
+    destination::DestinationKind,
+    operation::{Parting, Subscription},
+    selector::Selector,
+    shard::ShardState,
+};
 
 /// How a consumer stands with a lane.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +39,7 @@ pub(super) enum Seat {
 pub(super) struct Consumer {
     pub(super) source: Destination,
     pub(super) prefetch: u32,
+    selector: Option<Arc<Selector>>,
     /// What it holds.
     pub(super) flights: BTreeSet<MessageKey>,
     pub(super) seats: BTreeMap<LaneId, Seat>,
@@ -39,15 +50,21 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    pub(super) fn new(source: Destination, prefetch: u32) -> Self {
+    fn new(source: Destination, prefetch: u32, selector: Option<Arc<Selector>>) -> Self {
         Self {
             source,
             prefetch,
+            selector,
             flights: BTreeSet::new(),
             seats: BTreeMap::new(),
             parked: VecDeque::new(),
             hungry: false,
         }
+    }
+
+    /// By which it takes messages from a lane. What gets to a subscriber's lane has been selected.
+    pub(super) fn selector_at(&self, lane: &Lane) -> Option<&Arc<Selector>> {
+        self.selector.as_ref().filter(|_| !lane.is_subscriber())
     }
 
     pub(super) fn in_flight(&self) -> u32 {
@@ -68,21 +85,21 @@ impl Consumer {
 }
 
 impl Dispatcher {
-    /// Begins to deliver messages of `source`, a destination or a pattern, to a consumer that may
-    /// hold `prefetch` of them at a time.
+    /// Begins to deliver to a consumer.
     ///
     /// # Errors
-    /// If the key is in use.
+    /// If the key is in use, or the selector is none.
     pub fn attach(
         &mut self,
         key: ConsumerKey,
-        source: Destination,
-        prefetch: u32,
+        subscription: Subscription,
     ) -> Result<(), AttachRefused> {
         if self.consumers.contains_key(&key) {
             return Err(AttachRefused::Attached(key));
         }
-        self.consumers.insert(key, Consumer::new(source.clone(), prefetch));
+        let Subscription { source, prefetch, selector } = subscription;
+        let selector = selector.map(|text| Selector::parse(&text).map(Arc::new)).transpose()?;
+        self.consumers.insert(key, Consumer::new(source.clone(), prefetch, selector.clone()));
         match source.kind {
             DestinationKind::Queue if source.is_pattern() => {
                 let matching: Vec<LaneId> = self
@@ -101,7 +118,8 @@ impl Dispatcher {
                 self.seat(key, lane);
             }
             DestinationKind::Topic => {
-                let lane = self.add_lane(Lane::new(LaneKind::Subscriber, source.name.clone()));
+                let lane =
+                    self.add_lane(Lane::new(LaneKind::Subscriber(selector), source.name.clone()));
                 if source.is_pattern() {
                     self.topic_patterns.insert(lane, source);
                 } else {
@@ -134,7 +152,8 @@ impl Dispatcher {
     pub fn detach(&mut self, key: ConsumerKey) -> bool {
         let Some(consumer) = self.consumers.remove(&key) else { return false };
         self.queue_patterns.remove(&key);
-        for message in consumer.flights {
+        for message in &consumer.flights {
+            let message = *message;
             let flight =
                 self.flights.get_mut(&message).expect("what a consumer holds is in flight");
             assert_eq!(flight.holder.take(), Some(key), "{message} has another holder");
@@ -142,12 +161,14 @@ impl Dispatcher {
                 self.abandon(message);
             }
         }
-        for (id, seat) in consumer.seats {
+        for (id, seat) in &consumer.seats {
+            let id = *id;
             let lane = self.lanes.get_mut(&id).expect("a seat is at a lane");
-            lane.seats -= 1;
+            let selector = consumer.selector_at(lane);
             if let Seat::Turn(turn) = seat {
-                lane.unseat(turn);
+                lane.unseat(*turn, selector);
             }
+            lane.leave(selector);
             if lane.is_subscriber() {
                 self.drop_subscriber(id, &consumer.source);
             } else {
@@ -219,12 +240,14 @@ impl Dispatcher {
     pub(super) fn seat(&mut self, key: ConsumerKey, id: LaneId) {
         let lane = self.lanes.get_mut(&id).expect("the lane exists");
         let consumer = self.consumers.get_mut(&key).expect("the consumer exists");
-        let previous = consumer.seats.insert(id, Seat::Turn(lane.seat(key)));
-        match previous {
-            None => lane.seats += 1,
+        let selector = consumer.selector_at(lane).cloned();
+        match consumer.seats.get(&id) {
+            None => lane.join(selector.as_ref()),
             Some(Seat::Parked) => {}
             Some(Seat::Turn(_)) => panic!("consumer {key} has two turns at one lane"),
         }
+        let turn = lane.seat(key, selector.as_ref());
+        consumer.seats.insert(id, Seat::Turn(turn));
         if lane.has_ready() {
             self.activate(id);
         }
@@ -232,8 +255,13 @@ impl Dispatcher {
 
     /// The lane met the consumer and it had no credit.
     pub(super) fn park(&mut self, key: ConsumerKey, id: LaneId, turn: u64) {
-        self.lanes.get_mut(&id).expect("the lane exists").unseat(turn);
+        let lane = self.lanes.get_mut(&id).expect("the lane exists");
         let consumer = self.consumers.get_mut(&key).expect("the consumer exists");
+        let selector = consumer.selector_at(lane);
+        lane.unseat(turn, selector);
+        if let Some((view, _)) = selector.and_then(|selector| lane.view(selector.text())) {
+            view.rest();
+        }
         consumer.seats.insert(id, Seat::Parked);
         consumer.parked.push_back(id);
     }

@@ -4,7 +4,7 @@
 //! that takes. A stored message is taken off the lane at its time and ends when the log says so; a
 //! volatile one ends at once.
 
-use super::{Dispatcher, lane::Item, types::MessageKey};
+use super::{Dispatcher, Standing, is_there, types::MessageKey};
 use crate::{
     UnixMillis,
     shard::{MessageRef, ShardState},
@@ -31,16 +31,26 @@ impl Dispatcher {
                     reached(Point::VolatileExpired);
                     self.counters.expired += 1;
                     let lane = self.lanes.get_mut(&entry.lane).expect("its lane exists");
-                    let volatile = &self.volatile;
                     let position = entry.position(id.number);
-                    lane.note_gone(entry.priority(), position, |item| match item {
-                        Item::Stored { index, offset } => {
-                            state.contains(MessageRef { index, offset })
-                        }
-                        Item::Volatile { number } => volatile.contains_key(&number),
+                    lane.note_gone(entry.priority(), position, |item| {
+                        is_there(state, &self.volatile, item)
                     });
                     self.drop_if_idle(entry.lane);
                 }
+            }
+        }
+    }
+
+    /// A message is met whose time is over.
+    pub(super) fn expire(&mut self, standing: &Standing, now: UnixMillis) {
+        match standing.key {
+            MessageKey::Stored(message) => {
+                self.forget_expiry(standing.expires, standing.key);
+                self.expire_stored(message, now);
+            }
+            MessageKey::Volatile(id) => {
+                self.remove_volatile(id.number);
+                self.counters.expired += 1;
             }
         }
     }

@@ -34,15 +34,22 @@
 //!   [`Limits`]; beyond, the oldest of the lowest priority is dropped and counted, or the message
 //!   is refused where the topic's policy says so.
 //!
+//! - A consumer with a selector gets what that selects, in the same order; what it does not select
+//!   waits for others and holds nobody up ([decision 27](../../../docs/decisions/0027-a-selector-looks-at-a-queue-once.md)).
+//!
 //! Cost: O(log n) per message, whatever the backlog, with 16 bytes of it per waiting message;
 //! attaching costs as much as there are queues that match, and beginning a leadership as much as
-//! there are messages.
+//! there are messages. A selector looks at each message once; to look at one whose content is in the
+//! log only, that is read: [`poll_read`](Dispatcher::poll_read).
 
 mod consumer;
 mod expiry;
 mod lane;
+mod ready;
+mod select;
 mod settle;
 mod types;
+mod view;
 mod volatile;
 
 #[cfg(test)]
@@ -60,12 +67,14 @@ pub use types::{
 
 use self::{
     consumer::{Consumer, Seat},
-    lane::{Item, Lane, LaneId, LaneKind, Position},
+    lane::{Lane, LaneId, LaneKind},
+    ready::{Item, Position},
+    select::{Found, LOOKED_AT_ONCE},
     settle::{Flight, Returns},
     volatile::Volatile,
 };
 use crate::{
-    Destination, UnixMillis,
+    Destination, Message, UnixMillis,
     destination::DestinationKind,
     operation::Settlement,
     shard::{Content, MessageRef, QueueId, ShardState},
@@ -93,6 +102,13 @@ pub struct Dispatcher {
     topic_patterns: BTreeMap<LaneId, Destination>,
     /// Lanes that may have a message for a consumer with credit, in the order they are served.
     active: VecDeque<LaneId>,
+
+    /// Contents that selectors wait for: of which lanes, and which selectors.
+    reading: BTreeMap<MessageRef, Vec<(LaneId, Arc<str>)>>,
+    /// Those to be asked for.
+    to_read: VecDeque<(MessageRef, MessageRef)>,
+    /// How many messages selectors have looked at since deliveries were last polled.
+    looked_at: usize,
 
     consumers: BTreeMap<ConsumerKey, Consumer>,
     /// Consumers whose source is a pattern of queues.
@@ -137,6 +153,9 @@ impl Dispatcher {
             topics: BTreeMap::new(),
             topic_patterns: BTreeMap::new(),
             active: VecDeque::new(),
+            reading: BTreeMap::new(),
+            to_read: VecDeque::new(),
+            looked_at: 0,
             consumers: BTreeMap::new(),
             queue_patterns: BTreeMap::new(),
             hungry: VecDeque::new(),
@@ -170,7 +189,8 @@ impl Dispatcher {
     /// If `state` has applied entries that [`Dispatcher::handle_applied`] was not told of.
     pub fn poll_delivery(&mut self, state: &ShardState, now: UnixMillis) -> Option<Delivery> {
         assert_eq!(self.applied, state.applied(), "entries were applied that were not taken in");
-        loop {
+        self.looked_at = 0;
+        while self.looked_at < LOOKED_AT_ONCE {
             let fed = self.feed_one();
             let Some(id) = self.active.pop_front() else {
                 if fed {
@@ -186,46 +206,59 @@ impl Dispatcher {
                 return Some(delivery);
             }
         }
+        None
     }
 
     /// Gives the lane's next message to whose turn it is. A lane with nothing to give, or nobody to
     /// give it to, is not served again until that changes.
     fn serve(&mut self, state: &ShardState, now: UnixMillis, id: LaneId) -> Option<Delivery> {
-        let (turn, key) = loop {
-            let (turn, key) = self.lanes[&id].next_consumer()?;
-            if self.consumers[&key].credit() > 0 {
-                break (turn, key);
+        let lane = self.lanes.get_mut(&id).expect("it is served");
+        if lane.has_views() {
+            lane.sweep_all(|item| is_there(state, &self.volatile, item));
+        }
+        loop {
+            let lane = &self.lanes[&id];
+            let (turn, key) = lane.next_consumer()?;
+            let consumer = &self.consumers[&key];
+            if consumer.credit() == 0 {
+                self.park(key, id, turn);
+                continue;
             }
-            self.park(key, id, turn);
-        };
-        let position = self.next_ready(state, now, id)?;
-        let (message, content, redeliveries, priority, expires, seen);
-        match position.item() {
-            Item::Stored { index, offset } => {
-                let stored_ref = MessageRef { index, offset };
-                let stored = state.lookup(stored_ref).expect("what is ready is there");
-                let pending = self.returns.get(&stored_ref).map_or(0, Returns::total);
-                message = MessageKey::Stored(stored_ref);
-                content = state.content(stored_ref).expect("what is ready is there");
-                redeliveries = stored.redeliveries() + pending;
-                (priority, expires) = (stored.priority, stored.expires());
-                seen = index <= self.began_at;
-            }
-            Item::Volatile { number } => {
-                let volatile = &self.volatile[&number];
-                message = self.volatile_key(number);
-                content = Content::Here(volatile.message.clone());
-                redeliveries = volatile.redeliveries();
-                (priority, expires) = (volatile.priority(), volatile.message.expires);
-                seen = false;
+            let Some(selector) = consumer.selector_at(lane).cloned() else {
+                let standing = self.next_ready(state, now, id)?;
+                let content = standing.content(state);
+                return Some(self.hand_out(id, turn, key, &standing, content));
+            };
+            match self.find(state, now, id, &selector) {
+                Found::Message(standing, content) => {
+                    let content = Content::Here(content);
+                    return Some(self.hand_out(id, turn, key, &standing, content));
+                }
+                Found::Nothing => {}
+                Found::Unfinished => {
+                    self.activate(id);
+                    return None;
+                }
             }
         }
+    }
+
+    fn hand_out(
+        &mut self,
+        id: LaneId,
+        turn: u64,
+        key: ConsumerKey,
+        standing: &Standing,
+        content: Content,
+    ) -> Delivery {
         let lane = self.lanes.get_mut(&id).expect("it is being served");
-        lane.unseat(turn);
-        lane.in_flight += 1;
-        let seat = Seat::Turn(lane.seat(key));
         let consumer = self.consumers.get_mut(&key).expect("it is in the rotation");
+        let selector = consumer.selector_at(lane).cloned();
+        lane.unseat(turn, selector.as_ref());
+        lane.in_flight += 1;
+        let seat = Seat::Turn(lane.seat(key, selector.as_ref()));
         consumer.seats.insert(id, seat);
+        let Standing { key: message, priority, position, expires, redeliveries, .. } = *standing;
         consumer.take(message);
         let (in_flight, credit) = (consumer.in_flight(), consumer.credit());
         let flight =
@@ -233,56 +266,78 @@ impl Dispatcher {
         let twin = self.flights.insert(message, flight);
         assert!(twin.is_none(), "{message} is held by two consumers");
         self.forget_expiry(expires, message);
-        Some(Delivery {
+        Delivery {
             consumer: key,
             key: message,
             content,
-            redelivered: seen || redeliveries > 0,
+            redelivered: standing.is_redelivered(),
             redelivery_count: redeliveries,
             in_flight,
             credit,
-        })
+        }
     }
 
     /// Takes the lane's first message that may be delivered, passing over those that are gone or
     /// that somebody holds.
-    fn next_ready(&mut self, state: &ShardState, now: UnixMillis, id: LaneId) -> Option<Position> {
+    fn next_ready(&mut self, state: &ShardState, now: UnixMillis, id: LaneId) -> Option<Standing> {
         loop {
             let volatile = &self.volatile;
             let place = |number| volatile.get(&number).map(|entry| entry.position(number));
             let lane = self.lanes.get_mut(&id).expect("it is being served");
             let position = lane.pop(place)?;
-            match position.item() {
-                Item::Stored { index, offset } => {
-                    let message = MessageRef { index, offset };
-                    let Some(stored) = state.lookup(message) else { continue };
-                    let key = MessageKey::Stored(message);
-                    if self.flights.contains_key(&key)
-                        || self.expiring.contains(&message)
-                        || state.is_locked(message)
-                    {
-                        continue;
-                    }
-                    if stored.expires().is_some_and(|at| at <= now) {
-                        self.forget_expiry(stored.expires(), key);
-                        self.expire_stored(message, now);
-                        continue;
-                    }
-                }
-                Item::Volatile { number } => {
-                    let Some(entry) = self.volatile.get(&number) else { continue };
-                    if self.flights.contains_key(&self.volatile_key(number)) {
-                        continue;
-                    }
-                    if entry.message.is_expired(now) {
-                        self.remove_volatile(number);
-                        self.counters.expired += 1;
-                        continue;
-                    }
+            let Some(standing) = self.standing(state, position) else { continue };
+            if !self.is_free(state, standing.key) {
+                continue;
+            }
+            if standing.expires.is_some_and(|at| at <= now) {
+                self.expire(&standing, now);
+                continue;
+            }
+            return Some(standing);
+        }
+    }
+
+    /// What a message is that stands there; `None` if it is gone.
+    fn standing(&self, state: &ShardState, position: Position) -> Option<Standing> {
+        Some(match position.item() {
+            Item::Stored { index, offset } => {
+                let message = MessageRef { index, offset };
+                let stored = state.lookup(message)?;
+                let pending = self.returns.get(&message).map_or(0, Returns::total);
+                Standing {
+                    key: MessageKey::Stored(message),
+                    position,
+                    priority: stored.priority,
+                    expires: stored.expires(),
+                    redeliveries: stored.redeliveries() + pending,
+                    seen: index <= self.began_at,
+                    volatile: None,
                 }
             }
-            return Some(position);
-        }
+            Item::Volatile { number } => {
+                let entry = self.volatile.get(&number)?;
+                Standing {
+                    key: self.volatile_key(number),
+                    position,
+                    priority: entry.priority(),
+                    expires: entry.message.expires,
+                    redeliveries: entry.redeliveries(),
+                    seen: false,
+                    volatile: Some(entry.message.clone()),
+                }
+            }
+        })
+    }
+
+    /// Whether nobody has a message that is there, and nothing is being done with it.
+    fn is_free(&self, state: &ShardState, key: MessageKey) -> bool {
+        let is_taken = match key {
+            MessageKey::Stored(message) => {
+                self.expiring.contains(&message) || state.is_locked(message)
+            }
+            MessageKey::Volatile(_) => false,
+        };
+        !is_taken && !self.flights.contains_key(&key)
     }
 
     /// The lane of the queue called `name`.
@@ -373,6 +428,44 @@ impl Dispatcher {
     /// What became of volatile messages under this leadership.
     pub fn volatile_counters(&self) -> VolatileCounters {
         self.counters
+    }
+}
+
+/// A message of a lane, and what its next delivery would say.
+#[derive(Debug)]
+struct Standing {
+    key: MessageKey,
+    position: Position,
+    priority: u8,
+    expires: Option<UnixMillis>,
+    redeliveries: u32,
+    /// Whether it was there when the leadership began.
+    seen: bool,
+    /// It, if it is not stored.
+    volatile: Option<Arc<Message>>,
+}
+
+impl Standing {
+    fn is_redelivered(&self) -> bool {
+        self.seen || self.redeliveries > 0
+    }
+
+    fn content(&self, state: &ShardState) -> Content {
+        match (&self.volatile, self.key) {
+            (Some(message), _) => Content::Here(message.clone()),
+            (None, MessageKey::Stored(message)) => {
+                state.content(message).expect("what stands there is there")
+            }
+            (None, MessageKey::Volatile(_)) => unreachable!("a volatile message is in memory"),
+        }
+    }
+}
+
+/// Whether a message of a lane has not gone.
+fn is_there(state: &ShardState, volatile: &BTreeMap<u64, Volatile>, item: Item) -> bool {
+    match item {
+        Item::Stored { index, offset } => state.contains(MessageRef { index, offset }),
+        Item::Volatile { number } => volatile.contains_key(&number),
     }
 }
 

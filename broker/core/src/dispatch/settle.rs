@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use paceline_reached::{Point, reached};
 
 use super::{
-    Dispatcher,
-    lane::{Item, LaneId, LaneKind, Position},
+    Dispatcher, is_there,
+    lane::{LaneId, LaneKind},
+    ready::{Item, Position},
     types::{ConsumerKey, MessageKey, SettleRefused},
 };
 use crate::{
@@ -132,7 +133,7 @@ impl Dispatcher {
                 }
                 Effect::FanOut { message } => {
                     reached(Point::FannedOutByCommit);
-                    self.fan_out(message.clone());
+                    self.fan_out(message);
                 }
                 Effect::QueueDeleted { queue } => {
                     if let Some(id) = self.queues.remove(queue) {
@@ -212,15 +213,18 @@ impl Dispatcher {
         self.returns.remove(&message);
         self.expiring.remove(&message);
         self.forget_expiry(expires, key);
-        if let Some(flight) = self.land(key) {
-            self.drop_if_idle(flight.lane);
-        } else if let Some(id) = self.queues.get(&queue) {
-            let lane = self.lanes.get_mut(id).expect("a queue's lane exists");
-            let volatile = &self.volatile;
-            lane.note_gone(priority, Position::stored(message), |item| match item {
-                Item::Stored { index, offset } => state.contains(MessageRef { index, offset }),
-                Item::Volatile { number } => volatile.contains_key(&number),
+        let flight = self.land(key);
+        let queue = || self.queues.get(&queue).copied();
+        let Some(id) = flight.as_ref().map(|flight| flight.lane).or_else(queue) else { return };
+        let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
+        // A consumer with a selector may have taken it from the middle.
+        if flight.is_none() || lane.has_views() {
+            lane.note_gone(priority, Position::stored(message), |item| {
+                is_there(state, &self.volatile, item)
             });
+        }
+        if flight.is_some() {
+            self.drop_if_idle(id);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Stories of one leadership.
 
 mod bounds;
+mod selectors;
 
 use super::*;
 use crate::{
@@ -8,6 +9,7 @@ use crate::{
     operation::{
         Parting,
         Settlement::{self, Accept, Reject, Release},
+        Subscription,
     },
     shard::{Applied, Batch, Command, MAX_REDELIVERIES, Outcome, TransactionId, Work},
     testing::{batch, message, message_to, publish},
@@ -52,7 +54,8 @@ impl Leader {
 
     fn attach(&mut self, number: u64, queue: &str, prefetch: u32) -> ConsumerKey {
         let key = ConsumerKey { node: 1, number };
-        self.dispatcher.attach(key, Destination::queue(queue).unwrap(), prefetch).unwrap();
+        let queue = Destination::queue(queue).unwrap();
+        self.dispatcher.attach(key, Subscription::new(queue, prefetch)).unwrap();
         key
     }
 
@@ -447,8 +450,14 @@ fn topic_subscribers_get_copies_and_slow_ones_lose_the_oldest() {
     leader.dispatcher.limits.topic_backlog = 2;
     let slow = ConsumerKey { node: 1, number: 1 };
     let fast = ConsumerKey { node: 1, number: 2 };
-    leader.dispatcher.attach(slow, Destination::topic("t.>").unwrap(), 1).unwrap();
-    leader.dispatcher.attach(fast, Destination::topic("t.a").unwrap(), 9).unwrap();
+    leader
+        .dispatcher
+        .attach(slow, Subscription::new(Destination::topic("t.>").unwrap(), 1))
+        .unwrap();
+    leader
+        .dispatcher
+        .attach(fast, Subscription::new(Destination::topic("t.a").unwrap(), 9))
+        .unwrap();
     for text in ["1", "2", "3", "4"] {
         let message = message_to(Destination::topic("t.a").unwrap(), text).into();
         assert_eq!(leader.dispatcher.handle_volatile(leader.now, message), Ok(2));
@@ -471,7 +480,7 @@ fn copies_for_subscribers_are_bounded_by_the_memory_for_volatile_messages() {
     leader.dispatcher.limit_volatile(3 * copy);
     let keys = [1, 2].map(|number| ConsumerKey { node: 1, number });
     for key in keys {
-        leader.dispatcher.attach(key, topic(), 1).unwrap();
+        leader.dispatcher.attach(key, Subscription::new(topic(), 1)).unwrap();
     }
     for text in ["1", "2", "3"] {
         leader.dispatcher.handle_volatile(leader.now, message_to(topic(), text).into()).unwrap();
@@ -490,7 +499,10 @@ fn copies_for_subscribers_are_bounded_by_the_memory_for_volatile_messages() {
 fn a_transaction_sends_to_topics_only_when_it_commits() {
     let mut leader = Leader::new();
     let subscriber = ConsumerKey { node: 1, number: 1 };
-    leader.dispatcher.attach(subscriber, Destination::topic("t").unwrap(), 9).unwrap();
+    leader
+        .dispatcher
+        .attach(subscriber, Subscription::new(Destination::topic("t").unwrap(), 9))
+        .unwrap();
     let publishes = vec![Arc::new(message_to(Destination::topic("t").unwrap(), "a"))];
     let work = Work { publishes, settles: vec![] };
     let session = crate::shard::SessionId { node: 1, incarnation: 1 };

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::{
     bounds::Bounds,
+    selector::SelectorError,
     shard::{Content, MessageRef},
 };
 
@@ -106,6 +107,9 @@ pub enum AttachRefused {
     /// The key is in use.
     #[error("consumer {0} is attached already")]
     Attached(ConsumerKey),
+    /// Its selector is none.
+    #[error("the selector cannot be read: {0}")]
+    Selector(#[from] SelectorError),
 }
 
 /// Why a volatile message was not taken.

@@ -5,21 +5,23 @@
 //! at once, without the log. Rejected too often, one of a queue goes to the dead-letter queue,
 //! still volatile; a subscriber's copy is dropped.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use paceline_reached::{Point, reached};
 
 use super::{
     Dispatcher,
-    lane::{Item, Lane, LaneId, Position},
+    lane::{Lane, LaneId, LaneKind},
+    ready::{Item, Position},
     types::{MessageKey, VolatileId, VolatileRefused},
 };
 use crate::{
-    Destination, Message, UnixMillis,
+    Message, UnixMillis,
     bounds::{Bound, WhenFull},
     destination::DestinationKind,
     message::MAX_PRIORITY,
     operation::Settlement,
+    selector::Candidate,
     shard::{MAX_REDELIVERIES, dead_letter},
     slotting::dead_letter_queue,
 };
@@ -84,8 +86,10 @@ impl Dispatcher {
         match message.destination.kind {
             _ if message.is_expired(now) => Ok(0),
             DestinationKind::Topic => {
-                self.check_subscribers(&message)?;
-                Ok(self.fan_out(message))
+                let subscribers = self.subscribers(&message);
+                self.check_room(&subscribers, &message)?;
+                self.copy_to(&subscribers, &message);
+                Ok(subscribers.len())
             }
             DestinationKind::Queue if self.volatile_bytes + message.footprint() > limit => {
                 Err(VolatileRefused::Full { bytes: self.volatile_bytes, limit })
@@ -98,10 +102,21 @@ impl Dispatcher {
         }
     }
 
-    fn subscribers<'a>(&'a self, topic: &'a Destination) -> impl Iterator<Item = LaneId> + 'a {
+    /// The subscribers of a message's topic that want it. Each selector is asked once.
+    fn subscribers(&self, message: &Message) -> Vec<LaneId> {
+        let topic = &message.destination;
         let exact = self.topics.get(&topic.name).into_iter().flatten().copied();
         let patterns = self.topic_patterns.iter();
-        exact.chain(patterns.filter(|(_, pattern)| pattern.matches(topic)).map(|(lane, _)| *lane))
+        let patterns = patterns.filter(|(_, pattern)| pattern.matches(topic));
+        let candidate = Candidate { message, redelivered: false, redelivery_count: 0 };
+        let mut asked: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut wants = |lane: &LaneId| match &self.lanes[lane].kind {
+            LaneKind::Subscriber(Some(selector)) => {
+                *asked.entry(selector.text()).or_insert_with(|| selector.matches(&candidate))
+            }
+            _ => true,
+        };
+        exact.chain(patterns.map(|(lane, _)| *lane)).filter(|lane| wants(lane)).collect()
     }
 
     /// What may wait for a subscriber of a topic with that bound.
@@ -113,18 +128,16 @@ impl Dispatcher {
         }
     }
 
-    /// Whether every subscriber of the message's topic has room for it, if the topic's policy wants
+    /// Whether every one of the subscribers has room for the message, if the topic's policy wants
     /// that.
-    fn check_subscribers(&self, message: &Message) -> Result<(), VolatileRefused> {
+    fn check_room(&self, subscribers: &[LaneId], message: &Message) -> Result<(), VolatileRefused> {
         let bound = self.limits.bounds.of(&message.destination);
         let Some(bound) = bound.filter(|bound| bound.when_full == WhenFull::Reject) else {
             return Ok(());
         };
         let (backlog, footprint) = (self.backlog(Some(bound)), message.footprint());
-        let full = self
-            .subscribers(&message.destination)
-            .map(|id| &self.lanes[&id])
-            .find(|lane| !backlog.has_room(lane, footprint));
+        let mut lanes = subscribers.iter().map(|id| &self.lanes[id]);
+        let full = lanes.find(|lane| !backlog.has_room(lane, footprint));
         let Some(lane) = full else { return Ok(()) };
         reached(Point::SubscriberFull);
         Err(VolatileRefused::SubscriberFull {
@@ -141,13 +154,17 @@ impl Dispatcher {
         lane.map_or((0, 0), |lane| (lane.volatile as u64, lane.volatile_bytes as u64))
     }
 
-    /// Gives every subscriber of the message's topic a copy.
-    pub(super) fn fan_out(&mut self, message: Arc<Message>) -> usize {
-        let subscribers: Vec<LaneId> = self.subscribers(&message.destination).collect();
+    /// Gives every subscriber of the message's topic that wants it a copy.
+    pub(super) fn fan_out(&mut self, message: &Arc<Message>) {
+        let subscribers = self.subscribers(message);
+        self.copy_to(&subscribers, message);
+    }
+
+    fn copy_to(&mut self, subscribers: &[LaneId], message: &Arc<Message>) {
         let bound = self.limits.bounds.of(&message.destination);
         let backlog = self.backlog(bound.map(|bound| &**bound));
         let footprint = message.footprint();
-        for id in &subscribers {
+        for id in subscribers {
             if self.make_room(*id, footprint, backlog) {
                 reached(Point::FannedOut);
                 self.add_volatile(*id, message.clone());
@@ -156,7 +173,6 @@ impl Dispatcher {
                 self.counters.dropped += 1;
             }
         }
-        subscribers.len()
     }
 
     /// Drops what waits for a slow subscriber until one more of `footprint` bytes may wait too.
@@ -204,6 +220,10 @@ impl Dispatcher {
         lane.volatile -= 1;
         lane.volatile_bytes -= footprint;
         self.volatile_bytes -= footprint;
+        // A consumer with a selector may have taken it from the middle.
+        if lane.has_views() {
+            lane.count_gone(entry.priority(), entry.position(number));
+        }
         self.forget_expiry(entry.message.expires, self.volatile_key(number));
         entry
     }

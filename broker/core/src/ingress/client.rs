@@ -27,9 +27,9 @@ use super::{
     search::Search,
 };
 use crate::{
-    Destination, Message,
+    Message,
     channel::{Delivered, FromLeader, ToLeader},
-    operation::{Outcome, Refusal},
+    operation::{Outcome, Refusal, Subscription},
     shard::{self, Command, Refused},
 };
 
@@ -92,8 +92,7 @@ struct Unanswered<T> {
 
 #[derive(Debug)]
 struct Consumer<T, S> {
-    source: Destination,
-    prefetch: u32,
+    subscription: Subscription,
     sink: S,
     /// Who waits for the first time that it is attached.
     asker: Option<T>,
@@ -194,16 +193,16 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 self.waiting_bytes += bytes;
                 self.volatile.push_back(Kept { message, bytes, asker });
             }
-            Request::Attach { consumer, source, prefetch, sink, asker } => {
+            Request::Attach { consumer, subscription, sink, asker } => {
                 let asker = Some(asker);
-                self.consumers.insert(consumer, Consumer { source, prefetch, sink, asker });
+                self.consumers.insert(consumer, Consumer { subscription, sink, asker });
                 if self.search.is_found() {
                     self.attach(consumer);
                 }
             }
             Request::SetPrefetch { consumer, prefetch } => {
                 let Some(known) = self.consumers.get_mut(&consumer) else { return };
-                known.prefetch = prefetch;
+                known.subscription.prefetch = prefetch;
                 if self.search.is_found() {
                     self.output.push_back(ToLeader::SetPrefetch { consumer, prefetch });
                 }
@@ -411,9 +410,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
 
     fn attach(&mut self, consumer: u64) {
         let number = self.ask(Question::Attaches { consumer });
-        let known = &self.consumers[&consumer];
-        let (source, prefetch) = (known.source.clone(), known.prefetch);
-        self.output.push_back(ToLeader::Attach { number, consumer, source, prefetch });
+        let subscription = self.consumers[&consumer].subscription.clone();
+        self.output.push_back(ToLeader::Attach { number, consumer, subscription });
     }
 
     fn send_commands(&mut self, window: usize, window_bytes: usize) {

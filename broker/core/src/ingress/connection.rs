@@ -23,6 +23,7 @@ use crate::{
     dispatch::{MessageKey, VolatileId},
     operation::{
         ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Refusal, Settlement,
+        Subscription,
     },
     shard::{self, Command, MessageRef, Refused, TransactionId},
 };
@@ -125,8 +126,8 @@ impl Connection {
     pub fn handle_operation(&mut self, operation: Operation, directory: &impl Directory) {
         match operation {
             Operation::Publish { tag, message } => self.publish(tag, message, directory),
-            Operation::Subscribe { tag, consumer, source, prefetch } => {
-                self.subscribe(tag, consumer, source, prefetch, directory);
+            Operation::Subscribe { tag, consumer, subscription } => {
+                self.subscribe(tag, consumer, &subscription, directory);
             }
             Operation::SetPrefetch { tag, consumer, prefetch } => {
                 self.set_prefetch(tag, consumer, prefetch);
@@ -250,21 +251,21 @@ impl Connection {
         &mut self,
         tag: OpTag,
         consumer: ConsumerId,
-        source: Destination,
-        prefetch: u32,
+        subscription: &Subscription,
         directory: &impl Directory,
     ) {
         self.operations.begin(tag, OPERATION_BYTES);
         let number = directory.next_consumer();
-        let slots = slots_of(&source, directory);
+        let slots = slots_of(&subscription.source, directory);
+        let prefetch = subscription.prefetch;
         if !self.deliveries.subscribe(consumer, number, prefetch, slots.clone()) {
             let why = format!("consumer {} of this connection exists already", consumer.0);
             return self.end_part(tag, Err(Refusal::Rejected(why)));
         }
         for slot in slots {
-            let (source, asker) = (source.clone(), self.part(tag));
+            let (subscription, asker) = (subscription.clone(), self.part(tag));
             let (consumer, sink) = (number, consumer);
-            self.request(slot, Request::Attach { consumer, source, prefetch, sink, asker });
+            self.request(slot, Request::Attach { consumer, subscription, sink, asker });
         }
         self.end_part(tag, Ok(()));
     }

@@ -32,9 +32,9 @@ pub use self::{
     doubts::{Doubts, Inquiry},
 };
 use crate::{
-    Destination, Message,
+    Message,
     dispatch::{MessageKey, VolatileId},
-    operation::{Outcome, Parting, Refusal, Settlement},
+    operation::{Outcome, Parting, Refusal, Settlement, Subscription},
     shard::{self, Command},
 };
 
@@ -73,10 +73,8 @@ pub enum Request<T, S> {
     Attach {
         /// Its number, unique in the node.
         consumer: u64,
-        /// What it wants; perhaps a pattern.
-        source: Destination,
-        /// The most messages that it may hold.
-        prefetch: u32,
+        /// What it wants.
+        subscription: Subscription,
         /// Where its deliveries go.
         sink: S,
         /// Who asks.
@@ -128,10 +126,9 @@ impl<T, S> Request<T, S> {
             Request::Publish { message, asker } => {
                 Request::Publish { message, asker: asker_of(asker) }
             }
-            Request::Attach { consumer, source, prefetch, sink, asker } => Request::Attach {
+            Request::Attach { consumer, subscription, sink, asker } => Request::Attach {
                 consumer,
-                source,
-                prefetch,
+                subscription,
                 sink: sink_of(sink),
                 asker: asker_of(asker),
             },

@@ -62,11 +62,16 @@ impl Bodies {
 
     /// A body was read, or the message is gone in the meantime.
     pub fn loaded(&mut self, message: MessageRef, body: Option<Arc<Message>>) {
+        let awaits = |waiting: &Outgoing| {
+            waiting.key == MessageKey::Stored(message) && waiting.message.is_none()
+        };
         match body {
-            Some(body) => drop(self.read.insert(message, body)),
-            None => self.outgoing.retain(|waiting| {
-                waiting.key != MessageKey::Stored(message) || waiting.message.is_some()
-            }),
+            // What another leadership asked for is not waited for.
+            Some(body) if self.outgoing.iter().any(awaits) => {
+                self.read.insert(message, body);
+            }
+            Some(_) => {}
+            None => self.outgoing.retain(|waiting| !awaits(waiting)),
         }
     }
 

@@ -88,6 +88,15 @@ pub enum Output {
     Resolve(Inquiry),
 }
 
+/// What came of handing messages out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dispatched {
+    /// How many messages were handed out.
+    pub decided: usize,
+    /// Whether there may be more to hand out at once.
+    pub more: bool,
+}
+
 /// A client's channel.
 #[derive(Debug)]
 struct Client {
@@ -273,9 +282,9 @@ impl<T: Told> Serving<T> {
                 let taken = term.dispatcher.handle_volatile(wall, message);
                 (number, taken.map(drop).map_err(|why| why.to_string()))
             }
-            ToLeader::Attach { number, consumer, source, prefetch } => {
+            ToLeader::Attach { number, consumer, subscription } => {
                 let consumer = key(consumer);
-                let attached = term.dispatcher.attach(consumer, source, prefetch);
+                let attached = term.dispatcher.attach(consumer, subscription);
                 if attached.is_ok() {
                     term.consumers.insert(consumer, channel);
                     self.told.attached(term.number, consumer);
@@ -405,9 +414,9 @@ impl<T: Told> Serving<T> {
 
     // What goes out.
 
-    /// Hands up to `at_most` messages to consumers with credit. Returns how many.
-    pub fn dispatch(&mut self, state: &ShardState, at_most: usize, wall: UnixMillis) -> usize {
-        let Some(term) = &mut self.term else { return 0 };
+    /// Hands up to `at_most` messages to consumers with credit.
+    pub fn dispatch(&mut self, state: &ShardState, at_most: usize, wall: UnixMillis) -> Dispatched {
+        let Some(term) = &mut self.term else { return Dispatched::default() };
         let mut decided = 0;
         while decided < at_most
             && term.bodies.waiting() < DELIVERIES_WAITING
@@ -421,9 +430,13 @@ impl<T: Told> Serving<T> {
                 send_ready(term, &self.clients, &mut self.output);
             }
         }
+        while let Some((message, at)) = term.dispatcher.poll_read() {
+            self.output.push_back(Output::Read { message, at });
+        }
+        let more = decided == at_most || term.dispatcher.is_unfinished();
         // What had expired is dropped when its turn comes.
         self.find_room(state);
-        decided
+        Dispatched { decided, more }
     }
 
     /// A body that was asked for was read, or could not be: then the message stays with its
@@ -435,6 +448,9 @@ impl<T: Told> Serving<T> {
         written: Option<Arc<Message>>,
     ) {
         let Some(term) = &mut self.term else { return };
+        if term.dispatcher.handle_read(state, message, written.as_ref()) {
+            return;
+        }
         let body = written.and_then(|written| state.compose(message, &written));
         if let Some(body) = &body {
             self.told.read_back(term.number, MessageKey::Stored(message), body);

@@ -1,7 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::*;
-use crate::{Destination, bounds::Bounds, dispatch::VolatileId, shard::Refused, testing::message};
+use crate::{
+    Destination, bounds::Bounds, dispatch::VolatileId, operation::Subscription, shard::Refused,
+    testing::message,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -88,7 +91,8 @@ impl World {
 
     fn attach(&mut self, channel: u64, prefetch: u32) {
         let source = Destination::queue("q").unwrap();
-        self.say(channel, ToLeader::Attach { number: 1, consumer: 1, source, prefetch });
+        let subscription = Subscription::new(source, prefetch);
+        self.say(channel, ToLeader::Attach { number: 1, consumer: 1, subscription });
     }
 
     /// Proposes what there is, unless something is under way.
@@ -116,9 +120,9 @@ impl World {
     }
 
     fn dispatch(&mut self) -> usize {
-        let decided = self.serving.dispatch(&self.state, 100, NOW);
+        let dispatched = self.serving.dispatch(&self.state, 100, NOW);
         self.settle_outputs();
-        decided
+        dispatched.decided
     }
 
     fn settle_outputs(&mut self) {
@@ -432,4 +436,37 @@ fn many_acknowledgements_wait_for_no_others() {
     assert_eq!(world.propose(), 8, "as many as fit");
     world.apply();
     assert_eq!(world.propose(), 8, "and those behind them follow");
+}
+
+/// What a selector looks at and what is delivered may be the same message: both are asked for.
+#[test]
+fn what_a_selector_looks_at_is_read_for_it_and_not_delivered_by_that() {
+    let mut world = World::led();
+    world.open(1);
+    for seq in 1..=3 {
+        world.command(1, seq, publish());
+        world.carry_out();
+    }
+    world.state.evict_to(0);
+    let mut subscription = Subscription::new(Destination::queue("q").unwrap(), 1);
+    subscription.selector = Some("JMSMessageID = 'other'".into());
+    world.say(1, ToLeader::Attach { number: 1, consumer: 2, subscription });
+    assert_eq!(world.dispatch(), 0);
+    let for_selector = std::mem::take(&mut world.reads);
+    assert_eq!(for_selector, [1, 2, 3].map(|index| (nth(index), nth(index))));
+    world.attach(1, 1);
+    assert_eq!(world.dispatch(), 1);
+    assert_eq!(world.reads, [(nth(1), nth(1))]);
+    world.take(1);
+    let written = |_| Some(Arc::new(message("q", "m")));
+    for (index, delivered) in [(1, vec![]), (1, vec![MessageKey::Stored(nth(1))]), (2, vec![])] {
+        world.serving.handle_read(&world.state, nth(index), written(index));
+        world.settle_outputs();
+        assert_eq!(world.delivered(1), delivered, "{index}");
+        assert_eq!(world.dispatch(), 0);
+    }
+    assert!(world.serving.dispatch(&world.state, 100, NOW) == Dispatched::default());
+    // One that another leadership has asked for.
+    world.serving.handle_read(&world.state, nth(2), written(2));
+    assert_eq!(world.delivered(1), []);
 }

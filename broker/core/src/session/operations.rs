@@ -15,8 +15,10 @@ use super::{
     transactions::{Settle, Transaction, Transactions},
 };
 use crate::{
-    Destination, Message,
-    operation::{ConsumerId, Delivery, DeliveryId, OpTag, Operation, Parting, Settlement},
+    Message,
+    operation::{
+        ConsumerId, Delivery, DeliveryId, OpTag, Operation, Parting, Settlement, Subscription,
+    },
 };
 
 /// Whom the outcome of an operation is for, in a protocol's own words.
@@ -63,6 +65,23 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         self.queue.push_back(Operation::Publish { tag, message });
     }
 
+    /// To send messages: all of them or none.
+    pub(super) fn publish_all(
+        &mut self,
+        now: Duration,
+        mut messages: Vec<Arc<Message>>,
+        purpose: P,
+    ) {
+        if messages.len() == 1
+            && let Some(message) = messages.pop()
+        {
+            return self.publish(now, message, purpose);
+        }
+        let bytes = messages.iter().map(|message| weight(message)).sum();
+        let tag = self.outstanding.open(now, bytes, Some(purpose));
+        self.queue.push_back(Operation::Commit { tag, publishes: messages, settles: Vec::new() });
+    }
+
     /// To send a message when a transaction commits.
     pub(super) fn publish_in(
         &mut self,
@@ -73,40 +92,43 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         self.transactions.get(transaction)?.publish(message, bytes, &self.limits)
     }
 
-    /// To consume. `prefetch` is the most it would like to hold unsettled.
+    /// How many deliveries a consumer may hold unsettled that asks for so many.
+    pub(super) fn prefetch(&self, asked: Option<u32>) -> u32 {
+        let OperationLimits { default_prefetch, max_prefetch, .. } = self.limits;
+        asked.unwrap_or(default_prefetch).min(max_prefetch)
+    }
+
+    /// To consume.
     pub(super) fn subscribe(
         &mut self,
         now: Duration,
-        source: Destination,
+        subscription: Subscription,
         settles: Settles,
-        prefetch: Option<u32>,
         label: L,
         purpose: P,
     ) -> Result<ConsumerId, Violation> {
-        let OperationLimits { max_consumers: max, default_prefetch, max_prefetch, .. } =
-            self.limits;
+        let max = self.limits.max_consumers;
         if self.consumers.len() >= max {
             return Err(Violation::Consumers { max });
         }
-        let prefetch = prefetch.unwrap_or(default_prefetch).clamp(1, max_prefetch.max(1));
-        let consumer = self.consumers.add(label, settles, prefetch);
+        let consumer = self.consumers.add(label, settles, subscription.prefetch);
         let tag = self.outstanding.open(now, 0, Some(purpose));
-        self.queue.push_back(Operation::Subscribe { tag, consumer, source, prefetch });
+        self.queue.push_back(Operation::Subscribe { tag, consumer, subscription });
         Ok(consumer)
     }
 
-    /// To consume no more. What was not handed out yet is dropped. `saw` is up to which place the
-    /// client has looked at what it was handed; where it does not say, that is all of it.
+    /// To consume no more. What was not handed out yet is dropped. Of what it was handed out, the client
+    /// has looked at the first `saw`, or all if it does not say.
     pub(super) fn unsubscribe(
         &mut self,
         now: Duration,
         consumer: ConsumerId,
-        saw: Option<RangeInclusive<Place>>,
+        saw: Option<u64>,
         purpose: P,
     ) {
         let parting = match saw {
             None => Parting::Released,
-            Some(saw) => Parting::Saw(self.consumers.within(consumer, &saw)),
+            Some(saw) => Parting::Saw(self.consumers.first(consumer, saw)),
         };
         self.consumers.remove(consumer);
         let tag = self.outstanding.open(now, 0, Some(purpose));
@@ -289,12 +311,36 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         self.outstanding.has_room(self.limits.max_outstanding, self.limits.max_outstanding_bytes)
     }
 
+    /// What the protocol knows a consumer by.
+    pub(super) fn label_mut(&mut self, consumer: ConsumerId) -> Option<&mut L> {
+        self.consumers.label_mut(consumer)
+    }
+
     /// The consumers there are.
     pub(super) fn consumers(&self) -> &Consumers<L> {
         &self.consumers
     }
 
     // ---- prefetch -------------------------------------------------------------------------------
+
+    /// So many deliveries of a consumer more do not count against its prefetch.
+    pub(super) fn widen(&mut self, now: Duration, consumer: ConsumerId, deliveries: u32) {
+        let window = self.consumers.pledge(consumer, deliveries);
+        self.set_prefetch(now, consumer, window);
+    }
+
+    /// So many deliveries of a consumer count again that [`Self::widen`] took out.
+    pub(super) fn narrow(&mut self, now: Duration, consumer: ConsumerId, deliveries: u32) {
+        let window = self.consumers.redeem(consumer, deliveries);
+        self.set_prefetch(now, consumer, window);
+    }
+
+    /// A consumer would like to hold so many unsettled from now on.
+    pub(super) fn change_prefetch(&mut self, now: Duration, consumer: ConsumerId, prefetch: u32) {
+        let prefetch = prefetch.min(self.limits.max_prefetch);
+        let window = self.consumers.change_prefetch(consumer, prefetch);
+        self.set_prefetch(now, consumer, window);
+    }
 
     /// A transaction has ended that settled so many deliveries of each.
     fn redeem(&mut self, now: Duration, pledges: impl IntoIterator<Item = (ConsumerId, u32)>) {

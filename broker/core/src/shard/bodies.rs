@@ -41,6 +41,12 @@ impl ShardState {
         }
     }
 
+    /// Where in the log to read the message's body, if it is not in memory.
+    pub(crate) fn evicted_at(&self, message: MessageRef) -> Option<MessageRef> {
+        let is_evicted = self.stored(message)?.body.is_none();
+        is_evicted.then(|| self.body_at(message)).flatten()
+    }
+
     /// Where in the log the message's body was written.
     pub fn body_at(&self, message: MessageRef) -> Option<MessageRef> {
         match self.tables.moved.get(&message) {

@@ -12,7 +12,7 @@ use paceline_core::{
     channel::{Delivered, FromLeader, ToLeader},
     dispatch::{Limits, MessageKey},
     ingress::{Budget, Event, Request, ShardClient},
-    operation::Settlement,
+    operation::{Settlement, Subscription},
     serving::{Output, Serving, Settings},
     shard::{Batch, Command, Effect, SessionId, ShardState},
 };
@@ -137,7 +137,8 @@ impl World {
         };
         world.serving.begin(&world.state, 1, world.now);
         let source = Destination::queue(">").unwrap();
-        let attach = Request::Attach { consumer: CONSUMER, source, prefetch: 2, sink: 0, asker: 0 };
+        let subscription = Subscription::new(source, 2);
+        let attach = Request::Attach { consumer: CONSUMER, subscription, sink: 0, asker: 0 };
         world.nodes[0].open.insert(0, false);
         world.ask(0, attach);
         world

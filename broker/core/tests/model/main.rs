@@ -42,9 +42,11 @@ fn op() -> impl Strategy<Value = Op> {
         12 => publish.prop_map(|(queue, priority, time_to_live, stored)| Op::Publish {
             queue, priority, time_to_live, stored
         }),
-        4 => (0u64..4, 0usize..6, 1u32..5).prop_map(|(consumer, source, prefetch)| Op::Attach {
-            consumer, source, prefetch
-        }),
+        4 => (0u64..4, 0usize..6, 1u32..5, prop::option::of(0usize..6)).prop_map(
+            |(consumer, source, prefetch, selector)| Op::Attach {
+                consumer, source, prefetch, selector
+            }
+        ),
         3 => (0u64..4, parting())
             .prop_map(|(consumer, parting)| Op::Detach { consumer, parting }),
         10 => Just(Op::Deliver),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use paceline_core::{
-    Destination,
+    Destination, Value,
     dispatch::{MessageKey, VolatileCounters},
     operation::Settlement,
     shard::{Command, Counters, MAX_REDELIVERIES, MessageRef, TransactionId, Work},
@@ -14,6 +14,8 @@ use paceline_core::{
 pub struct Entry {
     /// Unique.
     pub text: String,
+    /// Its property `n`.
+    pub n: i64,
     /// `None` for a volatile message that was never delivered.
     pub key: Option<MessageKey>,
     pub stored: bool,
@@ -47,6 +49,29 @@ impl Entry {
     pub fn count(&self) -> u32 {
         self.rejected + self.released + self.pending + self.failing
     }
+
+    fn is_redelivered(&self) -> bool {
+        self.old || self.count() > 0
+    }
+}
+
+type Selects = fn(&Entry) -> bool;
+
+/// Selectors, and the same as this theory has them.
+pub const SELECTORS: [(&str, Selects); 6] = [
+    ("n = 0", |entry| entry.n == 0),
+    ("n < 2 AND JMSPriority <> 4", |entry| entry.n < 2 && entry.priority != 4),
+    ("NOT n BETWEEN 1 AND 1", |entry| entry.n != 1),
+    ("JMSRedelivered", |entry| entry.is_redelivered()),
+    ("n = 2 OR JMSXDeliveryCount > 2", |entry| entry.n == 2 || entry.count() > 1),
+    ("other > 1 OR n = 7", |_| false),
+];
+
+pub struct Consumer {
+    pub source: Destination,
+    pub prefetch: u32,
+    /// Which of [`SELECTORS`].
+    pub selector: Option<usize>,
 }
 
 #[derive(Default)]
@@ -54,7 +79,7 @@ pub struct Reference {
     pub now: u64,
     pub applied: u64,
     pub entries: Vec<Entry>,
-    pub consumers: BTreeMap<u64, (Destination, u32)>,
+    pub consumers: BTreeMap<u64, Consumer>,
     pub prepared: BTreeMap<TransactionId, Work>,
     pub counters: Counters,
     pub volatile: VolatileCounters,
@@ -75,18 +100,31 @@ impl Reference {
     }
 
     pub fn credit(&self, consumer: u64) -> u32 {
-        self.consumers[&consumer].1 - self.held_by(consumer).count() as u32
+        self.consumers[&consumer].prefetch - self.held_by(consumer).count() as u32
     }
 
+    /// Whether the consumer wants what is in the queue.
     pub fn matches(&self, consumer: u64, queue: &str) -> bool {
-        self.consumers[&consumer].0.matches(&Destination::queue(queue).unwrap())
+        self.consumers[&consumer].source.matches(&Destination::queue(queue).unwrap())
     }
 
-    fn put_volatile(&mut self, text: String, queue: &str, priority: u8, expires: Option<u64>) {
+    fn selects(&self, consumer: u64, entry: &Entry) -> bool {
+        self.consumers[&consumer].selector.is_none_or(|at| SELECTORS[at].1(entry))
+    }
+
+    fn put_volatile(
+        &mut self,
+        text: String,
+        n: i64,
+        queue: &str,
+        priority: u8,
+        expires: Option<u64>,
+    ) {
         self.volatile_number += 1;
         self.volatile.entered += 1;
         self.entries.push(Entry {
             text,
+            n,
             key: None,
             stored: false,
             queue: queue.to_owned(),
@@ -107,12 +145,13 @@ impl Reference {
     pub fn publish_volatile(
         &mut self,
         text: &str,
+        n: i64,
         queue: &str,
         priority: u8,
         expires: Option<u64>,
     ) {
         if expires.is_none_or(|at| at > self.now) {
-            self.put_volatile(text.to_owned(), queue, priority, expires);
+            self.put_volatile(text.to_owned(), n, queue, priority, expires);
         }
     }
 
@@ -120,12 +159,14 @@ impl Reference {
         &mut self,
         message: MessageRef,
         text: String,
+        n: i64,
         queue: &str,
         priority: u8,
     ) -> usize {
         self.counters.entered += 1;
         self.entries.push(Entry {
             text,
+            n,
             key: Some(MessageKey::Stored(message)),
             stored: true,
             queue: queue.to_owned(),
@@ -152,13 +193,17 @@ impl Reference {
         let entry = self.entries[at].clone();
         assert!(entry.waits(self.now), "{text} does not wait: {entry:?} at {}", self.now);
         assert!(self.matches(consumer, &entry.queue), "{consumer} does not consume {entry:?}");
+        assert!(self.selects(consumer, &entry), "{consumer} does not select {entry:?}");
         for other in self.entries.iter().filter(|other| other.queue == entry.queue) {
+            if !self.selects(consumer, other) {
+                continue;
+            }
             let sooner =
                 (u8::MAX - other.priority, other.order) < (u8::MAX - entry.priority, entry.order);
             assert!(!sooner || !other.waits(self.now), "{other:?} comes before {entry:?}");
         }
         assert_eq!(count, entry.count(), "the count of {entry:?}");
-        assert_eq!(again, entry.old || entry.count() > 0, "the redelivered flag of {entry:?}");
+        assert_eq!(again, entry.is_redelivered(), "the redelivered flag of {entry:?}");
         assert!(entry.key.is_none_or(|known| known == key), "{entry:?} was {key}");
         let entry = &mut self.entries[at];
         entry.key = Some(key);
@@ -170,7 +215,9 @@ impl Reference {
         for entry in self.entries.iter().filter(|entry| entry.waits(self.now)) {
             for consumer in self.consumers.keys() {
                 assert!(
-                    self.credit(*consumer) == 0 || !self.matches(*consumer, &entry.queue),
+                    self.credit(*consumer) == 0
+                        || !self.matches(*consumer, &entry.queue)
+                        || !self.selects(*consumer, entry),
                     "{entry:?} waits, and consumer {consumer} has credit"
                 );
             }
@@ -255,7 +302,7 @@ impl Reference {
                     let entry = self.entries.remove(at);
                     self.volatile.dead_lettered += 1;
                     let queue = format!("DLQ.{}", entry.queue);
-                    self.put_volatile(entry.text, &queue, entry.priority, None);
+                    self.put_volatile(entry.text, entry.n, &queue, entry.priority, None);
                 }
             }
         }
@@ -363,7 +410,11 @@ impl Reference {
             let name = MessageRef::new(index, place, first + part);
             let text = String::from_utf8(message.body.bytes().to_vec()).unwrap();
             let queue = &message.destination.name;
-            let at = self.put_stored(name, text, queue, message.priority);
+            let n = match message.properties[0].1 {
+                Value::Long(n) => n,
+                _ => panic!("the first property is `n`"),
+            };
+            let at = self.put_stored(name, text, n, queue, message.priority);
             let expires = message.expires.map(|at| at.0);
             self.entries[at].expires = expires;
             if expires.is_some_and(|at| at <= now) {
@@ -414,7 +465,7 @@ impl Reference {
                         self.counters.dead_lettered += 1;
                         let name = MessageRef::new(index, place, first + part);
                         let queue = format!("DLQ.{}", entry.queue);
-                        self.put_stored(name, entry.text, &queue, entry.priority);
+                        self.put_stored(name, entry.text, entry.n, &queue, entry.priority);
                     } else {
                         (entry.holder, entry.settling) = (None, false);
                     }

@@ -6,15 +6,15 @@ use std::{
 };
 
 use paceline_core::{
-    Body, Destination, Message, UnixMillis,
-    dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
-    operation::{Parting, Settlement},
+    Body, Destination, Message, UnixMillis, Value,
+    dispatch::{ConsumerKey, Delivery, Dispatcher, Limits, MessageKey},
+    operation::{Parting, Settlement, Subscription},
     shard::{
         Batch, Command, Content, MessageRef, Outcome, SessionId, ShardState, TransactionId, Work,
     },
 };
 
-use crate::reference::Reference;
+use crate::reference::{Consumer, Reference, SELECTORS};
 
 const QUEUES: [&str; 4] = ["a.x", "a.y", "b", "DLQ.b"];
 const SOURCES: [&str; 6] = ["a.x", "a.y", "a.*", "b", "DLQ.>", ">"];
@@ -31,6 +31,7 @@ pub enum Op {
         consumer: u64,
         source: usize,
         prefetch: u32,
+        selector: Option<usize>,
     },
     /// A consumer goes. What it holds is counted from 0.
     Detach {
@@ -132,7 +133,9 @@ impl World {
                     self.publish_volatile(message);
                 }
             }
-            Op::Attach { consumer, source, prefetch } => self.attach(consumer, source, prefetch),
+            Op::Attach { consumer, source, prefetch, selector } => {
+                self.attach(consumer, source, prefetch, selector);
+            }
             Op::Detach { consumer, parting } => {
                 let attached = self.reference.consumers.contains_key(&consumer);
                 let held: Vec<_> =
@@ -167,7 +170,7 @@ impl World {
                         self.step(Op::Detach { consumer, parting: Parting::Died(0) });
                         self.collect();
                         self.commit(usize::MAX, 0);
-                        self.attach(consumer, SOURCES.len() - 1, 3);
+                        self.attach(consumer, SOURCES.len() - 1, 3, None);
                         continue;
                     }
                     self.step(Op::Settle { consumer, first: 0, how: Settlement::Reject });
@@ -236,7 +239,7 @@ impl World {
             correlation_id: None,
             reply_to: None,
             content_type: None,
-            properties: Vec::new(),
+            properties: vec![("n".into(), Value::Long(self.published as i64 % 3))],
             body: Body::Text(text.into_bytes().into()),
         })
     }
@@ -247,23 +250,25 @@ impl World {
         assert_eq!(taken, usize::from(!message.is_expired(now)));
         let expires = message.expires.map(|at| at.0);
         let queue = &message.destination.name;
-        self.reference.publish_volatile(&message.id, queue, message.priority, expires);
+        let n = self.published as i64 % 3;
+        self.reference.publish_volatile(&message.id, n, queue, message.priority, expires);
     }
 
-    fn attach(&mut self, consumer: u64, source: usize, prefetch: u32) {
+    fn attach(&mut self, consumer: u64, source: usize, prefetch: u32, selector: Option<usize>) {
         let source = Destination::queue(SOURCES[source]).unwrap();
-        let attached = self.dispatcher.attach(key(consumer), source.clone(), prefetch);
+        let text = selector.map(|at| SELECTORS[at].0.into());
+        let wanted = Subscription { source: source.clone(), prefetch, selector: text };
+        let attached = self.dispatcher.attach(key(consumer), wanted);
         assert_eq!(attached.is_err(), self.reference.consumers.contains_key(&consumer));
         if attached.is_err() {
             return;
         }
-        self.reference.consumers.insert(consumer, (source, prefetch));
+        self.reference.consumers.insert(consumer, Consumer { source, prefetch, selector });
     }
 
     /// Everything that can be delivered is, and then nothing can be.
     fn deliver(&mut self) {
-        let now = UnixMillis(self.reference.now);
-        while let Some(delivery) = self.dispatcher.poll_delivery(&self.state, now) {
+        while let Some(delivery) = self.poll_delivery() {
             let message = match delivery.content {
                 Content::Here(message) => message,
                 Content::Evicted(at) => {
@@ -286,6 +291,25 @@ impl World {
             assert_eq!(self.dispatcher.in_flight(delivery.consumer), Some(delivery.in_flight));
         }
         self.reference.assert_satisfied();
+    }
+
+    /// The next delivery, once everything is read that selectors look at.
+    fn poll_delivery(&mut self) -> Option<Delivery> {
+        let now = UnixMillis(self.reference.now);
+        loop {
+            if let Some(delivery) = self.dispatcher.poll_delivery(&self.state, now) {
+                return Some(delivery);
+            }
+            let mut is_done = !self.dispatcher.is_unfinished();
+            while let Some((message, at)) = self.dispatcher.poll_read() {
+                let written = self.log[&at.index].message(at.offset).cloned();
+                assert!(self.dispatcher.handle_read(&self.state, message, written.as_ref()));
+                is_done = false;
+            }
+            if is_done {
+                return None;
+            }
+        }
     }
 
     fn settle_begin(
@@ -405,7 +429,7 @@ impl World {
             let finish = Command::Finish { transaction, commit: number % 2 == 0 };
             self.proposed.push_back((finish, false));
         }
-        self.attach(9, SOURCES.len() - 1, 100);
+        self.attach(9, SOURCES.len() - 1, 100, None);
         for _ in 0..20 {
             self.tick(0);
             self.collect();

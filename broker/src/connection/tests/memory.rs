@@ -10,7 +10,7 @@ use std::{
 
 use paceline_core::{
     Destination, DestinationKind, Message,
-    operation::{ConsumerId, Delivery, DeliveryId, Parting, Settlement},
+    operation::{ConsumerId, Delivery, DeliveryId, Parting, Settlement, Subscription},
 };
 use tokio::sync::Notify;
 
@@ -168,7 +168,8 @@ impl Cluster for Handle {
         let mut state = self.memory.state();
         match operation {
             Operation::Publish { message, .. } => state.publish(&message),
-            Operation::Subscribe { consumer, source, prefetch, .. } => {
+            Operation::Subscribe { consumer, subscription, .. } => {
+                let Subscription { source, prefetch, .. } = subscription;
                 let events = self.events.clone();
                 let new = Consumer { source, prefetch, out: BTreeMap::new(), events };
                 state.consumers.insert((self.connection, consumer), new);

@@ -453,9 +453,9 @@ impl Group {
             reached(Point::LeaseExpired);
             return false;
         }
-        let decided = self.serving.dispatch(&self.state, DELIVERIES_A_TURN, turn.wall);
-        turn.cost += costs::DISPATCH * decided as u32;
-        decided == DELIVERIES_A_TURN
+        let dispatched = self.serving.dispatch(&self.state, DELIVERIES_A_TURN, turn.wall);
+        turn.cost += costs::DISPATCH * dispatched.decided as u32;
+        dispatched.more
     }
 
     /// Proposes what has gathered. Whether there was anything.

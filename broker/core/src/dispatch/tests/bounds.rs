@@ -12,8 +12,14 @@ fn a_topic_that_drops_nothing_refuses_what_one_subscriber_has_no_room_for() {
         let mut leader = Leader::new();
         leader.dispatcher.limits.bounds =
             Arc::new(Bounds::new(vec![(topic(), Some(Arc::new(bound)))]));
-        leader.dispatcher.attach(ConsumerKey { node: 1, number: 1 }, topic(), 1).unwrap();
-        leader.dispatcher.attach(ConsumerKey { node: 1, number: 2 }, topic(), 9).unwrap();
+        leader
+            .dispatcher
+            .attach(ConsumerKey { node: 1, number: 1 }, Subscription::new(topic(), 1))
+            .unwrap();
+        leader
+            .dispatcher
+            .attach(ConsumerKey { node: 1, number: 2 }, Subscription::new(topic(), 9))
+            .unwrap();
         let taken = ["1", "2", "3", "4"].map(|text| {
             let message = message_to(topic(), text).into();
             let taken = leader.dispatcher.handle_volatile(leader.now, message);

@@ -99,8 +99,8 @@ impl Shard {
                 let taken = dispatcher.handle_volatile(WALL, message);
                 (number, taken.map(|_| ()).map_err(|why| why.to_string()))
             }
-            ToLeader::Attach { number, consumer, source, prefetch } => {
-                let attached = dispatcher.attach(key(consumer), source, prefetch);
+            ToLeader::Attach { number, consumer, subscription } => {
+                let attached = dispatcher.attach(key(consumer), subscription);
                 (number, attached.map_err(|why| why.to_string()))
             }
             ToLeader::SetPrefetch { consumer, prefetch } => {

@@ -322,7 +322,7 @@ fn a_connection_with_nothing_under_way_may_be_read_and_one_with_much_may_not() {
     assert!(connection.may_read(budget));
     struct Everywhere;
     impl Directory for Everywhere {
-        fn slot_of(&self, _: &Destination) -> u32 {
+        fn slot_of(&self, _: &crate::Destination) -> u32 {
             0
         }
         fn slots(&self) -> u32 {

@@ -16,7 +16,7 @@ use crate::{
     ingress::{
         Budget, Connection, ConnectionEvent, Directory, Event, Inquiry, Part, Request, ShardClient,
     },
-    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Settlement},
+    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Settlement, Subscription},
     shard::{Content, SessionId, TransactionId},
     testing::message,
 };
@@ -143,7 +143,8 @@ impl World {
 
     pub(super) fn subscribe(&mut self, node: usize, queue: &str, prefetch: u32) -> OpTag {
         let (consumer, source) = (ConsumerId(0), Destination::queue(queue).unwrap());
-        self.submit(node, |tag| Operation::Subscribe { tag, consumer, source, prefetch })
+        let subscription = Subscription::new(source, prefetch);
+        self.submit(node, |tag| Operation::Subscribe { tag, consumer, subscription })
     }
 
     pub(super) fn set_prefetch(&mut self, node: usize, prefetch: u32) -> OpTag {

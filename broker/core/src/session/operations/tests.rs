@@ -1,7 +1,7 @@
 //! Operations without a protocol: numbers for whom an outcome is for and for transactions.
 
 use super::*;
-use crate::testing;
+use crate::{Destination, testing};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -35,8 +35,8 @@ fn message(text: &str) -> Arc<Message> {
 /// A consumer that was handed deliveries numbered from `first` on.
 fn consumer(operations: &mut Tested, settles: Settles, first: u64, count: u64) -> ConsumerId {
     let source = Destination::queue("a").unwrap();
-    let consumer =
-        operations.subscribe(NOW, source, settles, None, "label", For::Failure(0)).unwrap();
+    let wanted = Subscription::new(source, operations.prefetch(None));
+    let consumer = operations.subscribe(NOW, wanted, settles, "label", For::Failure(0)).unwrap();
     polled(operations);
     for number in first..first + count {
         operations.handle_delivery(testing::delivery(consumer, number));
@@ -185,9 +185,10 @@ fn consumers_and_their_prefetch_are_bounded() {
     let mut subscribe = |prefetch| {
         let source = Destination::queue("a").unwrap();
         let (settles, purpose) = (Settles::ByClient, For::Both(1));
-        operations.subscribe(NOW, source, settles, prefetch, "label", purpose)?;
+        let wanted = Subscription::new(source, operations.prefetch(prefetch));
+        operations.subscribe(NOW, wanted, settles, "label", purpose)?;
         match operations.poll() {
-            Some(Operation::Subscribe { prefetch, .. }) => Ok(prefetch),
+            Some(Operation::Subscribe { subscription, .. }) => Ok(subscription.prefetch),
             other => panic!("{other:?}"),
         }
     };

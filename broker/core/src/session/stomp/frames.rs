@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     Destination,
-    operation::{ConsumerId, Settlement},
+    operation::{self, ConsumerId, Settlement},
+    selector::Selector,
     session::{Now, Violation, consumers::Place},
 };
 
@@ -162,11 +163,14 @@ impl StompSession {
                 }
             },
         };
+        let selector = read_selector(frame)?;
+        let prefetch = self.operations.prefetch(prefetch);
+        let wanted = operation::Subscription { source, prefetch, selector };
         let (settles, asked) = (mode.settles(), Asked::by(frame.command, receipt));
         let label = Subscription { key: key.clone(), mode };
         let consumer = self
             .operations
-            .subscribe(now.elapsed, source, settles, prefetch, label, asked)
+            .subscribe(now.elapsed, wanted, settles, label, asked)
             .map_err(|it| describe(it, ""))?;
         self.subscriptions.insert(key, consumer);
         Ok(())
@@ -284,6 +288,18 @@ impl StompSession {
         self.operations.abort(now.elapsed, name).map_err(|it| describe(it, name))?;
         self.answer_receipt(receipt);
         Ok(())
+    }
+}
+
+/// The `selector` header. An empty one selects all.
+fn read_selector(frame: &Frame) -> Result<Option<Arc<str>>, String> {
+    let name = header::SELECTOR;
+    let Some(text) = frame.header(name).filter(|text| !text.trim().is_empty()) else {
+        return Ok(None);
+    };
+    match Selector::parse(text) {
+        Ok(selector) => Ok(Some(selector.text().clone())),
+        Err(why) => Err(format!("the header `{name}` holds no selector: {why}")),
     }
 }
 

@@ -191,6 +191,24 @@ fn prefetch_is_asked_for_by_header_and_bounded() {
 }
 
 #[test]
+fn a_selector_is_read_here_and_goes_on_as_it_was_written() {
+    let mut world = World::new();
+    for (version, selector, expected) in [
+        ("1.2", "convert_string_expressions:n > 5", Some("convert_string_expressions:n > 5")),
+        ("1.1", "convert_string_expressions\\cn > 5", Some("convert_string_expressions:n > 5")),
+        ("1.0", "type = 'a\\'", Some("type = 'a\\'")),
+        ("1.2", "", None),
+        ("1.2", " ", None),
+    ] {
+        let session = world.connect(version);
+        let subscribe = "SUBSCRIBE\nid:0\ndestination:/queue/a\nreceipt:r\nselector";
+        world.send(session, &format!("{subscribe}:{selector}\n\n\0"));
+        assert_eq!(world.frames(session), [frame("RECEIPT\nreceipt-id:r\n\n\0")], "{selector}");
+        assert_eq!(world.selectors.pop().as_deref(), expected);
+    }
+}
+
+#[test]
 fn a_redelivery_says_so() {
     let mut world = World::new();
     let (producer, consumer) = (world.connect("1.2"), world.connect("1.2"));

@@ -57,7 +57,6 @@ const UNSUPPORTED: &[Unsupported] = &[
     row("AMQ_SCHEDULED_REPEAT", SEND, Off::Zero, "repeated messages"),
     row("AMQ_SCHEDULED_CRON", SEND, Off::Empty, "scheduled messages"),
     row("JMSXGroupID", SEND, Off::Empty, "message groups"),
-    row(header::SELECTOR, SUBSCRIBE, Off::Empty, "selectors"),
     row("browser", SUBSCRIBE, Off::False, "queue browsers"),
     row("activemq.subscriptionName", BOTH_ENDS, Off::Empty, "durable subscriptions"),
     row("durable-subscription-name", BOTH_ENDS, Off::Empty, "durable subscriptions"),

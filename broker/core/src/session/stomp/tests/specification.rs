@@ -62,8 +62,9 @@ fn frames_out_of_place_are_errors() {
         (true, "SUBSCRIBE\nid:0\ndestination:/queue/a\nack:no\n\n\0", "`ack` is auto, client or"),
         (
             true,
-            "SUBSCRIBE\nid:0\ndestination:/queue/a\nselector:a=1\n\n\0",
-            "selectors are not supported",
+            "SUBSCRIBE\nid:0\ndestination:/queue/a\nselector:a='1\n\n\0",
+            "the header `selector` holds no selector: at column 5: expected `'`, the end of the text, \
+             found the end",
         ),
         (
             true,

@@ -14,7 +14,6 @@ const HEADERS: &[(&str, &str, &[&str], &[&str])] = &[
     ("SEND", "AMQ_SCHEDULED_REPEAT", &["9", "-1"], &["0"]),
     ("SEND", "AMQ_SCHEDULED_CRON", &["0 * * * *"], &[""]),
     ("SEND", "JMSXGroupID", &["a", "false"], &[""]),
-    ("SUBSCRIBE", "selector", &["a = 1"], &[""]),
     ("SUBSCRIBE", "browser", &["true", "TRUE", "yes", ""], &["false", "False"]),
     ("SUBSCRIBE", "activemq.subscriptionName", &["s"], &[""]),
     ("SUBSCRIBE", "durable-subscription-name", &["s"], &[""]),

@@ -1,7 +1,7 @@
 //! Sessions, and a broker in memory that is just enough for them.
 
 use super::*;
-use crate::operation::Parting;
+use crate::operation::{Parting, Subscription};
 
 pub(super) fn config() -> StompConfig {
     StompConfig { server: "test".into(), ..StompConfig::default() }
@@ -34,6 +34,7 @@ pub(super) struct World {
     /// Deliveries that consumers died of.
     pub failed: Vec<u64>,
     pub prefetches: Vec<u32>,
+    pub selectors: Vec<Arc<str>>,
     /// What consumers may hold after a change of that.
     pub windows: Vec<u32>,
     pub commits: usize,
@@ -141,7 +142,9 @@ impl World {
     fn carry_out(&mut self, session: usize, operation: Operation) {
         match operation {
             Operation::Publish { message, .. } => self.publish(message),
-            Operation::Subscribe { consumer, source, prefetch, .. } => {
+            Operation::Subscribe { consumer, subscription, .. } => {
+                let Subscription { source, prefetch, selector } = subscription;
+                self.selectors.extend(selector);
                 self.prefetches.push(prefetch);
                 self.consumers.push(Consumer { session, id: consumer, source });
             }
