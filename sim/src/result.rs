@@ -286,8 +286,9 @@ mod tests {
             let scenario = Scenario::load("uneven.toml", &text).unwrap();
             let mut outcome = Outcome::default();
             let (name, topic, auto_ack) = ("q".into(), false, false);
-            let (consumers, prefetch, share) = (1, 1, 1.0);
-            let queue = DestinationInfo { name, topic, consumers, auto_ack, prefetch, share };
+            let (consumers, prefetch, parts, share) = (1, 1, 1, 1.0);
+            let queue =
+                DestinationInfo { name, topic, consumers, auto_ack, prefetch, parts, share };
             outcome.history.destinations.push(queue);
             let identity = Identity::simulated(&scenario, "uneven.toml".as_ref(), 1);
             of(&identity, &scenario, &outcome).workload.unwrap().structural_cv

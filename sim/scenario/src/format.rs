@@ -209,6 +209,10 @@ pub struct Workload {
     /// is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priorities: Option<[u8; 2]>,
+    /// Messages fall into so many parts by a property, and each consumer selects those of one;
+    /// default none is selected. Each queue needs a consumer for each part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selectors: Option<u32>,
     /// Messages that expire; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,

@@ -82,6 +82,9 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     refused("duration = \"60s\"", "duration = 60", 5, "length of time");
     refused("mean = \"0.5ms\"", "mean = \"0.1ms\"", 16, "below the least");
     refused("rate = \"2000/s\"", "rate = \"0/s\"", 27, "rate above 0");
+    let select = |new, reason| refused("rate = \"2000/s\"", new, 28, reason);
+    select("rate = \"2000/s\"\nselectors = 1", "two parts at least");
+    select("rate = \"2000/s\"\nselectors = 3", "a consumer for each part, 600 in all");
     refused("\"n2\"]", "\"n9\"]", 33, "no node `n9`");
     refused("\"n2\"]", "\"n3\"]", 33, "twice");
     refused("lasts = \"10s\"", "", 30, "needs `lasts`");

@@ -3,6 +3,7 @@
 
 mod change;
 mod occasion;
+mod selectors;
 
 use std::time::Duration;
 
@@ -230,6 +231,7 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         let reason = "with `ack = \"auto\"` nothing is acknowledged that a receipt could be for";
         return refuse(in_it("ack_receipts"), reason);
     }
+    selectors::check(it, in_it("selectors"))?;
     if let Some([first, last]) = it.priorities
         && (first > last || last > 9)
     {

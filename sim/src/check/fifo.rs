@@ -13,6 +13,8 @@
 //!   and for topics, where the leader says nothing of the destination, by what arrives over each
 //!   connection.
 //!
+//! Where consumers select one part of the messages each, this holds within each part.
+//!
 //! What is promised less is asked less. A message that may have expired need not come any more. What
 //! is not stored may be lost with its leader, and its producer is told that all is well when the
 //! leader cannot be reached: it binds others only in a run without faults. A message that a
@@ -62,6 +64,19 @@ pub fn judge(history: &History, end: &End, trail: &Trail, names: &mut Steps) -> 
     found
 }
 
+/// Messages of a queue that their consumers select alike: first in, first out among themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    destination: DestinationId,
+    part: u32,
+}
+
+impl Line {
+    fn of(history: &History, id: MessageId, publish: &Publish) -> Self {
+        Self { destination: publish.destination, part: history.part_of(id) }
+    }
+}
+
 /// One message handed out, and its number among all.
 #[derive(Clone, Copy, Debug)]
 struct HandedOut<'a> {
@@ -75,8 +90,8 @@ struct HandedOut<'a> {
 struct Out<'a> {
     /// The first time of each message.
     first: BTreeMap<MessageId, HandedOut<'a>>,
-    /// By queue and leadership, in order, only the first time of each message.
-    by_life: BTreeMap<(DestinationId, u32), Vec<HandedOut<'a>>>,
+    /// By line and leadership, in order, only the first time of each message.
+    by_life: BTreeMap<(Line, u32), Vec<HandedOut<'a>>>,
 }
 
 impl<'a> Out<'a> {
@@ -98,7 +113,7 @@ impl<'a> Out<'a> {
             let handed_out = HandedOut { id, turn: Turn(what.at, number), what };
             out.first.entry(id).or_insert(handed_out);
             if seen.insert((id, what.life)) {
-                let life = (publish.destination, what.life);
+                let life = (Line::of(history, id, publish), what.life);
                 out.by_life.entry(life).or_default().push(handed_out);
             }
         }
@@ -130,7 +145,7 @@ impl Lines {
 impl Judge<'_> {
     /// Over the whole run.
     fn queues(&self) -> Vec<Found> {
-        let mut queues: BTreeMap<DestinationId, Vec<Entry>> = BTreeMap::new();
+        let mut queues: BTreeMap<Line, Vec<Entry>> = BTreeMap::new();
         let mut lines = Lines::default();
         for (id, publish) in self.history.all_publishes() {
             if self.history.destination(publish.destination).topic {
@@ -143,11 +158,11 @@ impl Judge<'_> {
                 None => Turn::FIRST,
             };
             let entry = self.entry(id, publish, lines.of(publish), out, until);
-            queues.entry(publish.destination).or_default().push(entry);
+            queues.entry(Line::of(self.history, id, publish)).or_default().push(entry);
         }
         let mut found = Vec::new();
         for (queue, entries) in queues {
-            let name = &self.history.destination(queue).name;
+            let name = &self.history.destination(queue.destination).name;
             for (first, by) in earliest(&entries) {
                 let by_whom = &self.out.first[&by.id];
                 let then = match self.out.first.get(&first.id) {
@@ -188,7 +203,7 @@ impl Judge<'_> {
                     self.entry(it.id, publish, lines.of(publish), Some(it.turn), until)
                 })
                 .collect();
-            let name = &self.history.destination(*queue).name;
+            let name = &self.history.destination(queue.destination).name;
             for (first, by) in earliest(&entries) {
                 let is_first = |entry: &Entry| Some(self.out.first[&entry.id].turn) == entry.out;
                 if is_first(first) && is_first(by) {

@@ -31,6 +31,7 @@ mod redelivered;
 mod refused;
 mod reigns;
 mod replicas;
+mod selected;
 mod settled;
 mod skipped;
 pub mod step;
@@ -217,6 +218,7 @@ impl Checks {
                 Box::new(redelivered::Redelivered::default()),
                 Box::new(order::Order::default()),
                 Box::new(invented::Invented),
+                Box::new(selected::Selected),
                 Box::new(refused::Refused),
             ],
             ends: vec![

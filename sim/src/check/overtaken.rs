@@ -7,8 +7,8 @@
 //! queue, and whatever is handed out meanwhile must have a higher priority, or the same and an
 //! earlier place.
 //!
-//! Left out is what may have stood back for another reason: messages that expire, and those whose
-//! consumer left while a settlement was on its way. Messages that are stored and those that are not
+//! Left out is what may have stood back for another reason: messages that expire, those that their
+//! consumers select, and those whose consumer left while a settlement was on its way. Messages that are stored and those that are not
 //! are compared by priority alone.
 
 use std::collections::VecDeque;
@@ -17,7 +17,10 @@ use super::{
     HashMap, HashSet,
     step::{NameId, Step, Steps, What},
 };
-use crate::workload::history::{History, Observation};
+use crate::workload::{
+    history::{History, Observation},
+    operation::Publish,
+};
 
 /// What reports call the check.
 pub const NAME: &str = "overtaken";
@@ -90,7 +93,11 @@ impl Overtaken {
         match seen {
             Observation::Delivered(delivery) => {
                 let publish = history.publish(delivery.id);
-                if publish.is_some_and(|publish| publish.expires.is_none()) {
+                let stands = |publish: &Publish| {
+                    let parts = history.destination(publish.destination).parts;
+                    publish.expires.is_none() && parts == 1
+                };
+                if publish.is_some_and(stands) {
                     self.lasting.insert(names.name(&delivery.broker_id));
                 }
             }

@@ -19,14 +19,14 @@ use crate::workload::{
 /// What reports call the check.
 pub const NAME: &str = "skipped";
 
-/// Messages that keep their order: of one queue, stored or not, of one priority.
-type Kind = (DestinationId, bool, Option<u8>);
+/// Messages that keep their order: of one part of a queue, stored or not, of one priority.
+type Kind = (DestinationId, u32, bool, Option<u8>);
 
 /// A message that was delivered: when it was sent, when it arrived first.
 type Witness = (Duration, Duration, MessageId);
 
-fn kind(publish: &Publish) -> Kind {
-    (publish.destination, publish.persistent, publish.priority)
+fn kind(history: &History, id: MessageId, publish: &Publish) -> Kind {
+    (publish.destination, history.part_of(id), publish.persistent, publish.priority)
 }
 
 /// Everything that is wrong, one sentence each.
@@ -37,7 +37,7 @@ pub fn judge(history: &History, end: &End, reigns: &Reigns) -> Vec<String> {
             && !history.destination(publish.destination).topic
         {
             let witness = (publish.sent, delivery.at, delivery.id);
-            witnesses.entry(kind(publish)).or_default().push(witness);
+            witnesses.entry(kind(history, delivery.id, publish)).or_default().push(witness);
         }
     }
     witnesses.values_mut().for_each(|it| it.sort_unstable());
@@ -50,7 +50,7 @@ pub fn judge(history: &History, end: &End, reigns: &Reigns) -> Vec<String> {
         if !is_looked_at || history.deliveries_of(id).next().is_some() {
             continue;
         }
-        let Some(later) = witnesses.get(&kind(publish)) else { continue };
+        let Some(later) = witnesses.get(&kind(history, id, publish)) else { continue };
         let until = publish.expires.map_or(Duration::MAX, |at| at.saturating_sub(end.clock_error));
         let later = &later[later.partition_point(|(sent, ..)| *sent < reply)..];
         let later = later.iter().filter(|(_, at, _)| *at < until);

@@ -79,6 +79,7 @@ impl Told {
             consumers,
             auto_ack: false,
             prefetch: 3,
+            parts: 1,
             share: 0.5,
         };
         let destinations = vec![info("q", false, 1), info("t", true, 2)];
@@ -157,6 +158,7 @@ impl Told {
             connection: ConnectionId(100 + client),
             at: self.tick(),
             redelivered,
+            part: None,
             accepted: None,
         };
         self.history.arrived(delivery.clone());

@@ -96,5 +96,5 @@ fn message(
     };
     let id = shared.recorder.sent(plan.number, publish.clone());
     let info = &shared.population.destinations[destination.0 as usize];
-    (id, publish::frame(info, &publish, None, body(id, BYTES)))
+    (id, publish::frame(id, info, &publish, None, body(id, BYTES)))
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::workload::{
     ids::{ConnectionId, DestinationId},
-    operation::{Delivery, How, MessageId, Reply, Settle, check_body, settle},
+    operation::{Delivery, How, MessageId, Reply, Settle, check_body, publish, settle},
     population::ConsumerPlan,
 };
 
@@ -174,14 +174,16 @@ impl Consumer {
             AckMode::ClientIndividual => "client-individual",
         };
         for (number, (source, _)) in self.sources.iter().enumerate() {
-            connection.send(
-                &Frame::new(Command::Subscribe)
-                    .with(header::ID, number.to_string())
-                    .with(header::DESTINATION, source.as_str())
-                    .with("ack", mode)
-                    .with(header::PREFETCH_SIZE, self.plan.workload.prefetch.to_string())
-                    .with(header::RECEIPT, format!("subscribe-{number}")),
-            );
+            let mut frame = Frame::new(Command::Subscribe)
+                .with(header::ID, number.to_string())
+                .with(header::DESTINATION, source.as_str())
+                .with("ack", mode)
+                .with(header::PREFETCH_SIZE, self.plan.workload.prefetch.to_string())
+                .with(header::RECEIPT, format!("subscribe-{number}"));
+            if let Some(part) = self.plan.part {
+                frame = frame.with(header::SELECTOR, publish::selector(part, self.plan.client.0));
+            }
+            connection.send(&frame);
         }
         self.unconfirmed = self.sources.len();
     }
@@ -240,10 +242,7 @@ impl Consumer {
                 if let Some(receipt) = frame.header(header::RECEIPT_ID)
                     && !receipt.as_str().starts_with("subscribe-")
                 {
-                    self.decided(
-                        receipt.as_str(),
-                        crate::workload::operation::publish::classify(frame),
-                    );
+                    self.decided(receipt.as_str(), publish::classify(frame));
                 }
                 Err(unexpected(frame))
             }
@@ -291,6 +290,7 @@ impl Consumer {
             connection: connection.id,
             at: self.shared.recorder.now(),
             redelivered: text(header::REDELIVERED) == "true",
+            part: self.plan.part,
             accepted: None,
         });
         if self.ack_mode() == AckMode::Auto {

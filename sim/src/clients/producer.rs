@@ -185,7 +185,7 @@ impl Producer {
         let id = self.shared.recorder.sent(self.plan.number, publish.clone());
         let info = &self.shared.population.destinations[destination.0 as usize];
         let expires = expiry.map(|expiry| time::wall_clock().0 + expiry.after.0.as_millis() as u64);
-        let frame = publish::frame(info, &publish, expires, body(id, size));
+        let frame = publish::frame(id, info, &publish, expires, body(id, size));
         (id, frame)
     }
 

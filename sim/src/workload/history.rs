@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
-    operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction},
+    operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, publish},
 };
 
 /// A subscription that the broker has confirmed.
@@ -108,6 +108,12 @@ impl History {
     /// What is known of a destination.
     pub fn destination(&self, id: DestinationId) -> &DestinationInfo {
         &self.destinations[id.0 as usize]
+    }
+
+    /// The part of its queue's messages that a message belongs to, as its property says.
+    pub fn part_of(&self, id: MessageId) -> u32 {
+        let parts = self.publish(id).map(|it| self.destination(it.destination).parts);
+        publish::part(id, parts.unwrap_or(1))
     }
 
     /// The deliveries of a message, in order of arrival.

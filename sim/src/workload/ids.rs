@@ -27,6 +27,9 @@ pub struct DestinationInfo {
     pub auto_ack: bool,
     /// How many deliveries each of its subscriptions may hold.
     pub prefetch: u32,
+    /// Into how many parts its messages fall, of which each consumer selects one; 1 where none
+    /// selects.
+    pub parts: u32,
     /// Its share of the messages of its workload.
     pub share: f64,
 }

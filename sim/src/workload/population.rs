@@ -44,6 +44,8 @@ pub struct ConsumerPlan {
     pub workload: Arc<Workload>,
     /// What it subscribes to; empty for the one that empties the dead letter queues.
     pub sources: Vec<DestinationId>,
+    /// The part of the messages that it selects.
+    pub part: Option<u32>,
 }
 
 /// A workload's destinations and how likely each is.
@@ -94,6 +96,7 @@ pub fn destinations(scenario: &Scenario) -> Vec<DestinationInfo> {
                 consumers: sources(workload, index as u32).count() as u32,
                 auto_ack: workload.ack == AckMode::Auto,
                 prefetch: workload.prefetch,
+                parts: workload.selectors.unwrap_or(1),
                 share: share * weight,
             });
         }
@@ -141,9 +144,13 @@ impl Population {
                     all_sources[consumer as usize].push(DestinationId(first + index));
                 }
             }
-            for sources in all_sources {
+            for (number, sources) in (0..).zip(all_sources) {
                 let workload = Arc::clone(&workload);
-                population.consumers.push(ConsumerPlan { client: client(), workload, sources });
+                // Consumers of one queue are so many numbers apart as there are queues.
+                let rank: u32 = number / workload.destinations.count;
+                let part = workload.selectors.map(|parts| rank % parts);
+                let client = client();
+                population.consumers.push(ConsumerPlan { client, workload, sources, part });
             }
             for _ in 0..workload.producers {
                 population.producers.push(ProducerPlan {
@@ -164,6 +171,7 @@ impl Population {
                 client: client(),
                 workload: Arc::new(workload.clone()),
                 sources: Vec::new(),
+                part: None,
             });
         }
         population
@@ -231,6 +239,18 @@ mod tests {
                 assert_eq!(of_it, info.consumers as usize);
                 assert!((1..=each + 1).contains(&of_it));
             }
+        }
+    }
+
+    #[test]
+    fn every_part_of_every_queue_has_a_consumer() {
+        let scenario =
+            scenario("destinations = { count = 2 }\nproducers = 1\nconsumers = 7\nselectors = 3");
+        let population = Population::of(&scenario);
+        for queue in [0, 1].map(DestinationId) {
+            let of_it = population.consumers.iter().filter(|it| it.sources.contains(&queue));
+            let parts: Vec<u32> = of_it.map(|it| it.part.unwrap()).collect();
+            assert!([0, 1, 2].iter().all(|part| parts.contains(part)), "{parts:?}");
         }
     }
 

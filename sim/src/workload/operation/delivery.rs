@@ -22,6 +22,8 @@ pub struct Delivery {
     pub at: Duration,
     /// Whether the broker marked it as possibly delivered before.
     pub redelivered: bool,
+    /// The part of the messages that the consumer selects.
+    pub part: Option<u32>,
     /// When the broker confirmed that this delivery consumed the message.
     pub accepted: Option<Duration>,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use paceline_client::stomp::ServerError;
 use paceline_wire::stomp::{Command, Frame, header};
 
-use super::{Reply, TransactionId, transaction};
+use super::{MessageId, Reply, TransactionId, transaction};
 use crate::workload::ids::{ConnectionId, DestinationId, DestinationInfo};
 
 /// One message sent by a producer.
@@ -46,9 +46,27 @@ impl Publish {
     }
 }
 
+/// The property that says to which part of its queue's messages a message belongs.
+pub const PART: &str = "part";
+
+/// The part of a message, where there are so many.
+pub fn part(id: MessageId, parts: u32) -> u32 {
+    id.sequence % parts
+}
+
+/// A selector of one part. Consumers write it in one of several ways, by `number`.
+pub fn selector(part: u32, number: u32) -> String {
+    match number % 3 {
+        0 => format!("{PART} = '{part}'"),
+        1 => format!("convert_string_expressions:{PART} BETWEEN {part} AND {part}"),
+        _ => format!("NOT ({PART} NOT IN ('{part}') OR JMSPriority < 0)"),
+    }
+}
+
 /// The SEND frame, without the receipt it may ask for. `expires` is in milliseconds since the Unix
 /// epoch, as ActiveMQ has it.
 pub fn frame(
+    id: MessageId,
     destination: &DestinationInfo,
     publish: &Publish,
     expires: Option<u64>,
@@ -58,6 +76,9 @@ pub fn frame(
     let mut frame = Frame::new(Command::Send)
         .with(header::DESTINATION, format!("/{kind}/{}", destination.name))
         .with(header::PERSISTENT, if publish.persistent { "true" } else { "false" });
+    if destination.parts > 1 {
+        frame = frame.with(PART, part(id, destination.parts).to_string());
+    }
     if let Some(priority) = publish.priority {
         frame = frame.with(header::PRIORITY, priority.to_string());
     }
