@@ -14,9 +14,14 @@ use paceline_tests::cluster::{Cluster, wait_until};
 use serde_json::Value;
 
 fn load(cluster: &Cluster, more: &[&str]) -> Result<std::process::Child> {
+    client("stomp_cluster.py", cluster, more)
+}
+
+/// A program in `clients`, for a cluster.
+fn client(name: &str, cluster: &Cluster, more: &[&str]) -> Result<std::process::Child> {
     let python = std::env::var_os("PACELINE_PYTHON")
         .context("PACELINE_PYTHON names no interpreter; run `cargo suite`")?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/stomp_cluster.py");
+    let script = format!("{}/clients/{name}", env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(python);
     command.arg(script).args(["--nodes", &cluster.stomp_addresses()]).args(more);
     Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
@@ -72,6 +77,23 @@ fn nothing_acknowledged_is_lost_when_each_node_is_killed_in_turn() -> Result<()>
     let summary = summary(client)?;
     assert_kept(&summary);
     assert!(summary["acknowledged"].as_u64() >= Some(5_000), "the load went on: {summary}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn consumers_with_selectors_get_what_they_select() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cluster = Cluster::start(folder.path(), 3, 64)?;
+    let summary = summary(client("stomp_selectors.py", &cluster, &[])?)?;
+    let numbers = |wanted: fn(u64) -> bool| (0..60).filter(|n| wanted(n % 6)).collect::<Vec<u64>>();
+    assert_eq!(summary["text"], serde_json::json!(numbers(|kind| kind < 2)));
+    assert_eq!(summary["number"], serde_json::json!(numbers(|kind| (2..5).contains(&kind))));
+    assert_eq!(summary["header"], serde_json::json!(numbers(|kind| kind == 5)));
+    assert_eq!(summary["none"], serde_json::json!([]), "text is not a number");
+    assert_eq!(summary["errors"], serde_json::json!([]));
+    let refused = summary["refused"][0].as_str().unwrap_or_default();
+    assert!(refused.contains("at column 15: expected `'`, the end of the text"), "{refused}");
     Ok(())
 }
 
