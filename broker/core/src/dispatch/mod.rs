@@ -77,6 +77,7 @@ use crate::{
     Destination, Message, UnixMillis,
     destination::DestinationKind,
     operation::Settlement,
+    selector::Selector,
     shard::{Content, MessageRef, QueueId, ShardState},
 };
 
@@ -201,6 +202,9 @@ impl Dispatcher {
             // A subscriber's lane goes away with it, and an unused queue's with the last consumer.
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             lane.active = false;
+            if lane.has_views() {
+                lane.sweep_all(|item| is_there(state, &self.volatile, item));
+            }
             if let Some(delivery) = self.serve(state, now, id) {
                 self.activate(id);
                 return Some(delivery);
@@ -212,10 +216,6 @@ impl Dispatcher {
     /// Gives the lane's next message to whose turn it is. A lane with nothing to give, or nobody to
     /// give it to, is not served again until that changes.
     fn serve(&mut self, state: &ShardState, now: UnixMillis, id: LaneId) -> Option<Delivery> {
-        let lane = self.lanes.get_mut(&id).expect("it is served");
-        if lane.has_views() {
-            lane.sweep_all(|item| is_there(state, &self.volatile, item));
-        }
         loop {
             let lane = &self.lanes[&id];
             let (turn, key) = lane.next_consumer()?;
@@ -227,12 +227,13 @@ impl Dispatcher {
             let Some(selector) = consumer.selector_at(lane).cloned() else {
                 let standing = self.next_ready(state, now, id)?;
                 let content = standing.content(state);
-                return Some(self.hand_out(id, turn, key, &standing, content));
+                return Some(self.hand_out(id, (turn, key), None, &standing, content));
             };
             match self.find(state, now, id, &selector) {
                 Found::Message(standing, content) => {
                     let content = Content::Here(content);
-                    return Some(self.hand_out(id, turn, key, &standing, content));
+                    let to = (turn, key);
+                    return Some(self.hand_out(id, to, Some(&selector), &standing, content));
                 }
                 Found::Nothing => {}
                 Found::Unfinished => {
@@ -246,17 +247,16 @@ impl Dispatcher {
     fn hand_out(
         &mut self,
         id: LaneId,
-        turn: u64,
-        key: ConsumerKey,
+        (turn, key): (u64, ConsumerKey),
+        selector: Option<&Arc<Selector>>,
         standing: &Standing,
         content: Content,
     ) -> Delivery {
         let lane = self.lanes.get_mut(&id).expect("it is being served");
-        let consumer = self.consumers.get_mut(&key).expect("it is in the rotation");
-        let selector = consumer.selector_at(lane).cloned();
-        lane.unseat(turn, selector.as_ref());
+        lane.unseat(turn, selector);
         lane.in_flight += 1;
-        let seat = Seat::Turn(lane.seat(key, selector.as_ref()));
+        let seat = Seat::Turn(lane.seat(key, selector));
+        let consumer = self.consumers.get_mut(&key).expect("it is in the rotation");
         consumer.seats.insert(id, seat);
         let Standing { key: message, priority, position, expires, redeliveries, .. } = *standing;
         consumer.take(message);
