@@ -75,13 +75,21 @@ impl Destination {
         Self::new(DestinationKind::Topic, name)
     }
 
-    /// Reads `/queue/NAME`, `/topic/NAME`, `queue://NAME` or `topic://NAME`.
+    /// Whether it ends with the connection of the client that made it, whose id its name begins with.
+    pub fn is_temporary(&self) -> bool {
+        self.name.starts_with("ID:")
+    }
+
+    /// Reads `/queue/NAME`, `/topic/NAME`, `queue://NAME` or `topic://NAME`; a temporary destination of
+    /// another client as well, `/remote-temp-queue/NAME` or `/remote-temp-topic/NAME`.
     pub fn parse(text: &str) -> Result<Self, InvalidDestination> {
         for (prefix, kind) in [
             ("/queue/", DestinationKind::Queue),
             ("queue://", DestinationKind::Queue),
             ("/topic/", DestinationKind::Topic),
             ("topic://", DestinationKind::Topic),
+            ("/remote-temp-queue/", DestinationKind::Queue),
+            ("/remote-temp-topic/", DestinationKind::Topic),
         ] {
             if let Some(name) = text.strip_prefix(prefix) {
                 return Self::new(kind, name);
@@ -147,6 +155,9 @@ mod tests {
     fn both_spellings_are_read() {
         assert_eq!(Destination::parse("/queue/a.b"), Ok(queue("a.b")));
         assert_eq!(Destination::parse("queue://a.b"), Ok(queue("a.b")));
+        let temporary = Destination::parse("/remote-temp-queue/ID:a:1:1").unwrap();
+        assert_eq!(temporary, queue("ID:a:1:1"));
+        assert!(temporary.is_temporary() && !queue("a.b").is_temporary());
         assert!(matches!(Destination::parse("a.b"), Err(InvalidDestination::UnknownKind(_))));
         assert_eq!(Destination::parse("/queue/"), Err(InvalidDestination::Empty));
     }

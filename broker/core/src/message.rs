@@ -1,6 +1,6 @@
 //! A message, in the words every protocol shares.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,17 @@ impl Message {
             + text(&self.content_type)
             + properties
             + self.body.bytes().len()
+    }
+
+    /// Makes a message to a temporary destination what those may be: not stored, and not kept for longer
+    /// than an hour, since the client that would have fetched it may be gone.
+    pub fn confine(&mut self, now: UnixMillis) {
+        const LIFE: Duration = Duration::from_secs(60 * 60);
+        if self.destination.is_temporary() {
+            let latest = UnixMillis(now.0.saturating_add(LIFE.as_millis() as u64));
+            self.persistent = false;
+            self.expires = Some(self.expires.map_or(latest, |at| at.min(latest)));
+        }
     }
 
     /// Whether `now` is past the message's expiry.

@@ -133,6 +133,12 @@ points! {
     CommandsResent,
     /// a consumer's transactions acknowledged so much that it may hold more than its prefetch
     WindowChanged,
+    /// a consumer said that messages had come, and was allowed more
+    WindowWidened,
+    /// a message came for a consumer that had asked for one
+    Pulled,
+    /// no message came in time for a consumer that had asked for one
+    PulledInVain,
     /// an operation in memory ended with its leader
     VolatileOperationLost,
     /// a message in memory was settled after its leader had gone
@@ -151,8 +157,12 @@ points! {
     VolatileDeadLetter,
     /// a dead letter was refused too often in its turn, and stayed
     DeadLetterKept,
+    /// a message was refused for good and became a dead letter at once
+    DeadLetterAtOnce,
     /// a message was given back undecided
     Released,
+    /// a message was given back by a consumer that had not looked at it
+    TakenBack,
     /// a message was expired when it came
     ExpiredOnArrival,
     /// a message expired in its queue

@@ -1,13 +1,15 @@
 //! `paceline serve`
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
 use paceline_runtime::{memory, output, task, time::Instant};
 
 use crate::{
-    config::{Address, ClusterConfig, ListenSection, NodeConfig, NodeSection},
+    config::{
+        Address, ClusterConfig, DEFAULT_OPENWIRE_PORT, ListenSection, NodeConfig, NodeSection,
+    },
     identity::ClaimError,
     node::{self, NodeError},
 };
@@ -54,6 +56,10 @@ pub(super) struct Serve {
         conflicts_with = "config"
     )]
     stomp: Address,
+    /// Without --config: where OpenWire clients are served, which are those of ActiveMQ; `none` for
+    /// nowhere [default: 127.0.0.1:61616 with --dev, nowhere with --join]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    openwire: Option<OpenWireAt>,
     /// Without --config: where the other nodes are served, and `paceline status` is answered.
     #[arg(
         long,
@@ -62,6 +68,21 @@ pub(super) struct Serve {
         conflicts_with = "config"
     )]
     link: Address,
+}
+
+/// Where OpenWire clients are served, if anywhere.
+#[derive(Clone, Debug)]
+struct OpenWireAt(Option<Address>);
+
+impl FromStr for OpenWireAt {
+    type Err = <Address as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|address| Self(Some(address)))
+    }
 }
 
 fn addresses(join: &[Address]) -> Vec<String> {
@@ -80,6 +101,7 @@ fn in_flags(mut error: NodeError) -> NodeError {
     {
         *key = match *key {
             "listen.stomp" => "--stomp",
+            "listen.openwire" => "--openwire",
             "listen.link" => "--link",
             "node.data_dir" => "--data-dir",
             other => other,
@@ -101,9 +123,10 @@ impl Serve {
         let (name, data) = (config.node.name.clone(), config.node.data_dir.clone());
         node::run_with(config, move |ready| {
             announce(format_args!(
-                "paceline is ready after {} ms: node {name}, STOMP on {}, links on {}, data in {}",
+                "paceline is ready after {} ms: node {name}, STOMP on {}{}, links on {}, data in {}",
                 began.elapsed().as_millis(),
                 ready.stomp,
+                ready.openwire.map(|at| format!(", OpenWire on {at}")).unwrap_or_default(),
                 ready.link,
                 data.display()
             ));
@@ -131,6 +154,13 @@ impl Serve {
     fn dev_config(&self) -> NodeConfig {
         let mut config = NodeConfig::dev(self.data_dir.clone());
         config.listen.stomp = self.stomp.clone();
+        config.listen.openwire = match &self.openwire {
+            Some(OpenWireAt(at)) => at.clone(),
+            None if self.dev => {
+                Some(SocketAddr::from(([127, 0, 0, 1], DEFAULT_OPENWIRE_PORT)).into())
+            }
+            None => None,
+        };
         config.listen.link = self.link.clone();
         config.cluster.members[0].link = self.link.to_string();
         config

@@ -13,7 +13,7 @@ pub mod units;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use paceline_core::{
-    session::{OperationLimits, stomp::StompConfig},
+    session::{OperationLimits, openwire::OpenWireConfig, stomp::StompConfig},
     shard::MAX_COMMANDS,
 };
 use paceline_wire::stomp::Limits;
@@ -28,8 +28,14 @@ pub use storage::StorageSection;
 /// Where STOMP clients are served unless the configuration says otherwise.
 pub const DEFAULT_STOMP_PORT: u16 = 61613;
 
+/// Where OpenWire clients are served by `serve --dev`: where ActiveMQ serves them.
+pub const DEFAULT_OPENWIRE_PORT: u16 = 61616;
+
 /// Where other nodes are served unless the configuration says otherwise.
 pub const DEFAULT_LINK_PORT: u16 = 61620;
+
+/// What an OpenWire frame may hold besides a body.
+const OPENWIRE_HEAD_BYTES: usize = 64 * 1024;
 
 /// Everything a node is told at its start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +57,9 @@ pub struct NodeConfig {
     /// How it serves STOMP clients.
     #[serde(default)]
     pub stomp: StompSection,
+    /// How it serves OpenWire clients.
+    #[serde(default)]
+    pub openwire: OpenWireSection,
     /// How much it takes on.
     #[serde(default)]
     pub limits: LimitsSection,
@@ -103,6 +112,9 @@ impl NodeSection {
 pub struct ListenSection {
     /// For STOMP clients.
     pub stomp: Address,
+    /// For OpenWire clients, which are those of ActiveMQ; without it none are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openwire: Option<Address>,
     /// For the other nodes and the `status` command. Not for clients: whoever reaches it can read
     /// and change everything.
     pub link: Address,
@@ -112,6 +124,7 @@ impl Default for ListenSection {
     fn default() -> Self {
         Self {
             stomp: SocketAddr::from(([127, 0, 0, 1], DEFAULT_STOMP_PORT)).into(),
+            openwire: None,
             link: SocketAddr::from(([127, 0, 0, 1], DEFAULT_LINK_PORT)).into(),
         }
     }
@@ -145,6 +158,32 @@ impl Default for StompSection {
             heart_beat_expect: session.heart_beat_expect,
             connect_timeout: session.connect_timeout,
             prefetch: session.operations.default_prefetch,
+            max_prefetch: session.operations.max_prefetch,
+        }
+    }
+}
+
+/// `[openwire]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenWireSection {
+    /// A client from which nothing has come for so long is dead; `0s` for never. The client's own
+    /// `maxInactivityDuration` counts where it is shorter.
+    #[serde(with = "units::duration")]
+    pub max_inactivity: Duration,
+    /// How long a client may take until it has opened its connection.
+    #[serde(with = "units::duration")]
+    pub connect_timeout: Duration,
+    /// The most unsettled deliveries that a consumer may ask for.
+    pub max_prefetch: u32,
+}
+
+impl Default for OpenWireSection {
+    fn default() -> Self {
+        let session = OpenWireConfig::default();
+        Self {
+            max_inactivity: session.max_inactivity,
+            connect_timeout: session.connect_timeout,
             max_prefetch: session.operations.max_prefetch,
         }
     }
@@ -227,6 +266,7 @@ impl NodeConfig {
             replication: ReplicationConfig::default(),
             storage: StorageSection::default(),
             stomp: StompSection::default(),
+            openwire: OpenWireSection::default(),
             limits: LimitsSection::default(),
             policies: Vec::new(),
             accept_loss: false,
@@ -405,6 +445,7 @@ impl NodeConfig {
             ("limits.memory", limits.memory),
             ("stomp.prefetch", self.stomp.prefetch.into()),
             ("stomp.max_prefetch", self.stomp.max_prefetch.into()),
+            ("openwire.max_prefetch", self.openwire.max_prefetch.into()),
         ] {
             if value == 0 {
                 return Err(wrong(key, "must be above 0"));
@@ -448,6 +489,23 @@ impl NodeConfig {
             heart_beat_send: stomp.heart_beat_send,
             heart_beat_expect: stomp.heart_beat_expect,
             connect_timeout: stomp.connect_timeout,
+            max_pending_output_bytes: defaults.max_pending_output_bytes,
+        }
+    }
+
+    /// What an OpenWire session is told.
+    pub fn openwire_session(&self) -> OpenWireConfig {
+        let (openwire, limits) = (&self.openwire, &self.limits);
+        let defaults = OpenWireConfig::default();
+        OpenWireConfig {
+            broker: self.node.name.clone(),
+            frames: paceline_wire::openwire::Limits {
+                max_frame_bytes: bytes(limits.body).saturating_add(OPENWIRE_HEAD_BYTES),
+                ..defaults.frames
+            },
+            operations: self.operation_limits(openwire.max_prefetch, openwire.max_prefetch),
+            max_inactivity: openwire.max_inactivity,
+            connect_timeout: openwire.connect_timeout,
             max_pending_output_bytes: defaults.max_pending_output_bytes,
         }
     }

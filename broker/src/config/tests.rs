@@ -23,6 +23,7 @@ fn the_example_says_what_the_defaults_are() {
     assert_eq!(example.replication, ReplicationConfig::default());
     assert_eq!(example.storage, StorageSection::default());
     assert_eq!(example.stomp, StompSection::default());
+    assert_eq!(example.openwire, OpenWireSection::default());
     assert_eq!(example.limits, LimitsSection::default());
     let ClusterConfig { slots, strategy, hash, salt, .. } = ClusterConfig::new("", vec![]);
     let cluster = &example.cluster;

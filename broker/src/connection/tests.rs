@@ -2,7 +2,10 @@
 
 mod memory;
 
-use paceline_client::stomp::{self, Error, Options};
+use paceline_client::{
+    Lost,
+    stomp::{self, Error, Options},
+};
 use paceline_core::session::stomp::{StompConfig, StompSession};
 use paceline_runtime::{
     net::{TcpListener, TcpStream},
@@ -80,7 +83,7 @@ impl Client {
         let received = time::timeout(TIMEOUT, self.stomp.receive());
         match received.await.expect("the server answers") {
             Ok(frame) => Some(frame),
-            Err(Error::Closed) => None,
+            Err(Error::Lost(Lost::Closed)) => None,
             Err(error) => panic!("{error}"),
         }
     }

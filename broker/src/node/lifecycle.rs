@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use paceline_core::session::stomp::StompSession;
+use paceline_core::session::{openwire::OpenWireSession, stomp::StompSession};
 use paceline_events::emit;
 use paceline_membership::NodeId;
 use paceline_reached::{Point, reached};
@@ -30,6 +30,8 @@ use super::{NodeError, Replicas, joining};
 pub struct Ready {
     /// Where STOMP clients are served, with the port that was really bound.
     pub stomp: SocketAddr,
+    /// Where OpenWire clients are served, likewise, if they are.
+    pub openwire: Option<SocketAddr>,
     /// Where other nodes are served, likewise.
     pub link: SocketAddr,
     /// How long the start took.
@@ -105,6 +107,10 @@ async fn run_once(
     on_ready: impl FnOnce(&Ready) + Send,
 ) -> Result<(), NodeError> {
     let (listener, stomp) = listen(&config.listen.stomp, "listen.stomp").await?;
+    let openwire = match &config.listen.openwire {
+        Some(address) => Some(listen(address, "listen.openwire").await?),
+        None => None,
+    };
     let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
@@ -117,6 +123,21 @@ async fn run_once(
     };
     let name = format!("{}-{}", config.node.name, identity_file.incarnation());
     let mut listeners = JoinSet::new();
+    let openwire = openwire.map(|(listener, openwire)| {
+        listeners.spawn(
+            Listener::<OpenWireSession> {
+                listener,
+                config: Arc::new(config.openwire_session()),
+                router: router.clone(),
+                common: common.clone(),
+                room: room.clone(),
+                name: format!("{name}-o"),
+                drain: drain.clone(),
+            }
+            .run(),
+        );
+        openwire
+    });
     listeners.spawn(
         Listener::<StompSession> {
             listener,
@@ -130,7 +151,7 @@ async fn run_once(
         .run(),
     );
     emit!(NodeReady);
-    on_ready(&Ready { stomp, link, after: began.elapsed() });
+    on_ready(&Ready { stomp, openwire, link, after: began.elapsed() });
 
     let failure = tokio::select! {
         biased;

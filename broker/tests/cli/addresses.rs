@@ -20,6 +20,7 @@ fn a_missing_port_is_named() {
         &["consume", "--address", "127.0.0.1:1,localhost"],
         &["serve", "--dev", "--stomp", "localhost"],
         &["serve", "--dev", "--link", "localhost"],
+        &["serve", "--dev", "--openwire", "localhost"],
     ] {
         let ended = run(command);
         assert_eq!(ended.code, Some(2), "{command:?}: {ended:?}");
@@ -33,10 +34,11 @@ fn an_address_in_use_is_named_by_the_flag_that_gave_it() {
     let taken = holder.local_addr().expect("it is bound").to_string();
     let folder = tempfile::tempdir().expect("there is room for temporary files");
     let data = folder.path().to_str().expect("temporary folders have plain names");
-    for (stomp, link, flag) in
-        [(&*taken, "127.0.0.1:0", "--stomp"), ("127.0.0.1:0", &*taken, "--link")]
-    {
-        let args = ["serve", "--dev", "--data-dir", data, "--stomp", stomp, "--link", link];
+    let flags = ["--stomp", "--openwire", "--link"];
+    for flag in flags {
+        let at = |it| if it == flag { &*taken } else { "127.0.0.1:0" };
+        let mut args = vec!["serve", "--dev", "--data-dir", data];
+        args.extend(flags.iter().flat_map(|it| [it, at(*it)]));
         let ended = run(&args);
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let expected = format!("error: cannot listen on {taken} ({flag}): ");

@@ -55,7 +55,7 @@ impl Node {
         let data = tempfile::tempdir().expect("there is room for temporary files");
         let mut process = paceline(&["serve", "--dev", "--data-dir"])
             .arg(data.path())
-            .args(["--stomp", stomp, "--link", link])
+            .args(["--stomp", stomp, "--openwire", "127.0.0.1:0", "--link", link])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

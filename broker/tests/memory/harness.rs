@@ -29,7 +29,16 @@ impl Node {
     /// Starts one on what it left in `folder`, and waits until it is ready.
     pub fn start(folder: &Path) -> Self {
         let mut process = Command::new(PROGRAM)
-            .args(["serve", "--dev", "--stomp", "127.0.0.1:0", "--link", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--dev",
+                "--stomp",
+                "127.0.0.1:0",
+                "--link",
+                "127.0.0.1:0",
+                "--openwire",
+                "none",
+            ])
             .arg("--data-dir")
             .arg(folder)
             .stdin(Stdio::null())

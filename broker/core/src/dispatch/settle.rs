@@ -280,6 +280,7 @@ impl Dispatcher {
         if self.flights.get(&key).is_none_or(|flight| flight.settling) {
             return;
         }
+        reached(Point::TakenBack);
         let flight = self.land(key).expect("looked up above");
         self.put_back(key, &flight);
     }

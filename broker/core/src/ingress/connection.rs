@@ -283,12 +283,19 @@ impl Connection {
 
     fn unsubscribe(&mut self, tag: OpTag, consumer: ConsumerId, parting: Parting<DeliveryId>) {
         self.operations.begin(tag, OPERATION_BYTES);
+        // Who acknowledges a message has looked at it, whatever comes of that.
+        let committing = self.commits.values().flat_map(|it| &it.taken).map(|(_, held, _)| *held);
+        let acknowledged: Vec<Held> = committing
+            .filter(|held| held.consumer == consumer)
+            .chain(self.deliveries.acknowledged_in_vain(consumer))
+            .collect();
         let mut held = |delivery| self.deliveries.settle(delivery);
         let parting = match parting {
             Parting::Released => Parting::Released,
             Parting::Died(delivery) => held(delivery).map_or(Parting::Released, Parting::Died),
             Parting::Saw(deliveries) => {
-                Parting::Saw(deliveries.into_iter().filter_map(held).collect())
+                let seen = deliveries.into_iter().filter_map(held);
+                Parting::Saw(seen.chain(acknowledged).collect())
             }
         };
         let Some((number, slots)) = self.deliveries.unsubscribe(consumer) else {

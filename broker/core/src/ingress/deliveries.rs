@@ -30,7 +30,9 @@ pub(super) struct Held {
     /// The consumer, by its number in the node.
     pub(super) number: u64,
     /// The consumer, as the session calls it.
-    consumer: ConsumerId,
+    pub(super) consumer: ConsumerId,
+    /// Whether the client has acknowledged it in a transaction that came to nothing.
+    was_acknowledged: bool,
 }
 
 /// Where a message came from.
@@ -129,7 +131,8 @@ impl Deliveries {
         self.next += 1;
         let Delivered { consumer: number, key, message, redelivered, redelivery_count } = delivered;
         let Origin { slot, channel } = origin;
-        self.held.insert(id, Held { slot, channel, key, number, consumer });
+        self.held
+            .insert(id, Held { slot, channel, key, number, consumer, was_acknowledged: false });
         if let Some(consumer) = self.consumers.get_mut(&consumer) {
             consumer.held += 1;
         }
@@ -171,8 +174,14 @@ impl Deliveries {
     pub(super) fn unsettle(&mut self, id: DeliveryId, held: Held) {
         if let Some(consumer) = self.consumers.get_mut(&held.consumer) {
             consumer.held += 1;
-            self.held.insert(id, held);
+            self.held.insert(id, Held { was_acknowledged: true, ..held });
         }
+    }
+
+    /// What the client holds of a consumer's messages although it has acknowledged them once.
+    pub(super) fn acknowledged_in_vain(&self, consumer: ConsumerId) -> impl Iterator<Item = Held> {
+        let of_it = move |held: &&Held| held.consumer == consumer && held.was_acknowledged;
+        self.held.values().filter(of_it).copied()
     }
 
     /// What may be handed to the client now that it has settled something.

@@ -89,6 +89,11 @@ impl<L> Consumers<L> {
         Some(&self.consumers.get(&consumer)?.label)
     }
 
+    /// As [`Self::label`].
+    pub(super) fn label_mut(&mut self, consumer: ConsumerId) -> Option<&mut L> {
+        Some(&mut self.consumers.get_mut(&consumer)?.label)
+    }
+
     /// A new consumer; its id was nobody's before.
     pub(super) fn add(&mut self, label: L, settles: Settles, prefetch: u32) -> ConsumerId {
         let id = ConsumerId(self.next);
@@ -152,15 +157,16 @@ impl<L> Consumers<L> {
         Some(*found.0)
     }
 
-    /// The unsettled deliveries from one place to another.
-    pub(super) fn within(
-        &self,
-        consumer: ConsumerId,
-        places: &RangeInclusive<Place>,
-    ) -> Vec<DeliveryId> {
+    /// The unsettled ones of a consumer's first so many deliveries.
+    pub(super) fn first(&self, consumer: ConsumerId, count: u64) -> Vec<DeliveryId> {
         let unsettled = self.consumers.get(&consumer).map(|consumer| &consumer.unsettled);
-        let within = unsettled.into_iter().flat_map(|unsettled| unsettled.range(places.clone()));
-        within.map(|(_, unsettled)| unsettled.delivery).collect()
+        let first = unsettled.into_iter().flat_map(|unsettled| unsettled.range(..Place(count)));
+        first.map(|(_, unsettled)| unsettled.delivery).collect()
+    }
+
+    /// How many deliveries of a consumer are unsettled.
+    pub(super) fn unsettled_of(&self, consumer: ConsumerId) -> u32 {
+        self.consumers.get(&consumer).map_or(0, |consumer| consumer.unsettled.len() as u32)
     }
 
     /// How many deliveries [`Self::take`] would take.
@@ -211,6 +217,11 @@ impl<L> Consumers<L> {
     }
 
     // ---- prefetch -------------------------------------------------------------------------------
+
+    /// Another prefetch; otherwise as [`Self::pledge`].
+    pub(super) fn change_prefetch(&mut self, consumer: ConsumerId, prefetch: u32) -> Option<u32> {
+        self.consumers.get_mut(&consumer)?.window.change(prefetch)
+    }
 
     /// Open transactions acknowledge so many of a consumer's deliveries more, and those do not count
     /// against its prefetch. How many it is to be allowed from now on, if that changes.

@@ -12,6 +12,7 @@
 mod consumers;
 mod ledger;
 mod limits;
+pub mod openwire;
 mod operations;
 pub mod stomp;
 mod transactions;

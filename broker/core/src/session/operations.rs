@@ -4,7 +4,12 @@
 //! out are [`Operation`]s to submit and deliveries to send. Who is answered what, and in which words,
 //! is the protocol's.
 
-use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
 
 use paceline_reached::{Point, reached};
 
@@ -42,6 +47,8 @@ pub(super) struct Operations<P, T, L> {
     unhurried: bool,
     consumers: Consumers<L>,
     transactions: Transactions<T>,
+    /// What commits without an outcome settle.
+    committing: BTreeMap<OpTag, Vec<Settle>>,
 }
 
 impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
@@ -54,6 +61,7 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
             unhurried: false,
             consumers: Consumers::default(),
             transactions: Transactions::default(),
+            committing: BTreeMap::new(),
         }
     }
 
@@ -128,7 +136,12 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
     ) {
         let parting = match saw {
             None => Parting::Released,
-            Some(saw) => Parting::Saw(self.consumers.first(consumer, saw)),
+            Some(saw) => {
+                let mut seen = self.consumers.first(consumer, saw);
+                // Who acknowledges has looked.
+                seen.extend(self.transactions.settles_of(consumer));
+                Parting::Saw(seen)
+            }
         };
         self.consumers.remove(consumer);
         let tag = self.outstanding.open(now, 0, Some(purpose));
@@ -191,6 +204,11 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         self.transactions.begin(transaction, &self.limits)
     }
 
+    /// Whether a transaction of that name is open.
+    pub(super) fn is_open(&mut self, transaction: &T) -> bool {
+        self.transactions.get(transaction).is_ok()
+    }
+
     /// To carry out what is in a transaction. Gives `purpose` back where that is nothing: it is done
     /// already.
     pub(super) fn commit(
@@ -206,8 +224,11 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         let pledges = transaction.pledges();
         let Transaction { publishes, settles, bytes } = transaction;
         let tag = self.outstanding.open(now, bytes, Some(purpose));
-        let settles = settles.into_iter().map(|settle| (settle.unsettled.delivery, settle.how));
-        self.queue.push_back(Operation::Commit { tag, publishes, settles: settles.collect() });
+        let ends = settles.iter().map(|settle| (settle.unsettled.delivery, settle.how)).collect();
+        self.queue.push_back(Operation::Commit { tag, publishes, settles: ends });
+        if !settles.is_empty() {
+            self.committing.insert(tag, settles);
+        }
         self.redeem(now, pledges);
         Ok(None)
     }
@@ -217,9 +238,7 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         let transaction = self.transactions.end(transaction)?;
         reached(Point::Aborted);
         self.redeem(now, transaction.pledges());
-        for Settle { consumer, place, unsettled, .. } in transaction.settles {
-            self.consumers.put_back(consumer, place, unsettled);
-        }
+        self.put_back(transaction.settles);
         Ok(())
     }
 
@@ -233,12 +252,18 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
 
     // ---- what happened --------------------------------------------------------------------------
 
-    /// An operation has its outcome. Whom that is for, if the client is told.
+    /// An operation has its outcome. Whom that is for, if the client is told. What a commit was to settle
+    /// that was not carried out can be settled again.
     ///
     /// # Panics
     ///
     /// If no such operation is outstanding.
-    pub(super) fn handle_outcome(&mut self, tag: OpTag) -> Option<P> {
+    pub(super) fn handle_outcome(&mut self, tag: OpTag, is_done: bool) -> Option<P> {
+        if let Some(settles) = self.committing.remove(&tag)
+            && !is_done
+        {
+            self.put_back(settles);
+        }
         self.outstanding.close(tag)
     }
 
@@ -270,6 +295,12 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
     pub(super) fn handle_end(&mut self) {
         self.consumers.clear();
         self.transactions.clear();
+    }
+
+    fn put_back(&mut self, settles: Vec<Settle>) {
+        for Settle { consumer, place, unsettled, .. } in settles {
+            self.consumers.put_back(consumer, place, unsettled);
+        }
     }
 
     // ---- what is to be done ---------------------------------------------------------------------

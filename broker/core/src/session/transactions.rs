@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Message,
-    operation::{ConsumerId, Settlement},
+    operation::{ConsumerId, DeliveryId, Settlement},
 };
 
 /// What a transaction will do.
@@ -102,6 +102,13 @@ impl<T: Ord> Transactions<T> {
         }
         self.open.insert(name, Transaction::default());
         Ok(())
+    }
+
+    /// What open transactions settle of a consumer's deliveries.
+    pub(super) fn settles_of(&self, consumer: ConsumerId) -> impl Iterator<Item = DeliveryId> {
+        let settles = self.open.values().flat_map(|transaction| &transaction.settles);
+        let of_it = settles.filter(move |settle| settle.consumer == consumer);
+        of_it.map(|settle| settle.unsettled.delivery)
     }
 
     /// The open transaction of that name.

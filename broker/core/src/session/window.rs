@@ -34,6 +34,13 @@ impl Window {
         self.adapt()
     }
 
+    /// Another prefetch. What to ask the cluster for now, if that changes.
+    pub(super) fn change(&mut self, prefetch: u32) -> Option<u32> {
+        self.prefetch = prefetch;
+        let needed = prefetch.saturating_add(self.pledged);
+        (std::mem::replace(&mut self.asked, needed) != needed).then_some(needed)
+    }
+
     fn adapt(&mut self) -> Option<u32> {
         let needed = self.prefetch.saturating_add(self.pledged);
         let is_narrow = self.asked.saturating_sub(self.pledged) < self.prefetch.div_ceil(2);
@@ -62,5 +69,9 @@ mod tests {
         assert_eq!(window.redeem(100), Some(150));
         assert_eq!(window.redeem(50), Some(100));
         assert_eq!(Window::new(1).pledge(1), Some(2));
+        assert_eq!(window.change(100), None);
+        assert_eq!(window.pledge(10), None);
+        assert_eq!(window.change(0), Some(10));
+        assert_eq!(window.change(1), Some(11));
     }
 }

@@ -321,7 +321,10 @@ impl ShardState {
                         step.effects.push(Effect::Returned { message, how });
                     }
                     Some(graveyard) => {
-                        reached(Point::DeadLetter);
+                        reached(match how {
+                            Settlement::DeadLetter => Point::DeadLetterAtOnce,
+                            _ => Point::DeadLetter,
+                        });
                         let (at, stored) = self.leave(step, message, Leave::DeadLettered);
                         let written = Written::Earlier { at, dead_after: Some(rejected) };
                         let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };

@@ -2,6 +2,7 @@
 
 mod courses;
 mod leader;
+mod parting;
 mod world;
 
 use std::time::Duration;

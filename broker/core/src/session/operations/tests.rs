@@ -54,7 +54,7 @@ fn settlements(operations: &mut Tested) -> Vec<(Vec<u64>, Option<For>)> {
     let settled = polled(operations).into_iter().map(|operation| match operation {
         Operation::Settle { tag, deliveries, .. } => {
             let numbers = deliveries.iter().map(|delivery| delivery.0).collect();
-            (numbers, operations.handle_outcome(tag))
+            (numbers, operations.handle_outcome(tag, true))
         }
         other => panic!("{other:?}"),
     });
@@ -130,7 +130,7 @@ fn a_commit_is_one_operation_and_gives_the_window_back() {
     };
     let settled = [0, 1].map(|number| (DeliveryId(number), Settlement::Accept));
     assert_eq!((publishes.len(), &settles[..]), (1, &settled[..]));
-    assert_eq!(operations.handle_outcome(*tag), Some(For::Both(1)));
+    assert_eq!(operations.handle_outcome(*tag, true), Some(For::Both(1)));
     assert_eq!(operations.commit(NOW, &7, For::Both(2)), Err(Violation::NoTransaction));
 }
 
@@ -192,7 +192,7 @@ fn consumers_and_their_prefetch_are_bounded() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!([None, Some(11), Some(0)].map(&mut subscribe), [Ok(5), Ok(10), Ok(1)]);
+    assert_eq!([None, Some(11), Some(0)].map(&mut subscribe), [Ok(5), Ok(10), Ok(0)]);
     assert_eq!(subscribe(None), Err(Violation::Consumers { max: 3 }));
 }
 
@@ -216,9 +216,24 @@ fn messages_take_room_and_an_answer_is_due() {
     operations.handle_held(8 * NOW, polled[0].tag(), false);
     assert_eq!(operations.answer_due(), Some(11 * NOW));
     for operation in polled {
-        operations.handle_outcome(operation.tag());
+        operations.handle_outcome(operation.tag(), true);
     }
     assert!(operations.have_room() && operations.answer_due().is_none());
+}
+
+/// What an open transaction acknowledged was given back as if nobody had looked at it.
+#[test]
+fn what_an_open_transaction_acknowledges_was_looked_at() {
+    let mut operations = operations(OperationLimits::DEFAULT);
+    let consumer = consumer(&mut operations, Settles::ByClient, 0, 3);
+    operations.begin(1).unwrap();
+    operations.settle_in(NOW, &1, consumer, &one(1), Settlement::Accept).unwrap();
+    polled(&mut operations);
+    operations.unsubscribe(NOW, consumer, Some(1), For::Both(9));
+    let [Operation::Unsubscribe { parting, .. }] = &polled(&mut operations)[..] else {
+        panic!("one consumer ends")
+    };
+    assert_eq!(*parting, Parting::Saw(vec![DeliveryId(0), DeliveryId(1)]));
 }
 
 #[test]

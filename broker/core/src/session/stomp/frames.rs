@@ -101,7 +101,9 @@ impl StompSession {
         unsupported::refuse_headers(frame)?;
         let destination = self.destination_of_send(frame)?;
         let id = format!("ID:{}:{}", self.name, self.next_message).into();
-        let message = Arc::new(message::read(frame, destination, id, now.wall)?);
+        let mut message = message::read(frame, destination, id, now.wall)?;
+        message.confine(now.wall);
+        let message = Arc::new(message);
         self.next_message += 1;
         match frame.header(header::TRANSACTION) {
             None => {

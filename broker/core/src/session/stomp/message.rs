@@ -14,8 +14,8 @@
 //! | `amq-msg-type` | `text` or `bytes` overrules the former | |
 //! | `type` (the JMS type) and any other | a property, in order | |
 //!
-//! A MESSAGE carries them all back, `content-length` always but with an empty text, and besides:
-//! `subscription`, `message-id`, `ack` (1.2), and, where the message was delivered before,
+//! A MESSAGE carries them all back, `content-length` only where the body is not text or holds a NUL,
+//! which is how ActiveMQ's clients tell text from bytes, and besides: `subscription`, `message-id`, `ack` (1.2), and, where the message was delivered before,
 //! `redelivered:true` and `JMSXDeliveryCount`.
 
 use std::sync::Arc;
@@ -188,7 +188,10 @@ pub(super) fn write(
         }
     }
     match &message.body {
-        Body::Text(text) => frame.finish(text),
+        Body::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => frame.finish_as_text(text),
+            _ => frame.finish(bytes),
+        },
         body => frame.finish_as_bytes(body.bytes()),
     }
 }

@@ -171,7 +171,7 @@ impl Session for StompSession {
     }
 
     fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome) {
-        if let Some(asked) = self.operations.handle_outcome(tag) {
+        if let Some(asked) = self.operations.handle_outcome(tag, outcome.is_ok()) {
             match outcome {
                 Ok(()) => self.answer_receipt(asked.receipt.as_ref()),
                 Err(refusal) => {

@@ -34,7 +34,7 @@ fn a_message_travels_from_session_to_session_with_all_its_headers() {
             "MESSAGE\nsubscription:s 1\nmessage-id:ID\\csession-0\\c0\ndestination:/queue/a\n\
              ack:0-0\npriority:7\nexpires:99000\ntimestamp:5\npersistent:true\n\
              correlation-id:c\\c1\nreply-to:/queue/back\ncontent-type:text/plain\ntype:T\nzeta:1\n\
-             alpha:2\ncontent-length:5\n\nhello\0"
+             alpha:2\n\nhello\0"
         )]
     );
     let message = &world.published[0];
@@ -55,6 +55,21 @@ fn a_message_without_headers_gets_activemqs_defaults() {
     assert_eq!(message.body, Body::Binary("a\0b".into()));
     world.send(producer, "SEND\ndestination:/queue/a\npriority:12\n\n\0");
     assert_eq!(world.published[1].priority, 9);
+}
+
+/// Text goes without, unless its end could not be found then.
+#[test]
+fn a_text_has_a_content_length_only_where_it_holds_a_nul() {
+    let mut world = World::new();
+    let (producer, consumer) = (world.connect("1.2"), world.connect("1.2"));
+    world.send(consumer, "SUBSCRIBE\nid:0\ndestination:/queue/a\n\n\0");
+    for (body, expected) in [("abc", None), ("a\0c", Some("3"))] {
+        let head = "SEND\ndestination:/queue/a\ncontent-length:3\namq-msg-type:text\n\n";
+        world.send(producer, &format!("{head}{body}\0"));
+        let frames = world.frames(consumer);
+        assert_eq!(frames[0].header(header::CONTENT_LENGTH).map(Text::as_str), expected);
+        assert_eq!(frames[0].body, body);
+    }
 }
 
 /// An empty body is text or binary as any other is, and its receiver can tell.

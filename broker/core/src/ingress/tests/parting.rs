@@ -1,0 +1,88 @@
+//! What a consumer that ends has looked at.
+
+use super::*;
+use crate::{
+    Destination,
+    channel::Delivered,
+    dispatch::MessageKey,
+    operation::{ConsumerId, DeliveryId, Settlement, Subscription},
+    shard::MessageRef,
+};
+
+struct Everywhere;
+
+impl Directory for Everywhere {
+    fn slot_of(&self, _: &Destination) -> u32 {
+        0
+    }
+
+    fn slots(&self) -> u32 {
+        1
+    }
+
+    fn next_consumer(&self) -> u64 {
+        1
+    }
+
+    fn next_transaction(&self) -> shard::TransactionId {
+        let session = SessionId { node: 0, incarnation: 0 };
+        shard::TransactionId { session, number: 1 }
+    }
+}
+
+const CONSUMER: ConsumerId = ConsumerId(0);
+
+fn key(index: u64) -> MessageKey {
+    MessageKey::Stored(MessageRef { index, offset: 0 })
+}
+
+/// A consumer of two messages, of which a transaction has acknowledged the second.
+fn committing() -> Connection {
+    let mut connection = Connection::default();
+    let source = message("q", "m").destination;
+    let (consumer, subscription) = (CONSUMER, Subscription::new(source, 10));
+    let subscribe = Operation::Subscribe { tag: OpTag(0), consumer, subscription };
+    connection.handle_operation(subscribe, &Everywhere);
+    for index in [1, 2] {
+        let delivered = Delivered {
+            consumer: 1,
+            key: key(index),
+            message: Arc::new(message("q", "m")),
+            redelivered: false,
+            redelivery_count: 0,
+        };
+        connection.handle_delivered(CONSUMER, 0, ChannelId(1), delivered);
+    }
+    let settles = vec![(DeliveryId(1), Settlement::Accept)];
+    let commit = Operation::Commit { tag: OpTag(1), publishes: Vec::new(), settles };
+    connection.handle_operation(commit, &Everywhere);
+    while connection.poll_request().is_some() {}
+    connection
+}
+
+fn parting(mut connection: Connection, saw: Vec<DeliveryId>) -> Parting<MessageKey> {
+    let parting = Parting::Saw(saw);
+    let end = Operation::Unsubscribe { tag: OpTag(2), consumer: CONSUMER, parting };
+    connection.handle_operation(end, &Everywhere);
+    match connection.poll_request() {
+        Some((0, Request::Detach { parting, .. })) => parting,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a transaction had acknowledged came back without a mark, as if nobody had looked at it, when
+/// the transaction was refused, before or after its consumer had ended.
+#[test]
+fn who_acknowledges_has_looked_whatever_comes_of_it() {
+    let under_way = committing();
+    assert_eq!(parting(under_way, vec![DeliveryId(0)]), Parting::Saw(vec![key(1), key(2)]));
+
+    let mut refused = committing();
+    let why = Refusal::Rejected("it is no longer there".into());
+    refused.handle_ended(Part::Commit(OpTag(1), 0), Err(why));
+    assert_eq!(parting(refused, Vec::new()), Parting::Saw(vec![key(2)]));
+
+    let mut done = committing();
+    done.handle_ended(Part::Commit(OpTag(1), 0), Ok(()));
+    assert_eq!(parting(done, Vec::new()), Parting::Saw(Vec::new()));
+}
