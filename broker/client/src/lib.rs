@@ -4,4 +4,11 @@
 //! A speaker sends what it is given, in good order or not: it can say half a frame, and fall silent
 //! without hanging up. What to say and what to make of the answers is its owner's affair.
 
+pub mod openwire;
+mod socket;
 pub mod stomp;
+#[cfg(test)]
+mod testing;
+mod writing;
+
+pub use socket::{HeartBeat, Lost};

@@ -3,20 +3,18 @@
 mod error;
 #[cfg(test)]
 mod tests;
-mod writing;
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
-use bytes::BytesMut;
-use paceline_runtime::{
-    net::{self, OwnedReadHalf, TcpStream},
-    time::{self, Instant},
+use bytes::Bytes;
+use paceline_runtime::net::TcpStream;
+use paceline_wire::stomp::{
+    Command, Decoder, Frame, FrameWriter, HEART_BEAT, Limits, Version, header,
 };
-use paceline_wire::stomp::{Command, Decoder, Frame, FrameWriter, Limits, Version, header};
-use tokio::io::AsyncReadExt;
 
 pub use self::error::{Error, ServerError};
-use self::writing::Writing;
+pub use crate::HeartBeat;
+use crate::socket::{self, Socket};
 
 /// The receipt of the DISCONNECT frame.
 const LEAVE: &str = "leave";
@@ -48,64 +46,29 @@ impl Default for Options {
     }
 }
 
-/// What both sides promise each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeartBeat {
-    /// How often each is heard.
-    pub every: Duration,
-    /// A server that is silent for so long is given up.
-    pub silence: Duration,
-}
-
-/// A connection to a server.
-///
-/// One with heart-beats writes from a task of its own, so that the server hears of it whatever its
-/// owner does. One without writes while it is [turned](Self::turn), and so costs one task less.
-/// Either way a client that waits to be read never stops reading.
+/// A connection to a server. When it writes, [`HeartBeat`] says.
 pub struct Client {
-    reader: OwnedReadHalf,
+    socket: Socket,
     decoder: Decoder,
-    input: BytesMut,
-    read_bytes: usize,
-    /// What is to be sent and was not handed on yet.
-    out: BytesMut,
-    writing: Writing,
-    /// The silence after which the server is given up, if there is one, and when it was heard last.
-    silence: Option<Duration>,
-    last_heard: Instant,
 }
 
 impl Client {
     /// Connects to `address`, a `host:port`, as far as CONNECTED.
     pub async fn connect(address: &str, options: &Options) -> Result<Self, Error> {
         let open = async {
-            let stream = net::connect(address).await?;
-            stream.set_nodelay(true)?;
-            let mut client = Self::begin(stream, options);
+            let mut client = Self::begin(socket::connect(address).await?, options);
             client.open(options).await?;
             Ok(client)
         };
-        time::timeout(options.connect_timeout, open).await.map_err(|_| Error::Silent)?
+        socket::within(options.connect_timeout, open).await
     }
 
     /// A connection over which nothing was said yet.
     pub fn begin(stream: TcpStream, options: &Options) -> Self {
-        let (reader, writer) = stream.into_split();
         let mut decoder = Decoder::new(options.limits);
         decoder.set_version(Version::V1_2);
-        Self {
-            reader,
-            decoder,
-            input: BytesMut::new(),
-            read_bytes: options.read_bytes,
-            out: BytesMut::new(),
-            writing: match options.heart_beat {
-                Some(HeartBeat { every, .. }) => Writing::by_task(writer, every),
-                None => Writing::in_turn(writer),
-            },
-            silence: options.heart_beat.map(|it| it.silence),
-            last_heard: Instant::now(),
-        }
+        let heart_beat = options.heart_beat.map(|it| (it, Bytes::from_static(HEART_BEAT)));
+        Self { socket: Socket::new(stream, options.read_bytes, heart_beat), decoder }
     }
 
     async fn open(&mut self, options: &Options) -> Result<(), Error> {
@@ -128,35 +91,35 @@ impl Client {
 
     /// Sends a frame. A connection that is gone shows when it is read.
     pub fn send(&mut self, frame: &Frame) {
-        frame.encode(Version::V1_2, &mut self.out);
-        self.writing.take(&mut self.out);
+        frame.encode(Version::V1_2, &mut self.socket.out);
+        self.socket.hand_on();
     }
 
     /// Begins a frame that is sent, once it is finished, when the client is next turned.
     pub fn frame(&mut self, command: Command) -> FrameWriter<'_> {
-        FrameWriter::begin(&mut self.out, Version::V1_2, command)
+        FrameWriter::begin(&mut self.socket.out, Version::V1_2, command)
     }
 
     /// Sends these bytes, whatever they are.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
-        self.writing.take(&mut self.out);
+        self.socket.out.extend_from_slice(bytes);
+        self.socket.hand_on();
     }
 
     /// Bytes that wait for the client to be turned.
     pub fn unsent(&self) -> usize {
-        self.out.len()
+        self.socket.out.len()
     }
 
     /// Sends all that waits for the client to be turned, and reads nothing meanwhile.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        Ok(self.writing.flush(&mut self.out).await?)
+        Ok(self.socket.flush().await?)
     }
 
     /// Says nothing from now on, not even heart-beats, but leaves the connection open: as after the
     /// machine has gone, from which no word comes that it has.
     pub fn fall_silent(&mut self) {
-        self.writing.fall_silent();
+        self.socket.fall_silent();
     }
 
     // ---- receiving ------------------------------------------------------------------------------
@@ -173,25 +136,12 @@ impl Client {
 
     /// The next frame that has come, if there is one.
     pub fn try_receive(&mut self) -> Result<Option<Frame>, Error> {
-        Ok(self.decoder.decode(&mut self.input)?)
+        Ok(self.decoder.decode(&mut self.socket.input)?)
     }
 
     /// Sends or receives some bytes. Cancel-safe.
     pub async fn turn(&mut self) -> Result<(), Error> {
-        self.writing.take(&mut self.out);
-        self.input.reserve(self.read_bytes);
-        let given_up = self.silence.map(|silence| self.last_heard + silence);
-        tokio::select! {
-            biased;
-            () = self.writing.write(&mut self.out), if self.writing.is_due(&self.out) => {}
-            read = self.reader.read_buf(&mut self.input) => match read {
-                Ok(0) => return Err(Error::Closed),
-                Ok(_) => self.last_heard = Instant::now(),
-                Err(error) => return Err(Error::Io(error)),
-            },
-            () = at(given_up) => return Err(Error::Silent),
-        }
-        Ok(())
+        Ok(self.socket.turn().await?)
     }
 
     /// Takes its leave in good order: what was sent before is carried out, and the server is told
@@ -211,19 +161,5 @@ impl Client {
                 _ => return Err(Error::of(&frame)),
             }
         }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.writing.end();
-    }
-}
-
-/// Waits for an instant, or for ever.
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant).await,
-        None => pending().await,
     }
 }

@@ -14,8 +14,10 @@ use super::{
     change::{Kind, Replace, Restart},
 };
 
-/// Where every node listens for clients.
+/// Where every node listens for clients that speak STOMP.
 pub const STOMP_PORT: u16 = paceline::config::DEFAULT_STOMP_PORT;
+/// Where every node listens for clients that speak OpenWire.
+pub const OPENWIRE_PORT: u16 = paceline::config::DEFAULT_OPENWIRE_PORT;
 /// Where every node listens for the other nodes.
 pub const LINK_PORT: u16 = paceline::config::DEFAULT_LINK_PORT;
 
@@ -195,6 +197,7 @@ impl Scenario {
         text.insert("node".into(), node.into());
         let mut listen = toml::Table::new();
         listen.insert("stomp".into(), format!("0.0.0.0:{STOMP_PORT}").into());
+        listen.insert("openwire".into(), format!("0.0.0.0:{OPENWIRE_PORT}").into());
         listen.insert("link".into(), format!("0.0.0.0:{LINK_PORT}").into());
         text.insert("listen".into(), listen.into());
         text.insert("cluster".into(), cluster.into());

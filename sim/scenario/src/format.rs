@@ -82,7 +82,7 @@ pub struct Cluster {
     #[serde(default = "defaults::cores")]
     pub cores: u32,
     /// Settings of the nodes' own configuration (`docs/node.example.toml`) that differ from its
-    /// defaults: the tables `replication`, `storage`, `stomp`, `limits` and `policy`.
+    /// defaults: the tables `replication`, `storage`, `stomp`, `openwire`, `limits` and `policy`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub broker: toml::Table,
 }
@@ -163,7 +163,8 @@ pub struct Workload {
     /// How receipt of a message is confirmed; default `client-individual`.
     #[serde(default)]
     pub ack: AckMode,
-    /// The most deliveries a subscription may hold unsettled; default 32.
+    /// The most deliveries a subscription may hold unsettled; default 32. With 0, which is OpenWire's
+    /// alone, consumers ask for each message.
     #[serde(default = "defaults::prefetch")]
     pub prefetch: u32,
     /// How long a consumer works on each message; default not at all.
@@ -236,6 +237,10 @@ pub enum Protocol {
     /// STOMP 1.2.
     #[default]
     Stomp,
+    /// OpenWire 12.
+    OpenWire,
+    /// One client the one, the next the other; of the consumers of a destination likewise.
+    Mixed,
 }
 
 /// The destinations of a workload: `<prefix>.0`, `<prefix>.1`, …

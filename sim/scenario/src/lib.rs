@@ -20,7 +20,7 @@ use std::fmt;
 use change::Change;
 use toml::de::{DeTable, DeValue};
 
-pub use cluster::{LINK_PORT, NAME, Prediction, STOMP_PORT, link_of};
+pub use cluster::{LINK_PORT, NAME, OPENWIRE_PORT, Prediction, STOMP_PORT, link_of};
 pub use expand::{Expansion, expand};
 pub use format::Scenario;
 pub use swarm::Source;

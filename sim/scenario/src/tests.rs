@@ -150,6 +150,20 @@ fn faults_of_links_clients_and_clocks_are_refused_where_they_make_no_sense() {
 }
 
 #[test]
+fn a_workload_does_what_its_protocol_knows() {
+    for protocol in ["openwire", "mixed"] {
+        let auto = format!("protocol = \"{protocol}\"\nack = \"auto\"");
+        refused("protocol = \"stomp\"", &auto, 24, "acknowledge all");
+    }
+    for protocol in ["stomp", "mixed"] {
+        let without = format!("protocol = \"{protocol}\"\nprefetch = 0");
+        refused("protocol = \"stomp\"", &without, 24, "1 to ");
+    }
+    let asking = with("protocol = \"stomp\"", "protocol = \"openwire\"\nprefetch = 0").unwrap();
+    assert_eq!(asking.workloads[0].protocol, format::Protocol::OpenWire);
+}
+
+#[test]
 fn labels_say_what_is_special_about_a_fault() {
     let faults = r#"[[fault]]
 at = "46s"

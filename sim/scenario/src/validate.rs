@@ -12,7 +12,7 @@ use paceline_core::Destination;
 use super::{
     Problem, Scenario, Step,
     fault::{Extent, Fault, Kind, LostWrite, MisdirectedWrite, Partition, Target, most_rotten},
-    format::{AckMode, Connect, Delay, Popularity, Workload},
+    format::{AckMode, Connect, Delay, Popularity, Protocol, Workload},
     units::TimeSpan,
 };
 
@@ -132,12 +132,12 @@ fn cluster(scenario: &Scenario) -> Checked {
 /// Settings of the nodes that a scenario may change.
 fn broker_settings(broker: &toml::Table, at: Vec<Step>) -> Checked {
     let is_another = |key: &&String| {
-        !["replication", "storage", "stomp", "limits", "policy"].contains(&key.as_str())
+        !["replication", "storage", "stomp", "openwire", "limits", "policy"].contains(&key.as_str())
     };
     let Some(key) = broker.keys().find(is_another) else { return Ok(()) };
     let reason = format!(
         "`{key}` is set by the scenario itself; here stand `replication`, `storage`, `stomp`, \
-         `limits` and `policy`"
+         `openwire`, `limits` and `policy`"
     );
     refuse([at, path![key.as_str()]].concat(), reason)
 }
@@ -163,7 +163,7 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
     for (key, value, least) in [
         ("producers", it.producers, 0),
         ("consumers", it.consumers, 0),
-        ("prefetch", it.prefetch, 1),
+        ("prefetch", it.prefetch, u32::from(it.protocol != Protocol::OpenWire)),
         ("window", it.window, 1),
         ("transaction_size", it.transaction_size, 1),
     ] {
@@ -209,6 +209,9 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
             return refuse(in_it("body"), format!("{size}; 1B to 16MiB are possible"));
         }
         _ => return refuse(in_it("body"), "write either `mean` or `exactly`"),
+    }
+    if it.ack == AckMode::Auto && it.protocol != Protocol::Stomp {
+        return refuse(in_it("ack"), "OpenWire clients acknowledge all that they get");
     }
     if it.nack.0 > 0.0 && it.ack != AckMode::ClientIndividual {
         let reason = "a NACK refuses one message: it needs `ack = \"client-individual\"`";

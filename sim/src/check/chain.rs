@@ -192,7 +192,11 @@ impl<'a> Chains<'a> {
             lines.push((it.at, format!("reached c{client}{from} {through}{marked}")));
             let settles = self.history.settles.iter().filter(|it| it.deliveries.contains(index));
             for settle in settles {
-                let how = if settle.how == How::Accept { "ACK" } else { "NACK" };
+                let how = match settle.how {
+                    How::Accept => "ACK",
+                    How::Reject => "NACK",
+                    How::Poison => "POISON",
+                };
                 let others = match settle.deliveries.len() - 1 {
                     0 => String::new(),
                     others => format!(", with {others} others"),
@@ -201,6 +205,10 @@ impl<'a> Chains<'a> {
                 if let Some((at, reply)) = settle.reply {
                     lines.push((at, format!("c{client} was told of its {how}: {reply}")));
                 }
+            }
+            let closings = self.history.closings.iter().filter(|it| it.unseen.contains(index));
+            for closing in closings {
+                lines.push((closing.sent, format!("c{client} said that it has not looked at it")));
             }
             closed.insert((it.connection, client));
         }

@@ -19,6 +19,7 @@ mod doubled;
 mod expiry;
 mod fifo;
 mod found;
+mod heeded;
 mod in_flight;
 mod invented;
 mod lost;
@@ -318,6 +319,8 @@ impl Checks {
         found.extend(skipped.map(|it| (skipped::NAME, it.into())));
         let out_of_order = fifo::judge(history, end, &self.trail, &mut self.names);
         found.extend(out_of_order.into_iter().map(|it| (fifo::NAME, it)));
+        let ignored = heeded::judge(history, end, &self.trail, &mut self.names);
+        found.extend(ignored.into_iter().map(|it| (heeded::NAME, it)));
         for (name, found) in found {
             self.report(name, Severity::Safety, None, found);
         }
@@ -392,7 +395,7 @@ impl Checks {
         let steps = steps.chain([settled::NAME, asked::NAME, overtaken::NAME, expiry::NAME]);
         let replies = self.replies.iter().map(|check| check.name());
         let ends = self.ends.iter().map(|check| check.name());
-        let ends = ends.chain([topics::NAME, skipped::NAME, fifo::NAME]);
+        let ends = ends.chain([topics::NAME, skipped::NAME, fifo::NAME, heeded::NAME]);
         (steps.map(|name| (name, self.steps_seen)))
             .chain(replies.map(|name| (name, self.replies_seen)))
             .chain(ends.map(|name| (name, self.ends_seen)))

@@ -40,6 +40,10 @@ impl ReplyCheck for Order {
         let key = (id.producer, destination, publish.persistent, publish.priority);
         let arrived = self.arrived.entry(key).or_default();
         let place = arrived.partition_point(|&sequence| sequence < id.sequence);
+        // It was here before, and its client had not looked at it.
+        if arrived.get(place) == Some(&id.sequence) {
+            return Ok(());
+        }
         let overtaken = arrived[place..].iter().copied().find(|&later| {
             let later = MessageId { sequence: later, ..id };
             history.publish(later).is_some_and(|later| is_ordered(publish, later))
@@ -82,6 +86,15 @@ mod tests {
         assert!(shown(&mut told, &mut check, ids[2], false));
         assert!(shown(&mut told, &mut check, ids[1], true), "a redelivery has no place");
         assert!(!shown(&mut told, &mut check, ids[1], false));
+    }
+
+    #[test]
+    fn only_the_first_delivery_counts() {
+        let (mut told, mut check) = (Told::new(), Order::default());
+        let ids = [(); 2].map(|()| told.send(QUEUE));
+        for id in [ids[0], ids[1], ids[0], ids[1]] {
+            assert!(shown(&mut told, &mut check, id, false));
+        }
     }
 
     #[test]

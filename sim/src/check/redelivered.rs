@@ -1,6 +1,8 @@
 //! Of all deliveries of a message at most one comes without the mark of redelivery; for a topic, at
 //! most one per subscriber.
 //!
+//! What a client says it has not looked at, when it ends its subscription, counts as not delivered.
+//!
 //! The rule needs no order of arrival: a first delivery that was long under way may arrive after a
 //! marked one.
 
@@ -8,7 +10,7 @@ use super::{HashSet, ReplyCheck};
 use crate::workload::{
     history::{History, Observation},
     ids::ClientId,
-    operation::MessageId,
+    operation::{Delivery, MessageId},
 };
 
 /// See the module.
@@ -23,10 +25,24 @@ impl ReplyCheck for Redelivered {
     }
 
     fn observe(&mut self, seen: Observation<'_>, history: &History) -> Result<(), String> {
-        let Observation::Delivered(delivery) = seen else { return Ok(()) };
+        let delivery = match seen {
+            Observation::Delivered(delivery) => delivery,
+            Observation::Closing(closing) => {
+                for index in &closing.unseen {
+                    let delivery = &history.deliveries[*index as usize];
+                    if !delivery.redelivered {
+                        self.unmarked.remove(&(delivery.id, copy(delivery, history)));
+                    }
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         // A dead letter is a message of its own, on another queue.
-        let Some(destination) = delivery.destination else { return Ok(()) };
-        let copy = history.destination(destination).topic.then_some(delivery.client);
+        if delivery.destination.is_none() {
+            return Ok(());
+        }
+        let copy = copy(delivery, history);
         if !delivery.redelivered && !self.unmarked.insert((delivery.id, copy)) {
             return Err(format!(
                 "{} was delivered to client {} without the mark of redelivery, as it had been once \
@@ -38,9 +54,16 @@ impl ReplyCheck for Redelivered {
     }
 }
 
+/// Whose copy it is, of a topic's message.
+fn copy(delivery: &Delivery, history: &History) -> Option<ClientId> {
+    let destination = delivery.destination?;
+    history.destination(destination).topic.then_some(delivery.client)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::testing::*, *};
+    use crate::workload::operation::Closing;
 
     #[test]
     fn one_unmarked_delivery_is_right_and_two_are_not() {
@@ -59,6 +82,25 @@ mod tests {
         for (client, right) in [(0, true), (1, true), (1, false)] {
             let delivery = told.deliver_to(client, id, false);
             assert_eq!(told.show(&mut check, &delivery).is_ok(), right);
+        }
+    }
+
+    #[test]
+    fn what_was_not_looked_at_may_come_unmarked_again_and_only_once() {
+        let (mut told, mut check) = (Told::new(), Redelivered::default());
+        let id = told.publish(QUEUE);
+        for (is_unseen, right) in [(true, true), (false, true), (false, false)] {
+            let delivery = told.deliver(id, false);
+            assert_eq!(told.show(&mut check, &delivery).is_ok(), right);
+            let index = told.history.deliveries.len() as u32 - 1;
+            let closing = Closing {
+                connection: delivery.connection,
+                destination: delivery.destination,
+                unseen: if is_unseen { vec![index] } else { Vec::new() },
+                sent: delivery.at,
+                reply: None,
+            };
+            check.observe(Observation::Closing(&closing), &told.history).unwrap();
         }
     }
 }

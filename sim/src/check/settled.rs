@@ -1,10 +1,13 @@
 //! What a consumer has settled, and was told so, is never handed out again; and what is handed out
-//! again is marked.
+//! again is marked, unless no client has looked at it: none has had it, or those that had have said
+//! so when they ended their subscriptions.
 //!
 //! The check joins the two sides of the run: the message's id, which clients see in its headers and
 //! the leader tells when it hands it out, leads from the client's receipt to the leader's dispatch. The dispatch
 //! is what counts: a delivery that was under way before the receipt may arrive after it, when the
 //! ingress node stood still, say, and no broker can help that.
+
+use std::time::Duration;
 
 use super::{
     HashMap, HashSet,
@@ -25,14 +28,73 @@ pub struct Settled {
     gone: HashSet<NameId>,
     /// Messages that the broker itself says are settled.
     settled: HashSet<(u64, NameId)>,
-    /// How often each message was dispatched.
-    dispatched: HashMap<(u64, NameId), u32>,
+    /// The last dispatch of each message.
+    dispatched: HashMap<(u64, NameId), Dispatched>,
+    /// By the broker's name: of how many deliveries clients have not said that they did not look at
+    /// them.
+    seen: HashMap<NameId, u32>,
+    /// Messages that a client has sent a refusal of.
+    refused: HashSet<NameId>,
+    /// By queue, the ends of subscriptions of which clients say what they have looked at.
+    closings: HashMap<NameId, Closings>,
+}
+
+#[derive(Debug, Default)]
+struct Closings {
+    /// So many have no answer yet.
+    open: u32,
+    /// Until then those with an answer may have come to the leader.
+    until: Duration,
+}
+
+/// So long after its client has given up the end of a subscription may come to the leader.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug)]
+struct Dispatched {
+    at: Duration,
+    id: Option<NameId>,
+    queue: Option<NameId>,
 }
 
 impl Settled {
     /// Learns what clients know. Topics are left out: there every subscriber has its own copy.
     pub fn observe(&mut self, seen: Observation<'_>, history: &History, names: &mut Steps) {
-        let Observation::Settled(settle) = seen else { return };
+        let settle = match seen {
+            Observation::Settled(settle) => settle,
+            Observation::Delivered(delivery) => {
+                *self.seen.entry(names.name(&delivery.broker_id)).or_default() += 1;
+                return;
+            }
+            Observation::Closing(closing) => {
+                let Some(queue) = closing.destination else { return };
+                let queue = names.name(&history.destination(queue).name);
+                self.closings.entry(queue).or_default().open += 1;
+                for delivery in &closing.unseen {
+                    let delivery = &history.deliveries[*delivery as usize];
+                    *self.seen.entry(names.name(&delivery.broker_id)).or_default() -= 1;
+                }
+                return;
+            }
+            Observation::ClosingReplied(closing) => {
+                let (Some(queue), Some((at, reply))) = (closing.destination, closing.reply) else {
+                    return;
+                };
+                let queue = names.name(&history.destination(queue).name);
+                let closings = self.closings.entry(queue).or_default();
+                closings.open -= 1;
+                let until = if reply == Reply::Unknown { at + UNDER_WAY } else { at };
+                closings.until = closings.until.max(until);
+                return;
+            }
+            Observation::SettleSent(settle) if settle.how != How::Accept => {
+                let deliveries = settle.deliveries.iter();
+                let ids = deliveries.map(|it| &history.deliveries[*it as usize].broker_id);
+                self.refused.extend(ids.map(|id| names.name(id)));
+                return;
+            }
+            _ => return,
+        };
         if settle.how != How::Accept || settle.reply.is_none_or(|(_, reply)| reply != Reply::Ok) {
             return;
         }
@@ -47,10 +109,15 @@ impl Settled {
     /// Takes in one step; an error says why it must never happen.
     pub fn step(&mut self, step: &Step, names: &Steps) -> Result<(), String> {
         match step.what {
-            What::Dispatch { shard, term, consumer, message, id, redelivered, .. } => {
-                let before = self.dispatched.entry((shard, message)).or_default();
-                *before += 1;
-                let again = *before > 1;
+            What::Dispatch { shard, term, consumer, message, id, queue, redelivered, .. } => {
+                let before = self.dispatched.get(&(shard, message)).copied();
+                let known = |now: Option<NameId>, before: Option<NameId>| now.or(before);
+                let this = Dispatched {
+                    at: step.at,
+                    id: known(id, before.and_then(|it| it.id)),
+                    queue: known(queue, before.and_then(|it| it.queue)),
+                };
+                self.dispatched.insert((shard, message), this);
                 let told = |what: &str| {
                     format!(
                         "message {} of shard {shard} was dispatched to {} in term {term} {what}",
@@ -58,14 +125,24 @@ impl Settled {
                         names.text(consumer)
                     )
                 };
-                if id.is_some_and(|id| self.gone.contains(&id)) {
+                // Who had it twice may have refused it and accepted it.
+                let is_dead = |id| {
+                    let is_dead = queue.is_some_and(|it| names.text(it).starts_with("DLQ."));
+                    is_dead && self.refused.contains(&id)
+                };
+                if id.is_some_and(|id| self.gone.contains(&id) && !is_dead(id)) {
                     return Err(told("after its consumer had the receipt for its ACK"));
                 }
                 if self.settled.contains(&(shard, message)) {
                     return Err(told("after it was settled"));
                 }
-                if again && !redelivered {
+                if !redelivered && before.is_some_and(|before| !self.is_unseen(this, before.at)) {
                     return Err(told("for a second time without being marked as redelivered"));
+                }
+            }
+            What::ReadBack { shard, message, id, queue } => {
+                if let Some(known) = self.dispatched.get_mut(&(shard, message)) {
+                    (known.id, known.queue) = (Some(id), queue);
                 }
             }
             What::ServeBegin { shard, term } => {
@@ -87,9 +164,24 @@ impl Settled {
     }
 }
 
+impl Settled {
+    /// Whether no client has looked at a message, and one that receives from its queue has said what
+    /// it has looked at, so that the leader came to know since it handed the message out.
+    fn is_unseen(&self, message: Dispatched, handed_out: Duration) -> bool {
+        let Dispatched { id: Some(id), queue: Some(queue), .. } = message else { return false };
+        let nobody_saw = self.seen.get(&id).is_none_or(|count| *count == 0);
+        let closings = self.closings.get(&queue);
+        nobody_saw && closings.is_some_and(|it| it.open > 0 || it.until >= handed_out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::testing::*, *};
+    use crate::workload::{
+        ids::ConnectionId,
+        operation::{Closing, MessageId},
+    };
 
     fn redispatch(term: u64, message: NameId) -> Step {
         by(
@@ -139,5 +231,72 @@ mod tests {
         check.step(&by(0, dispatch(1, 4, 1, 2)), &names).unwrap();
         let error = check.step(&by(1, dispatch(1, 5, 1, 2)), &names).unwrap_err();
         assert!(error.contains("marked"), "{error}");
+    }
+
+    /// A message is handed out after 10 ms, reaches a client or not, and is handed out again after
+    /// 20 ms without a mark. In between a client says what it has looked at; it is answered then.
+    fn unmarked_again(reaches: bool, closing: Option<(Vec<u32>, Option<u64>)>) -> bool {
+        let (mut told, mut names, mut check) = (Told::new(), names(), Settled::default());
+        let id: MessageId = told.publish(QUEUE);
+        let (name, queue) = (names.name(&format!("id-{id}")), names.name("q"));
+        let handed_out = |at| {
+            let mut step = redispatch(1, name);
+            step.at = at;
+            if let What::Dispatch { queue: on, redelivered, .. } = &mut step.what {
+                (*on, *redelivered) = (Some(queue), false);
+            }
+            step
+        };
+        check.step(&handed_out(Duration::from_millis(10)), &names).unwrap();
+        if reaches {
+            let delivery = told.deliver(id, false);
+            check.observe(Observation::Delivered(&delivery), &told.history, &mut names);
+        }
+        if let Some((unseen, answered)) = closing {
+            let mut closing = Closing {
+                connection: ConnectionId(100),
+                destination: Some(QUEUE),
+                unseen,
+                sent: Duration::from_millis(5),
+                reply: None,
+            };
+            check.observe(Observation::Closing(&closing), &told.history, &mut names);
+            if let Some(at) = answered {
+                closing.reply = Some((Duration::from_millis(at), Reply::Ok));
+                check.observe(Observation::ClosingReplied(&closing), &told.history, &mut names);
+            }
+        }
+        check.step(&handed_out(Duration::from_millis(20)), &names).is_ok()
+    }
+
+    #[test]
+    fn what_no_client_has_looked_at_need_not_be_marked() {
+        for answered in [None, Some(15)] {
+            assert!(unmarked_again(true, Some((vec![0], answered))));
+            assert!(unmarked_again(false, Some((Vec::new(), answered))), "it was on its way");
+            assert!(!unmarked_again(true, Some((Vec::new(), answered))), "it was looked at");
+        }
+        assert!(!unmarked_again(false, Some((Vec::new(), Some(8)))), "that was before");
+        assert!(!unmarked_again(false, None), "nobody has said anything");
+    }
+
+    #[test]
+    fn a_dead_letter_is_handed_out_though_another_delivery_was_accepted() {
+        for (is_refused, right) in [(true, true), (false, false)] {
+            let (mut told, mut names, mut check) = (Told::new(), names(), Settled::default());
+            let id = told.publish(QUEUE);
+            let name = names.name(&told.deliver(id, false).broker_id);
+            let mut settle = told.accept(id);
+            check.observe(Observation::Settled(&settle), &told.history, &mut names);
+            if is_refused {
+                settle.how = How::Poison;
+                check.observe(Observation::SettleSent(&settle), &told.history, &mut names);
+            }
+            let mut step = redispatch(1, name);
+            if let What::Dispatch { queue, .. } = &mut step.what {
+                *queue = Some(names.name("DLQ.q"));
+            }
+            assert_eq!(check.step(&step, &names).is_ok(), right);
+        }
     }
 }

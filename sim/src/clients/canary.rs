@@ -1,16 +1,15 @@
 //! One message to each topic of a producer, when all has healed: whoever is subscribed must get it.
 
-use std::{collections::BTreeMap, io};
-
-use paceline_wire::stomp::{Command, header};
+use std::{collections::BTreeSet, io};
 
 use super::{
     Shared,
-    client::{BackOff, Connection, unexpected},
+    client::{BackOff, Connection},
+    dialogue::{Asked, Said, Sending},
 };
 use crate::workload::{
-    ids::{ConnectionId, DestinationId},
-    operation::{MessageId, Publish, Reply, body, publish},
+    ids::DestinationId,
+    operation::{MessageId, Publish, Reply, body},
     population::ProducerPlan,
 };
 
@@ -42,16 +41,13 @@ async fn send(
     node: &str,
     left: &mut Vec<DestinationId>,
 ) -> io::Result<()> {
-    let mut connection = Connection::open(shared.next_connection(), node).await?;
-    let mut waiting: BTreeMap<String, MessageId> = BTreeMap::new();
-    for &destination in left.iter() {
-        let (id, frame) = message(plan, shared, connection.id, destination);
-        let receipt = id.to_string();
-        connection.send(&frame.with(header::RECEIPT, receipt.as_str()));
-        waiting.insert(receipt, id);
-    }
+    let mut connection = Connection::open(plan.speaks, shared.next_connection(), node).await?;
+    let destinations = left.iter();
+    let mut waiting: BTreeSet<MessageId> = destinations
+        .map(|destination| send_one(plan, shared, &mut connection, *destination))
+        .collect();
     let ended = receive(&mut connection, shared, &mut waiting, left).await;
-    for id in waiting.into_values() {
+    for id in waiting {
         shared.recorder.replied(id, Reply::Unknown);
     }
     ended?;
@@ -61,14 +57,14 @@ async fn send(
 async fn receive(
     connection: &mut Connection,
     shared: &Shared,
-    waiting: &mut BTreeMap<String, MessageId>,
+    waiting: &mut BTreeSet<MessageId>,
     left: &mut Vec<DestinationId>,
 ) -> io::Result<()> {
     while !waiting.is_empty() {
-        let frame = connection.receive().await?;
-        let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
-        let Some(id) = waiting.remove(receipt).filter(|_| frame.command == Command::Receipt) else {
-            return Err(unexpected(&frame));
+        let id = match connection.receive().await? {
+            Said::Answered(Asked::Publish(id), Reply::Ok, None) if waiting.remove(&id) => id,
+            Said::Answered(.., Some(error)) => return Err(error),
+            other => return Err(io::Error::other(format!("a canary hears {other:?}"))),
         };
         shared.recorder.replied(id, Reply::Ok);
         let sent_to = shared.recorder.lock().history.publish(id).map(|it| it.destination);
@@ -77,16 +73,16 @@ async fn receive(
     Ok(())
 }
 
-fn message(
+fn send_one(
     plan: &ProducerPlan,
     shared: &Shared,
-    connection: ConnectionId,
+    connection: &mut Connection,
     destination: DestinationId,
-) -> (MessageId, paceline_wire::stomp::Frame) {
+) -> MessageId {
     let publish = Publish {
         destination,
         persistent: true,
-        connection,
+        connection: connection.id,
         sent: shared.recorder.now(),
         expires: None,
         transaction: None,
@@ -95,6 +91,12 @@ fn message(
         reply: None,
     };
     let id = shared.recorder.sent(plan.number, publish.clone());
-    let info = &shared.population.destinations[destination.0 as usize];
-    (id, publish::frame(id, info, &publish, None, body(id, BYTES)))
+    connection.publish(&Sending {
+        id,
+        publish: &publish,
+        destination: &shared.population.destinations[destination.0 as usize],
+        expires: None,
+        body: body(id, BYTES),
+    });
+    id
 }

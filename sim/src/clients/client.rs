@@ -1,82 +1,137 @@
-//! One STOMP connection of a client of the run.
+//! One connection of a client of the run, whatever it speaks. What is to be done its owner says; how that
+//! is sent and how its reply is classified, the protocol (`stomp`, `openwire`). An answer carries the
+//! [`Asked`](super::dialogue::Asked) that names its operation.
 
 use std::{io, time::Duration};
 
-use paceline_client::stomp::{Client, Error, HeartBeat, Options};
 use paceline_runtime::time;
-use paceline_scenario::STOMP_PORT;
-use paceline_wire::stomp::Frame;
+use paceline_scenario::format::AckMode;
 
-use crate::workload::ids::ConnectionId;
-
-/// How long connecting and the answer to CONNECT may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often each side promises to be heard.
-pub const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
-/// A server that is silent for so long is given up.
-pub const SILENCE: Duration = Duration::from_secs(12);
+use super::{
+    dialogue::{Handle, Said, Sending, Source},
+    openwire::OpenWire,
+    stomp::Stomp,
+};
+use crate::workload::{
+    ids::ConnectionId,
+    operation::{How, TransactionId},
+    population::Speaks,
+};
 
 /// A connection to one node.
 pub struct Connection {
     /// Unique over the run.
     pub id: ConnectionId,
-    stomp: Client,
+    speaker: Speaker,
+}
+
+enum Speaker {
+    Stomp(Box<Stomp>),
+    OpenWire(Box<OpenWire>),
+}
+
+/// The same call, whatever the client speaks.
+macro_rules! say {
+    ($self:ident, $speaker:ident => $call:expr) => {
+        match &mut $self.speaker {
+            Speaker::Stomp($speaker) => $call,
+            Speaker::OpenWire($speaker) => $call,
+        }
+    };
 }
 
 impl Connection {
-    /// Connects to a node by name, as far as CONNECTED.
-    pub async fn open(id: ConnectionId, node: &str) -> io::Result<Self> {
-        let options = Options {
-            connect_timeout: CONNECT_TIMEOUT,
-            heart_beat: Some(HeartBeat { every: HEART_BEAT_EVERY, silence: SILENCE }),
-            // So that frames come in many pieces.
-            read_bytes: 0,
-            ..Options::default()
+    /// Connects to a node by name, as far as its word that all is well.
+    pub async fn open(speaks: Speaks, id: ConnectionId, node: &str) -> io::Result<Self> {
+        let speaker = match speaks {
+            Speaks::Stomp => Speaker::Stomp(Stomp::open(node).await?.into()),
+            Speaks::OpenWire => Speaker::OpenWire(OpenWire::open(id, node).await?.into()),
         };
-        let stomp = Client::connect(&format!("{node}:{STOMP_PORT}"), &options).await;
-        Ok(Self { id, stomp: stomp.map_err(told)? })
+        Ok(Self { id, speaker })
     }
 
-    /// Queues a frame. A connection that is gone shows when it is read.
-    pub fn send(&mut self, frame: &Frame) {
-        self.stomp.send(frame);
+    // What is sent. A connection that is gone shows when it is read.
+
+    /// Sends a message. Outside of transactions it is answered.
+    pub fn publish(&mut self, sending: &Sending<'_>) {
+        say!(self, it => it.publish(sending));
     }
 
-    /// See [`Client::fall_silent`].
-    pub fn fall_silent(&mut self) {
-        self.stomp.fall_silent();
+    /// Begins a transaction of messages.
+    pub fn begin(&mut self, transaction: TransactionId) {
+        say!(self, it => it.begin(transaction));
     }
 
-    /// See [`Client::leave`].
-    pub async fn leave(&mut self) -> io::Result<()> {
-        self.stomp.leave().await.map_err(told)
+    /// Ends it, which is answered.
+    pub fn commit(&mut self, transaction: TransactionId) {
+        say!(self, it => it.commit(transaction));
     }
 
-    /// The next frame, within the time a silent server is given. May be dropped while it waits.
-    pub async fn receive(&mut self) -> io::Result<Frame> {
-        self.stomp.receive().await.map_err(told)
+    /// Ends it with nothing done.
+    pub fn abort(&mut self, transaction: TransactionId) {
+        say!(self, it => it.abort(transaction));
     }
-}
 
-/// The error of a connection on which something else came than what was awaited.
-pub fn unexpected(frame: &Frame) -> io::Error {
-    told(Error::of(frame))
-}
+    /// Begins to receive, which is answered. Numbers count from 0.
+    pub fn subscribe(&mut self, number: usize, source: &Source, mode: AckMode, prefetch: u32) {
+        say!(self, it => it.subscribe(number, source, mode, prefetch));
+    }
 
-/// An error in the words of a run's log.
-fn told(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        Error::Malformed(error) => io::Error::new(io::ErrorKind::InvalidData, error),
-        Error::Closed => io::ErrorKind::UnexpectedEof.into(),
-        Error::Silent => io::ErrorKind::TimedOut.into(),
-        Error::Server(error) => io::Error::other(match error.message {
-            Some(message) => format!("ERROR: {message}"),
-            None => "an unexpected ERROR frame".to_owned(),
-        }),
-        Error::Unexpected(command) => {
-            io::Error::other(format!("an unexpected {} frame", command.as_str()))
+    /// Settles deliveries of a subscription, which is answered if there is an index. Of several, they are
+    /// all that are open up to the last.
+    pub fn settle(&mut self, number: usize, how: How, handles: &[Handle], index: Option<u32>) {
+        say!(self, it => it.settle(number, how, handles, index));
+    }
+
+    /// Accepts deliveries in a transaction of their own, which is answered, each by
+    /// itself or, with `up_to`, as [`Self::settle`] does. Without an index the transaction comes to
+    /// nothing.
+    pub fn settle_together(
+        &mut self,
+        deliveries: &[(usize, Handle)],
+        up_to: bool,
+        index: Option<u32>,
+    ) {
+        say!(self, it => it.settle_together(deliveries, up_to, index));
+    }
+
+    /// Says that deliveries have come so that more may be sent, and settles nothing.
+    pub fn delivered(&mut self, number: usize, handles: &[Handle]) {
+        match &mut self.speaker {
+            Speaker::Stomp(_) => {}
+            Speaker::OpenWire(it) => it.delivered(number, handles),
         }
+    }
+
+    /// Asks for one message and waits for it so many milliseconds, for ever with 0 and not at all with
+    /// -1.
+    pub fn pull(&mut self, number: usize, timeout: i64) {
+        match &mut self.speaker {
+            Speaker::Stomp(_) => unreachable!("validated: STOMP clients have a prefetch"),
+            Speaker::OpenWire(it) => it.pull(number, timeout),
+        }
+    }
+
+    /// Ends a subscription of which `seen` is the place of the last delivery that was looked at.
+    /// It is answered if there is an index.
+    pub fn unsubscribe(&mut self, number: usize, seen: i64, index: Option<u32>) {
+        say!(self, it => it.unsubscribe(number, seen, index));
+    }
+
+    /// Says nothing from now on, and leaves the connection open.
+    pub fn fall_silent(&mut self) {
+        say!(self, it => it.fall_silent());
+    }
+
+    /// Takes its leave in good order.
+    pub async fn leave(&mut self) -> io::Result<()> {
+        say!(self, it => it.leave().await)
+    }
+
+    /// What the broker says next, within the time a silent server is given. May be dropped while it
+    /// waits.
+    pub async fn receive(&mut self) -> io::Result<Said> {
+        say!(self, it => it.receive().await)
     }
 }
 

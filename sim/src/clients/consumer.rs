@@ -2,36 +2,38 @@
 //! node. Now and then it refuses a message or drops its connection, if the scenario asks for that.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     time::Duration,
 };
 
 use paceline_runtime::{random, time, trace};
 use paceline_scenario::format::{AckMode, Workload};
-use paceline_wire::stomp::{Command, Frame, Text, header};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     Phase, Shared,
-    client::{BackOff, Connection, unexpected},
+    client::{BackOff, Connection},
+    dialogue::{Arrival, Asked, Handle, Said, Source},
+    pulls::Pulls,
 };
 use crate::workload::{
-    ids::{ConnectionId, DestinationId},
-    operation::{Delivery, How, MessageId, Reply, Settle, check_body, publish, settle},
-    population::ConsumerPlan,
+    ids::DestinationId,
+    operation::{Closing, Delivery, How, MessageId, Reply, Settle, check_body, publish},
+    population::{ConsumerPlan, Speaks},
 };
 
-/// The header of a dead letter that says why it is one.
-const CAUSE: &str = "dlqDeliveryFailureCause";
-/// A receipt for an ACK that takes longer ends the connection.
+/// An answer to an acknowledgement that takes longer ends the connection.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Cumulative acknowledgements cover so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
 const CUMULATIVE: usize = 8;
 /// A transaction acknowledges so many deliveries, or as many as come in `CUMULATIVE_DELAY`.
 const TRANSACTION: usize = 3;
 const CUMULATIVE_DELAY: Duration = Duration::from_millis(20);
+/// A client of OpenWire acknowledges more than its prefetch at a time, as a JMS session does that
+/// commits when it has done its work, or as many as come in this time.
+const SESSION_DELAY: Duration = Duration::from_secs(3);
 /// What an aborted transaction acknowledged is acknowledged again after so long.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -45,19 +47,21 @@ enum Wish {
 }
 
 /// A delivery that is being worked on.
+#[derive(Clone, Debug)]
 struct InHand {
     delivery: u32,
     subscription: usize,
-    ack: Text,
+    handle: Handle,
     done: time::Instant,
 }
 
 /// Deliveries that the next cumulative acknowledgement covers.
 #[derive(Default)]
 struct Pending {
-    deliveries: Vec<u32>,
-    last_ack: Option<Text>,
-    since: Option<time::Instant>,
+    deliveries: Vec<InHand>,
+    /// Of how many the broker was told that they have come.
+    told: usize,
+    due: Option<time::Instant>,
 }
 
 /// Acknowledgements that travel in one transaction.
@@ -71,14 +75,22 @@ struct Consumer {
     plan: ConsumerPlan,
     shared: Shared,
     random: ChaCha8Rng,
-    /// What it subscribes to: the frame's text, and the destination if it is one of the run's.
-    sources: Vec<(String, Option<DestinationId>)>,
+    /// What it subscribes to, and the destination if it is one of the run's.
+    sources: Vec<(Source, Option<DestinationId>)>,
     in_hand: VecDeque<InHand>,
     pending: BTreeMap<usize, Pending>,
     /// Deliveries that the next transaction acknowledges.
     transaction: Gathered,
-    /// Settlements without an answer, by receipt.
+    /// Settlements without an answer.
     waiting: BTreeMap<u32, time::Instant>,
+    /// By subscription, the place of the last delivery that it has looked at.
+    seen: BTreeMap<usize, i64>,
+    /// Ends of subscriptions without an answer.
+    closings: BTreeSet<u32>,
+    /// What it has asked for, where it has no prefetch.
+    pulls: Pulls,
+    /// How often any node had begun to lead when the connection was opened.
+    reigns: usize,
     attempts: u32,
     /// Connections on which it has fallen silent, and which it leaves open to the end.
     vanished: Vec<Connection>,
@@ -95,12 +107,13 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         .iter()
         .map(|&id| {
             let info = &destinations[id.0 as usize];
-            let kind = if info.topic { "topic" } else { "queue" };
-            (format!("/{kind}/{}", info.name), Some(id))
+            let selector = plan.part.map(|part| publish::selector(part, plan.client.0));
+            (Source { name: info.name.to_string(), topic: info.topic, selector }, Some(id))
         })
         .collect();
     if sources.is_empty() {
-        sources.push(("/queue/DLQ.>".to_owned(), None));
+        let all = Source { name: "DLQ.>".to_owned(), topic: false, selector: None };
+        sources.push((all, None));
     }
     let mut consumer = Consumer {
         plan,
@@ -111,6 +124,10 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         pending: BTreeMap::new(),
         transaction: Gathered::default(),
         waiting: BTreeMap::new(),
+        seen: BTreeMap::new(),
+        closings: BTreeSet::new(),
+        pulls: Pulls::default(),
+        reigns: 0,
         attempts: 0,
         vanished: Vec::new(),
         was_ready: false,
@@ -136,9 +153,10 @@ impl Consumer {
         let id = shared.next_connection();
         let node = shared.node(&plan.workload, plan.client, self.attempts, &mut self.random);
         self.attempts += 1;
-        let mut connection = Connection::open(id, &node).await?;
+        let mut connection = Connection::open(plan.speaks, id, &node).await?;
         back_off.reset();
         self.shared.recorder.opened(id, &node);
+        self.reigns = self.shared.recorder.reigns();
         self.shared.recorder.subscribing(self.plan.client, &node);
         self.subscribe(&mut connection);
         let storm = self.shared.storm_over(&node);
@@ -168,22 +186,9 @@ impl Consumer {
     }
 
     fn subscribe(&mut self, connection: &mut Connection) {
-        let mode = match self.ack_mode() {
-            AckMode::Auto => "auto",
-            AckMode::Client => "client",
-            AckMode::ClientIndividual => "client-individual",
-        };
+        let (mode, prefetch) = (self.ack_mode(), self.plan.workload.prefetch);
         for (number, (source, _)) in self.sources.iter().enumerate() {
-            let mut frame = Frame::new(Command::Subscribe)
-                .with(header::ID, number.to_string())
-                .with(header::DESTINATION, source.as_str())
-                .with("ack", mode)
-                .with(header::PREFETCH_SIZE, self.plan.workload.prefetch.to_string())
-                .with(header::RECEIPT, format!("subscribe-{number}"));
-            if let Some(part) = self.plan.part {
-                frame = frame.with(header::SELECTOR, publish::selector(part, self.plan.client.0));
-            }
-            connection.send(&frame);
+            connection.subscribe(number, source, mode, prefetch);
         }
         self.unconfirmed = self.sources.len();
     }
@@ -201,12 +206,7 @@ impl Consumer {
     async fn work(&mut self, connection: &mut Connection) -> io::Result<Wish> {
         loop {
             let done = self.in_hand.front().map(|it| it.done);
-            let cumulative = self
-                .pending
-                .values()
-                .filter_map(|it| it.since)
-                .min()
-                .map(|at| at + CUMULATIVE_DELAY);
+            let cumulative = self.pending.values().filter_map(|it| it.due).min();
             let gathered = self.transaction.since.map(|at| at + CUMULATIVE_DELAY);
             let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
             tokio::select! {
@@ -219,68 +219,112 @@ impl Consumer {
                     }
                     Wish::Vanish => return Ok(Wish::Vanish),
                 },
-                () = at(cumulative) => self.acknowledge_all(connection),
+                () = at(cumulative) => self.acknowledge_due(connection),
                 () = at(gathered) => self.commit(connection),
-                frame = connection.receive() => self.take(connection, &frame?)?,
+                said = connection.receive() => self.take(connection, said?)?,
                 () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
     }
 
-    fn take(&mut self, connection: &mut Connection, frame: &Frame) -> io::Result<()> {
-        match frame.command {
-            Command::Message => self.take_message(connection, frame),
-            Command::Receipt => {
-                let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
-                match receipt.strip_prefix("subscribe-") {
-                    Some(number) => self.confirmed(connection.id, number),
-                    None => self.decided(receipt, Reply::Ok),
-                }
+    fn take(&mut self, connection: &mut Connection, said: Said) -> io::Result<()> {
+        match said {
+            Said::Message(arrival) => self.take_message(connection, &arrival),
+            Said::Answered(asked, reply, ends) => self.answered(connection, asked, reply, ends),
+            Said::Nothing(subscription) => {
+                self.pulls.nothing(subscription);
+                self.pull(connection, subscription);
                 Ok(())
             }
-            Command::Error => {
-                if let Some(receipt) = frame.header(header::RECEIPT_ID)
-                    && !receipt.as_str().starts_with("subscribe-")
-                {
-                    self.decided(receipt.as_str(), publish::classify(frame));
-                }
-                Err(unexpected(frame))
+            Said::Stray(text) => {
+                self.shared.recorder.stray(&text);
+                Ok(())
             }
-            _ => Err(unexpected(frame)),
         }
     }
 
-    fn confirmed(&mut self, connection: ConnectionId, number: &str) {
-        let number = number.parse().ok();
-        let source = number.and_then(|number: usize| self.sources.get(number));
-        if let Some((_, Some(destination))) = source {
-            self.shared.recorder.subscribed(self.plan.client, connection, *destination);
+    fn answered(
+        &mut self,
+        connection: &mut Connection,
+        asked: Asked,
+        reply: Reply,
+        ends: Option<io::Error>,
+    ) -> io::Result<()> {
+        match asked {
+            Asked::Subscribe(number) if reply == Reply::Ok => self.confirmed(connection, number),
+            Asked::Subscribe(_) => {}
+            Asked::Settle(index) => self.decided(index, reply),
+            Asked::Close(index) => {
+                self.closings.remove(&index);
+                self.shared.recorder.closing_replied(index, reply);
+            }
+            Asked::Publish(_) | Asked::Commit(_) => {
+                self.shared.recorder.stray(&format!("{asked:?}"));
+            }
+        }
+        match ends {
+            Some(error) => Err(error),
+            None if reply == Reply::Ok => Ok(()),
+            // What it holds is to be had again.
+            None => Err(io::Error::other(format!("{asked:?} was refused"))),
+        }
+    }
+
+    fn confirmed(&mut self, connection: &mut Connection, number: usize) {
+        if let Some((_, Some(destination))) = self.sources.get(number) {
+            self.shared.recorder.subscribed(self.plan.client, connection.id, *destination);
         }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
         if self.unconfirmed == 0 && !self.was_ready {
             self.was_ready = true;
             self.shared.ready.send_modify(|count| *count += 1);
         }
+        self.pull(connection, number);
     }
 
-    fn take_message(&mut self, connection: &mut Connection, frame: &Frame) -> io::Result<()> {
-        let text = |name: &str| frame.header(name).map_or("", |text| text.as_str());
-        let subscription: Option<usize> = text(header::SUBSCRIPTION).parse().ok();
-        let source = subscription.and_then(|number| self.sources.get(number));
-        let (Some(subscription), Some((_, destination))) = (subscription, source) else {
-            let detail =
-                format!("a message came for subscription `{}`", text(header::SUBSCRIPTION));
-            self.shared.recorder.nonsense("invented", detail);
-            return Err(io::ErrorKind::InvalidData.into());
+    /// Asks for the next message, where messages come only so.
+    fn pull(&mut self, connection: &mut Connection, subscription: usize) {
+        if self.plan.workload.prefetch > 0 {
+            return;
+        }
+        let pending = self.pending.get(&subscription).map_or(0, |it| it.deliveries.len());
+        let others = self.in_hand.iter().chain(&self.transaction.deliveries);
+        let held = pending + others.filter(|it| it.subscription == subscription).count();
+        if let Some(timeout) = self.pulls.ask(subscription, held as u32, &mut self.random) {
+            connection.pull(subscription, timeout);
+        }
+    }
+
+    fn take_message(&mut self, connection: &mut Connection, arrival: &Arrival) -> io::Result<()> {
+        let broker_id = arrival.broker_id.as_str();
+        let nonsense = |check, detail: String| {
+            self.shared.recorder.nonsense(check, detail);
+            Err(io::ErrorKind::InvalidData.into())
         };
-        let broker_id = text(header::MESSAGE_ID);
-        let Some(id) = check_body(&frame.body) else {
+        let source = arrival.subscription.and_then(|number| self.sources.get(number));
+        let (Some(subscription), Some((_, destination))) = (arrival.subscription, source) else {
+            return nonsense("invented", format!("{broker_id} came for no subscription"));
+        };
+        let Some(id) = check_body(&arrival.body) else {
             let detail = format!("the body of {broker_id} is not one that any producer has sent");
-            self.shared.recorder.nonsense("invented", detail);
-            return Err(io::ErrorKind::InvalidData.into());
+            return nonsense("invented", detail);
         };
+        if let Some(other) = arrival.sent_as.as_ref().filter(|it| **it != id.to_string()) {
+            return nonsense(
+                "invented",
+                format!("{broker_id} is {id} and says that it is {other}"),
+            );
+        }
+        // Many queues have as many leaders, each of which may have one.
+        if self.plan.workload.prefetch == 0
+            && destination.is_some()
+            && let Err(detail) =
+                self.pulls.came(subscription, self.shared.recorder.reigns() != self.reigns)
+        {
+            return nonsense("pull", detail);
+        }
         if destination.is_none() {
-            self.look_at_dead_letter(id, broker_id, text("original-destination"), text(CAUSE));
+            self.look_at_dead_letter(id, broker_id, &arrival.from, &arrival.cause);
         }
         let delivery = self.shared.recorder.delivered(Delivery {
             id,
@@ -289,24 +333,22 @@ impl Consumer {
             client: self.plan.client,
             connection: connection.id,
             at: self.shared.recorder.now(),
-            redelivered: text(header::REDELIVERED) == "true",
+            redelivered: arrival.redelivered,
             part: self.plan.part,
             accepted: None,
         });
         if self.ack_mode() == AckMode::Auto {
             return Ok(());
         }
-        let Some(ack) = frame.header(header::ACK) else {
-            let detail = format!("{broker_id} came without the `ack` header it is settled by");
-            self.shared.recorder.nonsense("receipt", detail);
-            return Err(io::ErrorKind::InvalidData.into());
+        let Some(handle) = arrival.handle.clone() else {
+            return nonsense("receipt", format!("{broker_id} came without what it is settled by"));
         };
         let now = time::Instant::now();
         let free = self.in_hand.back().map_or(now, |it| it.done.max(now));
         self.in_hand.push_back(InHand {
             delivery,
             subscription,
-            ack: ack.clone(),
+            handle,
             done: free + self.plan.workload.handling.0,
         });
         Ok(())
@@ -332,9 +374,12 @@ impl Consumer {
     /// The oldest delivery in hand is worked off: settles it, or does what the scenario asks for.
     fn finish(&mut self, connection: &mut Connection) -> io::Result<Wish> {
         let in_hand = self.in_hand.pop_front().expect("one was due");
+        let seen = self.seen.entry(in_hand.subscription).or_default();
+        *seen = in_hand.handle.place.max(*seen);
         let working = self.shared.phase() < Phase::Drain;
         let draw: f64 = self.random.random();
-        let Workload { drop, nack, leave, vanish, ack_transactions, .. } = &*self.plan.workload;
+        let Workload { drop, nack, leave, vanish, .. } = &*self.plan.workload;
+        let nack = nack.0;
         // Who looks after the dead letters refuses some and does nothing else.
         let (drop, leave, vanish) = if self.plan.sources.is_empty() {
             (0.0, 0.0, 0.0)
@@ -344,119 +389,184 @@ impl Consumer {
         if working && draw < drop {
             return Err(io::Error::other("drops its connection, as the scenario asks"));
         }
-        if working && draw < drop + nack.0 {
-            self.settle(connection, &in_hand.ack, vec![in_hand.delivery], How::Reject);
-            return Ok(Wish::Stay);
-        }
-        if working && draw < drop + nack.0 + leave {
+        if working && (drop + nack..drop + nack + leave).contains(&draw) {
             return Ok(Wish::Leave);
         }
-        if working && draw < drop + nack.0 + leave + vanish {
+        if working && (drop + nack + leave..drop + nack + leave + vanish).contains(&draw) {
             return Ok(Wish::Vanish);
         }
-        if ack_transactions.0 > 0.0
+        let subscription = in_hand.subscription;
+        if working && draw < drop + nack {
+            self.settle(connection, &[in_hand], self.refusal());
+        } else {
+            self.accept(connection, in_hand);
+        }
+        self.pull(connection, subscription);
+        Ok(Wish::Stay)
+    }
+
+    /// Acknowledges a delivery, by itself or later together with others.
+    fn accept(&mut self, connection: &mut Connection, in_hand: InHand) {
+        let ack_transactions = self.plan.workload.ack_transactions.0;
+        if ack_transactions > 0.0
             && self.ack_mode() == AckMode::ClientIndividual
-            && self.random.random_bool(ack_transactions.0)
+            && self.random.random_bool(ack_transactions)
         {
             self.transaction.deliveries.push(in_hand);
             self.transaction.since.get_or_insert_with(time::Instant::now);
             if self.transaction.deliveries.len() >= TRANSACTION {
                 self.commit(connection);
             }
-            return Ok(Wish::Stay);
+        } else if self.ack_mode() == AckMode::Client {
+            self.gather(connection, in_hand);
+        } else {
+            self.settle(connection, &[in_hand], How::Accept);
         }
-        if self.ack_mode() == AckMode::Client {
-            let pending = self.pending.entry(in_hand.subscription).or_default();
-            pending.deliveries.push(in_hand.delivery);
-            pending.last_ack = Some(in_hand.ack);
-            pending.since.get_or_insert_with(time::Instant::now);
-            if pending.deliveries.len() >= CUMULATIVE {
-                self.acknowledge(connection, in_hand.subscription);
-            }
-            return Ok(Wish::Stay);
+    }
+
+    /// How a message is refused.
+    fn refusal(&self) -> How {
+        match self.plan.speaks {
+            Speaks::Stomp => How::Reject,
+            Speaks::OpenWire => How::Poison,
         }
-        self.settle(connection, &in_hand.ack, vec![in_hand.delivery], How::Accept);
-        Ok(Wish::Stay)
+    }
+
+    /// A delivery is to be acknowledged together with others of its subscription.
+    fn gather(&mut self, connection: &mut Connection, in_hand: InHand) {
+        let (subscription, prefetch) = (in_hand.subscription, self.plan.workload.prefetch as usize);
+        let (most, delay) = match self.plan.speaks {
+            Speaks::Stomp => (CUMULATIVE, CUMULATIVE_DELAY),
+            Speaks::OpenWire => ((prefetch + prefetch / 2 + 1).max(CUMULATIVE), SESSION_DELAY),
+        };
+        let pending = self.pending.entry(subscription).or_default();
+        pending.deliveries.push(in_hand);
+        pending.due.get_or_insert_with(|| time::Instant::now() + delay);
+        if pending.deliveries.len() >= most {
+            return self.acknowledge(connection, subscription);
+        }
+        let untold = &pending.deliveries[pending.told..];
+        if prefetch > 0 && untold.len() >= (prefetch / 2).max(1) {
+            connection.delivered(subscription, &handles(untold));
+            pending.told = pending.deliveries.len();
+        }
     }
 
     /// Ends the subscriptions, which gives back what is in hand, and then the session.
     async fn leave(&mut self, connection: &mut Connection) -> io::Result<()> {
         for number in 0..self.sources.len() {
-            let frame = Frame::new(Command::Unsubscribe).with(header::ID, number.to_string());
-            connection.send(&frame);
+            let seen = self.seen.get(&number).copied().unwrap_or(0);
+            let closing = match self.plan.speaks {
+                Speaks::Stomp => None,
+                Speaks::OpenWire => Some(self.closing(connection, number, seen)),
+            };
+            connection.unsubscribe(number, seen, closing);
+        }
+        while !self.closings.is_empty() {
+            // Messages that cross are as if they had not come.
+            if let Said::Answered(asked, reply, ends) = connection.receive().await? {
+                self.answered(connection, asked, reply, ends)?;
+            }
         }
         connection.leave().await
+    }
+
+    /// Notes that a subscription ends of which everything up to `seen` was looked at; gives its index
+    /// in the history.
+    fn closing(&mut self, connection: &Connection, number: usize, seen: i64) -> u32 {
+        let of_it = |it: &&InHand| it.subscription == number && it.handle.place > seen;
+        let recorder = &self.shared.recorder;
+        let index = recorder.closing(Closing {
+            connection: connection.id,
+            destination: self.sources[number].1,
+            unseen: self.in_hand.iter().filter(of_it).map(|it| it.delivery).collect(),
+            sent: recorder.now(),
+            reply: None,
+        });
+        self.closings.insert(index);
+        index
     }
 
     /// Acknowledges all that was gathered for a transaction, or, where the scenario has it aborted,
     /// tells the broker so and does it all again.
     fn commit(&mut self, connection: &mut Connection) {
         let gathered = std::mem::take(&mut self.transaction).deliveries;
-        let acks: Vec<Text> = gathered.iter().map(|it| it.ack.clone()).collect();
-        let aborts = self.plan.workload.aborts.0;
-        if aborts > 0.0 && self.shared.phase() < Phase::Drain && self.random.random_bool(aborts) {
-            for frame in settle::aborted(&acks) {
-                connection.send(&frame);
-            }
+        let together: Vec<_> =
+            gathered.iter().map(|it| (it.subscription, it.handle.clone())).collect();
+        if self.aborts() {
+            connection.settle_together(&together, false, None);
             let again = time::Instant::now() + AGAIN_AFTER;
             let free = self.in_hand.back().map_or(again, |it| it.done.max(again));
             self.in_hand.extend(gathered.into_iter().map(|it| InHand { done: free, ..it }));
             return;
         }
-        let deliveries = gathered.iter().map(|it| it.delivery).collect();
-        let index = self.settle_sent(connection, deliveries, How::Accept);
+        let index = self.settle_sent(connection, &gathered, How::Accept);
         self.waiting.insert(index, time::Instant::now());
-        for frame in settle::transaction(How::Accept, &acks, index) {
-            connection.send(&frame);
-        }
+        connection.settle_together(&together, false, Some(index));
     }
 
-    fn acknowledge_all(&mut self, connection: &mut Connection) {
-        for subscription in self.pending.keys().copied().collect::<Vec<_>>() {
+    /// Whether a transaction is to come to nothing.
+    fn aborts(&mut self) -> bool {
+        let aborts = self.plan.workload.aborts.0;
+        aborts > 0.0 && self.shared.phase() < Phase::Drain && self.random.random_bool(aborts)
+    }
+
+    fn acknowledge_due(&mut self, connection: &mut Connection) {
+        let now = time::Instant::now();
+        let due = self.pending.iter().filter(|(_, it)| it.due.is_some_and(|due| due <= now));
+        for subscription in due.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.acknowledge(connection, subscription);
         }
     }
 
     fn acknowledge(&mut self, connection: &mut Connection, subscription: usize) {
-        if let Some(Pending { deliveries, last_ack: Some(ack), .. }) =
-            self.pending.remove(&subscription)
-        {
-            self.settle(connection, &ack, deliveries, How::Accept);
+        let Some(mut pending) = self.pending.remove(&subscription) else { return };
+        let share = self.plan.workload.ack_transactions.0;
+        let in_transaction = self.plan.speaks == Speaks::OpenWire && share > 0.0;
+        if !in_transaction || !self.random.random_bool(share) {
+            return self.settle(connection, &pending.deliveries, How::Accept);
         }
+        let together: Vec<_> =
+            pending.deliveries.iter().map(|it| (subscription, it.handle.clone())).collect();
+        if self.aborts() {
+            connection.settle_together(&together, true, None);
+            pending.due = Some(time::Instant::now() + AGAIN_AFTER);
+            self.pending.insert(subscription, pending);
+            return;
+        }
+        let index = self.settle_sent(connection, &pending.deliveries, How::Accept);
+        self.waiting.insert(index, time::Instant::now());
+        connection.settle_together(&together, true, Some(index));
     }
 
-    fn settle(&mut self, connection: &mut Connection, ack: &Text, deliveries: Vec<u32>, how: How) {
-        let index = self.settle_sent(connection, deliveries, how);
+    /// Settles deliveries of one subscription.
+    fn settle(&mut self, connection: &mut Connection, settled: &[InHand], how: How) {
+        let Some(subscription) = settled.first().map(|it| it.subscription) else { return };
+        let index = self.settle_sent(connection, settled, how);
         let receipts = self.plan.workload.ack_receipts.0;
-        let frame = if receipts < 1.0 && !self.random.random_bool(receipts) {
-            settle::bare(how, ack.as_str())
-        } else {
+        let asks = receipts >= 1.0 || self.random.random_bool(receipts);
+        if asks {
             self.waiting.insert(index, time::Instant::now());
-            settle::frame(how, ack.as_str(), index)
-        };
-        connection.send(&frame);
+        }
+        connection.settle(subscription, how, &handles(settled), asks.then_some(index));
     }
 
     /// Notes a settlement that is about to be sent; gives its index in the history.
-    fn settle_sent(&self, connection: &Connection, deliveries: Vec<u32>, how: How) -> u32 {
+    fn settle_sent(&self, connection: &Connection, settled: &[InHand], how: How) -> u32 {
         let recorder = &self.shared.recorder;
         recorder.settle_sent(Settle {
             connection: connection.id,
-            deliveries,
+            deliveries: settled.iter().map(|it| it.delivery).collect(),
             how,
             sent: recorder.now(),
             reply: None,
         })
     }
 
-    fn decided(&mut self, receipt: &str, reply: Reply) {
-        let index = receipt.parse().ok();
-        match index.and_then(|index| self.waiting.remove(&index).map(|_| index)) {
-            Some(index) => self.shared.recorder.settled(index, reply),
-            None => self
-                .shared
-                .recorder
-                .nonsense("receipt", format!("a receipt came for `{receipt}`, which awaits none")),
+    fn decided(&mut self, index: u32, reply: Reply) {
+        match self.waiting.remove(&index) {
+            Some(_) => self.shared.recorder.settled(index, reply),
+            None => self.shared.recorder.stray(&index.to_string()),
         }
     }
 
@@ -465,10 +575,19 @@ impl Consumer {
         self.in_hand.clear();
         self.pending.clear();
         self.transaction = Gathered::default();
+        self.seen.clear();
+        self.pulls.forget();
+        for index in std::mem::take(&mut self.closings) {
+            self.shared.recorder.closing_replied(index, Reply::Unknown);
+        }
         for index in std::mem::take(&mut self.waiting).into_keys() {
             self.shared.recorder.settled(index, Reply::Unknown);
         }
     }
+}
+
+fn handles(of: &[InHand]) -> Vec<Handle> {
+    of.iter().map(|it| it.handle.clone()).collect()
 }
 
 /// Waits for an instant, or for ever.

@@ -1,11 +1,15 @@
-//! The clients of a run, speaking the real protocol through the seam's sockets; they know the broker
-//! by nothing but its answers. [`client`] is one connection, [`producer`] and [`consumer`] are a
-//! client's life, [`canary`] is what producers of topics do at the end.
+//! The clients of a run, speaking the real protocols through the seam's sockets; they know the broker
+//! by nothing but its answers. [`client`] is one connection, whatever it speaks; [`producer`] and
+//! [`consumer`] are a client's life, [`canary`] is what producers of topics do at the end.
 
 pub mod canary;
 pub mod client;
 pub mod consumer;
+pub mod dialogue;
+mod openwire;
 pub mod producer;
+mod pulls;
+mod stomp;
 
 use std::{
     future::Future,

@@ -1,30 +1,29 @@
-//! A producer's life: connect, send at its rate, read receipts, and after a failure go to the next
+//! A producer's life: connect, send at its rate, read answers, and after a failure go to the next
 //! node. What was unanswered on a broken connection stays unknown.
 
 use std::{collections::BTreeMap, io, time::Duration};
 
 use paceline_runtime::{random, time, trace};
-use paceline_wire::stomp::{Command, Frame, header};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     Phase, Shared,
-    client::{BackOff, Connection, unexpected},
+    client::{BackOff, Connection},
+    dialogue::{Asked, Said, Sending},
 };
 use crate::workload::{
-    ids::ConnectionId,
-    operation::{MessageId, Publish, Reply, TransactionId, body, publish, transaction},
+    operation::{MessageId, Publish, Reply, TransactionId, body},
     population::{ProducerPlan, body_size, exponential},
 };
 
-/// A receipt that takes longer ends the connection. Longer than the broker's own limit, so that it
+/// An answer that takes longer ends the connection. Longer than the broker's own limit, so that it
 /// gets the chance to say that the outcome is unknown.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(45);
 /// A producer that could not send for so long gives up what it would have sent meanwhile.
 const MOST_BEHIND: Duration = Duration::from_secs(1);
 
-/// What one receipt stands for.
+/// What one answer stands for.
 struct Waiting {
     messages: Vec<MessageId>,
     since: time::Instant,
@@ -36,7 +35,7 @@ struct Producer {
     random: ChaCha8Rng,
     /// When the next message is due.
     next: time::Instant,
-    waiting: BTreeMap<String, Waiting>,
+    waiting: BTreeMap<Asked, Waiting>,
     unanswered: usize,
     attempts: u32,
 }
@@ -73,7 +72,7 @@ impl Producer {
         let id = shared.next_connection();
         let node = shared.node(&plan.workload, plan.client, *attempts, &mut self.random);
         *attempts += 1;
-        let opened = Connection::open(id, &node).await;
+        let opened = Connection::open(plan.speaks, id, &node).await;
         let mut connection = opened?;
         back_off.reset();
         self.shared.recorder.opened(id, &node);
@@ -107,7 +106,7 @@ impl Producer {
             let mut phase = self.shared.phase.clone();
             tokio::select! {
                 biased;
-                frame = connection.receive() => self.answer(&frame?)?,
+                said = connection.receive() => self.answer(said?)?,
                 () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
                 () = time::sleep_until(self.next), if working && has_room => {
                     self.send(connection);
@@ -127,42 +126,36 @@ impl Producer {
             self.send_transaction(connection);
             self.schedule(self.plan.workload.transaction_size);
         } else {
-            let (id, frame) = self.message(connection.id, None);
-            let receipt = id.to_string();
-            connection.send(&frame.with(header::RECEIPT, receipt.as_str()));
-            self.wait_for(receipt, vec![id]);
+            let id = self.send_message(connection, None);
+            self.wait_for(Asked::Publish(id), vec![id]);
             self.schedule(1);
         }
     }
 
     fn send_transaction(&mut self, connection: &mut Connection) {
         let number = self.shared.recorder.begin();
-        connection.send(&transaction::begin(number));
-        let mut messages = Vec::new();
-        for _ in 0..self.plan.workload.transaction_size {
-            let (id, frame) = self.message(connection.id, Some(number));
-            connection.send(&frame);
-            messages.push(id);
-        }
+        connection.begin(number);
+        let size = self.plan.workload.transaction_size;
+        let messages = (0..size).map(|_| self.send_message(connection, Some(number))).collect();
         if self.random.random_bool(self.plan.workload.aborts.0) {
-            connection.send(&transaction::abort(number));
+            connection.abort(number);
             // Nothing can commit it any more, whether the broker gets to know or not.
+            let messages: Vec<MessageId> = messages;
             for id in messages {
                 self.shared.recorder.replied(id, Reply::Failed);
             }
         } else {
-            let receipt = transaction::receipt(number);
-            connection.send(&transaction::commit(number));
-            self.wait_for(receipt, messages);
+            connection.commit(number);
+            self.wait_for(Asked::Commit(number), messages);
         }
     }
 
-    /// Makes a message and records it.
-    fn message(
+    /// Makes a message, records it and sends it.
+    fn send_message(
         &mut self,
-        connection: ConnectionId,
+        connection: &mut Connection,
         transaction: Option<TransactionId>,
-    ) -> (MessageId, Frame) {
+    ) -> MessageId {
         let workload = &self.plan.workload;
         let destination = self.plan.targets.draw(&mut self.random);
         let persistent = self.random.random_bool(workload.persistent.0);
@@ -174,7 +167,7 @@ impl Producer {
         let publish = Publish {
             destination,
             persistent,
-            connection,
+            connection: connection.id,
             sent,
             expires: expiry.map(|expiry| sent + expiry.after.0),
             transaction,
@@ -183,46 +176,45 @@ impl Producer {
             reply: None,
         };
         let id = self.shared.recorder.sent(self.plan.number, publish.clone());
-        let info = &self.shared.population.destinations[destination.0 as usize];
         let expires = expiry.map(|expiry| time::wall_clock().0 + expiry.after.0.as_millis() as u64);
-        let frame = publish::frame(id, info, &publish, expires, body(id, size));
-        (id, frame)
+        connection.publish(&Sending {
+            id,
+            publish: &publish,
+            destination: &self.shared.population.destinations[destination.0 as usize],
+            expires,
+            body: body(id, size),
+        });
+        id
     }
 
-    fn wait_for(&mut self, receipt: String, messages: Vec<MessageId>) {
+    fn wait_for(&mut self, asked: Asked, messages: Vec<MessageId>) {
         self.unanswered += messages.len();
-        self.waiting.insert(receipt, Waiting { messages, since: time::Instant::now() });
+        self.waiting.insert(asked, Waiting { messages, since: time::Instant::now() });
     }
 
-    fn answer(&mut self, frame: &Frame) -> io::Result<()> {
-        match frame.command {
-            Command::Receipt => {
-                let receipt = frame.header(header::RECEIPT_ID).map_or("", |id| id.as_str());
-                self.decided(receipt, Reply::Ok);
+    fn answer(&mut self, said: Said) -> io::Result<()> {
+        match said {
+            Said::Answered(asked, reply, ends) => {
+                self.decided(asked, reply);
+                ends.map_or(Ok(()), Err)
+            }
+            Said::Stray(text) => {
+                self.shared.recorder.stray(&text);
                 Ok(())
             }
-            Command::Error => {
-                if let Some(receipt) = frame.header(header::RECEIPT_ID) {
-                    self.decided(receipt.as_str(), publish::classify(frame));
-                }
-                Err(unexpected(frame))
-            }
-            _ => Err(unexpected(frame)),
+            other => Err(io::Error::other(format!("a producer hears {other:?}"))),
         }
     }
 
-    fn decided(&mut self, receipt: &str, reply: Reply) {
-        match self.waiting.remove(receipt) {
+    fn decided(&mut self, asked: Asked, reply: Reply) {
+        match self.waiting.remove(&asked) {
             Some(waiting) => {
                 self.unanswered -= waiting.messages.len();
                 for id in waiting.messages {
                     self.shared.recorder.replied(id, reply);
                 }
             }
-            None => self
-                .shared
-                .recorder
-                .nonsense("receipt", format!("a receipt came for `{receipt}`, which awaits none")),
+            None => self.shared.recorder.stray(&format!("{asked:?}")),
         }
     }
 

@@ -23,7 +23,9 @@ use crate::{
     workload::{
         history::{History, Observation, Subscription},
         ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
-        operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId},
+        operation::{
+            Closing, Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId,
+        },
     },
 };
 
@@ -82,6 +84,11 @@ impl SharedRecorder {
     /// Time since the workload began.
     pub fn now(&self) -> Duration {
         self.lock().now()
+    }
+
+    /// How often any node has begun to lead a shard.
+    pub fn reigns(&self) -> usize {
+        self.lock().checks.reigns()
     }
 
     /// Begins to listen to the events of the nodes. Must be called inside the world.
@@ -168,6 +175,25 @@ impl SharedRecorder {
         }
     }
 
+    /// Records that the end of a subscription is about to be sent and returns its index.
+    pub fn closing(&self, closing: Closing) -> u32 {
+        let mut recorder = self.lock();
+        let index = recorder.history.closing(closing);
+        recorder.observe(|history| Some(Observation::Closing(&history.closings[index as usize])));
+        index
+    }
+
+    /// Records the fate of the end of a subscription.
+    pub fn closing_replied(&self, index: u32, reply: Reply) {
+        trace::event!("client_closing", closing = index, reply = reply as u32);
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        recorder.history.closing_replied(index, now, reply);
+        recorder.observe(|history| {
+            Some(Observation::ClosingReplied(&history.closings[index as usize]))
+        });
+    }
+
     /// Records that a consumer is connected to a node and asks for its subscriptions.
     pub fn subscribing(&self, client: ClientId, node: &str) {
         let subscriber = Subscriber { node: node.to_owned(), ..Subscriber::default() };
@@ -244,6 +270,11 @@ impl SharedRecorder {
                 recorder.checks.report("views", Severity::Safety, Some(now), detail.into());
             }
         }
+    }
+
+    /// Records that an answer came to what was not asked.
+    pub fn stray(&self, answer: &str) {
+        self.nonsense("receipt", format!("a receipt came for `{answer}`, which awaits none"));
     }
 
     /// Records that something arrived which no client can make sense of.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
-    operation::{Delivery, MessageId, Publish, Reply, Settle, Transaction, publish},
+    operation::{Closing, Delivery, MessageId, Publish, Reply, Settle, Transaction, publish},
 };
 
 /// A subscription that the broker has confirmed.
@@ -39,6 +39,8 @@ pub struct History {
     pub deliveries: Vec<Delivery>,
     /// In the order they were sent.
     pub settles: Vec<Settle>,
+    /// Ends of subscriptions of which the client says what it has seen, in the order they were sent.
+    pub closings: Vec<Closing>,
     /// For each message that was ever delivered, its deliveries as indices.
     pub delivered: BTreeMap<MessageId, Vec<u32>>,
     /// In the order in which they were confirmed.
@@ -66,6 +68,10 @@ pub enum Observation<'a> {
     SettleSent(&'a Settle),
     /// The fate of a settlement is decided.
     Settled(&'a Settle),
+    /// A client ends a subscription and says what of it it has not looked at.
+    Closing(&'a Closing),
+    /// The fate of such an end is decided.
+    ClosingReplied(&'a Closing),
     /// A connection is gone, whoever ended it.
     Closed(ConnectionId),
 }
@@ -79,6 +85,10 @@ impl Observation<'_> {
             Self::SettleSent(settle) | Self::Settled(settle) => {
                 let deliveries = settle.deliveries.iter();
                 deliveries.map(|it| history.deliveries[*it as usize].id).collect()
+            }
+            Self::Closing(closing) | Self::ClosingReplied(closing) => {
+                let unseen = closing.unseen.iter();
+                unseen.map(|it| history.deliveries[*it as usize].id).collect()
             }
             Self::Closed(_) => Vec::new(),
         }
@@ -167,5 +177,15 @@ impl History {
             }
         }
         true
+    }
+    /// Records the end of a subscription that was sent and returns its index.
+    pub fn closing(&mut self, closing: Closing) -> u32 {
+        self.closings.push(closing);
+        self.closings.len() as u32 - 1
+    }
+
+    /// Records the fate of the end of a subscription.
+    pub fn closing_replied(&mut self, index: u32, at: Duration, reply: Reply) {
+        self.closings[index as usize].reply = Some((at, reply));
     }
 }

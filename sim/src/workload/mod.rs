@@ -1,6 +1,5 @@
 //! What the clients of a run do, and the record of what they did and were told. [`population`] says
-//! who does what, [`operation`] holds what each operation sends and how its reply is read, and
-//! [`history`] keeps both in order.
+//! who does what, [`operation`] says what each operation is about, and [`history`] keeps them in order.
 
 pub mod history;
 pub mod ids;

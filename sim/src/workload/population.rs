@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paceline_scenario::{
     Scenario,
-    format::{AckMode, BodySize, Kind, Popularity, Workload},
+    format::{AckMode, BodySize, Kind, Popularity, Protocol, Workload},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -22,6 +22,27 @@ pub struct Population {
     pub consumers: Vec<ConsumerPlan>,
 }
 
+/// What one client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// STOMP 1.2.
+    Stomp,
+    /// OpenWire 12.
+    OpenWire,
+}
+
+impl Speaks {
+    /// What the client of this number speaks, of those that do the same in a workload.
+    fn of(protocol: Protocol, number: u32) -> Self {
+        match protocol {
+            Protocol::Stomp => Self::Stomp,
+            Protocol::OpenWire => Self::OpenWire,
+            Protocol::Mixed if number.is_multiple_of(2) => Self::Stomp,
+            Protocol::Mixed => Self::OpenWire,
+        }
+    }
+}
+
 /// What one producer does.
 #[derive(Clone, Debug)]
 pub struct ProducerPlan {
@@ -29,6 +50,8 @@ pub struct ProducerPlan {
     pub client: ClientId,
     /// Its number among the producers.
     pub number: u32,
+    /// Its protocol.
+    pub speaks: Speaks,
     /// Its workload's settings.
     pub workload: Arc<Workload>,
     /// Where it sends.
@@ -40,6 +63,8 @@ pub struct ProducerPlan {
 pub struct ConsumerPlan {
     /// Unique over all clients.
     pub client: ClientId,
+    /// Its protocol.
+    pub speaks: Speaks,
     /// Its workload's settings.
     pub workload: Arc<Workload>,
     /// What it subscribes to; empty for the one that empties the dead letter queues.
@@ -146,16 +171,24 @@ impl Population {
             }
             for (number, sources) in (0..).zip(all_sources) {
                 let workload = Arc::clone(&workload);
+                // Those of one destination in turn, where it has several.
+                let round = match workload.consumers > workload.destinations.count {
+                    true => number / workload.destinations.count,
+                    false => number,
+                };
+                let speaks = Speaks::of(workload.protocol, round);
                 // Consumers of one queue are so many numbers apart as there are queues.
                 let rank: u32 = number / workload.destinations.count;
                 let part = workload.selectors.map(|parts| rank % parts);
                 let client = client();
-                population.consumers.push(ConsumerPlan { client, workload, sources, part });
+                let plan = ConsumerPlan { client, speaks, workload, sources, part };
+                population.consumers.push(plan);
             }
-            for _ in 0..workload.producers {
+            for number in 0..workload.producers {
                 population.producers.push(ProducerPlan {
                     client: client(),
                     number: population.producers.len() as u32,
+                    speaks: Speaks::of(workload.protocol, number),
                     workload: Arc::clone(&workload),
                     targets: Targets { first, cumulative: Arc::clone(&cumulative) },
                 });
@@ -169,6 +202,7 @@ impl Population {
         if let Some(workload) = scenario.workloads.iter().find(makes_dead_letters) {
             population.consumers.push(ConsumerPlan {
                 client: client(),
+                speaks: Speaks::of(workload.protocol, 0),
                 workload: Arc::new(workload.clone()),
                 sources: Vec::new(),
                 part: None,

@@ -5,27 +5,29 @@ use std::io;
 use paceline_wire::stomp::{Command, DecodeError, Frame, OUTCOME_UNKNOWN, header};
 use thiserror::Error;
 
+use crate::Lost;
+
 /// Why a session has ended, or was not opened.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The connection failed.
+    /// The connection is over.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Lost(#[from] Lost),
     /// The server sent what is no frame.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
-    /// The server closed the connection.
-    #[error("the server closed the connection")]
-    Closed,
-    /// The server has said nothing for too long.
-    #[error("the server does not answer")]
-    Silent,
     /// The server sent an ERROR frame.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// The server sent a frame that makes no sense here.
     #[error("the server sends an unexpected {} frame", .0.as_str())]
     Unexpected(Command),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error.into())
+    }
 }
 
 impl Error {

@@ -1,14 +1,12 @@
 //! A client against a server that says what it is told, over real sockets.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
-use paceline_runtime::net::TcpListener;
-use tokio::io::AsyncWriteExt;
+use paceline_runtime::time;
 
 use super::*;
-
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::{
+    Lost,
+    testing::{PATIENCE, Server},
+};
 
 const CONNECTED: &[u8] = b"CONNECTED\nversion:1.2\n\n\0";
 
@@ -16,47 +14,10 @@ fn options(heart_beat: Option<HeartBeat>) -> Options {
     Options { host: "h".into(), heart_beat, ..Options::default() }
 }
 
-/// The server's end of a connection.
-struct Server {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
-impl Server {
-    async fn say(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
-    }
-
-    /// Waits until the client has said all of this, and then no more.
-    async fn hears(&mut self, expected: &[u8]) {
-        let heard = async {
-            while self.read.len() < expected.len() {
-                assert!(self.stream.read_buf(&mut self.read).await.unwrap() > 0, "it hangs up");
-            }
-        };
-        time::timeout(PATIENCE, heard).await.expect("it is said");
-        assert_eq!(String::from_utf8_lossy(&self.read), String::from_utf8_lossy(expected));
-        self.read.clear();
-    }
-
-    /// Whether the client says something within so long; not that it hangs up.
-    async fn hears_within(&mut self, within: Duration) -> bool {
-        match time::timeout(within, self.stream.read_buf(&mut self.read)).await {
-            Ok(read) => {
-                assert!(read.unwrap() > 0, "it hangs up");
-                true
-            }
-            Err(_) => false,
-        }
-    }
-}
-
 async fn pair(options: &Options) -> (Client, Server) {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let (listener, address) = Server::listen().await;
     let serve = async {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut server = Server { stream, read: Vec::new() };
+        let mut server = Server::accept(&listener).await;
         let heart_beat = match options.heart_beat {
             Some(it) => format!("heart-beat:{0},{0}\n", it.every.as_millis()),
             None => String::new(),
@@ -125,7 +86,7 @@ async fn a_silent_server_is_given_up() {
     let silence = Duration::from_secs(1);
     let (mut client, _server) = pair(&options(Some(HeartBeat { every: PATIENCE, silence }))).await;
     let received = time::timeout(PATIENCE, client.receive()).await.expect("it gives up");
-    assert!(matches!(received, Err(Error::Silent)));
+    assert!(matches!(received, Err(Error::Lost(Lost::Silent))));
 }
 
 #[tokio::test]

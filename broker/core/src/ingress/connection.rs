@@ -112,6 +112,8 @@ pub struct Connection {
     deliveries: Deliveries,
     operations: Operations,
     commits: BTreeMap<OpTag, Committing>,
+    /// Consumers that end as soon as what they hold is settled.
+    leaving: Vec<(OpTag, ConsumerId, Parting<DeliveryId>)>,
     /// Slots whose shards were asked for what need not hurry.
     unhurried: BTreeSet<u32>,
     requests: VecDeque<(u32, Request<Part, ConsumerId>)>,
@@ -283,6 +285,23 @@ impl Connection {
 
     fn unsubscribe(&mut self, tag: OpTag, consumer: ConsumerId, parting: Parting<DeliveryId>) {
         self.operations.begin(tag, OPERATION_BYTES);
+        self.end_consumer(tag, consumer, parting);
+    }
+
+    /// Whether a transaction under way settles what its consumer holds and no log knows of, which
+    /// happens behind it.
+    fn is_settling_behind(&self, consumer: ConsumerId) -> bool {
+        let taken = self.commits.values().flat_map(|it| &it.taken);
+        taken.into_iter().any(|(_, held, _)| {
+            held.consumer == consumer && matches!(held.key, MessageKey::Volatile(_))
+        })
+    }
+
+    fn end_consumer(&mut self, tag: OpTag, consumer: ConsumerId, parting: Parting<DeliveryId>) {
+        if self.is_settling_behind(consumer) {
+            self.leaving.push((tag, consumer, parting));
+            return;
+        }
         // Who acknowledges a message has looked at it, whatever comes of that.
         let committing = self.commits.values().flat_map(|it| &it.taken).map(|(_, held, _)| *held);
         let acknowledged: Vec<Held> = committing
@@ -424,6 +443,9 @@ impl Connection {
             }
         }
         self.end_part(tag, answer);
+        for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
+            self.end_consumer(tag, consumer, parting);
+        }
         self.advance();
     }
 

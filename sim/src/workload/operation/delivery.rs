@@ -1,4 +1,4 @@
-//! Delivery: a MESSAGE that reached a consumer.
+//! Delivery: a message that reached a consumer.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,14 +1,17 @@
-//! What clients do, one file per operation: how it is chosen, sent, and its reply classified.
+//! What clients do, one file per operation. How it is sent and how its reply is read is the affair of
+//! what they speak.
 
 mod body;
+mod closing;
 mod delivery;
 pub mod publish;
-pub mod settle;
-pub mod transaction;
+mod settle;
+mod transaction;
 
 use std::{fmt, str::FromStr};
 
 pub use body::{body, check_body};
+pub use closing::Closing;
 pub use delivery::Delivery;
 pub use publish::Publish;
 pub use settle::{How, Settle};

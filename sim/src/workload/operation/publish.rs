@@ -1,15 +1,11 @@
-//! Publish: SEND with a receipt.
+//! Publish: a message sent, mostly with an answer wanted.
 //!
 //! An unknown publish is not sent again: the run wants to see what became of the first.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use paceline_client::stomp::ServerError;
-use paceline_wire::stomp::{Command, Frame, header};
-
-use super::{MessageId, Reply, TransactionId, transaction};
-use crate::workload::ids::{ConnectionId, DestinationId, DestinationInfo};
+use super::{MessageId, Reply, TransactionId};
+use crate::workload::ids::{ConnectionId, DestinationId};
 
 /// One message sent by a producer.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,52 +56,5 @@ pub fn selector(part: u32, number: u32) -> String {
         0 => format!("{PART} = '{part}'"),
         1 => format!("convert_string_expressions:{PART} BETWEEN {part} AND {part}"),
         _ => format!("NOT ({PART} NOT IN ('{part}') OR JMSPriority < 0)"),
-    }
-}
-
-/// The SEND frame, without the receipt it may ask for. `expires` is in milliseconds since the Unix
-/// epoch, as ActiveMQ has it.
-pub fn frame(
-    id: MessageId,
-    destination: &DestinationInfo,
-    publish: &Publish,
-    expires: Option<u64>,
-    body: Bytes,
-) -> Frame {
-    let kind = if destination.topic { "topic" } else { "queue" };
-    let mut frame = Frame::new(Command::Send)
-        .with(header::DESTINATION, format!("/{kind}/{}", destination.name))
-        .with(header::PERSISTENT, if publish.persistent { "true" } else { "false" });
-    if destination.parts > 1 {
-        frame = frame.with(PART, part(id, destination.parts).to_string());
-    }
-    if let Some(priority) = publish.priority {
-        frame = frame.with(header::PRIORITY, priority.to_string());
-    }
-    if let Some(expires) = expires {
-        frame = frame.with(header::EXPIRES, expires.to_string());
-    }
-    if let Some(number) = publish.transaction {
-        frame = frame.with(header::TRANSACTION, transaction::name(number));
-    }
-    frame.with_body(body)
-}
-
-/// What an ERROR frame says of the frame whose receipt it names: that nothing was done, or
-/// nothing certain.
-pub fn classify(error: &Frame) -> Reply {
-    if ServerError::of(error).is_certain() { Reply::Failed } else { Reply::Unknown }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_refusal_is_certain() {
-        let error = |text: &str| Frame::new(Command::Error).with(header::MESSAGE, text);
-        assert_eq!(classify(&error("SEND: refused: the disk is full")), Reply::Failed);
-        assert_eq!(classify(&error("SEND: outcome unknown: no leader")), Reply::Unknown);
-        assert_eq!(classify(&Frame::new(Command::Error)), Reply::Unknown);
     }
 }

@@ -7,7 +7,7 @@ use paceline_scenario::Scenario;
 
 use crate::{
     check::Margins,
-    clients::client::{HEART_BEAT_EVERY, SILENCE},
+    clients::dialogue::{HEART_BEAT_EVERY, SILENCE},
 };
 
 /// How long a node may take to say whether it leads a shard; the router's own limit.

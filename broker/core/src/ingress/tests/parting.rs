@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    Destination,
+    Destination, Message,
     channel::Delivered,
-    dispatch::MessageKey,
+    dispatch::{MessageKey, VolatileId},
     operation::{ConsumerId, DeliveryId, Settlement, Subscription},
     shard::MessageRef,
 };
@@ -38,15 +38,19 @@ fn key(index: u64) -> MessageKey {
 
 /// A consumer of two messages, of which a transaction has acknowledged the second.
 fn committing() -> Connection {
+    committing_of([key(1), key(2)], Vec::new())
+}
+
+fn committing_of(keys: [MessageKey; 2], publishes: Vec<Arc<Message>>) -> Connection {
     let mut connection = Connection::default();
     let source = message("q", "m").destination;
     let (consumer, subscription) = (CONSUMER, Subscription::new(source, 10));
     let subscribe = Operation::Subscribe { tag: OpTag(0), consumer, subscription };
     connection.handle_operation(subscribe, &Everywhere);
-    for index in [1, 2] {
+    for key in keys {
         let delivered = Delivered {
             consumer: 1,
-            key: key(index),
+            key,
             message: Arc::new(message("q", "m")),
             redelivered: false,
             redelivery_count: 0,
@@ -54,7 +58,7 @@ fn committing() -> Connection {
         connection.handle_delivered(CONSUMER, 0, ChannelId(1), delivered);
     }
     let settles = vec![(DeliveryId(1), Settlement::Accept)];
-    let commit = Operation::Commit { tag: OpTag(1), publishes: Vec::new(), settles };
+    let commit = Operation::Commit { tag: OpTag(1), publishes, settles };
     connection.handle_operation(commit, &Everywhere);
     while connection.poll_request().is_some() {}
     connection
@@ -85,4 +89,22 @@ fn who_acknowledges_has_looked_whatever_comes_of_it() {
     let mut done = committing();
     done.handle_ended(Part::Commit(OpTag(1), 0), Ok(()));
     assert_eq!(parting(done, Vec::new()), Parting::Saw(Vec::new()));
+}
+
+/// What no log knows of is settled behind the transaction; it was delivered again when its consumer had
+/// ended before that (openwire, seed 8).
+#[test]
+fn a_consumer_ends_behind_what_a_transaction_settles() {
+    let volatile = |number| MessageKey::Volatile(VolatileId { term: 1, number });
+    let publishes = vec![Arc::new(message("q", "p"))];
+    let mut connection = committing_of([volatile(1), volatile(2)], publishes);
+    let parting = Parting::Saw(Vec::new());
+    let end = Operation::Unsubscribe { tag: OpTag(2), consumer: CONSUMER, parting };
+    connection.handle_operation(end, &Everywhere);
+    assert!(connection.poll_request().is_none(), "the transaction is under way");
+    connection.handle_ended(Part::Commit(OpTag(1), 0), Ok(()));
+    let settled = connection.poll_request();
+    assert!(matches!(settled, Some((0, Request::Settle { .. }))), "{settled:?}");
+    let ended = connection.poll_request();
+    assert!(matches!(ended, Some((0, Request::Detach { .. }))), "{ended:?}");
 }

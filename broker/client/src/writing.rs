@@ -4,13 +4,12 @@ use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use paceline_runtime::{net::OwnedWriteHalf, task, time};
-use paceline_wire::stomp::HEART_BEAT;
 use tokio::{io::AsyncWriteExt, sync::mpsc};
 
 /// About so many bytes are written at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-pub(super) enum Writing {
+pub(crate) enum Writing {
     /// The client's owner, while it turns the client.
     InTurn {
         socket: OwnedWriteHalf,
@@ -27,18 +26,18 @@ pub(super) enum Writing {
 }
 
 impl Writing {
-    pub(super) fn in_turn(socket: OwnedWriteHalf) -> Self {
+    pub(crate) fn in_turn(socket: OwnedWriteHalf) -> Self {
         Self::InTurn { socket, is_silent: false }
     }
 
-    /// By a task that is heard every so often.
-    pub(super) fn by_task(socket: OwnedWriteHalf, every: Duration) -> Self {
+    /// By a task that is heard every so often: it says `heart_beat` when there is nothing else.
+    pub(crate) fn by_task(socket: OwnedWriteHalf, every: Duration, heart_beat: Bytes) -> Self {
         let (queue, queued) = mpsc::unbounded_channel();
-        Self::ByTask { queue, task: task::spawn(write_all(socket, queued, every)) }
+        Self::ByTask { queue, task: task::spawn(write_all(socket, queued, every, heart_beat)) }
     }
 
     /// Hands over what is to be sent, unless it is the owner's to write.
-    pub(super) fn take(&self, out: &mut BytesMut) {
+    pub(crate) fn take(&self, out: &mut BytesMut) {
         if let Self::ByTask { queue, .. } = self
             && !out.is_empty()
         {
@@ -48,19 +47,19 @@ impl Writing {
     }
 
     /// Whether it is the owner who has to write.
-    pub(super) fn is_due(&self, out: &BytesMut) -> bool {
+    pub(crate) fn is_due(&self, out: &BytesMut) -> bool {
         matches!(self, Self::InTurn { is_silent: false, .. }) && !out.is_empty()
     }
 
     /// Writes some bytes, if it is the owner who does. Cancel-safe.
-    pub(super) async fn write(&mut self, out: &mut BytesMut) {
+    pub(crate) async fn write(&mut self, out: &mut BytesMut) {
         if let Self::InTurn { socket, is_silent } = self {
             *is_silent = !matches!(socket.write_buf(out).await, Ok(1..));
         }
     }
 
     /// Writes all, if it is the owner who does.
-    pub(super) async fn flush(&mut self, out: &mut BytesMut) -> io::Result<()> {
+    pub(crate) async fn flush(&mut self, out: &mut BytesMut) -> io::Result<()> {
         match self {
             Self::InTurn { socket, is_silent: false } => socket.write_all_buf(out).await,
             Self::InTurn { .. } | Self::ByTask { .. } => Ok(()),
@@ -68,7 +67,7 @@ impl Writing {
     }
 
     /// Nothing more is written, and the socket stays open.
-    pub(super) fn fall_silent(&mut self) {
+    pub(crate) fn fall_silent(&mut self) {
         match self {
             Self::InTurn { is_silent, .. } => *is_silent = true,
             Self::ByTask { queue, .. } => _ = queue.send(None),
@@ -76,7 +75,7 @@ impl Writing {
     }
 
     /// Nothing more is written, and nothing keeps the socket open.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if let Self::ByTask { task, .. } = self {
             task.abort();
         }
@@ -88,6 +87,7 @@ async fn write_all(
     mut socket: OwnedWriteHalf,
     mut queue: mpsc::UnboundedReceiver<Option<Bytes>>,
     every: Duration,
+    heart_beat: Bytes,
 ) {
     let mut chunk = BytesMut::new();
     let mut is_silent = false;
@@ -105,7 +105,7 @@ async fn write_all(
             }
             Ok(Some(None)) => is_silent = true,
             Ok(None) => return,
-            Err(_) => chunk.extend_from_slice(HEART_BEAT),
+            Err(_) => chunk.extend_from_slice(&heart_beat),
         }
         // A broken socket shows at the reading side.
         if socket.write_all(&chunk).await.is_err() || socket.flush().await.is_err() {

@@ -1,0 +1,417 @@
+//! The operations of a run as OpenWire has them, in the way of ActiveMQ's Java client.
+
+use std::{collections::BTreeMap, io};
+
+use bytes::{Bytes, BytesMut};
+use paceline_client::openwire::{Client, Error, Options};
+use paceline_runtime::time;
+use paceline_scenario::{OPENWIRE_PORT, format::AckMode};
+use paceline_wire::{
+    openwire::{
+        Command, ConsumerId, ConsumerInfo, Destination, DestinationKind, Message, MessageAck,
+        MessageDispatch, MessageId as WireId, MessageKind, MessagePull, ObjectId, ProducerId,
+        ProducerInfo, RemoveInfo, SessionId, SessionInfo, Throwable,
+        TransactionId as WireTransaction, TransactionInfo, ack_type,
+        primitives::{self, Primitive, PrimitiveLimits},
+        transaction_type,
+    },
+    text::Text,
+};
+
+use super::dialogue::{
+    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
+};
+use crate::workload::{
+    ids::ConnectionId,
+    operation::{How, Reply, TransactionId, publish::PART},
+};
+
+/// The one session of a connection.
+const SESSION: i64 = 1;
+/// The priority of a message that names none: JMS always says one.
+const USUAL_PRIORITY: u8 = 4;
+/// The property of a dead letter that says where it comes from.
+const FROM: &str = "original-destination";
+/// The property of a dead letter that says why it is one.
+const CAUSE: &str = "dlqDeliveryFailureCause";
+
+/// An OpenWire connection to one node.
+pub struct OpenWire {
+    client: Client,
+    producer: Option<ProducerId>,
+    /// Messages sent.
+    sequence: i64,
+    /// Where the consumers receive from, by their number.
+    sources: Vec<Destination>,
+    /// Transactions of acknowledgements.
+    transactions: i64,
+    /// What awaits a response, by the number of its command.
+    asked: BTreeMap<i32, Asked>,
+}
+
+impl OpenWire {
+    pub async fn open(id: ConnectionId, node: &str) -> io::Result<Self> {
+        let options = Options {
+            connect_timeout: CONNECT_TIMEOUT,
+            heart_beat: Some(HEART_BEAT),
+            // So that frames come in many pieces.
+            read_bytes: 0,
+            ..Options::new(format!("ID:c{}", id.0))
+        };
+        let client = Client::connect(&format!("{node}:{OPENWIRE_PORT}"), &options).await;
+        let mut client = client.map_err(in_words)?;
+        let session_id =
+            SessionId { connection: client.connection().value.clone(), value: SESSION };
+        client.send(SessionInfo { session_id: Some(session_id), ..SessionInfo::default() });
+        Ok(Self {
+            client,
+            producer: None,
+            sequence: 0,
+            sources: Vec::new(),
+            transactions: 0,
+            asked: BTreeMap::new(),
+        })
+    }
+
+    fn connection(&self) -> Text {
+        self.client.connection().value.clone()
+    }
+
+    fn ask(&mut self, command: impl Into<Command>, asked: Option<Asked>) {
+        match asked {
+            Some(asked) => _ = self.asked.insert(self.client.ask(command), asked),
+            None => self.client.send(command),
+        }
+    }
+
+    // ---- producers ------------------------------------------------------------------------------
+
+    pub fn publish(&mut self, sending: &Sending<'_>) {
+        let producer = self.producer();
+        self.sequence += 1;
+        let publish = sending.publish;
+        let mut properties = BytesMut::new();
+        let text = |text: String| Primitive::Text(text.into());
+        let mut entries = vec![(Text::from_static(SENT_AS), text(sending.id.to_string()))];
+        entries.extend(sending.part().map(|part| (Text::from_static(PART), text(part))));
+        primitives::write_map(&entries, &mut properties);
+        let message_id = WireId {
+            producer: Some(producer.clone()),
+            producer_sequence: self.sequence,
+            ..WireId::default()
+        };
+        let message = Message {
+            kind: MessageKind::Bytes,
+            producer_id: Some(producer),
+            destination: Some(destination(sending.destination.topic, &sending.destination.name)),
+            transaction_id: publish.transaction.map(|number| self.transaction(number)),
+            message_id: Some(message_id),
+            persistent: publish.persistent,
+            expiration: sending.expires.map_or(0, |at| at as i64),
+            priority: publish.priority.unwrap_or(USUAL_PRIORITY) as i8,
+            timestamp: time::wall_clock().0 as i64,
+            content: Some(sending.body.clone()),
+            marshalled_properties: Some(properties.freeze()),
+            ..Message::default()
+        };
+        let asked = publish.transaction.is_none().then_some(Asked::Publish(sending.id));
+        self.ask(message, asked);
+    }
+
+    fn producer(&mut self) -> ProducerId {
+        let connection = self.connection();
+        let client = &mut self.client;
+        let made = || {
+            let id = ProducerId { connection, value: 1, session: SESSION };
+            client.send(ProducerInfo { producer_id: Some(id.clone()), ..ProducerInfo::default() });
+            id
+        };
+        self.producer.get_or_insert_with(made).clone()
+    }
+
+    pub fn begin(&mut self, number: TransactionId) {
+        let transaction = self.transaction(number);
+        self.transact(transaction, transaction_type::BEGIN, None);
+    }
+
+    pub fn commit(&mut self, number: TransactionId) {
+        let transaction = self.transaction(number);
+        let asked = Some(Asked::Commit(number));
+        self.transact(transaction, transaction_type::COMMIT_ONE_PHASE, asked);
+    }
+
+    pub fn abort(&mut self, number: TransactionId) {
+        let transaction = self.transaction(number);
+        self.transact(transaction, transaction_type::ROLLBACK, None);
+    }
+
+    fn transaction(&self, number: TransactionId) -> WireTransaction {
+        let value = i64::from(number.0) + 1;
+        WireTransaction::Local { value, connection: self.client.connection().clone() }
+    }
+
+    fn transact(&mut self, transaction: WireTransaction, what: i8, asked: Option<Asked>) {
+        let info = TransactionInfo {
+            connection_id: Some(self.client.connection().clone()),
+            transaction_id: Some(transaction),
+            transaction_type: what,
+            ..TransactionInfo::default()
+        };
+        self.ask(info, asked);
+    }
+
+    // ---- consumers ------------------------------------------------------------------------------
+
+    pub fn subscribe(&mut self, number: usize, source: &Source, _: AckMode, prefetch: u32) {
+        let selector = source.selector.as_deref().map(Text::from);
+        let source = destination(source.topic, &source.name);
+        self.sources.push(source.clone());
+        let info = ConsumerInfo {
+            consumer_id: Some(self.consumer(number)),
+            destination: Some(source),
+            prefetch_size: prefetch as i32,
+            selector,
+            ..ConsumerInfo::default()
+        };
+        self.ask(info, Some(Asked::Subscribe(number)));
+    }
+
+    fn consumer(&self, number: usize) -> ConsumerId {
+        let value = number as i64 + 1;
+        ConsumerId { connection: self.connection(), session: SESSION, value }
+    }
+
+    fn acknowledgement(&self, number: usize, ack_type: i8, handles: &[Handle]) -> MessageAck {
+        let id = |handle: &Handle| WireId {
+            text_view: Some(handle.name.clone()),
+            broker_sequence: handle.place,
+            ..WireId::default()
+        };
+        let is_failure = ack_type == ack_type::POISON;
+        MessageAck {
+            destination: self.sources.get(number).cloned(),
+            consumer_id: Some(self.consumer(number)),
+            ack_type,
+            first_message_id: handles.first().map(id),
+            last_message_id: handles.last().map(id),
+            message_count: handles.len() as i32,
+            poison_cause: is_failure.then(|| Throwable {
+                class: Text::from_static("java.lang.Throwable"),
+                message: Some(Text::from_static("it failed too often")),
+            }),
+            ..MessageAck::default()
+        }
+    }
+
+    pub fn settle(&mut self, number: usize, how: How, handles: &[Handle], index: Option<u32>) {
+        let ack_type = match how {
+            How::Accept if handles.len() == 1 => ack_type::INDIVIDUAL,
+            How::Accept => ack_type::STANDARD,
+            How::Reject | How::Poison => ack_type::POISON,
+        };
+        let ack = self.acknowledgement(number, ack_type, handles);
+        self.ask(ack, index.map(Asked::Settle));
+    }
+
+    pub fn settle_together(
+        &mut self,
+        deliveries: &[(usize, Handle)],
+        up_to: bool,
+        index: Option<u32>,
+    ) {
+        self.transactions += 1;
+        // Those of messages count from 1.
+        let (value, connection) = (-self.transactions, self.client.connection().clone());
+        let transaction = WireTransaction::Local { value, connection };
+        self.transact(transaction.clone(), transaction_type::BEGIN, None);
+        let acks: Vec<MessageAck> = if up_to {
+            let handles: Vec<Handle> = deliveries.iter().map(|(_, it)| it.clone()).collect();
+            vec![self.acknowledgement(deliveries[0].0, ack_type::STANDARD, &handles)]
+        } else {
+            let each = deliveries.iter();
+            each.map(|(number, handle)| {
+                let handles = std::slice::from_ref(handle);
+                self.acknowledgement(*number, ack_type::INDIVIDUAL, handles)
+            })
+            .collect()
+        };
+        for ack in acks {
+            let transaction_id = Some(transaction.clone());
+            self.client.send(MessageAck { transaction_id, ..ack });
+        }
+        let end = match index {
+            Some(_) => transaction_type::COMMIT_ONE_PHASE,
+            None => transaction_type::ROLLBACK,
+        };
+        self.transact(transaction, end, index.map(Asked::Settle));
+    }
+
+    pub fn delivered(&mut self, number: usize, handles: &[Handle]) {
+        let ack = self.acknowledgement(number, ack_type::DELIVERED, handles);
+        self.client.send(ack);
+    }
+
+    pub fn pull(&mut self, number: usize, timeout: i64) {
+        let consumer_id = Some(self.consumer(number));
+        let destination = self.sources.get(number).cloned();
+        self.client.send(MessagePull {
+            consumer_id,
+            destination,
+            timeout,
+            ..MessagePull::default()
+        });
+    }
+
+    pub fn unsubscribe(&mut self, number: usize, seen: i64, index: Option<u32>) {
+        let info = RemoveInfo {
+            object_id: Some(ObjectId::Consumer(self.consumer(number))),
+            // What nothing was delivered to has seen none.
+            last_delivered_sequence_id: if seen == 0 { -1 } else { seen },
+            ..RemoveInfo::default()
+        };
+        self.ask(info, index.map(Asked::Close));
+    }
+
+    // ---- both -----------------------------------------------------------------------------------
+
+    pub fn fall_silent(&mut self) {
+        self.client.fall_silent();
+    }
+
+    pub async fn leave(&mut self) -> io::Result<()> {
+        self.client.leave().await.map_err(in_words)
+    }
+
+    pub async fn receive(&mut self) -> io::Result<Said> {
+        loop {
+            let (command, reply) = match self.client.receive().await.map_err(in_words)? {
+                Command::MessageDispatch(it) => return dispatched(it),
+                Command::Response(it) => (it.correlation_id, Reply::Ok),
+                // What is not certain closes the connection.
+                Command::ExceptionResponse(it) => (it.correlation_id, Reply::Failed),
+                Command::ConnectionControl(_) => continue,
+                other => return Err(in_words(Error::of(&other))),
+            };
+            return Ok(match self.asked.remove(&command) {
+                Some(asked) => Said::Answered(asked, reply, None),
+                None => Said::Stray(format!("command {command}")),
+            });
+        }
+    }
+}
+
+fn destination(topic: bool, name: &str) -> Destination {
+    let kind = if topic { DestinationKind::Topic } else { DestinationKind::Queue };
+    Destination { kind, name: name.into() }
+}
+
+fn dispatched(dispatch: MessageDispatch) -> io::Result<Said> {
+    let consumer = dispatch.consumer_id.map_or(0, |id| id.value);
+    let number = usize::try_from(consumer - 1).ok();
+    let Some(message) = dispatch.message else {
+        return match number {
+            Some(number) => Ok(Said::Nothing(number)),
+            None => Ok(Said::Stray("no consumer".into())),
+        };
+    };
+    let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let properties = match &message.marshalled_properties {
+        Some(bytes) => primitives::read_map(bytes, PrimitiveLimits::default())
+            .map_err(|fault| malformed(&format!("a property {fault}")))?,
+        None => Vec::new(),
+    };
+    let text = |name: &str| {
+        let found = properties.iter().find(|(key, _)| key.as_str() == name);
+        found.and_then(|(_, value)| match value {
+            Primitive::Text(text) => Some(text.as_str().to_owned()),
+            _ => None,
+        })
+    };
+    let id = message.message_id.as_ref().ok_or_else(|| malformed("a message without an id"))?;
+    let broker_id = id_of(id);
+    Ok(Said::Message(Arrival {
+        subscription: number,
+        sent_as: text(SENT_AS),
+        handle: Some(Handle { name: broker_id.as_str().into(), place: id.broker_sequence }),
+        broker_id,
+        redelivered: message.redelivery_counter > 0,
+        from: text(FROM).unwrap_or_default(),
+        cause: text(CAUSE).unwrap_or_default(),
+        body: message.content.unwrap_or_else(Bytes::new),
+    }))
+}
+
+/// The id of a message as JMS writes it, which is also the broker's name of it.
+fn id_of(id: &WireId) -> String {
+    match (&id.text_view, &id.producer) {
+        (Some(text), _) => text.as_str().to_owned(),
+        (None, Some(producer)) => format!(
+            "{}:{}:{}:{}",
+            producer.connection, producer.session, producer.value, id.producer_sequence
+        ),
+        (None, None) => String::new(),
+    }
+}
+
+/// An error in the words of a run's log.
+fn in_words(error: Error) -> io::Error {
+    match error {
+        Error::Lost(lost) => told(lost),
+        Error::Malformed(error) => io::Error::new(io::ErrorKind::InvalidData, error),
+        Error::Server(_) | Error::Unexpected(_) => io::Error::other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dispatch(message: Option<Message>) -> MessageDispatch {
+        let consumer_id = ConsumerId { connection: "ID:c1".into(), session: SESSION, value: 3 };
+        MessageDispatch {
+            consumer_id: Some(consumer_id),
+            message: message.map(Box::new),
+            ..MessageDispatch::default()
+        }
+    }
+
+    #[test]
+    fn a_dispatch_is_a_message_or_the_word_that_there_is_none() {
+        assert!(matches!(dispatched(dispatch(None)), Ok(Said::Nothing(2))));
+
+        let mut properties = BytesMut::new();
+        let text = |text: &str| Primitive::Text(text.into());
+        let entries = [(SENT_AS, "p0-1"), (FROM, "/queue/a"), (CAUSE, "no")];
+        let entries = entries.map(|(name, value)| (Text::from(name), text(value)));
+        primitives::write_map(&entries, &mut properties);
+        let producer = ProducerId { connection: "ID:c9".into(), value: 1, session: SESSION };
+        let message_id = WireId {
+            producer: Some(producer),
+            producer_sequence: 4,
+            broker_sequence: 7,
+            ..WireId::default()
+        };
+        let message = Message {
+            message_id: Some(message_id),
+            redelivery_counter: 2,
+            marshalled_properties: Some(properties.freeze()),
+            content: Some("body".into()),
+            ..Message::default()
+        };
+        let Ok(Said::Message(arrival)) = dispatched(dispatch(Some(message))) else {
+            panic!("it is a message")
+        };
+        assert_eq!((arrival.subscription, &arrival.body[..]), (Some(2), &b"body"[..]));
+        assert_eq!(arrival.broker_id, "ID:c9:1:1:4");
+        assert_eq!(arrival.handle.unwrap().place, 7);
+        assert!(arrival.redelivered);
+        assert_eq!(arrival.sent_as.as_deref(), Some("p0-1"));
+        assert_eq!((arrival.from.as_str(), arrival.cause.as_str()), ("/queue/a", "no"));
+    }
+
+    #[test]
+    fn a_message_of_another_protocol_keeps_its_name() {
+        let id = WireId { text_view: Some("ID:n1-2:5".into()), ..WireId::default() };
+        assert_eq!(id_of(&id), "ID:n1-2:5");
+    }
+}
