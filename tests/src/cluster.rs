@@ -25,6 +25,7 @@ struct Node {
     config: PathBuf,
     stomp: u16,
     link: u16,
+    openwire: u16,
     process: Option<Child>,
 }
 
@@ -41,8 +42,9 @@ impl Cluster {
         let binary = std::env::var_os("PACELINE_BIN")
             .context("PACELINE_BIN names no program; run `cargo suite`")?;
         let all = count + later;
-        let ports = free_ports(2 * all)?;
-        let (stomp, link) = ports.split_at(all);
+        let ports = free_ports(3 * all)?;
+        let (stomp, ports) = ports.split_at(all);
+        let (openwire, link) = ports.split_at(all);
         let mut nodes = Vec::new();
         for number in 0..all {
             let config = folder.join(format!("n{}.toml", number + 1));
@@ -50,10 +52,10 @@ impl Cluster {
                 true => founders(&link[..count], slots),
                 false => joining(&link[..count]),
             };
-            let own = (stomp[number], link[number]);
+            let own = (stomp[number], openwire[number], link[number]);
             fs::write(&config, node_config(folder, number, own, &of_cluster))?;
-            let (stomp, link) = own;
-            nodes.push(Node { config, stomp, link, process: None });
+            let (stomp, openwire, link) = own;
+            nodes.push(Node { config, stomp, openwire, link, process: None });
         }
         let mut cluster = Self { binary: binary.into(), nodes };
         for number in 0..count {
@@ -72,6 +74,22 @@ impl Cluster {
     /// `host:port` at which the other nodes reach a node.
     pub fn link_address(&self, number: usize) -> String {
         on_loopback(&self.nodes[number].link)
+    }
+
+    /// `host:port` of a node's STOMP listener.
+    pub fn stomp_address(&self, number: usize) -> String {
+        on_loopback(&self.nodes[number].stomp)
+    }
+
+    /// What an OpenWire client connects to that knows one node only.
+    pub fn openwire_url(&self, number: usize) -> String {
+        format!("tcp://{}", on_loopback(&self.nodes[number].openwire))
+    }
+
+    /// What an OpenWire client connects to that knows all nodes.
+    pub fn failover_url(&self) -> String {
+        let all: Vec<_> = (0..self.nodes.len()).map(|number| self.openwire_url(number)).collect();
+        format!("failover:({})", all.join(","))
     }
 
     /// Ends a node as `kill -9` does.
@@ -191,7 +209,7 @@ fn joining(link: &[u16]) -> String {
 fn node_config(
     folder: &Path,
     number: usize,
-    (stomp, link): (u16, u16),
+    (stomp, openwire, link): (u16, u16, u16),
     of_cluster: &str,
 ) -> String {
     format!(
@@ -202,6 +220,7 @@ data_dir = {data:?}
 
 [listen]
 stomp = "127.0.0.1:{stomp}"
+openwire = "127.0.0.1:{openwire}"
 link = "127.0.0.1:{link}"
 
 [cluster]

@@ -72,6 +72,7 @@ const DETERMINISM: &[&str] = &[
     "scenarios/smoke.toml",
     "scenarios/faults/partition.toml",
     "scenarios/faults/voted-then-died.toml",
+    "scenarios/openwire/mixed-protocols.toml",
     "scenarios/elastic/grow-and-shrink-under-faults.toml",
 ];
 
@@ -188,7 +189,13 @@ fn fingerprint(context: &Context, scenario: &str, seed: &str) -> Result<String, 
 }
 
 fn scenarios(context: &Context) -> Outcome {
-    let plain = ["scenarios", "scenarios/faults", "scenarios/elastic", "scenarios/regressions"];
+    let plain = [
+        "scenarios",
+        "scenarios/faults",
+        "scenarios/openwire",
+        "scenarios/elastic",
+        "scenarios/regressions",
+    ];
     let plain: Vec<String> = plain.iter().flat_map(|folder| files(context, folder)).collect();
     let swarms = files(context, "scenarios/swarm");
     if plain.is_empty() || swarms.is_empty() {
@@ -242,14 +249,55 @@ fn clients(context: &Context) -> Outcome {
         Ok(python) => python,
         Err(why) => return Outcome::Skipped(why),
     };
+    let jms = match jms(context) {
+        Ok(jms) => jms,
+        Err(why) => return Outcome::Skipped(why),
+    };
     if let Err(why) = run(&mut context.cargo(&["build", "--release", "--package", "paceline"])) {
         return Outcome::Failed(why);
     }
-    let mut command = context.cargo(&["test", "--package", "paceline-tests"]);
-    command.args(["--test", "real_stomp", "--", "--ignored", "--test-threads", "1"]);
+    let mut command = context.cargo(&["test", "--package", "paceline-tests", "--no-fail-fast"]);
+    command.args(["--test", "real_stomp", "--test", "real_openwire"]);
+    command.args(["--", "--ignored", "--test-threads", "1"]);
     command.env("PACELINE_PYTHON", python);
+    command.env("PACELINE_JMS", jms);
     command.env("PACELINE_BIN", context.root.join("target/release/paceline"));
     outcome(run(&mut command))
+}
+
+/// What ActiveMQ's client needs; Debian has it all in `libactivemq-java`.
+const JARS: [&str; 6] = [
+    "activemq-client",
+    "geronimo-jms_1.1_spec",
+    "geronimo-j2ee-management-1.1-spec",
+    "hawtbuf",
+    "slf4j-api",
+    "slf4j-nop",
+];
+
+/// The class path of the compiled programs of `tests/clients/jms` and of the client they use.
+fn jms(context: &Context) -> Result<String, String> {
+    let mut path: Vec<PathBuf> =
+        JARS.iter().map(|jar| format!("/usr/share/java/{jar}.jar").into()).collect();
+    if let Some(missing) = path.iter().find(|jar| !jar.exists()) {
+        let missing = missing.display();
+        return Err(format!("there is no {missing}; install Debian's libactivemq-java"));
+    }
+    let classes = context.root.join("target/clients/jms");
+    std::fs::create_dir_all(&classes).map_err(|e| e.to_string())?;
+    let sources = context.root.join("tests/clients/jms");
+    let programs = ["Producer.java", "Consumer.java", "Failover.java", "Behaviours.java"];
+    let mut javac = Command::new("javac");
+    javac.arg("-d").arg(&classes).arg("-cp").arg(class_path(&path)?);
+    javac.args(programs.map(|program| sources.join(program)));
+    run(&mut javac).map_err(|e| format!("the JMS programs need a JDK (17 or later): {e}"))?;
+    path.push(classes);
+    class_path(&path)
+}
+
+fn class_path(path: &[PathBuf]) -> Result<String, String> {
+    let joined = std::env::join_paths(path).map_err(|e| e.to_string())?;
+    joined.into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
 }
 
 /// A Python interpreter with the client libraries of `tests/clients/requirements.txt`, set up in

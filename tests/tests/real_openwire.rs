@@ -1,0 +1,77 @@
+//! ActiveMQ's own Java client, unchanged, against real nodes.
+//!
+//! `cargo suite` runs these; they need the program, a JDK and Debian's `libactivemq-java`.
+
+use std::{
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use paceline_tests::cluster::Cluster;
+use serde_json::Value;
+
+/// Starts a program of `tests/clients/jms`.
+fn java(program: &str, args: &[&str]) -> Result<Child> {
+    let path = std::env::var_os("PACELINE_JMS")
+        .context("PACELINE_JMS names no class path; run `cargo suite`")?;
+    let mut java = Command::new("java");
+    java.arg("-cp").arg(path).arg(program).args(args);
+    Ok(java.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+}
+
+fn succeeds(program: Child) -> Result<String> {
+    let Output { status, stdout, .. } = program.wait_with_output()?;
+    let said = String::from_utf8(stdout)?;
+    println!("{said}");
+    ensure!(status.success(), "the program ended with {status}");
+    Ok(said)
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn a_producer_and_a_consumer_run_unchanged() -> Result<()> {
+    for count in [1, 3] {
+        let folder = tempfile::tempdir()?;
+        let cluster = Cluster::start(folder.path(), count, 16)?;
+        let said = succeeds(java("Producer", &[&cluster.openwire_url(0)])?)?;
+        assert_eq!(said.trim(), "sent 100");
+        let said = succeeds(java("Consumer", &[&cluster.openwire_url(count - 1)])?)?;
+        assert_eq!(said.trim(), "received 100");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn what_users_of_jms_rely_on_holds_on_one_node_and_on_three() -> Result<()> {
+    for count in [1, 3] {
+        let folder = tempfile::tempdir()?;
+        let cluster = Cluster::start(folder.path(), count, 16)?;
+        let (openwire, stomp) = (cluster.openwire_url(0), cluster.stomp_address(count - 1));
+        let said = succeeds(java("Behaviours", &[&openwire, &stomp])?)?;
+        assert!(said.lines().filter(|line| line.starts_with("ok ")).count() >= 20, "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn failover_clients_outlive_every_node() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(folder.path(), 3, 16)?;
+    let load = java("Failover", &[&cluster.failover_url(), "8000", "5"])?;
+    for number in 0..3 {
+        thread::sleep(Duration::from_secs(2));
+        cluster.kill(number)?;
+        thread::sleep(Duration::from_secs(1));
+        cluster.spawn(number)?;
+    }
+    let summary: Value = serde_json::from_str(&succeeds(load)?)?;
+    assert_eq!(summary["lost_count"], 0, "acknowledged and never received: {summary}");
+    assert_eq!(summary["failures"], 0, "the application saw the loss of a node: {summary}");
+    assert_eq!(summary["acknowledged"], 8_000, "{summary}");
+    assert!(summary["in_doubt"].as_u64() < Some(100), "{summary}");
+    Ok(())
+}
