@@ -203,6 +203,10 @@ impl Connection {
     /// The client is gone: its consumers end and give back what they hold. What it asked for is
     /// carried out.
     pub fn handle_closed(&mut self) {
+        // Nobody is told of the transactions that these wait for.
+        for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
+            self.detach(tag, consumer, parting);
+        }
         for (consumer, slots) in self.deliveries.unsubscribe_all() {
             for slot in slots {
                 let (parting, asker) = (Parting::Released, Part::Unawaited);
@@ -302,6 +306,10 @@ impl Connection {
             self.leaving.push((tag, consumer, parting));
             return;
         }
+        self.detach(tag, consumer, parting);
+    }
+
+    fn detach(&mut self, tag: OpTag, consumer: ConsumerId, parting: Parting<DeliveryId>) {
         // Who acknowledges a message has looked at it, whatever comes of that.
         let committing = self.commits.values().flat_map(|it| &it.taken).map(|(_, held, _)| *held);
         let acknowledged: Vec<Held> = committing

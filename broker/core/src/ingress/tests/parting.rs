@@ -108,3 +108,18 @@ fn a_consumer_ends_behind_what_a_transaction_settles() {
     let ended = connection.poll_request();
     assert!(matches!(ended, Some((0, Request::Detach { .. }))), "{ended:?}");
 }
+
+/// A client that dies while its transaction is under way has died of what it was working on, all the same.
+#[test]
+fn a_death_is_told_though_a_transaction_is_under_way() {
+    let volatile = |number| MessageKey::Volatile(VolatileId { term: 1, number });
+    let publishes = vec![Arc::new(message("q", "p"))];
+    let mut connection = committing_of([volatile(1), volatile(2)], publishes);
+    let parting = Parting::Died(DeliveryId(0));
+    let end = Operation::Unsubscribe { tag: OpTag(2), consumer: CONSUMER, parting };
+    connection.handle_operation(end, &Everywhere);
+    connection.handle_closed();
+    let ended = connection.poll_request();
+    let Some((0, Request::Detach { parting, .. })) = ended else { panic!("{ended:?}") };
+    assert_eq!(parting, Parting::Died(volatile(1)));
+}
