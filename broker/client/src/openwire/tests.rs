@@ -101,6 +101,7 @@ async fn commands_go_out_in_order_with_their_numbers_whoever_writes_them() {
             numbered(FlushCommand::default(), 4, true),
         ]);
         tokio::select! {
+            biased;
             () = server.hears(&expected) => {}
             error = client.receive() => panic!("nothing was said: {error:?}"),
         }
@@ -148,6 +149,7 @@ async fn keep_alives_are_answered_where_that_is_wanted_and_seen_by_nobody() {
     assert_eq!(client.receive().await.unwrap(), response(9));
     let expected = bytes([numbered(KeepAliveInfo::default(), 3, false)]);
     tokio::select! {
+        biased;
         () = server.hears(&expected) => {}
         error = client.receive() => panic!("nothing was said: {error:?}"),
     }

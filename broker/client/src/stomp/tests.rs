@@ -42,6 +42,7 @@ async fn frames_go_out_in_order_whoever_writes_them() {
         frame.finish(b"");
         let expected = b"BEGIN\ntransaction:t\n\n\0ABORT\ntransaction:t\n\n\0";
         tokio::select! {
+            biased;
             () = server.hears(expected) => {}
             error = client.receive() => panic!("nothing was said: {error:?}"),
         }
