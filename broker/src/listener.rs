@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use paceline_core::session::Session;
+use paceline_core::session::{Brokers, Session};
 use paceline_runtime::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
@@ -10,7 +10,7 @@ use paceline_runtime::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
 };
 
 use crate::{
@@ -58,14 +58,16 @@ pub(crate) struct Listener<S: Session> {
     /// after it.
     pub name: String,
     pub drain: Drain,
+    /// Where clients find the cluster; clients of some protocols are told.
+    pub brokers: watch::Receiver<Arc<Brokers>>,
 }
 
 impl<S: Session> Listener<S> {
     /// Serves until the node drains and the last connection has ended.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut connections = JoinSet::new();
-        // Dropping one tells its connection that the node drains.
-        let mut drains = BTreeMap::new();
+        // What the node tells each connection. Dropping one tells it that the node drains.
+        let mut told: BTreeMap<u64, mpsc::UnboundedSender<Arc<Brokers>>> = BTreeMap::new();
         let mut accepted: u64 = 0;
         loop {
             tokio::select! {
@@ -73,15 +75,23 @@ impl<S: Session> Listener<S> {
                 () = self.drain.begun() => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => {
                     if let Some(number) = number_of(ended) {
-                        drains.remove(&number);
+                        told.remove(&number);
+                    }
+                }
+                Ok(()) = self.brokers.changed() => {
+                    let brokers = self.brokers.borrow_and_update().clone();
+                    for connection in told.values() {
+                        // One that has ended is about to be removed.
+                        let _ = connection.send(brokers.clone());
                     }
                 }
                 stream = self.listener.accept() => match stream {
                     Ok((stream, peer)) => match self.room.take() {
                         Ok(room) => {
-                            let (drain, drained) = oneshot::channel();
-                            drains.insert(accepted, drain);
-                            connections.spawn(self.serve(stream, peer, accepted, room, drained));
+                            let (tell, node) = mpsc::unbounded_channel();
+                            let _ = tell.send(self.brokers.borrow().clone());
+                            told.insert(accepted, tell);
+                            connections.spawn(self.serve(stream, peer, accepted, room, node));
                             accepted += 1;
                         }
                         Err(why) => {
@@ -99,7 +109,7 @@ impl<S: Session> Listener<S> {
             }
         }
         drop(self.listener);
-        drop(drains);
+        drop(told);
         let all_ended = async {
             while let Some(ended) = connections.join_next().await {
                 number_of(ended);
@@ -118,14 +128,14 @@ impl<S: Session> Listener<S> {
         peer: SocketAddr,
         number: u64,
         room: OwnedSemaphorePermit,
-        drained: oneshot::Receiver<()>,
+        node: mpsc::UnboundedReceiver<Arc<Brokers>>,
     ) -> impl Future<Output = u64> + Send + use<S> {
         let name: Arc<str> = format!("{}-{number}", self.name).into();
         tracing::debug!(%peer, session = &*name, "accepted");
         let session = S::new(self.config.clone(), name.clone());
         let (cluster, common) = (self.router.connect(), self.common.clone());
         async move {
-            connection::serve(stream, session, &name, common, cluster, drained).await;
+            connection::serve(stream, session, &name, common, cluster, node).await;
             drop(room);
             number
         }

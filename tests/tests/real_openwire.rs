@@ -61,7 +61,9 @@ fn what_users_of_jms_rely_on_holds_on_one_node_and_on_three() -> Result<()> {
 fn failover_clients_outlive_every_node() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut cluster = Cluster::start(folder.path(), 3, 16)?;
-    let load = java("Failover", &[&cluster.failover_url(), "8000", "5"])?;
+    // The client is named one node, which tells it of the others.
+    let url = format!("failover:({})", cluster.openwire_url(0));
+    let load = java("Failover", &[&url, "8000", "5"])?;
     for number in 0..3 {
         thread::sleep(Duration::from_secs(2));
         cluster.kill(number)?;

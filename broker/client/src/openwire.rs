@@ -106,11 +106,11 @@ impl Client {
             other => return Err(Error::of(&other)),
         }
         let connection_id = Some(self.connection.clone());
-        let info = ConnectionInfo { connection_id, ..ConnectionInfo::default() };
+        let info = ConnectionInfo { connection_id, manageable: true, ..ConnectionInfo::default() };
         let command = self.ask(info);
         loop {
             match self.receive().await? {
-                Command::BrokerInfo(_) => {}
+                Command::BrokerInfo(_) | Command::ConnectionControl(_) => {}
                 answer => return answers(&answer, command).unwrap_or(Err(Error::of(&answer))),
             }
         }

@@ -235,6 +235,10 @@ points! {
     Aborted,
     /// a node was asked to end, and told its clients
     Drained,
+    /// a client was told which nodes there are
+    BrokersTold,
+    /// a node that is to hold nothing asked its clients to go to others
+    ClientsMovedOn,
 }
 
 const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");

@@ -4,6 +4,7 @@
 //! Unknown keys are refused, and every error names file, line and column.
 
 mod address;
+mod advertise;
 mod cluster;
 mod error;
 mod policy;
@@ -20,6 +21,7 @@ use paceline_wire::stomp::Limits;
 use serde::{Deserialize, Serialize};
 
 pub use address::Address;
+pub use advertise::Advertise;
 pub use cluster::{ClusterConfig, Member, ReplicationConfig};
 pub use error::ConfigError;
 pub use policy::{Durability, Policy};
@@ -176,6 +178,8 @@ pub struct OpenWireSection {
     pub connect_timeout: Duration,
     /// The most unsettled deliveries that a consumer may ask for.
     pub max_prefetch: u32,
+    /// `host:port` at which all nodes tell their clients to reach this one.
+    pub advertise: Advertise,
 }
 
 impl Default for OpenWireSection {
@@ -185,6 +189,7 @@ impl Default for OpenWireSection {
             max_inactivity: session.max_inactivity,
             connect_timeout: session.connect_timeout,
             max_prefetch: session.operations.max_prefetch,
+            advertise: Advertise::Automatic,
         }
     }
 }

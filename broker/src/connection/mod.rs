@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use paceline_core::{
     UnixMillis,
     operation::Operation,
-    session::{Now, Session},
+    session::{Brokers, Now, Session},
 };
 use paceline_runtime::{
     cpu,
@@ -28,7 +28,7 @@ use paceline_runtime::{
 use paceline_wire::Expected;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::{mpsc, oneshot},
+    sync::mpsc,
 };
 
 pub(crate) use self::receiving::Receiving;
@@ -90,15 +90,15 @@ pub(crate) struct Common {
 
 /// Serves one client until its session or its connection ends.
 ///
-/// `name` is the session's, for logs. The session is shut down when the other side of `drained` is
-/// dropped. However the connection ends, dropping `cluster` releases everything that it held.
+/// `name` is the session's, for logs. The session is shut down when the other side of `node`, which
+/// tells of the nodes there are, is dropped. However the connection ends, dropping `cluster` releases everything that it held.
 pub(crate) async fn serve<S: Session, C: Cluster>(
     stream: TcpStream,
     session: S,
     name: &str,
     common: Common,
     (cluster, events): (C, mpsc::UnboundedReceiver<ConnectionEvent>),
-    drained: oneshot::Receiver<()>,
+    node: mpsc::UnboundedReceiver<Arc<Brokers>>,
 ) {
     let Common { policies, receiving } = common;
     let mut connection = Connection {
@@ -113,7 +113,7 @@ pub(crate) async fn serve<S: Session, C: Cluster>(
         read_bytes: MIN_READ_BYTES,
         frames: 0,
     };
-    match connection.run(stream, drained).await {
+    match connection.run(stream, node).await {
         Ok((reader, writer)) => {
             // Consumers are detached before the socket is closed: the client may come back at once.
             drop(connection);
@@ -153,7 +153,7 @@ impl<S: Session, C: Cluster> Connection<S, C> {
     async fn run(
         &mut self,
         stream: TcpStream,
-        mut drained: oneshot::Receiver<()>,
+        mut node: mpsc::UnboundedReceiver<Arc<Brokers>>,
     ) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
         stream.set_nodelay(true)?;
         let (mut reader, mut writer) = stream.into_split();
@@ -187,10 +187,13 @@ impl<S: Session, C: Cluster> Connection<S, C> {
             // read before a deadline is judged: a client is not dead because this task was late.
             tokio::select! {
                 biased;
-                _ = &mut drained, if !is_draining => {
-                    is_draining = true;
-                    self.session.shut_down(self.now(), GOING_AWAY);
-                }
+                told = node.recv(), if !is_draining => match told {
+                    Some(brokers) => self.session.handle_brokers(&brokers),
+                    None => {
+                        is_draining = true;
+                        self.session.shut_down(self.now(), GOING_AWAY);
+                    }
+                },
                 written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
                     if written? == 0 {
                         return Err(io::ErrorKind::WriteZero.into());

@@ -29,12 +29,12 @@ async fn dial(
     memory: &Memory,
     config: StompConfig,
     receiving: &Arc<Receiving>,
-) -> (TcpStream, oneshot::Sender<()>) {
+) -> (TcpStream, mpsc::UnboundedSender<Arc<Brokers>>) {
     let listener = TcpListener::bind(LOOPBACK).await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (served, _) = listener.accept().await.unwrap();
     let cluster = memory.connect();
-    let (drain, drained) = oneshot::channel();
+    let (drain, drained) = mpsc::unbounded_channel();
     let session = format!("s{}", memory.connections()).into();
     let session = StompSession::new(config.into(), session);
     let common = Common { policies: Arc::default(), receiving: receiving.clone() };
@@ -43,14 +43,17 @@ async fn dial(
 }
 
 /// The same with all the memory that is needed.
-async fn dial_freely(memory: &Memory, config: StompConfig) -> (TcpStream, oneshot::Sender<()>) {
+async fn dial_freely(
+    memory: &Memory,
+    config: StompConfig,
+) -> (TcpStream, mpsc::UnboundedSender<Arc<Brokers>>) {
     dial(memory, config, &Arc::new(Receiving::new(1 << 30))).await
 }
 
 struct Client {
     stomp: stomp::Client,
     /// Dropped to drain the connection.
-    drain: Option<oneshot::Sender<()>>,
+    drain: Option<mpsc::UnboundedSender<Arc<Brokers>>>,
 }
 
 impl Client {

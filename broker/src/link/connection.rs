@@ -25,12 +25,18 @@ const READ_BYTES: usize = 64 << 10;
 pub struct Connection {
     shared: Arc<Shared>,
     peer: PeerId,
+    openwire: String,
 }
 
 impl Connection {
     /// Who is at the other end.
     pub fn peer(&self) -> PeerId {
         self.peer
+    }
+
+    /// Where OpenWire clients are to reach whoever is at the other end, a `host:port`.
+    pub fn openwire(&self) -> Option<&str> {
+        Some(&*self.openwire).filter(|address| !address.is_empty())
     }
 
     /// How many bytes wait to be written, since the peer does not read as fast as they come.
@@ -142,8 +148,8 @@ pub(super) async fn run_dialled(
     }
     let admitted = identity.admit(epoch, &hello).await?;
     let shared = Arc::new(Shared::new(identity, &hello));
-    let peer = admitted.peer();
-    up(Arc::new(Connection { shared: shared.clone(), peer }));
+    let (peer, openwire) = (admitted.peer(), hello.openwire);
+    up(Arc::new(Connection { shared: shared.clone(), peer, openwire }));
     let _ping = AbortOnDrop(task::spawn(ping(shared.clone(), timings.ping_every)));
     tokio::select! {
         biased;

@@ -21,6 +21,8 @@ pub struct Identity {
     node: u64,
     /// None of a visitor.
     member: Option<(Cluster, Arc<IdentityFile>)>,
+    /// Where OpenWire clients are to reach it; empty if they are not told of it.
+    openwire: Arc<str>,
     /// Whom it has refused.
     pub(super) refusals: Arc<Refusals>,
 }
@@ -29,13 +31,19 @@ impl Identity {
     /// A node of a cluster, and what it remembers.
     pub fn member(cluster: &Cluster, node: u64, identity_file: &Arc<IdentityFile>) -> Self {
         let member = Some((cluster.clone(), identity_file.clone()));
-        Self { cluster: cluster.name.clone(), node, member, refusals: Arc::default() }
+        let (cluster, openwire) = (cluster.name.clone(), Arc::default());
+        Self { cluster, node, member, openwire, refusals: Arc::default() }
+    }
+
+    /// The same, with where OpenWire clients are to reach it, a `host:port`, if they are told of it.
+    pub fn serving_openwire(self, address: Option<&str>) -> Self {
+        Self { openwire: address.unwrap_or_default().into(), ..self }
     }
 
     /// Somebody who asks a node of this cluster something and is none of them.
     pub fn visitor(cluster: &str) -> Self {
-        let (cluster, refusals) = (cluster.into(), Arc::default());
-        Self { cluster, node: NOBODY, member: None, refusals }
+        let (openwire, refusals) = (Arc::default(), Arc::default());
+        Self { cluster: cluster.into(), node: NOBODY, member: None, openwire, refusals }
     }
 
     /// The cluster that this node is a member of.
@@ -61,6 +69,7 @@ impl Identity {
             node: self.node,
             name: String::new(),
             link: String::new(),
+            openwire: self.openwire.to_string(),
             lives: Vec::new(),
             to,
             knows: None,

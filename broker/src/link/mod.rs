@@ -291,8 +291,15 @@ impl Drop for PeerInner {
 }
 
 impl Peer {
-    /// Begins to dial node `node` at `address`, a `host:port`.
-    pub fn dial(node: u64, address: String, identity: Identity, timings: Timings) -> Self {
+    /// Begins to dial node `node` at `address`, a `host:port`. `changed` hears when the link comes or
+    /// goes.
+    pub fn dial(
+        node: u64,
+        address: String,
+        identity: Identity,
+        timings: Timings,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let (up, current) = watch::channel(None);
         let dialled = address.clone();
         let dialler = task::spawn(async move {
@@ -305,10 +312,12 @@ impl Peer {
                     identity.refusals.clear(&address);
                     tracing::info!(node, address, "linked");
                     up.send_replace(Some(connection));
+                    changed();
                 })
                 .await;
                 if up.send_replace(None).is_some() {
                     tracing::info!(node, address, "link lost");
+                    changed();
                 }
                 match result {
                     Err(error) if error.is_refusal() => refuse(&identity, &address, &error),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use paceline_membership::View;
+use tokio::sync::watch;
 
 use super::{Connection, Identity, Peer, Timings};
 
@@ -21,6 +22,8 @@ struct Inner {
     node: u64,
     identity: Identity,
     timings: Timings,
+    /// Tells when a link comes or goes.
+    changed: watch::Sender<()>,
     /// By number.
     peers: RwLock<BTreeMap<u64, Peer>>,
 }
@@ -28,12 +31,13 @@ struct Inner {
 impl Peers {
     /// No link yet, of a node of this number.
     pub fn new(node: u64, identity: Identity, timings: Timings) -> Self {
-        Self { inner: Arc::new(Inner { node, identity, timings, peers: RwLock::default() }) }
+        let (changed, peers) = (watch::Sender::default(), RwLock::default());
+        Self { inner: Arc::new(Inner { node, identity, timings, changed, peers }) }
     }
 
     /// From now on the links are those to the members of this view.
     pub fn follow(&self, view: &View) {
-        let Inner { node, identity, timings, peers } = &*self.inner;
+        let Inner { node, identity, timings, changed, peers } = &*self.inner;
         let mut peers = peers.write().unwrap_or_else(PoisonError::into_inner);
         let others = || view.members().iter().filter(|member| member.id.0 != *node);
         peers.retain(|number, peer| {
@@ -41,9 +45,20 @@ impl Peers {
         });
         for member in others() {
             let number = member.id.0;
-            let dial = || Peer::dial(number, member.link.clone(), identity.clone(), *timings);
-            peers.entry(number).or_insert_with(dial);
+            peers.entry(number).or_insert_with(|| {
+                let (address, identity) = (member.link.clone(), identity.clone());
+                let changed = changed.clone();
+                let changed = move || _ = changed.send_replace(());
+                Peer::dial(number, address, identity, *timings, changed)
+            });
         }
+        drop(peers);
+        changed.send_replace(());
+    }
+
+    /// Tells when a link comes or goes, or another one is meant.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.inner.changed.subscribe()
     }
 
     fn peers(&self) -> RwLockReadGuard<'_, BTreeMap<u64, Peer>> {

@@ -90,7 +90,7 @@ async fn connected(peer: &Peer) -> Arc<Connection> {
 async fn requests_are_answered_and_streams_flow_past_their_window() {
     let [a, b] = [node(1, "test").await, node(2, "test").await];
     let (address, _serving) = server(&b, 0).await;
-    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings());
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings(), || {});
     let connection = connected(&peer).await;
     assert_eq!(connection.peer(), PeerId { node: 2, incarnation: 1 });
 
@@ -121,7 +121,7 @@ async fn requests_are_answered_and_streams_flow_past_their_window() {
 async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
     let [a, b] = [node(1, "test").await, node(2, "test").await];
     let (address, _serving) = server(&b, 0).await;
-    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings());
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings(), || {});
     let connection = connected(&peer).await;
     let stream = connection.open(&()).unwrap();
     let mut sent = 0;
@@ -139,7 +139,7 @@ async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
 async fn a_lost_link_is_announced_and_dialled_again() {
     let [a, b] = [node(1, "test").await, node(2, "test").await];
     let (address, serving) = server(&b, 0).await;
-    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings());
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings(), || {});
     let connection = connected(&peer).await;
     let mut stream = connection.open(&()).unwrap();
     let asking = task::spawn({
@@ -179,7 +179,7 @@ async fn refusals(dials: &Identity, to: u64, here: &Identity) -> [String; 2] {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = listener.local_addr().unwrap();
     let _serving = task::spawn(serve(listener, here.clone(), timings(), Arc::new(Mirror)));
-    let peer = Peer::dial(to, address.to_string(), dials.clone(), timings());
+    let peer = Peer::dial(to, address.to_string(), dials.clone(), timings(), || {});
     let said = [reason(dials).await, reason(here).await];
     assert!(peer.connection().is_none());
     said

@@ -114,7 +114,15 @@ async fn run_once(
     let (links, link) = listen(&config.listen.link, "listen.link").await?;
     let drain = Drain::default();
 
-    let replicas = Replicas::start(config, cluster, identity_file.clone(), links).await?;
+    let advertised = openwire.as_ref().and_then(|(_, bound)| {
+        let link = match identity_file.number() {
+            Some(node) => cluster.view().member(NodeId(node)).map(|member| member.link.clone()),
+            None => None,
+        };
+        config.openwire.advertise.address(&link?, *bound)
+    });
+    let replicas =
+        Replicas::start(config, cluster, identity_file.clone(), links, advertised).await?;
     let router = replicas.router().clone();
     let room = Room::new(config.limits.connections);
     let common = Common {
@@ -122,6 +130,7 @@ async fn run_once(
         receiving: replicas.receiving().clone(),
     };
     let name = format!("{}-{}", config.node.name, identity_file.incarnation());
+    let brokers = replicas.brokers();
     let mut listeners = JoinSet::new();
     let openwire = openwire.map(|(listener, openwire)| {
         listeners.spawn(
@@ -133,6 +142,7 @@ async fn run_once(
                 room: room.clone(),
                 name: format!("{name}-o"),
                 drain: drain.clone(),
+                brokers: brokers.clone(),
             }
             .run(),
         );
@@ -147,6 +157,7 @@ async fn run_once(
             room,
             name,
             drain: drain.clone(),
+            brokers,
         }
         .run(),
     );

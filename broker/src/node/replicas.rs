@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use paceline_core::{ingress::Inquiry, shard::SessionId};
+use paceline_core::{ingress::Inquiry, session::Brokers, shard::SessionId};
 use paceline_events::emit;
 use paceline_membership::NodeId;
 use paceline_runtime::{
@@ -15,10 +15,10 @@ use paceline_runtime::{
     time::{self, Duration, Instant},
 };
 use paceline_store::Journal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
-    NodeError,
+    NodeError, brokers,
     context::Context,
     forgetting,
     keeper::Keeper,
@@ -45,6 +45,7 @@ pub struct Replicas {
     subject: Arc<Subject>,
     journal: Journal,
     router: Router,
+    brokers: watch::Receiver<Arc<Brokers>>,
     driving: Mutex<Option<task::JoinHandle<()>>>,
     /// Repairs, what asks after transactions, and what serves the other nodes.
     tasks: Mutex<Vec<task::JoinHandle<()>>>,
@@ -57,7 +58,8 @@ impl fmt::Debug for Replicas {
 }
 
 impl Replicas {
-    /// Opens the journal, starts the replicas and the links.
+    /// Opens the journal, starts the replicas and the links. OpenWire clients of all nodes are told of
+    /// this one, if it is `advertised`.
     ///
     /// # Errors
     /// If the journal cannot be used, or a replica does not start.
@@ -66,6 +68,7 @@ impl Replicas {
         cluster: &Cluster,
         identity_file: Arc<IdentityFile>,
         links: TcpListener,
+        advertised: Option<String>,
     ) -> Result<Arc<Self>, NodeError> {
         let started = Instant::now();
         let cluster = Arc::new(cluster.clone());
@@ -80,7 +83,8 @@ impl Replicas {
             tracing::error!(%damage, "the journal is damaged");
         }
 
-        let identity = link::Identity::member(&cluster, node, &identity_file);
+        let identity = link::Identity::member(&cluster, node, &identity_file)
+            .serving_openwire(advertised.as_deref());
         let timings = link_timings(&config.replication);
         let peers = Peers::new(node, identity.clone(), timings);
         peers.follow(&cluster.view());
@@ -170,6 +174,10 @@ impl Replicas {
         );
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
         tasks.push(task::spawn(Keeper::new(context, committed).run()));
+        let told = watch::Sender::default();
+        let brokers = told.subscribe();
+        let follow = brokers::follow(node, advertised, cluster.clone(), peers.clone(), told);
+        tasks.push(task::spawn(follow));
 
         let subject = Arc::new(Subject {
             node,
@@ -186,7 +194,7 @@ impl Replicas {
             Service { shards, journal: journal.clone(), subject: Arc::downgrade(&subject), views };
         tasks.push(task::spawn(link::serve(links, identity, timings, Arc::new(service))));
         let tasks = Mutex::new(tasks);
-        Ok(Arc::new(Self { subject, journal, router, driving, tasks }))
+        Ok(Arc::new(Self { subject, journal, router, brokers, driving, tasks }))
     }
 
     /// See [`Status`].
@@ -202,6 +210,11 @@ impl Replicas {
     /// The way for clients into the cluster.
     pub fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// Where OpenWire clients find the cluster.
+    pub(crate) fn brokers(&self) -> watch::Receiver<Arc<Brokers>> {
+        self.brokers.clone()
     }
 
     /// The replicas of this node.

@@ -50,7 +50,7 @@ impl Node {
         let (identity_file, cluster) =
             (claim.identity_file.clone(), claim.cluster.clone().unwrap());
         self.claim = Some(claim);
-        let replicas = Replicas::start(&self.config, &cluster, identity_file, listener);
+        let replicas = Replicas::start(&self.config, &cluster, identity_file, listener, None);
         self.replicas = Some(replicas.await.unwrap());
     }
 }

@@ -289,6 +289,9 @@ impl OpenWire {
                 Command::Response(it) => (it.correlation_id, Reply::Ok),
                 // What is not certain closes the connection.
                 Command::ExceptionResponse(it) => (it.correlation_id, Reply::Failed),
+                Command::ConnectionControl(it) if it.rebalance_connection => {
+                    return Err(io::Error::other("the node asks for going to another one"));
+                }
                 Command::ConnectionControl(_) => continue,
                 other => return Err(in_words(Error::of(&other))),
             };

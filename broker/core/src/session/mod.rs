@@ -39,6 +39,15 @@ pub struct Now {
     pub wall: UnixMillis,
 }
 
+/// Where clients that speak a session's protocol find the cluster, as far as this node knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brokers {
+    /// Nodes that serve clients and are to go on doing so, as `host:port`.
+    pub addresses: Vec<String>,
+    /// Whether this node is not among them, though there are others: its clients had better go there.
+    pub moves_on: bool,
+}
+
 /// One client's session in one protocol. See the module's documentation.
 pub trait Session: Sized + Send + 'static {
     /// What the node's configuration says about such sessions.
@@ -90,6 +99,10 @@ pub trait Session: Sized + Send + 'static {
 
     /// A deadline that [`Self::poll_timeout`] gave may have passed.
     fn handle_timeout(&mut self, now: Now);
+
+    /// Other nodes are there for clients than before, or it is the first time to hear of them. Not
+    /// every protocol can tell its clients.
+    fn handle_brokers(&mut self, _brokers: &Arc<Brokers>) {}
 
     /// The server ends the session, because it is going away or has no room: no more input is taken,
     /// what is outstanding ends, and the client is told why.

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 /// The version of this format and of the bodies in it. Nodes with different versions refuse each
 /// other.
-pub const PROTOCOL_VERSION: u16 = 7;
+pub const PROTOCOL_VERSION: u16 = 8;
 
 /// The longest frame accepted, without its length field. Larger than the largest message by enough
 /// for a whole Raft entry; senders keep batches far below it.
@@ -50,6 +50,8 @@ pub struct Hello {
     pub name: String,
     /// `host:port` at which other nodes reach it.
     pub link: String,
+    /// `host:port` at which OpenWire clients are to reach it; empty if they are not told of it.
+    pub openwire: String,
     /// The lives of that node that its disk remembers, by number, and their marks. The last one is
     /// the present one.
     pub lives: Vec<(u64, u64)>,
@@ -319,8 +321,8 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<(u64, Frame)>, FrameError> 
             }
             let hello: Hello = postcard::from_bytes(&body).map_err(|_| malformed.clone())?;
             let fits = |name: &String| name.len() <= MAX_NAME_BYTES;
-            let own = [&hello.cluster, &hello.name, &hello.link].into_iter().all(fits);
-            if !own || !hello.members.iter().all(|(_, name)| fits(name)) {
+            let own = [&hello.cluster, &hello.name, &hello.link, &hello.openwire];
+            if !own.into_iter().all(fits) || !hello.members.iter().all(|(_, name)| fits(name)) {
                 return Err(malformed);
             }
             Frame::Hello(hello)
@@ -350,12 +352,13 @@ mod tests {
         fn hellos()(
             (cluster, node) in ("[a-z0-9-]{0,40}", any::<u64>()),
             (name, link) in ("[a-z]{0,9}", "[a-z]{0,9}:[0-9]{1,5}"),
+            openwire in "[a-z]{0,9}:[0-9]{1,5}",
             lives in proptest::collection::vec(any::<(u64, u64)>(), 0..9),
             (to, knows) in any::<(u64, Option<(u64, u64)>)>(),
             members in proptest::collection::vec((any::<u64>(), "[a-z]{0,9}"), 0..9),
             placement in "[a-z= ]{0,40}",
         ) -> Hello {
-            Hello { cluster, node, name, link, lives, to, knows, members, placement }
+            Hello { cluster, node, name, link, openwire, lives, to, knows, members, placement }
         }
     }
 
@@ -454,6 +457,7 @@ mod tests {
             node: 1,
             name: "n".repeat(length),
             link: String::new(),
+            openwire: String::new(),
             lives: vec![],
             to: 0,
             knows: None,

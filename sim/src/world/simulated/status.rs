@@ -154,7 +154,8 @@ async fn view(
 
 async fn ask(cluster: &Arc<str>, target: &Target, verify: bool) -> Result<Status, String> {
     let visitor = Identity::visitor(cluster);
-    let peer = Peer::dial(target.number, target.address.clone(), visitor, Timings::default());
+    let peer =
+        Peer::dial(target.number, target.address.clone(), visitor, Timings::default(), || {});
     let mut link = peer.watch();
     let connection = match link.wait_for(Option::is_some).await {
         Ok(connected) => connected.clone().expect("waited for"),

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use paceline_reached::{Point, reached};
 use paceline_wire::{
     openwire::{
-        BrokerId, BrokerInfo, Command, ConnectionError, ExceptionResponse, KeepAliveInfo,
-        MAX_VERSION, ProducerAck, Response, Throwable, WireFormatInfo,
+        BrokerId, BrokerInfo, Command, ConnectionControl, ConnectionError, ExceptionResponse,
+        KeepAliveInfo, MAX_VERSION, ProducerAck, Response, Throwable, WireFormatInfo,
     },
     text::Text,
 };
@@ -122,6 +122,28 @@ impl OpenWireSession {
                 broker_id: Some(BrokerId { value: broker.clone() }),
                 broker_name: Some(broker),
                 ..BrokerInfo::default()
+            }))
+        });
+    }
+
+    /// Which nodes there are, if the client follows that: one with a `failover:` URL tries these, too,
+    /// when it has lost its node, and goes to another one when this one wants it to.
+    pub(super) fn tell_brokers(&mut self) {
+        let brokers = self.brokers.clone();
+        if !self.is_manageable || brokers.addresses.is_empty() {
+            return;
+        }
+        reached(Point::BrokersTold);
+        if brokers.moves_on {
+            reached(Point::ClientsMovedOn);
+        }
+        let urls: Vec<_> = brokers.addresses.iter().map(|it| format!("tcp://{it}")).collect();
+        self.send(|command_id| {
+            Command::ConnectionControl(Box::new(ConnectionControl {
+                command_id,
+                connected_brokers: Some(urls.join(",").as_str().into()),
+                rebalance_connection: brokers.moves_on,
+                ..ConnectionControl::default()
             }))
         });
     }

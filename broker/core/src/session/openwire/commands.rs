@@ -124,7 +124,9 @@ impl OpenWireSession {
             return Err(Refused::new(Exception::Jms, "the connection has no id"));
         };
         self.connection = Some(id.detached());
+        self.is_manageable = info.manageable;
         self.phase = Phase::Open;
+        self.tell_brokers();
         Ok(Handled::Done)
     }
 

@@ -50,7 +50,7 @@ use self::{
     advisories::Advisories, consumers::Known, destinations::Composite, inactivity::Inactivity,
     subscriber::Subscriber,
 };
-use super::{Now, Operations, Session, operations::Purpose};
+use super::{Brokers, Now, Operations, Session, operations::Purpose};
 use crate::operation::{Delivery, OpTag, Operation, Outcome, Refusal};
 
 /// At most about so many bytes are handed out for sending at a time.
@@ -68,6 +68,9 @@ pub struct OpenWireSession {
     inactivity: Inactivity,
     operations: Operations<Asked, TransactionId, Subscriber>,
     connection: Option<ConnectionId>,
+    /// Whether the client follows what it is told of the nodes there are.
+    is_manageable: bool,
+    brokers: Arc<Brokers>,
     /// The producers that want to hear of each message that was taken.
     windows: BTreeSet<ProducerId>,
     advisories: Advisories,
@@ -134,6 +137,8 @@ impl Session for OpenWireSession {
             at_eof: false,
             inactivity: Inactivity::default(),
             connection: None,
+            is_manageable: false,
+            brokers: Arc::default(),
             windows: BTreeSet::new(),
             advisories: Advisories::default(),
             doomed: BTreeMap::new(),
@@ -230,6 +235,13 @@ impl Session for OpenWireSession {
             }
         }
         self.process(now);
+    }
+
+    fn handle_brokers(&mut self, brokers: &Arc<Brokers>) {
+        self.brokers = brokers.clone();
+        if self.phase == Phase::Open {
+            self.tell_brokers();
+        }
     }
 
     fn shut_down(&mut self, now: Now, why: &str) {

@@ -20,6 +20,7 @@ use crate::{
     testing,
 };
 
+mod brokers;
 mod pulls;
 mod random;
 mod selectors;
