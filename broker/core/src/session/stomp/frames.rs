@@ -6,7 +6,7 @@ use paceline_reached::{Point, reached};
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, Version, header};
 
 use super::{
-    Asked, Phase, StompSession,
+    Asked, Phase, StompSession, destinations,
     heart_beat::HeartBeat,
     message,
     subscriptions::{AckMode, Key, Subscription},
@@ -99,46 +99,50 @@ impl StompSession {
     /// STOMP 1.2 "SEND".
     fn send(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
         unsupported::refuse_headers(frame)?;
-        let destination = self.destination_of_send(frame)?;
-        let id = format!("ID:{}:{}", self.name, self.next_message).into();
-        let mut message = message::read(frame, destination, id, now.wall)?;
-        message.confine(now.wall);
-        let message = Arc::new(message);
+        let targets = self.targets(frame)?;
+        let id: Arc<str> = format!("ID:{}:{}", self.name, self.next_message).into();
+        let to = |target: &Destination| {
+            let mut message = message::read(frame, target.clone(), id.clone(), now.wall)?;
+            message.reply_to =
+                message.reply_to.map(|text| destinations::reply_to(&text, &self.name));
+            message.confine(now.wall);
+            Ok(Arc::new(message))
+        };
+        let messages: Vec<_> = targets.iter().map(to).collect::<Result<_, String>>()?;
         self.next_message += 1;
         match frame.header(header::TRANSACTION) {
             None => {
                 let asked = Asked::by(frame.command, receipt);
-                self.operations.publish(now.elapsed, message, asked);
+                self.operations.publish_all(now.elapsed, messages, asked);
             }
             Some(name) => {
-                self.operations.publish_in(name, message).map_err(|it| describe(it, name))?;
+                for message in messages {
+                    self.operations.publish_in(name, message).map_err(|it| describe(it, name))?;
+                }
                 self.answer_receipt(receipt);
             }
         }
         Ok(())
     }
 
-    fn destination_of_send(&mut self, frame: &Frame) -> Result<Destination, String> {
+    fn targets(&mut self, frame: &Frame) -> Result<Arc<[Destination]>, String> {
         let text = required(frame, header::DESTINATION)?;
-        if let Some((last, destination)) = &self.last_destination
+        if let Some((last, targets)) = &self.last_destination
             && last == text
         {
-            return Ok(destination.clone());
+            return Ok(targets.clone());
         }
-        let destination = unsupported::read_destination(text)?;
-        if destination.is_pattern() {
-            return Err(format!("`{text}` holds a wildcard; a message goes to one destination"));
-        }
+        let targets = destinations::targets(text, &self.name)?;
         // A copy, so as not to keep the receive buffer.
-        self.last_destination = Some((Text::from(text.as_str()), destination.clone()));
-        Ok(destination)
+        self.last_destination = Some((Text::from(text.as_str()), targets.clone()));
+        Ok(targets)
     }
 
     /// STOMP 1.2 "SUBSCRIBE". The `id` is required from 1.1 on.
     fn subscribe(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
         unsupported::refuse_headers(frame)?;
         let text = required(frame, header::DESTINATION)?;
-        let source = unsupported::read_destination(text)?;
+        let source = destinations::source(text, &self.name)?;
         let key = self.subscription_key(frame)?;
         if self.subscriptions.contains_key(&key) {
             return Err(match key {

@@ -8,7 +8,7 @@
 //! | `expires` | expires, milliseconds since 1970; 0 for never | never |
 //! | `timestamp` | timestamp, milliseconds since 1970 | when the frame was read |
 //! | `correlation-id` | correlation id | none |
-//! | `reply-to` | reply-to, word for word | none |
+//! | `reply-to` | reply-to, word for word but for temporary destinations | none |
 //! | `content-type` | content type | none |
 //! | `content-length` | a body with it is binary, one without it text | |
 //! | `amq-msg-type` | `text` or `bytes` overrules the former | |
@@ -23,8 +23,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, Version, header};
 
+use super::destinations;
 use crate::{
-    Body, Destination, DestinationKind, Message, UnixMillis, Value,
+    Body, Destination, Message, UnixMillis, Value,
     message::{DEFAULT_PRIORITY, MAX_PRIORITY},
     operation::{ConsumerId, Delivery},
     session::consumers::Place,
@@ -135,6 +136,8 @@ fn is_reserved(name: &str) -> bool {
 
 /// What a MESSAGE frame says of the subscription it goes to.
 pub(super) struct Recipient<'a> {
+    /// The session's name.
+    pub session: &'a str,
     /// The `subscription` header; a 1.0 client may have given none.
     pub subscription: Option<&'a str>,
     /// The `ack` header, where the version and the subscription's mode call for one.
@@ -154,11 +157,8 @@ pub(super) fn write(
         frame.header(header::SUBSCRIPTION, subscription);
     }
     frame.header(header::MESSAGE_ID, &message.id);
-    let kind = match message.destination.kind {
-        DestinationKind::Queue => "/queue/",
-        DestinationKind::Topic => "/topic/",
-    };
-    frame.header_parts(header::DESTINATION, &[kind, &message.destination.name]);
+    let destination = destinations::write(&message.destination, recipient.session);
+    frame.header_parts(header::DESTINATION, &destination);
     if let Some(ack) = recipient.ack {
         frame.header(header::ACK, &ack_id(ack));
     }

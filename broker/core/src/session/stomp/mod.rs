@@ -16,6 +16,7 @@
 
 mod answers;
 mod config;
+mod destinations;
 mod frames;
 mod heart_beat;
 mod message;
@@ -69,7 +70,7 @@ pub struct StompSession {
     operations: Operations<Asked, Text, Subscription>,
     subscriptions: BTreeMap<Key, ConsumerId>,
     /// The last SEND's destination header and what it means: producers repeat themselves.
-    last_destination: Option<(Text, Destination)>,
+    last_destination: Option<(Text, Arc<[Destination]>)>,
     /// Frames other than MESSAGE to hand out.
     answers: BytesMut,
 }
@@ -248,7 +249,7 @@ impl Session for StompSession {
         while out.len() - before < TRANSMIT_BYTES
             && let Some(handed) = self.operations.hand_out(now.elapsed)
         {
-            write_delivery(&handed, self.version, out);
+            write_delivery(&self.name, &handed, self.version, out);
         }
         let any = out.len() > before;
         if any {
@@ -354,11 +355,17 @@ impl StompSession {
     }
 }
 
-fn write_delivery(handed: &Handed<'_, Subscription>, version: Version, out: &mut BytesMut) {
+fn write_delivery(
+    session: &str,
+    handed: &Handed<'_, Subscription>,
+    version: Version,
+    out: &mut BytesMut,
+) {
     let Handed { delivery, place, label, settles } = handed;
     // STOMP 1.2 "MESSAGE": only where the client has to acknowledge.
     let is_acknowledged = version == Version::V1_2 && *settles == Settles::ByClient;
     let recipient = Recipient {
+        session,
         subscription: label.id(),
         ack: is_acknowledged.then_some((delivery.consumer, *place)),
     };

@@ -1,6 +1,7 @@
 //! Sessions driven against a small broker in memory, with time as an argument.
 
 mod specification;
+mod temporary;
 mod unsupported;
 mod world;
 

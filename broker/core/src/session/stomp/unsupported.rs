@@ -1,9 +1,7 @@
 //! What clients of ActiveMQ may ask for and Paceline cannot do yet. It is refused by name: a header
 //! that would change what a frame means is never ignored in silence.
 
-use paceline_wire::stomp::{Command, Frame, header};
-
-use crate::Destination;
+use paceline_wire::stomp::{Command, Frame};
 
 /// A header which asks, in some frames, for what is not there.
 struct Unsupported {
@@ -81,23 +79,4 @@ pub(super) fn refuse_headers(frame: &Frame) -> Result<(), String> {
             Err(format!("{what} are not supported; leave out the header `{name}`"))
         }
     }
-}
-
-/// Reads a `destination` header. ActiveMQ would take what follows a `?` for options, and a comma
-/// for the end of the first of several destinations.
-pub(super) fn read_destination(text: &str) -> Result<Destination, String> {
-    let destination = Destination::parse(text).map_err(|error| error.to_string())?;
-    let name = header::DESTINATION;
-    if let Some((_, options)) = destination.name.split_once('?') {
-        return Err(format!(
-            "destination options are not supported; leave `?{options}` out of the header `{name}`"
-        ));
-    }
-    if destination.name.contains(',') {
-        return Err(format!(
-            "several destinations at once are not supported; the header `{name}` is `{text}`, and \
-             a name holds no comma"
-        ));
-    }
-    Ok(destination)
 }

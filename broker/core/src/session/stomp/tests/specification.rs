@@ -52,7 +52,7 @@ fn frames_out_of_place_are_errors() {
         (true, "CONNECT\naccept-version:1.2\n\n\0", "CONNECT: the session is already open"),
         (true, "MESSAGE\n\n\0", "MESSAGE: only a server sends this frame"),
         (true, "SEND\n\n\0", "SEND: the header `destination` is missing"),
-        (true, "SEND\ndestination:a\n\n\0", "`a` is neither a queue nor a topic"),
+        (true, "SEND\ndestination:/a\n\n\0", "`/a` is neither a queue nor a topic"),
         (true, "SEND\ndestination:/queue/a.*\n\n\0", "`/queue/a.*` holds a wildcard"),
         (true, "SEND\ndestination:/queue/a\npersistent:si\n\n\0", "`persistent` is true or false"),
         (true, "SEND\ndestination:/queue/a\npriority:x\n\n\0", "`priority` is a number"),
@@ -160,12 +160,12 @@ fn disconnect_answers_last() {
 fn errors_name_the_receipt_of_their_frame() {
     let mut world = World::new();
     let session = world.connect("1.2");
-    world.send(session, "SEND\ndestination:nowhere\nreceipt:r 1\n\n\0");
+    world.send(session, "SEND\ndestination:/nowhere/a\nreceipt:r 1\n\n\0");
     let error = &world.frames(session)[0];
     assert_eq!(error.header("receipt-id").unwrap(), &"r 1");
     assert_eq!(error.header("content-type").unwrap(), &"text/plain");
     let body = String::from_utf8(error.body.to_vec()).unwrap();
-    assert!(body.contains("SEND\ndestination:nowhere\nreceipt:r 1"), "{body}");
+    assert!(body.contains("SEND\ndestination:/nowhere/a\nreceipt:r 1"), "{body}");
 }
 
 fn connect_with_heart_beat(heart_beat: &str) -> (World, usize) {

@@ -86,23 +86,22 @@ fn a_message_in_a_transaction_is_refused_as_well() {
 }
 
 #[test]
-fn destination_options_and_composite_destinations_are_refused() {
+fn destination_options_and_subscriptions_to_several_destinations_are_refused() {
     let options = "leave `?consumer.prefetchSize=1` out of the header `destination`";
     let composite = "the header `destination` is `/queue/a,/queue/b`, and a name holds no comma";
-    for command in ["SEND", "SUBSCRIBE"] {
-        for (destination, expected) in [
-            ("/queue/a?consumer.prefetchSize=1", options),
-            ("topic\\c//a?consumer.prefetchSize=1", options),
-            ("/queue/a,/queue/b", composite),
-        ] {
-            let mut world = World::new();
-            let session = world.connect("1.2");
-            // The destination of the SEND before must not be taken for this one's.
-            world.send(session, "SEND\ndestination:/queue/a\n\n\0");
-            world.send(session, &ask(command, destination, ""));
-            let error = world.error(session);
-            assert!(error.contains("not supported") && error.contains(expected), "{error}");
-            assert_eq!((world.published.len(), world.prefetches.len()), (1, 0), "{destination}");
-        }
+    for (command, destination, expected) in [
+        ("SEND", "/queue/a?consumer.prefetchSize=1", options),
+        ("SEND", "topic\\c//a?consumer.prefetchSize=1", options),
+        ("SUBSCRIBE", "/queue/a?consumer.prefetchSize=1", options),
+        ("SUBSCRIBE", "/queue/a,/queue/b", composite),
+    ] {
+        let mut world = World::new();
+        let session = world.connect("1.2");
+        // The destination of the SEND before must not be taken for this one's.
+        world.send(session, "SEND\ndestination:/queue/a\n\n\0");
+        world.send(session, &ask(command, destination, ""));
+        let error = world.error(session);
+        assert!(error.contains("not supported") && error.contains(expected), "{error}");
+        assert_eq!((world.published.len(), world.prefetches.len()), (1, 0), "{destination}");
     }
 }
