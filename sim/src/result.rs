@@ -209,6 +209,10 @@ fn expectations(scenario: &Scenario, outcome: &Outcome) -> Vec<Expectation> {
         };
         add("moves", "plan".into(), measured, moves.are_as_planned());
     }
+    if let Some(bound) = expect.snapshot_bytes {
+        let bytes = outcome.snapshot_bytes;
+        add("snapshot_bytes", bound.to_string(), bytes.to_string(), bound.holds(bytes as f64));
+    }
     if let Some(bound) = expect.peak_to_average {
         let measured = Balance::of(&outcome.loads).map(|balance| balance.peak_to_average);
         let met = measured.is_some_and(|measured| bound.holds(measured));
@@ -285,10 +289,10 @@ mod tests {
             );
             let scenario = Scenario::load("uneven.toml", &text).unwrap();
             let mut outcome = Outcome::default();
-            let (name, topic, auto_ack) = ("q".into(), false, false);
+            let (name, topic, kept, auto_ack) = ("q".into(), false, false, false);
             let (consumers, prefetch, parts, share) = (1, 1, 1, 1.0);
             let queue =
-                DestinationInfo { name, topic, consumers, auto_ack, prefetch, parts, share };
+                DestinationInfo { name, topic, kept, consumers, auto_ack, prefetch, parts, share };
             outcome.history.destinations.push(queue);
             let identity = Identity::simulated(&scenario, "uneven.toml".as_ref(), 1);
             of(&identity, &scenario, &outcome).workload.unwrap().structural_cv

@@ -78,11 +78,17 @@ async fn check(group: &Group, promised: &Mutex<Promised>) -> Result<(), JournalE
             assert_eq!(found, payload, "entry {index} of group {}", group.id());
         }
     }
-    let snapshot = group.load_snapshot().await?.unwrap_or_default();
+    let snapshot = group.load_snapshot().await?;
     let promised = promised.lock().unwrap().snapshot;
-    let found = snapshot.get(..8).map_or(0, |bytes| number(&Bytes::copy_from_slice(bytes)));
+    let found = snapshot.as_ref().map_or(0, |(root, _)| number(root));
     assert!(found >= promised, "snapshot {found} instead of {promised}");
-    assert!(snapshot.iter().skip(8).all(|byte| *byte == found as u8), "a mixed snapshot");
+    // The part of the snapshot before, and its own.
+    let parts = snapshot.map_or(Vec::new(), |(_, parts)| parts);
+    for (part, of) in parts.iter().rev().zip([Some(found), None]) {
+        let part = group.load_part(*part).await?;
+        let byte = of.map_or(part[0], |of| of as u8);
+        assert!(part.iter().all(|it| *it == byte), "a mixed snapshot");
+    }
     Ok(())
 }
 
@@ -128,9 +134,11 @@ async fn write(group: &Group, promised: &Mutex<Promised>) -> Result<(), JournalE
             4 => {
                 let number = promised.lock().unwrap().serial + 1;
                 promised.lock().unwrap().serial = number;
-                let mut snapshot = number.to_le_bytes().to_vec();
-                snapshot.resize(8 + rng.random_range(0..3_000), number as u8);
-                group.save_snapshot(&snapshot).await?;
+                let before = group.load_snapshot().await?.map_or(Vec::new(), |(_, parts)| parts);
+                let part = vec![number as u8; rng.random_range(1..3_000)];
+                let (new, _durable) = group.put_parts(&[part.into()])?;
+                let parts: Vec<u64> = before.last().copied().into_iter().chain(new).collect();
+                group.save_snapshot(&number.to_le_bytes(), &parts)?.await?;
                 promised.lock().unwrap().snapshot = number;
             }
             _ => {

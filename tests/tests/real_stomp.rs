@@ -97,6 +97,51 @@ fn consumers_with_selectors_get_what_they_select() -> Result<()> {
     Ok(())
 }
 
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn what_is_put_off_comes_when_it_is_due_and_as_often_as_it_says() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cluster = Cluster::start(folder.path(), 3, 64)?;
+    let summary = summary(client("stomp_delayed.py", &cluster, &[])?)?;
+    // Clocks are one, and what is early by a millisecond was rounded.
+    for (body, due) in [
+        ("later", &[1_500][..]),
+        ("again", &[300, 700, 1_100]),
+        ("period", &[800]),
+        ("at once", &[0]),
+    ] {
+        let times = summary["times"][body].as_array().context("a list")?;
+        assert_eq!(times.len(), due.len(), "{body} came at other times: {summary}");
+        for (at, due) in times.iter().zip(due) {
+            let at = at.as_i64().context("a number")?;
+            assert!((due - 1..due + 1_500).contains(&at), "{body} came after {at} ms: {summary}");
+        }
+    }
+    assert_eq!(summary["jobs"], 5);
+    let refused = summary["refused"][0].as_str().unwrap_or_default();
+    assert!(refused.contains("AMQ_SCHEDULED_CRON") && refused.contains("never comes"), "{refused}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn a_durable_subscriber_gets_what_was_sent_while_it_was_away() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cluster = Cluster::start(folder.path(), 3, 64)?;
+    let summary = summary(client("stomp_durable.py", &cluster, &[])?)?;
+    let got = |visit: &str| summary[visit].clone();
+    assert_eq!(got("first"), serde_json::json!(["a", "b"]), "it was not there before");
+    assert_eq!(got("second"), serde_json::json!(["c", "d"]));
+    assert_eq!(got("selecting"), serde_json::json!(["f"]), "another selector begins anew");
+    assert_eq!(got("anew"), serde_json::json!(["h"]), "it was deleted in between");
+    let errors = summary["errors"].as_array().context("errors")?;
+    let in_use = errors[0].as_str().unwrap_or_default();
+    assert!(errors.len() == 1 && in_use.contains("is in use by another consumer"), "{summary}");
+    let refused = summary["refused"][0].as_str().unwrap_or_default();
+    assert!(refused.contains("only topics have durable subscriptions"), "{refused}");
+    Ok(())
+}
+
 /// Whether all shards are where they are to be, as a node knows.
 fn is_settled(cluster: &Cluster, number: usize) -> bool {
     let said = cluster.operate(number, &["status", "--json"]);

@@ -11,11 +11,20 @@ use paceline_placement::{HashFunction, NameHasher, SlotCount};
 const DOCUMENT: &str = include_str!("../../docs/slots.md");
 
 /// Names whose slots tell one reading of the formula from another: shorter and longer than the
-/// salt, longer than a block of the hash functions, not ASCII, and dead-letter queues.
+/// salt, longer than a block of the hash functions, not ASCII, dead-letter queues, and queues of virtual
+/// topics.
 fn names() -> Vec<String> {
     let plain = ["a", "orders", "orders.eu.created", "Bestellungen-Köln", "注文", "🐇 and 🥕"];
     let dead = ["DLQ.orders", "DLQ.", "DLQ.DLQ.orders", "dlq.orders", "orders.DLQ.x"];
-    let mut names: Vec<String> = plain.iter().chain(&dead).map(|name| name.to_string()).collect();
+    let shared = [
+        "Consumer.a.VirtualTopic.b.c",
+        "DLQ.Consumer.ä.VirtualTopic.b",
+        "Consumer.a.b.VirtualTopic.c",
+        "Consumer.a.VirtualTopic.",
+        "VirtualTopic.b",
+    ];
+    let all = plain.iter().chain(&dead).chain(&shared);
+    let mut names: Vec<String> = all.map(|name| name.to_string()).collect();
     names.push("long.".repeat(60));
     names
 }

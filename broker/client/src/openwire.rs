@@ -30,6 +30,8 @@ pub const UNKNOWN_SEQUENCE: i64 = -2;
 pub struct Options {
     /// The connection's id, which no other one has: the ids of all that it opens begin with it.
     pub connection: Text,
+    /// Whose durable subscriptions are meant.
+    pub client_id: Option<Text>,
     /// Bounds on what the server may send.
     pub limits: Limits,
     /// How long connecting and the answer to ConnectionInfo may take.
@@ -45,6 +47,7 @@ impl Options {
     pub fn new(connection: impl Into<Text>) -> Self {
         Self {
             connection: connection.into(),
+            client_id: None,
             limits: Limits::default(),
             connect_timeout: Duration::from_secs(10),
             heart_beat: None,
@@ -106,7 +109,13 @@ impl Client {
             other => return Err(Error::of(&other)),
         }
         let connection_id = Some(self.connection.clone());
-        let info = ConnectionInfo { connection_id, manageable: true, ..ConnectionInfo::default() };
+        let client_id = options.client_id.clone();
+        let info = ConnectionInfo {
+            connection_id,
+            client_id,
+            manageable: true,
+            ..ConnectionInfo::default()
+        };
         let command = self.ask(info);
         loop {
             match self.receive().await? {

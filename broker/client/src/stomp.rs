@@ -24,6 +24,8 @@ const LEAVE: &str = "leave";
 pub struct Options {
     /// For the `host` header.
     pub host: String,
+    /// Whose durable subscriptions are meant.
+    pub client_id: Option<String>,
     /// Bounds on what the server may send.
     pub limits: Limits,
     /// How long connecting and the answer to CONNECT may take.
@@ -38,6 +40,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             host: "paceline".into(),
+            client_id: None,
             limits: Limits::default(),
             connect_timeout: Duration::from_secs(10),
             heart_beat: None,
@@ -75,6 +78,9 @@ impl Client {
         let mut connect = Frame::new(Command::Connect)
             .with(header::ACCEPT_VERSION, "1.2")
             .with(header::HOST, options.host.as_str());
+        if let Some(client_id) = &options.client_id {
+            connect = connect.with("client-id", client_id.as_str());
+        }
         if let Some(HeartBeat { every, .. }) = options.heart_beat {
             let every = every.as_millis();
             connect = connect.with(header::HEART_BEAT, format!("{every},{every}"));

@@ -1,12 +1,11 @@
 //! What a message costs, in time and memory, when many others wait before it.
 //!
-//! `cargo bench -p paceline-core --bench backlog` fills a queue, evicts the bodies, and then measures
-//! publish, delivery and settlement at the given depth. The cost per message should be the same in
-//! every row, and the memory below 100 bytes.
+//! `cargo bench -p paceline-core --bench backlog` fills a queue, evicts the bodies, and then measures what
+//! it costs to publish, deliver and settle a message at the given depth, without snapshots and with one
+//! every 20,000 log entries. The cost per message should be the same in every row, and the memory below
+//! 100 bytes.
 
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench has a clock")]
-
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use paceline_core::{
     Body, Destination, Message, UnixMillis,
@@ -16,12 +15,23 @@ use paceline_core::{
 };
 
 const BATCH: usize = 64;
-const MEASURED: usize = 1_000 * BATCH;
+/// In each so many messages come, and as many go.
+const ROUNDS: usize = 20_000;
+/// Two entries a round: a snapshot every 20,000 of them.
+const ROUNDS_A_SNAPSHOT: usize = 10_000;
+const SNAPSHOTS: usize = 20;
 
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.unwrap_or(0) * 4096
+}
+
+/// How long this process has been on a processor: others on the machine do not count.
+fn on_processor() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }
 
 struct Shard {
@@ -45,6 +55,13 @@ impl Shard {
         self.publishes = batch;
     }
 
+    fn pass(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.publish(BATCH);
+            self.consume(BATCH);
+        }
+    }
+
     fn consume(&mut self, messages: usize) {
         let consumer = ConsumerKey { node: 1, number: 1 };
         for _ in 0..messages / BATCH {
@@ -61,8 +78,11 @@ impl Shard {
 }
 
 fn main() {
-    println!("{:>10} {:>12} {:>12} {:>14}", "backlog", "publish ns", "consume ns", "bytes/message");
-    for backlog in [1_000, 10_000, 100_000, 1_000_000, 10_000_000] {
+    println!(
+        "{:>10} {:>11} {:>14} {:>12} {:>14} {:>11}",
+        "backlog", "message ns", "bytes/message", "snapshot µs", "with those ns", "restore µs"
+    );
+    for backlog in [1_000, 10_000, 100_000, 1_000_000] {
         let message = Arc::new(Message {
             id: "n1-1-1".into(),
             destination: Destination::queue("orders").expect("it is a name"),
@@ -86,16 +106,32 @@ fn main() {
         };
         shard.publish(backlog);
         let bytes = resident_bytes().saturating_sub(before) / backlog;
-        let start = Instant::now();
-        shard.publish(MEASURED);
-        let publish = start.elapsed().as_nanos() / MEASURED as u128;
         let consumer = ConsumerKey { node: 1, number: 1 };
         let queue = Destination::queue("orders").expect("it is a name");
         let wanted = Subscription::new(queue, BATCH as u32);
         shard.dispatcher.attach(consumer, wanted).expect("it is the first");
-        let start = Instant::now();
-        shard.consume(MEASURED);
-        let consume = start.elapsed().as_nanos() / MEASURED as u128;
-        println!("{backlog:>10} {publish:>12} {consume:>12} {bytes:>14}");
+        let start = on_processor();
+        shard.pass(ROUNDS);
+        let message = (on_processor() - start).as_nanos() / (ROUNDS * BATCH) as u128;
+
+        let start = on_processor();
+        let snapshots: Vec<_> = (0..SNAPSHOTS).map(|_| shard.state.snapshot()).collect();
+        let taken = (on_processor() - start).as_micros() / SNAPSHOTS as u128;
+        drop(snapshots);
+
+        let start = on_processor();
+        for _ in 0..ROUNDS / ROUNDS_A_SNAPSHOT {
+            let snapshot = shard.state.snapshot();
+            shard.pass(ROUNDS_A_SNAPSHOT);
+            drop(snapshot);
+        }
+        let with = (on_processor() - start).as_nanos() / (ROUNDS * BATCH) as u128;
+
+        let snapshot = shard.state.snapshot();
+        let start = on_processor();
+        let restored = ShardState::restore(&snapshot).expect("it was just taken");
+        let restore = (on_processor() - start).as_micros();
+        assert_eq!(restored.applied(), shard.state.applied());
+        println!("{backlog:>10} {message:>11} {bytes:>14} {taken:>12} {with:>14} {restore:>11}");
     }
 }

@@ -85,6 +85,15 @@ pub enum ToLeader {
         /// Bytes of the first of them.
         size: u64,
     },
+    /// As [`ToLeader::Publish`], of a topic's message that the leader before was sent and has not
+    /// answered: it may have handed it to the subscribers there were, so nobody is sent it again. What
+    /// has to be stored is.
+    PublishAgain {
+        /// The answer carries it.
+        number: u64,
+        /// It.
+        message: Arc<Message>,
+    },
 }
 
 /// What a shard's leader says.
@@ -124,6 +133,12 @@ pub enum FromLeader {
         queue: Arc<str>,
         /// For so much there is room.
         room: Room,
+    },
+    /// Instead of an answer to [`ToLeader::Publish`]: what is persistent and sent to this topic is to be
+    /// stored, and nothing was done.
+    Store {
+        /// As asked.
+        number: u64,
     },
 }
 

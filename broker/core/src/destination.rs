@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::slotting::slot_name_of;
+use crate::slotting::dead_letters_of;
 
 /// The longest destination name accepted, in bytes.
 pub const MAX_NAME_BYTES: usize = 1024;
@@ -56,7 +56,7 @@ impl Destination {
         }
         // A dead-letter queue's name may be as much longer as its prefix is, so that every queue
         // can have one.
-        if slot_name_of(name).len() > MAX_NAME_BYTES {
+        if dead_letters_of(name).unwrap_or(name).len() > MAX_NAME_BYTES {
             return Err(InvalidDestination::TooLong(name.len()));
         }
         if name.chars().any(char::is_control) {

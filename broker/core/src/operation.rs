@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Destination, Message};
+use crate::{Destination, Message, durable::Durable};
 
 /// Pairs an [`Operation`] with its outcome; unique within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,12 +61,24 @@ pub struct Subscription {
     pub prefetch: u32,
     /// Only messages that this [`Selector`](crate::selector::Selector) selects.
     pub selector: Option<Arc<str>>,
+    /// What is sent to the topic is kept for it while it has no consumer.
+    pub durable: Option<Kept>,
+}
+
+/// A durable subscription that a consumer wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name.
+    pub durable: Durable,
+    /// Whether it is one without the messages of the consumer's own connection, which its session
+    /// leaves out.
+    pub no_local: bool,
 }
 
 impl Subscription {
     /// To all messages of a source.
     pub fn new(source: Destination, prefetch: u32) -> Self {
-        Self { source, prefetch, selector: None }
+        Self { source, prefetch, selector: None, durable: None }
     }
 }
 
@@ -132,6 +144,22 @@ pub enum Operation {
         /// Deliveries to end.
         settles: Vec<(DeliveryId, Settlement)>,
     },
+    /// Take a client id, which no other connection of this node may have.
+    Identify {
+        /// Answers carry it.
+        tag: OpTag,
+        /// It.
+        client: Arc<str>,
+        /// Names the connection. One of the same name is the same, which the client has opened anew.
+        connection: Arc<str>,
+    },
+    /// Delete a durable subscription and what waits for it. It must have no consumer.
+    Forget {
+        /// Answers carry it.
+        tag: OpTag,
+        /// Its name.
+        durable: Durable,
+    },
 }
 
 impl Operation {
@@ -144,7 +172,9 @@ impl Operation {
             | Operation::Unsubscribe { tag, .. }
             | Operation::Settle { tag, .. }
             | Operation::Hurry { tag }
-            | Operation::Commit { tag, .. } => *tag,
+            | Operation::Commit { tag, .. }
+            | Operation::Identify { tag, .. }
+            | Operation::Forget { tag, .. } => *tag,
         }
     }
 }
@@ -161,6 +191,9 @@ pub enum Refusal {
     /// The cluster could not answer in time; the operation may or may not have been carried out.
     #[error("outcome unknown: {0}")]
     Unknown(String),
+    /// What was to be ended is not there. Nothing was changed, and nothing will be.
+    #[error("refused: {0}")]
+    Missing(String),
 }
 
 /// A message on its way to a consumer.

@@ -157,6 +157,8 @@ events! {
     SnapshotWrite = "snapshot_write" { shard: u64 };
     /// A replica is about to install the snapshot of its leader.
     SnapshotInstall = "snapshot_install" { shard: u64 };
+    /// So many bytes of the snapshot that a replica is about to install have come.
+    SnapshotMove = "snapshot_move" { shard: u64, bytes: u64 };
     /// A node begins to repair a damaged replica.
     RepairBegin = "repair_begin" { shard: u64 };
     /// A damaged replica is whole again.

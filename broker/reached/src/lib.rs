@@ -59,10 +59,14 @@ points! {
     JournalFailed,
     /// a replica wrote a snapshot of its state
     SnapshotWritten,
+    /// a snapshot shared parts with the one before
+    SnapshotShared,
     /// a replica sent its snapshot to another
     SnapshotSent,
     /// a replica took the snapshot of its leader
     SnapshotInstalled,
+    /// the transfer of a snapshot went on where it was cut off
+    SnapshotResumed,
     /// a replica started from a snapshot
     SnapshotLoaded,
     /// entries before a snapshot were dropped from a log
@@ -239,6 +243,30 @@ points! {
     BrokersTold,
     /// a node that is to hold nothing asked its clients to go to others
     ClientsMovedOn,
+    /// a message was put off until it is due
+    PutOff,
+    /// a leader found that a message had come due
+    CameDue,
+    /// a message waited for the next of its deliveries
+    Repeated,
+    /// a message that was due had been delivered by another leader, or purged
+    DeliveredAlready,
+    /// a producer sent a message again that was stored
+    ResendRecognised,
+    /// a topic's message was stored for a durable subscription or a queue of a virtual topic
+    TopicStored,
+    /// a topic's message that was to go through its leader's memory has to be stored
+    TopicToStore,
+    /// a leader was lost with a topic's message that has to be stored, perhaps: the next one is asked
+    TopicAskedAgain,
+    /// a durable subscription was replaced by one to another topic or with another selector
+    DurableReplaced,
+    /// a durable subscription was deleted
+    DurableDeleted,
+    /// somebody wanted a durable subscription that had a consumer
+    DurableInUse,
+    /// a queue came to be that takes part in a virtual topic
+    VirtualTopicQueue,
 }
 
 const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");

@@ -169,6 +169,19 @@ impl Slot<'_> {
         })
     }
 
+    /// By name, how many messages each destination holds, and how many wait for it.
+    fn queues(&self) -> BTreeMap<&str, [u64; 2]> {
+        let mut queues: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
+        if let Some(shard) = self.best() {
+            for (place, counts) in [&shard.queues, &shard.waiting].into_iter().enumerate() {
+                for (name, count) in counts {
+                    queues.entry(name).or_default()[place] = *count;
+                }
+            }
+        }
+        queues
+    }
+
     /// Nodes whose replicas have applied the same entries and differ, each with the first that it
     /// differs from.
     fn unlike(&self) -> Vec<(u64, u64)> {
@@ -332,18 +345,43 @@ impl Status {
             say!();
             table::print(&rows);
         }
-        let mut queues = vec![table::row(["QUEUE", "SLOT", "LEADER", "MESSAGES"])];
+        let mut queues = vec![table::row(["QUEUE", "SLOT", "LEADER", "MESSAGES", "SCHEDULED"])];
         for slot in &slots {
             let leader = slot.leader.map_or("-", |leader| answers.name(leader));
-            for (name, depth) in slot.best().into_iter().flat_map(|shard| &shard.queues) {
-                queues.push(table::row([name, &slot.slot.to_string(), leader, &depth.to_string()]));
+            for (name, [messages, waiting]) in slot.queues() {
+                let counts = [messages, waiting].map(|count| count.to_string());
+                let [messages, waiting] = &counts;
+                queues.push(table::row([name, &slot.slot.to_string(), leader, messages, waiting]));
             }
         }
         say!();
         match queues.len() {
-            1 => say!("no queue holds a stored message"),
+            1 => say!("no queue holds a stored message, and none is scheduled"),
             _ => table::print(&queues),
         }
+        print_durables(answers, &slots);
+    }
+}
+
+/// Those that nobody consumes from are what fills disks.
+fn print_durables(answers: &Answers, slots: &[Slot<'_>]) {
+    let head =
+        ["DURABLE SUBSCRIPTION", "CLIENT", "TOPIC", "SLOT", "LEADER", "MESSAGES", "CONSUMER"];
+    let mut rows = vec![table::row(head)];
+    for slot in slots {
+        let leader = slot.leader.map_or("-", |leader| answers.name(leader));
+        for it in slot.best().into_iter().flat_map(|shard| &shard.durables) {
+            let consumer =
+                it.consumed.map_or("?", |consumed| if consumed { "yes" } else { "none" });
+            let (slot, messages) = (slot.slot.to_string(), it.messages.to_string());
+            rows.push(table::row([
+                &it.name, &it.client, &it.topic, &slot, leader, &messages, consumer,
+            ]));
+        }
+    }
+    if rows.len() > 1 {
+        say!();
+        table::print(&rows);
     }
 }
 
@@ -360,9 +398,23 @@ fn json_of(answers: &Answers) -> Value {
     let queues: Vec<_> = slots
         .iter()
         .flat_map(|slot| {
-            let queues = slot.best().into_iter().flat_map(|shard| &shard.queues);
-            queues
-                .map(|(name, depth)| json!({ "name": name, "slot": slot.slot, "messages": depth }))
+            slot.queues().into_iter().map(|(name, [messages, waiting])| {
+                json!({
+                    "name": name, "slot": slot.slot, "messages": messages, "scheduled": waiting,
+                })
+            })
+        })
+        .collect();
+    let durables: Vec<_> = slots
+        .iter()
+        .flat_map(|slot| {
+            let durables = slot.best().into_iter().flat_map(|shard| &shard.durables);
+            durables.map(|it| {
+                json!({
+                    "name": it.name, "client": it.client, "topic": it.topic, "slot": slot.slot,
+                    "messages": it.messages, "consumed": it.consumed,
+                })
+            })
         })
         .collect();
     let slots: Vec<_> = slots
@@ -375,7 +427,10 @@ fn json_of(answers: &Answers) -> Value {
             })
         })
         .collect();
-    json!({ "cluster": &*answers.cluster.name, "nodes": nodes, "slots": slots, "queues": queues })
+    json!({
+        "cluster": &*answers.cluster.name, "nodes": nodes, "slots": slots, "queues": queues,
+        "durable_subscriptions": durables,
+    })
 }
 
 /// How many slots a node holds.

@@ -297,6 +297,9 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                     self.session.handle_outcome(now, tag, outcome);
                 }
                 ConnectionEvent::Held(tag, is_held) => self.session.handle_held(now, tag, is_held),
+                ConnectionEvent::Detached(consumer, why) => {
+                    self.session.handle_detached(now, consumer, &why);
+                }
                 ConnectionEvent::Delivery(delivery) => {
                     self.frames += 1;
                     self.session.handle_delivery(delivery);

@@ -160,7 +160,7 @@ impl Context {
             replica: Replica::new(config, recovered, self.origin.elapsed()),
             recent: Recent::new((cache as usize).max(1 << 20)),
             state: opened.state,
-            snapshot: opened.snapshot,
+            saved: opened.saved,
             serving: Serving::new(serving, Traced { slot }),
         })
     }

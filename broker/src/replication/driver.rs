@@ -361,9 +361,9 @@ impl Groups {
                     group.handle_read_for(to, entries, turn);
                 }
             }
-            Input::SnapshotWritten { slot, last } => {
+            Input::SnapshotWritten { slot, saved } => {
                 if let Some(group) = self.wake(slot) {
-                    group.handle_snapshot_written(last, turn);
+                    group.handle_snapshot_written(saved);
                 }
             }
             Input::SnapshotSent { slot, to } => {

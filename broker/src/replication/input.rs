@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use paceline_consensus::{Entry, EntryId};
+use paceline_consensus::Entry;
 use paceline_core::{
     Message,
     channel::{FromLeader, ToLeader},
@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     parts::Parts,
-    snapshot::Taken,
+    saved::Saved,
+    snapshot::{Partial, Taken},
     status::{Holders, Standing, Tables, Voters},
     streams::Head,
     words::GroupWord,
@@ -87,8 +88,8 @@ pub enum Input {
     SnapshotWritten {
         /// The shard.
         slot: u32,
-        /// The last entry that it stands for.
-        last: Option<EntryId>,
+        /// It.
+        saved: Option<Box<Saved>>,
     },
     /// The snapshot for another node was sent, or could not be.
     SnapshotSent {
@@ -110,8 +111,8 @@ pub enum Input {
     SnapshotTaken {
         /// The shard.
         slot: u32,
-        /// It.
-        taken: Option<Box<Taken>>,
+        /// It, or what has come of it.
+        taken: Result<Box<Taken>, Partial>,
     },
     /// A group joins: this node is to hold it from now on, or its part of the journal was damaged.
     Start(Box<Parts>),

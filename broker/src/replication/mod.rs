@@ -14,6 +14,7 @@ mod pace;
 mod parts;
 pub mod protocol;
 mod recent;
+mod saved;
 mod shards;
 mod snapshot;
 pub mod status;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use paceline_consensus::{EntryId, Replica};
+use paceline_consensus::Replica;
 use paceline_core::{serving::Serving, shard::ShardState};
 use paceline_runtime::time::Duration;
 use paceline_store::Group as Part;
 
-use super::{pace::Pace, recent::Recent, told::Traced};
+use super::{pace::Pace, recent::Recent, saved::Saved, told::Traced};
 
 /// How a group works, beside what its replica and its service were told.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ pub struct Parts {
     pub recent: Recent,
     /// The state as of the last snapshot,
     pub state: ShardState,
-    /// whose last entry is this.
-    pub snapshot: EntryId,
+    /// which is this.
+    pub saved: Saved,
     /// Its service.
     pub serving: Serving<Traced>,
 }

@@ -36,11 +36,30 @@ pub struct ShardStatus {
     pub applied: u64,
     /// The queues that hold messages, and how many.
     pub queues: Vec<(String, u64)>,
+    /// The destinations for which messages wait that are not due, and how many; topics as `/topic/NAME`.
+    pub waiting: Vec<(String, u64)>,
     /// How many transactions are prepared here and wait for their decision.
     pub in_doubt: u64,
     /// A hash of the state, equal on all replicas that have applied the same entries. Computed on
     /// demand only.
     pub digest: Option<[u8; 32]>,
+    /// The durable subscriptions of its topics.
+    pub durables: Vec<DurableStatus>,
+}
+
+/// A durable subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DurableStatus {
+    /// Whose it is.
+    pub client: String,
+    /// What that client calls it.
+    pub name: String,
+    /// Its topic.
+    pub topic: String,
+    /// How many messages wait for it, whether in flight or not.
+    pub messages: u64,
+    /// Whether somebody consumes them; only a leader knows.
+    pub consumed: Option<bool>,
 }
 
 /// What a replica is to its shard. Travels, and is shown, as its name.

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 use thiserror::Error;
 
+use super::saved::Saved;
+
 /// How much of a log is read at once.
 pub const READ_BYTES: u64 = 1 << 20;
 
@@ -46,25 +48,14 @@ struct Base {
     membership: Membership,
 }
 
-/// A snapshot as it stands in the journal.
-#[derive(Serialize, Deserialize)]
-pub struct Kept {
-    /// The last entry that it stands for.
-    pub last: EntryId,
-    /// Who took part then.
-    pub membership: Membership,
-    /// [`ShardState::snapshot`].
-    pub state: Bytes,
-}
-
 /// What a group has on the disk.
 pub struct Opened {
     /// For the replica.
     pub recovered: Recovered,
     /// As of the last snapshot.
     pub state: ShardState,
-    /// The last entry that the snapshot stands for.
-    pub snapshot: EntryId,
+    /// It.
+    pub saved: Saved,
 }
 
 /// Writes behind what is in the buffer, without a copy in between.
@@ -164,8 +155,7 @@ pub fn decode_entry(record: &Bytes) -> Result<Entry, StorageError> {
 /// # Errors
 /// See [`StorageError`]. The group must not be damaged.
 pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageError> {
-    let kept: Option<Kept> =
-        decode_mark(&group.load_snapshot().await?.unwrap_or_default(), "the snapshot")?;
+    let kept = Saved::load(group).await?;
     let base: Option<Base> = decode_mark(&group.purged(), "the mark of the log's beginning")?;
     let left = left(group);
     let mark = group.repair();
@@ -174,38 +164,33 @@ pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageErro
         (None, Some(voters)) => Membership::of(voters.into_iter().map(NodeId)),
         (None, None) => Membership::of(founders.iter().copied().map(NodeId)),
     };
-    let (snapshot, mut state) = match &kept {
+    let state = match &kept {
         Some(kept) => {
             reached(Point::SnapshotLoaded);
-            (kept.last, ShardState::restore(&kept.state)?)
+            ShardState::restore(&kept.snapshot())?
         }
-        None => (EntryId::ZERO, ShardState::new()),
+        None => ShardState::new(),
     };
     let mut log = match base {
         Some(base) => Log::new(base.id, base.membership),
         None => Log::new(EntryId::ZERO, founders()),
     };
     read_shape(group, &mut log).await?;
-    if let Some(kept) = kept {
-        if !log.has(kept.last) {
-            // It came from the leader, and the node ended before the log made way for it.
-            replace_log(group, kept.last, &kept.membership, &state)?.await?;
-            log = Log::new(kept.last, kept.membership.clone());
-        }
-        if measure(group, &mut state).await? {
-            // At once, while all the bodies are there that anything will be decided by.
-            let kept = Kept { state: state.snapshot().into(), ..kept };
-            group.save_snapshot(&encode(&kept)).await?;
-        }
+    let saved = kept.unwrap_or_default();
+    if !log.has(saved.last) && saved.last != EntryId::ZERO {
+        // It came from the leader, and the node ended before the log made way for it.
+        let mark = base_mark(saved.last, &saved.membership);
+        group.replace_log(saved.last.index + 1, mark, &[])?.await?;
+        log = Log::new(saved.last, saved.membership.clone());
     }
     // What a snapshot stands for is committed. The mark may speak of entries that this log does not
     // have, if it was written before they were: it is worth nothing then.
     let marked: Option<EntryId> = decode_mark(&group.committed(), "the commit mark")?;
     let marked = marked.filter(|id| log.has(*id)).map_or(0, |id| id.index);
-    group.sweep(|index| index > snapshot.index || state.is_live(index));
+    group.sweep(|index| index > saved.last.index || state.is_live(index));
     let recovered = Recovered {
         vote: vote(group)?,
-        commit: marked.max(snapshot.index),
+        commit: marked.max(saved.last.index),
         log,
         floor: repair_floor(group),
         votes_above_floor: behind_floor(&mark).is_some_and(|(_, rest)| rest.starts_with(VOTES)),
@@ -213,30 +198,7 @@ pub async fn open(group: &Group, founders: &[u64]) -> Result<Opened, StorageErro
         // Of that the node knows, not its groups.
         promised: Duration::ZERO,
     };
-    Ok(Opened { recovered, state, snapshot })
-}
-
-/// Reads how large the messages of a state are that was restored from a snapshot which does not say it.
-/// Whether there were any.
-///
-/// # Errors
-/// See [`StorageError`].
-pub async fn measure(group: &Group, state: &mut ShardState) -> Result<bool, StorageError> {
-    let is_incomplete = state.unmeasured().is_some();
-    while let Some(index) = state.unmeasured() {
-        // What came with the snapshot counts: the log may not have made way for it.
-        let record = match group.read_retained(index).await {
-            Err(JournalError::Missing { .. }) => group.read_entry(index).await,
-            record => record,
-        };
-        let batch = match record {
-            Ok(record) => decode_batch(&record)?,
-            Err(JournalError::Missing { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        state.measure(index, batch.as_ref());
-    }
-    Ok(is_incomplete)
+    Ok(Opened { recovered, state, saved })
 }
 
 async fn read_shape(group: &Group, log: &mut Log) -> Result<(), StorageError> {
@@ -273,21 +235,6 @@ pub async fn read_entries(
 ) -> Result<Vec<Entry>, StorageError> {
     let records = group.read(range, READ_BYTES).await?;
     records.iter().map(|record| decode_entry(&record.payload)).collect()
-}
-
-/// Drops the log: a snapshot stands for all of it, and for more. What `state` needs of it has come
-/// with the snapshot.
-///
-/// # Errors
-/// As for every write.
-pub fn replace_log(
-    group: &Group,
-    last: EntryId,
-    membership: &Membership,
-    state: &ShardState,
-) -> Result<paceline_store::Durable, JournalError> {
-    drop(group.truncate(group.range().start)?);
-    group.purge(last.index + 1, base_mark(last, membership), |index| state.is_live(index))
 }
 
 /// The term of the vote that the journal holds; none if there is none. What a replica has promised
@@ -421,128 +368,7 @@ pub async fn read_message(group: &Group, at: MessageRef) -> Result<Arc<Message>,
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, num::NonZeroU64};
-
-    use paceline_consensus::Payload;
-    use paceline_core::{
-        Body, Destination, UnixMillis,
-        operation::Settlement,
-        shard::{Command, Counters},
-    };
-    use paceline_store::{Entry as Record, GroupId, Identity, Journal, Options};
-
     use super::*;
-
-    fn publish(bytes: usize) -> Command {
-        let message = Message {
-            id: "m".into(),
-            destination: Destination::queue("q").unwrap(),
-            persistent: true,
-            priority: 4,
-            timestamp: UnixMillis(0),
-            expires: None,
-            correlation_id: None,
-            reply_to: None,
-            content_type: None,
-            properties: Vec::new(),
-            body: Body::Text(vec![b'x'; bytes].into()),
-        };
-        Command::Publish { message: message.into() }
-    }
-
-    fn batch(command: Command) -> Batch {
-        Batch { now: UnixMillis(1), commands: vec![(None, command)] }
-    }
-
-    fn record(id: EntryId, batch: &Batch) -> Record {
-        let payload = encode(&Entry { id, payload: Payload::Data(encode(batch)) });
-        Record { index: id.index, payload }
-    }
-
-    /// A snapshot as it was before layout 2: a queue `q` of which nothing has left yet.
-    fn layout_1(applied: u64, messages: &[MessageRef]) -> Bytes {
-        let depth = messages.len() as u64;
-        let counters = Counters { entered: depth, ..Counters::default() };
-        let queues = BTreeMap::from([(0u32, ("q", depth, counters))]);
-        let stored = (None::<NonZeroU64>, 0u32, 4u8, 0u8, 0u8);
-        let messages: BTreeMap<_, _> = messages.iter().map(|at| (*at, stored)).collect();
-        let none = BTreeMap::<u64, u64>::new();
-        let deleted = Counters::default();
-        encode(&((1u8, applied), &none, queues, 1u32, deleted, messages, &none, &none, &none))
-    }
-
-    async fn journal(dir: &std::path::Path) -> (Journal, Group) {
-        let identity = Identity { node: 1, cluster: "test".to_owned() };
-        let (journal, _) = Journal::open(dir, &identity, Options::default()).await.unwrap();
-        let group = journal.group(GroupId(1));
-        (journal, group)
-    }
-
-    #[tokio::test]
-    async fn a_snapshot_that_says_no_sizes_is_completed_from_the_log_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |index| MessageRef::new(index, 0, 0);
-        let accept = Command::Settle { settles: vec![(at(2), Settlement::Accept)] };
-        let log = [publish(300), publish(40), publish(1_000), accept].map(batch);
-        let mut replayed = ShardState::new();
-        for (index, batch) in (1..).zip(&log) {
-            replayed.apply(index, batch);
-        }
-
-        let (_journal, group) = journal(dir.path()).await;
-        let members = Membership::of([NodeId(1)]);
-        let records: Vec<Record> =
-            (1..).zip(&log).map(|(index, batch)| record(EntryId::new(1, index), batch)).collect();
-        group.append(&records).unwrap().await.unwrap();
-        let last = EntryId::new(1, 3);
-        let state = layout_1(3, &[at(1), at(2), at(3)]);
-        let kept = Kept { last, membership: members.clone(), state };
-        group.save_snapshot(&encode(&kept)).await.unwrap();
-        // The second message is settled behind the snapshot; its entry is gone already.
-        let mark = base_mark(EntryId::new(1, 2), &members);
-        group.purge(3, mark, |index| index == 1).unwrap().await.unwrap();
-
-        let mut opened = open(&group, &[1]).await.unwrap();
-        assert_eq!(opened.snapshot, last);
-        let written = group.load_snapshot().await.unwrap().unwrap();
-        let written: Kept = decode(&written, "the snapshot").unwrap();
-        assert_eq!((written.last, &written.membership), (last, &members));
-        assert_eq!(written.state, opened.state.snapshot());
-        opened.state.apply(4, &log[3]);
-        assert_eq!(opened.state.held("q"), (2, 320 + 1_024));
-        assert_eq!(opened.state.digest(), replayed.digest());
-
-        // What is settled later on is not missed at the next start.
-        group.discard(&[1]);
-        let mut again = open(&group, &[1]).await.unwrap();
-        again.state.apply(4, &log[3]);
-        assert_eq!(again.state.digest(), replayed.digest());
-    }
-
-    #[tokio::test]
-    async fn sizes_are_of_what_came_with_the_snapshot_and_not_of_what_the_log_has_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let (_journal, group) = journal(dir.path()).await;
-        let (deposed, elected) = (EntryId::new(1, 1), EntryId::new(2, 1));
-        let committed = batch(publish(300));
-        let mut replayed = ShardState::new();
-        replayed.apply(1, &committed);
-        group.append(&[record(deposed, &batch(publish(7)))]).unwrap().await.unwrap();
-        group.retain(&[record(elected, &committed)]).unwrap().await.unwrap();
-
-        let bytes = layout_1(1, &[MessageRef::new(1, 0, 0)]);
-        let mut taken = ShardState::restore(&bytes).unwrap();
-        assert!(measure(&group, &mut taken).await.unwrap());
-        assert_eq!(taken.digest(), replayed.digest());
-        assert!(!measure(&group, &mut taken).await.unwrap(), "once");
-
-        // As the earlier release left it if it ended before its log had made way.
-        let membership = Membership::of([NodeId(1)]);
-        let kept = Kept { last: elected, membership, state: bytes };
-        group.save_snapshot(&encode(&kept)).await.unwrap();
-        let opened = open(&group, &[1]).await.unwrap();
-        assert_eq!(opened.state.digest(), replayed.digest());
-    }
 
     #[test]
     fn a_repair_mark_says_what_it_was_given() {

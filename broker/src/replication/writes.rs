@@ -11,11 +11,11 @@ enum Write {
     Vote(Bytes),
     /// The log ends, or begins anew, before this entry.
     Truncate(Index),
-    /// The log begins anew here; of what was before, these entries stay.
+    /// The log begins anew here; of the entries that are kept, these go.
     ReplaceLog {
         start: Index,
         mark: Bytes,
-        live: Vec<u64>,
+        dead: Vec<u64>,
     },
     Append(Entry),
     EndRepair,
@@ -58,8 +58,8 @@ impl Writes {
     }
 
     /// A snapshot that is on the disk stands for the whole log, which begins anew at `start`.
-    pub fn replace_log(&mut self, group: u32, start: Index, mark: Bytes, live: Vec<u64>) {
-        self.writes.push((group, Write::ReplaceLog { start, mark, live }));
+    pub fn replace_log(&mut self, group: u32, start: Index, mark: Bytes, dead: Vec<u64>) {
+        self.writes.push((group, Write::ReplaceLog { start, mark, dead }));
     }
 
     /// The log's next entry.
@@ -104,10 +104,8 @@ impl Writes {
                     match write {
                         Write::Vote(vote) => journal.save_vote(group, vote)?,
                         Write::Truncate(from) => journal.truncate(group, from)?,
-                        Write::ReplaceLog { start, mark, live } => {
-                            journal.truncate(group, 0)?;
-                            let keep = |index| live.binary_search(&index).is_ok();
-                            journal.purge(group, start, mark, keep)?;
+                        Write::ReplaceLog { start, mark, dead } => {
+                            journal.replace_log(group, start, mark, &dead)?;
                         }
                         Write::Append(entry) => journal.append(group, entry.id.index, |out| {
                             storage::encode_into(&entry, out)

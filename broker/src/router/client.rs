@@ -121,6 +121,9 @@ fn tell(slot: u32, event: Event<Asker, Sink>) {
             connection.work(|it| it.handle_delivered(consumer, slot, channel, delivered));
         }
         Event::Held(asker, is_held) => asker.held(is_held),
+        Event::Detached(Sink { connection, consumer }, why) => {
+            connection.work(|it| it.handle_detached(consumer, why));
+        }
         Event::LeaderLost(Sink { connection, consumer }) => {
             connection.work(|it| it.handle_leader_lost(consumer, slot));
         }

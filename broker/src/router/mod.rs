@@ -10,7 +10,7 @@ mod connector;
 mod waiting;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -53,6 +53,8 @@ struct Inner {
     clients: Vec<OnceLock<mpsc::UnboundedSender<Request>>>,
     next_consumer: AtomicU64,
     next_transaction: AtomicU64,
+    /// Client ids of connections: the name of the connection, and how often it is open.
+    client_ids: Mutex<BTreeMap<String, (String, usize)>>,
     /// What is being resolved: transactions, and slots of participants.
     inquiries: Mutex<BTreeSet<(TransactionId, u32)>>,
 }
@@ -75,6 +77,7 @@ impl Router {
             clients,
             next_consumer: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),
+            client_ids: Mutex::default(),
             inquiries: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -156,6 +159,25 @@ impl Directory for Inner {
         let number = self.next_transaction.fetch_add(1, Ordering::Relaxed);
         TransactionId { session: self.session, number }
     }
+
+    fn take_client(&self, client: &str, connection: &str) -> bool {
+        let mut taken = self.client_ids.lock().expect("no holder panics");
+        let (holder, count) =
+            taken.entry(client.to_owned()).or_insert_with(|| (connection.to_owned(), 0));
+        let may = holder == connection;
+        *count += usize::from(may);
+        may
+    }
+
+    fn release_client(&self, client: &str) {
+        let mut taken = self.client_ids.lock().expect("no holder panics");
+        if let Some((_, count)) = taken.get_mut(client) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(client);
+            }
+        }
+    }
 }
 
 /// One connection's way into the cluster.
@@ -185,6 +207,6 @@ impl ConnectionHandle {
 
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
-        self.connection.work(|it| it.handle_closed());
+        self.connection.work(|it| it.handle_closed(&*self.router.inner));
     }
 }

@@ -86,7 +86,7 @@ async fn collect(shared: &Shared, segment: u64) -> Result<(), JournalError> {
         let mut inner = shared.lock();
         let entry = inner.index.segments.get_mut(&segment).expect("only this task removes one");
         if entry.live > 0 {
-            // A snapshot that is still being written, or a record that can no longer be read.
+            // A record that can no longer be read.
             entry.pinned = true;
             return Ok(());
         }
@@ -167,8 +167,9 @@ fn copy_record(
             return Ok(true);
         }
         Kind::Batch | Kind::State => return Ok(false),
-        Kind::Snapshot if group.snapshot.chunks.contains(&old) => Kind::Snapshot,
-        Kind::Snapshot => return Ok(false),
+        Kind::Snapshot if group.snapshot.location == Some(old) => Kind::Snapshot,
+        Kind::Part if group.parts.get(&index) == Some(&old) => Kind::Part,
+        Kind::Snapshot | Kind::Part => return Ok(false),
         Kind::Entry | Kind::Moved | Kind::Retained if group.retained.get(&index) == Some(&old) => {
             Kind::Retained
         }
@@ -178,7 +179,8 @@ fn copy_record(
     let new = shared.put(inner, kind, id, index, |out| out.extend_from_slice(payload))?;
     let group = inner.index.group(id);
     let slot = match kind {
-        Kind::Snapshot => group.snapshot.chunks.iter_mut().find(|chunk| **chunk == old),
+        Kind::Snapshot => group.snapshot.location.as_mut(),
+        Kind::Part => group.parts.get_mut(&index),
         Kind::Retained => group.retained.get_mut(&index),
         _ => {
             let at = (index - group.start) as usize;

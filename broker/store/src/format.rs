@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Version of the format, in every segment header.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// First bytes of a segment file.
 pub const MAGIC: [u8; 8] = *b"PACELINE";
@@ -52,8 +52,10 @@ pub enum Kind {
     Retained = 4,
     /// All that is not entries or snapshot, see [`GroupRecord`]. The last one of a group holds.
     State = 5,
-    /// A part of a snapshot; its index is the snapshot's number, see [`ChunkHeader`].
+    /// A snapshot; its index is its number, and it names its parts, see [`encode_parts`].
     Snapshot = 6,
+    /// A part of snapshots; its index is its number.
+    Part = 7,
 }
 
 impl Kind {
@@ -65,6 +67,7 @@ impl Kind {
             4 => Kind::Retained,
             5 => Kind::State,
             6 => Kind::Snapshot,
+            7 => Kind::Part,
             _ => return None,
         })
     }
@@ -282,31 +285,19 @@ fn take_opaque(rest: &mut &[u8]) -> Option<Bytes> {
     (len <= MAX_OPAQUE_BYTES).then(|| Bytes::copy_from_slice(head))
 }
 
-/// Before the bytes of each part of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkHeader {
-    /// This part, from 0.
-    pub chunk: u32,
-    /// How many parts there are.
-    pub chunks: u32,
+/// Writes the numbers of a snapshot's parts, in order; the owner's bytes follow.
+pub fn encode_parts(parts: &[u64], out: &mut BytesMut) {
+    out.put_u32_le(parts.len() as u32);
+    parts.iter().for_each(|part| out.put_u64_le(*part));
 }
 
-impl ChunkHeader {
-    /// Length in bytes.
-    pub const BYTES: usize = 8;
-
-    /// Writes the header.
-    pub fn encode(&self, out: &mut BytesMut) {
-        out.put_u32_le(self.chunk);
-        out.put_u32_le(self.chunks);
-    }
-
-    /// Reads the header at the start of a payload.
-    pub fn decode(payload: &[u8]) -> Option<Self> {
-        let mut rest = payload.get(..Self::BYTES)?;
-        let header = Self { chunk: rest.get_u32_le(), chunks: rest.get_u32_le() };
-        (header.chunk < header.chunks).then_some(header)
-    }
+/// The numbers of a snapshot's parts, and the owner's bytes.
+pub fn decode_parts(payload: &[u8]) -> Option<(Vec<u64>, &[u8])> {
+    let mut rest = payload;
+    let count = rest.try_get_u32_le().ok()? as usize;
+    let (numbers, rest) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let parts = numbers.as_chunks().0.iter().map(|number| u64::from_le_bytes(*number));
+    Some((parts.collect(), rest))
 }
 
 /// The name of a segment's file.
@@ -328,7 +319,7 @@ mod tests {
     use super::*;
 
     fn kind() -> impl Strategy<Value = Kind> {
-        (1u8..=6).prop_map(|byte| Kind::from_byte(byte).unwrap())
+        (1u8..=7).prop_map(|byte| Kind::from_byte(byte).unwrap())
     }
 
     fn opaque() -> impl Strategy<Value = Bytes> {

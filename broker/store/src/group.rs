@@ -1,7 +1,7 @@
 //! One group's part of the journal: its log, its vote, its snapshot.
 
 use std::{
-    mem,
+    collections::BTreeSet,
     ops::Range,
     sync::{Arc, MutexGuard},
 };
@@ -12,15 +12,13 @@ use paceline_runtime::disk::File;
 use crate::{
     error::{Damage, JournalError},
     format::{
-        ChunkHeader, GroupId, Kind, Place, RECORD_HEADER_BYTES, RecordHeader, Salt, segment_name,
+        GroupId, Kind, Place, RECORD_HEADER_BYTES, RecordHeader, Salt, decode_parts, encode_parts,
+        segment_name,
     },
-    index::{Index, Location, SnapshotIndex},
+    index::{Index, Location},
     shared::{Durable, Handle, Inner, Shared},
     writing::Writing,
 };
-
-/// How much of a snapshot goes into one record, so that other groups' entries fit in between.
-const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
 
 /// Records closer together than this are read in one go.
 const READ_GAP_BYTES: u32 = 4 << 10;
@@ -89,6 +87,13 @@ impl Group {
     /// Purged entries that are kept, in order.
     pub fn retained(&self) -> Vec<u64> {
         self.with(|group| group.retained.keys().copied().collect())
+    }
+
+    /// The first of the purged entries that are kept from `from` on, `most` at most, in order.
+    pub fn retained_from(&self, from: u64, most: usize) -> Vec<u64> {
+        self.with(|group| {
+            group.retained.range(from..).map(|(index, _)| *index).take(most).collect()
+        })
     }
 
     fn with<T: Default>(&self, read: impl FnOnce(&crate::index::GroupIndex) -> T) -> T {
@@ -179,6 +184,20 @@ impl Group {
         Ok(durable)
     }
 
+    /// See [`Writing::replace_log`].
+    ///
+    /// # Errors
+    ///
+    /// As for every write.
+    pub fn replace_log(
+        &self,
+        start: u64,
+        mark: Bytes,
+        dead: &[u64],
+    ) -> Result<Durable, JournalError> {
+        self.write(|writing| writing.replace_log(self.id, start, mark, dead))
+    }
+
     /// Remembers the vote.
     ///
     /// # Errors
@@ -237,65 +256,75 @@ impl Group {
         self.write(|writing| writing.end_repair(self.id))
     }
 
-    /// Makes `snapshot` the group's snapshot, in place of any older one. Resolves when it is
-    /// durable; when the caller stops waiting, or the node dies, the older one stands.
+    /// Writes parts of a snapshot that is to come: [`Group::save_snapshot`] is to name them. Gives
+    /// their numbers. They are on the disk before it.
+    ///
+    /// # Errors
+    ///
+    /// As for every write; parts that no snapshot names go with the next one.
+    pub fn put_parts(&self, parts: &[Bytes]) -> Result<(Vec<u64>, Durable), JournalError> {
+        let shared = self.shared();
+        let mut inner = self.writable(shared)?;
+        let mut numbers = Vec::with_capacity(parts.len());
+        for part in parts {
+            let number = inner.index.next_part(self.id);
+            let put = |out: &mut BytesMut| out.put_slice(part);
+            let location = shared.put(&mut inner, Kind::Part, self.id, number, put)?;
+            inner.index.put_part(self.id, number, location);
+            numbers.push(number);
+        }
+        let (waiter, durable) = Durable::new();
+        shared.submit(&mut inner, waiter);
+        Ok((numbers, durable))
+    }
+
+    /// Makes of these parts, and of `root`, the group's snapshot. A part of the snapshot before may be
+    /// in this one again; the others go. Until it is durable, the one before stands.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such part.
     ///
     /// # Errors
     ///
     /// As for every write.
-    pub async fn save_snapshot(&self, snapshot: &[u8]) -> Result<(), JournalError> {
-        let shared = self.shared();
-        let chunks = snapshot.len().div_ceil(SNAPSHOT_CHUNK_BYTES).max(1) as u32;
-        let number = {
-            let mut inner = self.writable(shared)?;
-            let group = inner.index.group(self.id);
-            group.last_snapshot += 1;
-            group.last_snapshot
-        };
-        let mut unfinished = Unfinished { group: self, chunks: Vec::new() };
-        for chunk in 0..chunks {
-            let from = chunk as usize * SNAPSHOT_CHUNK_BYTES;
-            let part = &snapshot[from..snapshot.len().min(from + SNAPSHOT_CHUNK_BYTES)];
-            let durable = {
-                let mut inner = self.writable(shared)?;
-                let put = |out: &mut BytesMut| {
-                    ChunkHeader { chunk, chunks }.encode(out);
-                    out.put_slice(part);
-                };
-                let location = shared.put(&mut inner, Kind::Snapshot, self.id, number, put)?;
-                inner.index.born(location);
-                unfinished.chunks.push(location);
-                let (waiter, durable) = Durable::new();
-                shared.submit(&mut inner, waiter);
-                durable
-            };
-            durable.await?;
-        }
+    pub fn save_snapshot(&self, root: &[u8], parts: &[u64]) -> Result<Durable, JournalError> {
+        let named = BTreeSet::from_iter(parts.iter().copied());
         let durable = self.write(|writing| {
-            writing.change(self.id, |inner| {
-                let chunks = mem::take(&mut unfinished.chunks);
-                inner.index.set_snapshot(self.id, SnapshotIndex { number, chunks });
-            })
+            let put = |out: &mut BytesMut| {
+                encode_parts(parts, out);
+                out.put_slice(root);
+            };
+            writing.set_snapshot(self.id, &named, put)
         })?;
-        shared.garbage.notify_one();
-        durable.await
+        self.shared().garbage.notify_one();
+        Ok(durable)
     }
 
-    /// The current snapshot.
+    /// The current snapshot's root, and the numbers of its parts.
     ///
     /// # Errors
     ///
     /// [`JournalError::Damaged`] when it cannot be read as written.
-    pub async fn load_snapshot(&self) -> Result<Option<Bytes>, JournalError> {
-        let chunks = self.with(|group| group.snapshot.chunks.len());
-        let mut snapshot = BytesMut::new();
-        for chunk in 0..chunks {
-            let find =
-                |index: &Index| index.groups.get(&self.id)?.snapshot.chunks.get(chunk).copied();
-            let payload = self.read_record(Kind::Snapshot, chunk as u64, find).await?;
-            snapshot.put_slice(payload.get(ChunkHeader::BYTES..).unwrap_or_default());
+    pub async fn load_snapshot(&self) -> Result<Option<(Bytes, Vec<u64>)>, JournalError> {
+        let number = self.with(|group| group.snapshot.number);
+        if number == 0 {
+            return Ok(None);
         }
-        Ok((chunks > 0).then(|| snapshot.freeze()))
+        let find = |journal: &Index| journal.groups.get(&self.id)?.snapshot.location;
+        let payload = self.read_record(number, find).await?;
+        let (parts, root) = decode_parts(&payload).expect("recovery has read it");
+        Ok(Some((payload.slice_ref(root), parts)))
+    }
+
+    /// A part of the current snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Missing`], or [`JournalError::Damaged`].
+    pub async fn load_part(&self, number: u64) -> Result<Bytes, JournalError> {
+        let find = |journal: &Index| journal.groups.get(&self.id)?.parts.get(&number).copied();
+        self.read_record(number, find).await
     }
 
     /// One entry, whether it is in the log or retained below it.
@@ -305,17 +334,7 @@ impl Group {
     /// [`JournalError::Missing`], or [`JournalError::Damaged`].
     pub async fn read_entry(&self, index: u64) -> Result<Bytes, JournalError> {
         let find = |journal: &Index| journal.groups.get(&self.id)?.entry(index);
-        self.read_record(Kind::Entry, index, find).await
-    }
-
-    /// One entry as a snapshot or a purge has kept it, whatever the log has at its index.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError::Missing`], or [`JournalError::Damaged`].
-    pub async fn read_retained(&self, index: u64) -> Result<Bytes, JournalError> {
-        let find = |journal: &Index| journal.groups.get(&self.id)?.retained.get(&index).copied();
-        self.read_record(Kind::Entry, index, find).await
+        self.read_record(index, find).await
     }
 
     /// Entries of the log, in order, starting at `range.start`; stops early after about
@@ -340,7 +359,7 @@ impl Group {
             if found.is_empty() {
                 // Something moved in the meantime; one at a time finds it.
                 let find = |journal: &Index| journal.groups.get(&self.id)?.log_entry(next);
-                let payload = match self.read_record(Kind::Entry, next, find).await {
+                let payload = match self.read_record(next, find).await {
                     Err(JournalError::Missing { .. }) => break,
                     payload => payload?,
                 };
@@ -431,7 +450,6 @@ impl Group {
     /// store does: the node has to be started again, and recovery sees how much is wrong.
     async fn read_record(
         &self,
-        kind: Kind,
         index: u64,
         find: impl Fn(&Index) -> Option<Location>,
     ) -> Result<Bytes, JournalError> {
@@ -478,10 +496,7 @@ impl Group {
             };
             let salt = shared.salt(location.place.segment);
             let id = self.id;
-            let payload = bytes.and_then(|bytes| match kind {
-                Kind::Snapshot => checked_any(bytes, salt, location, id).map(|(_, bytes)| bytes),
-                _ => checked(bytes, salt, location, id, index),
-            });
+            let payload = bytes.and_then(|bytes| checked(bytes, salt, location, id, index));
             match payload {
                 Some(payload) => return Ok(payload),
                 None => tried = Some(location),
@@ -490,34 +505,10 @@ impl Group {
     }
 }
 
-/// Parts of a snapshot that may never be finished.
-struct Unfinished<'a> {
-    group: &'a Group,
-    chunks: Vec<Location>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.chunks.is_empty() {
-            let mut inner = self.group.shared().lock();
-            self.chunks.drain(..).for_each(|location| inner.index.died(location));
-        }
-    }
-}
-
-/// The payload, if `bytes` are this group's entry `index`.
+/// The payload, if `bytes` are this group's record `index`.
 fn checked(bytes: Bytes, salt: Salt, at: Location, group: GroupId, index: u64) -> Option<Bytes> {
-    let (header, payload) = checked_any(bytes, salt, at, group)?;
-    (header.index == index).then_some(payload)
-}
-
-fn checked_any(
-    bytes: Bytes,
-    salt: Salt,
-    at: Location,
-    group: GroupId,
-) -> Option<(RecordHeader, Bytes)> {
     let header = RecordHeader::decode(&bytes, salt, u64::from(at.place.offset))?;
     let payload = bytes.slice(RECORD_HEADER_BYTES..);
-    (header.group == group && header.matches(&payload)).then_some((header, payload))
+    let is_it = header.group == group && header.index == index && header.matches(&payload);
+    is_it.then_some(payload)
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure bookkeeping; recovery builds it, the journal keeps it.
 
-use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 use bytes::Bytes;
 use paceline_runtime::disk::File;
@@ -32,11 +32,11 @@ pub(crate) struct Segment {
     pub pinned: bool,
 }
 
-/// A snapshot's parts.
-#[derive(Clone, Debug, Default)]
+/// The current snapshot; number 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SnapshotIndex {
     pub number: u64,
-    pub chunks: Vec<Location>,
+    pub location: Option<Location>,
 }
 
 /// One group.
@@ -53,8 +53,10 @@ pub(crate) struct GroupIndex {
     pub committed: Bytes,
     pub repair: Bytes,
     pub snapshot: SnapshotIndex,
-    /// The highest snapshot number given out, finished or not.
-    pub last_snapshot: u64,
+    /// Those of the snapshot, and of the next one that is being written.
+    pub parts: BTreeMap<u64, Location>,
+    /// The highest number given to a snapshot or a part.
+    pub last_part: u64,
     pub reset_at: Place,
     /// The group's last state record.
     pub state: Option<Location>,
@@ -160,6 +162,14 @@ impl Index {
         dead.into_iter().for_each(|location| self.died(location));
     }
 
+    /// Begins the log, which is empty, anew at `start`. Of what is retained, `dead` goes.
+    pub fn replace_log(&mut self, group: GroupId, start: u64, dead: &[u64]) {
+        self.group(group).start = start;
+        for index in dead {
+            self.discard(group, *index);
+        }
+    }
+
     /// Forgets the retained entries below the log that `keep` does not name.
     pub fn sweep(&mut self, group: GroupId, mut keep: impl FnMut(u64) -> bool) {
         let mut dead = Vec::new();
@@ -193,21 +203,51 @@ impl Index {
         self.born(location);
     }
 
-    pub fn set_snapshot(&mut self, group: GroupId, snapshot: SnapshotIndex) {
-        let old = std::mem::replace(&mut self.group(group).snapshot, snapshot);
-        old.chunks.into_iter().for_each(|location| self.died(location));
+    /// The number of the group's next snapshot, or part of one.
+    pub fn next_part(&mut self, group: GroupId) -> u64 {
+        let group = self.group(group);
+        group.last_part += 1;
+        group.last_part
+    }
+
+    pub fn put_part(&mut self, group: GroupId, number: u64, location: Location) {
+        self.group(group).parts.insert(number, location);
+        self.born(location);
+    }
+
+    /// Forgets the snapshot before, and the parts that this one does not name.
+    pub fn set_snapshot(
+        &mut self,
+        group: GroupId,
+        number: u64,
+        location: Location,
+        parts: &BTreeSet<u64>,
+    ) {
+        let snapshot = SnapshotIndex { number, location: Some(location) };
+        let group = self.group(group);
+        let old = std::mem::replace(&mut group.snapshot, snapshot);
+        let mut dead = Vec::from_iter(old.location);
+        group.parts.retain(|number, location| {
+            let stays = parts.contains(number);
+            if !stays {
+                dead.push(*location);
+            }
+            stays
+        });
+        dead.into_iter().for_each(|location| self.died(location));
+        self.born(location);
     }
 
     /// Forgets everything of the group.
     pub fn reset(&mut self, group: GroupId, at: Place, repair: Bytes) {
         let old = self.groups.remove(&group).unwrap_or_default();
         let all = old.log.into_iter().chain(old.retained.into_values());
-        let all = all.chain(old.snapshot.chunks).chain(old.state);
+        let all = all.chain(old.parts.into_values()).chain(old.snapshot.location).chain(old.state);
         all.for_each(|location| self.died(location));
         let fresh = self.group(group);
         fresh.reset_at = at;
         fresh.repair = repair;
-        fresh.last_snapshot = old.last_snapshot;
+        fresh.last_part = old.last_part;
     }
 
     /// The first damage that the group has suffered and not been reset from.

@@ -18,8 +18,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     error::{Damage, JournalError},
     format::{
-        BadSegmentHeader, ChunkHeader, GroupId, GroupRecord, Kind, Place, RecordHeader,
-        SEGMENT_HEADER_BYTES, Salt, SegmentHeader, segment_name, segment_number,
+        BadSegmentHeader, GroupId, GroupRecord, Kind, Place, RecordHeader, SEGMENT_HEADER_BYTES,
+        Salt, SegmentHeader, decode_parts, segment_name, segment_number,
     },
     identity::{self, Identity},
     index::{GroupIndex, Index, Location, Segment, SnapshotIndex},
@@ -229,13 +229,9 @@ struct Draft {
     state: Option<Location>,
     log: BTreeMap<u64, Location>,
     retained: BTreeMap<u64, Location>,
-    snapshots: BTreeMap<u64, Parts>,
-}
-
-#[derive(Default)]
-struct Parts {
-    chunks: u32,
-    found: BTreeMap<u32, Location>,
+    /// Where they are, and the numbers of their parts.
+    snapshots: BTreeMap<u64, (Location, Vec<u64>)>,
+    parts: BTreeMap<u64, Location>,
 }
 
 #[derive(Default)]
@@ -286,14 +282,13 @@ impl Recovery {
                 Some(record) => draft.state(record, location),
                 None => unreadable("a state record makes no sense"),
             },
-            Kind::Snapshot => match ChunkHeader::decode(payload) {
-                Some(chunk) => {
-                    let parts = draft.snapshots.entry(index).or_default();
-                    parts.chunks = chunk.chunks;
-                    parts.found.insert(chunk.chunk, location);
-                }
-                None => unreadable("a part of a snapshot makes no sense"),
+            Kind::Snapshot => match decode_parts(payload) {
+                Some((parts, _)) => drop(draft.snapshots.insert(index, (location, parts))),
+                None => unreadable("a snapshot makes no sense"),
             },
+            Kind::Part => {
+                draft.parts.insert(index, location);
+            }
         }
     }
 
@@ -307,7 +302,8 @@ impl Recovery {
                 self.index.damage.push(Damage { group: Some(id), segment, offset, reason });
             }
             let all = group.log.iter().chain(group.retained.values());
-            let all = all.chain(&group.snapshot.chunks).chain(&group.state);
+            let all = all.chain(group.parts.values()).chain(&group.snapshot.location);
+            let all = all.chain(&group.state);
             for location in all {
                 self.index.born(*location);
             }
@@ -323,9 +319,8 @@ impl Draft {
             let valid = |location: &Location| location.place >= record.reset_at;
             self.log.retain(|_, location| valid(location));
             self.retained.retain(|_, location| valid(location));
-            for parts in self.snapshots.values_mut() {
-                parts.found.retain(|_, location| valid(location));
-            }
+            self.snapshots.retain(|_, (location, _)| valid(location));
+            self.parts.retain(|_, location| valid(location));
         }
         self.log.split_off(&record.end);
         let log = self.log.split_off(&record.start);
@@ -356,14 +351,17 @@ impl Draft {
         if start + (log.len() as u64) < record.end && gap.is_none() {
             gap = Some((witness, "the log once reached further than the entries found"));
         }
-        let last_snapshot = self.snapshots.keys().next_back().copied().unwrap_or(0);
-        let parts = self.snapshots.remove(&record.snapshot).unwrap_or_default();
-        if record.snapshot != 0 && (parts.chunks == 0 || parts.found.len() != parts.chunks as usize)
-        {
+        let numbers =
+            self.snapshots.keys().next_back().into_iter().chain(self.parts.keys().next_back());
+        let last_part = numbers.copied().max().unwrap_or(0).max(record.snapshot);
+        let (location, named) = self.snapshots.remove(&record.snapshot).unzip();
+        let named = named.unwrap_or_default();
+        let found = named.iter().filter_map(|number| Some((*number, self.parts.remove(number)?)));
+        let parts: BTreeMap<_, _> = found.collect();
+        if record.snapshot != 0 && (location.is_none() || parts.len() != named.len()) {
             gap = gap.or(Some((witness, "parts of the snapshot are missing")));
         }
-        let snapshot =
-            SnapshotIndex { number: record.snapshot, chunks: parts.found.into_values().collect() };
+        let snapshot = SnapshotIndex { number: record.snapshot, location };
         let group = GroupIndex {
             start,
             log,
@@ -372,8 +370,9 @@ impl Draft {
             vote: record.vote,
             committed: record.committed,
             repair: record.repair,
-            last_snapshot: last_snapshot.max(record.snapshot),
             snapshot,
+            parts,
+            last_part,
             reset_at: record.reset_at,
             state: self.state,
             state_lags: false,

@@ -1,6 +1,6 @@
 //! What is written in one piece, for one group or for several.
 
-use std::sync::MutexGuard;
+use std::{collections::BTreeSet, sync::MutexGuard};
 
 use bytes::{Bytes, BytesMut};
 
@@ -99,6 +99,29 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
+    /// Drops the log, which begins anew at `start`: a snapshot stands for all of it, and for more. What
+    /// is retained stays, but for the entries in `dead`. `mark` is as in [`Writing::purge`].
+    ///
+    /// # Errors
+    ///
+    /// When the group is damaged.
+    pub fn replace_log(
+        &mut self,
+        group: GroupId,
+        start: u64,
+        mark: Bytes,
+        dead: &[u64],
+    ) -> Result<(), JournalError> {
+        // By itself: what leaves the log by its beginning is retained, and nothing of this is to be.
+        self.truncate(group, 0)?;
+        self.change(group, |inner| {
+            inner.index.replace_log(group, start, dead);
+            inner.index.group(group).purged = mark;
+        })?;
+        self.shared.garbage.notify_one();
+        Ok(())
+    }
+
     /// Remembers the vote.
     ///
     /// # Errors
@@ -106,6 +129,22 @@ impl<'a> Writing<'a> {
     /// When the group is damaged.
     pub fn save_vote(&mut self, group: GroupId, vote: Bytes) -> Result<(), JournalError> {
         self.change(group, |inner| inner.index.group(group).vote = vote)
+    }
+
+    /// See [`Group::save_snapshot`](crate::Group::save_snapshot); `encode` writes the parts' numbers and
+    /// the root.
+    pub(crate) fn set_snapshot(
+        &mut self,
+        group: GroupId,
+        parts: &BTreeSet<u64>,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<(), JournalError> {
+        self.check(group)?;
+        let known = &self.inner.index.group(group).parts;
+        assert!(parts.iter().all(|part| known.contains_key(part)), "a part is not there");
+        let number = self.inner.index.next_part(group);
+        let location = self.shared.put(&mut self.inner, Kind::Snapshot, group, number, encode)?;
+        self.change(group, |inner| inner.index.set_snapshot(group, number, location, parts))
     }
 
     /// The group is whole again. Whatever was written before is durable with this.

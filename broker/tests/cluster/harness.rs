@@ -391,6 +391,7 @@ impl Client {
             }
             ConnectionEvent::Held(..) => {}
             ConnectionEvent::Delivery(delivery) => self.deliveries.push_back(delivery),
+            ConnectionEvent::Detached(consumer, why) => panic!("{consumer:?}: {why}"),
         }
     }
 

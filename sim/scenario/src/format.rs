@@ -217,9 +217,22 @@ pub struct Workload {
     /// Messages that expire; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,
+    /// Messages that are not to be delivered at once; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<PutOff>,
     /// Which nodes the clients connect to; default each to the next in turn.
     #[serde(default)]
     pub connect: Connect,
+    /// How long a consumer stays away after it took its leave, at most; default not at all.
+    #[serde(default)]
+    pub away: TimeSpan,
+    /// Whether consumers of topics subscribe durably, each with a client id of its own; default not.
+    #[serde(default)]
+    pub durable: bool,
+    /// The share of leaves at which a durable subscriber deletes its subscriptions, or comes back with
+    /// another selector, which replaces them; default none.
+    #[serde(default)]
+    pub renew: Fraction,
 }
 
 impl Workload {
@@ -269,6 +282,9 @@ pub enum Kind {
     Queue,
     /// Each message goes to every subscriber.
     Topic,
+    /// Each message goes to the queue that each consumer has of a virtual topic.
+    #[serde(rename = "virtual-topic")]
+    VirtualTopic,
 }
 
 /// How messages spread over destinations: `"uniform"` or `{ zipf = 0.9 }`.
@@ -322,6 +338,22 @@ pub struct Expiry {
     pub after: TimeSpan,
 }
 
+/// Messages that are delivered later.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutOff {
+    /// The share of messages that are.
+    pub share: Fraction,
+    /// How long after they are sent, from the one to the other with the same chance.
+    pub after: [TimeSpan; 2],
+    /// How often each of them is delivered again after that; default never.
+    #[serde(default)]
+    pub repeat: u32,
+    /// The time between two deliveries of one of them; for those that are delivered again.
+    #[serde(default)]
+    pub period: TimeSpan,
+}
+
 /// Which nodes clients connect to: `"round-robin"`, `"random"`, or `["n1", "n2"]` in turn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Connect {
@@ -351,6 +383,9 @@ pub struct Expect {
     /// How many copies of shards are filled because of the changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<MovesExpectation>,
+    /// How many bytes of snapshots come to nodes, state and messages together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_bytes: Option<Bound>,
     /// Load of the busiest node over the mean, by messages that passed each node's shards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_to_average: Option<Bound>,
@@ -375,6 +410,7 @@ impl Default for Expect {
             drained_within: TimeSpan(Duration::from_secs(60)),
             settled_within: None,
             moves: None,
+            snapshot_bytes: None,
             peak_to_average: None,
             placement: None,
             publish_p99: None,

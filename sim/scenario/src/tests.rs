@@ -85,6 +85,9 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     let select = |new, reason| refused("rate = \"2000/s\"", new, 28, reason);
     select("rate = \"2000/s\"\nselectors = 1", "two parts at least");
     select("rate = \"2000/s\"\nselectors = 3", "a consumer for each part, 600 in all");
+    select("rate = \"2000/s\"\ndurable = true", "only topics have durable subscriptions");
+    select("rate = \"2000/s\"\nrenew = 0.1", "only durable subscribers that `leave`");
+    select("rate = \"2000/s\"\naway = \"1s\"", "nobody goes away without `leave`");
     refused("\"n2\"]", "\"n9\"]", 33, "no node `n9`");
     refused("\"n2\"]", "\"n3\"]", 33, "twice");
     refused("lasts = \"10s\"", "", 30, "needs `lasts`");

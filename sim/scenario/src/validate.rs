@@ -2,6 +2,7 @@
 //! other.
 
 mod change;
+mod messages;
 mod occasion;
 mod selectors;
 
@@ -235,11 +236,7 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         return refuse(in_it("ack_receipts"), reason);
     }
     selectors::check(it, in_it("selectors"))?;
-    if let Some([first, last]) = it.priorities
-        && (first > last || last > 9)
-    {
-        return refuse(in_it("priorities"), "a pair of numbers from 0 to 9, the smaller one first");
-    }
+    messages::check(it, in_it)?;
     if let Connect::Nodes(nodes) = &it.connect {
         if nodes.is_empty() {
             return refuse(in_it("connect"), "name at least one node");

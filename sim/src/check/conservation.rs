@@ -1,7 +1,7 @@
 //! What went in came out or is still there: once all is drained, no queue holds a message that its
 //! consumer has settled, and none that nobody sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{End, EndCheck, Found};
 use crate::workload::history::History;
@@ -23,11 +23,13 @@ impl EndCheck for Conservation {
         let mut may_hold: BTreeMap<&str, u64> = BTreeMap::new();
         for (id, publish) in history.all_publishes() {
             let destination = history.destination(publish.destination);
-            let settled = history.deliveries_of(id).any(|delivery| {
+            let settled = history.deliveries_of(id).filter(|delivery| {
                 delivery.accepted.is_some() || (destination.auto_ack && !destination.topic)
             });
-            if !settled && publish.fate() != Some(crate::workload::operation::Reply::Failed) {
-                *may_hold.entry(&destination.name).or_default() += 1;
+            let settled: BTreeSet<&str> = settled.map(|it| &*it.broker_id).collect();
+            let left = publish.copies().saturating_sub(settled.len()) as u64;
+            if left > 0 && publish.fate() != Some(crate::workload::operation::Reply::Failed) {
+                *may_hold.entry(&destination.name).or_default() += left;
             }
         }
         let mut found = Vec::new();

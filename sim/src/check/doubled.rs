@@ -1,10 +1,13 @@
 //! A message is stored once: all its deliveries carry one name given by the broker.
 //!
 //! Deliveries of that one message may be many, if they are marked (`redelivered-flag`). A publish
-//! that was stored twice, after a change of leader say, shows as two names.
+//! that was stored twice, after a change of leader say, shows as two names. One that is repeated has as
+//! many names as it is to be delivered times.
+
+use std::collections::BTreeSet;
 
 use super::{End, EndCheck, Found};
-use crate::workload::history::History;
+use crate::workload::{history::History, operation::Publish};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -18,13 +21,12 @@ impl EndCheck for Doubled {
     fn judge(&self, history: &History, _: &End) -> Vec<Found> {
         let mut found = Vec::new();
         for &id in history.delivered.keys() {
-            let mut names = history
-                .deliveries_of(id)
-                .filter(|it| it.destination.is_some())
-                .map(|it| &it.broker_id);
-            let Some(first) = names.next() else { continue };
-            if let Some(other) = names.find(|name| *name != first) {
-                let detail = format!("{id} was delivered as {first} and as {other}");
+            let deliveries = history.deliveries_of(id).filter(|it| it.destination.is_some());
+            let names: BTreeSet<&str> = deliveries.map(|it| &*it.broker_id).collect();
+            let copies = history.publish(id).map_or(1, Publish::copies);
+            if names.len() > copies {
+                let names: Vec<&str> = names.into_iter().take(copies + 1).collect();
+                let detail = format!("{id} was delivered as {}", names.join(" and as "));
                 found.push(Found::about(detail, [id]));
             }
         }

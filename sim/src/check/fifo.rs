@@ -15,7 +15,7 @@
 //!
 //! Where consumers select one part of the messages each, this holds within each part.
 //!
-//! What is promised less is asked less. A message that may have expired need not come any more. What
+//! What is promised less is asked less. Where messages are put off nothing is asked. A message that may have expired need not come any more. What
 //! is not stored may be lost with its leader, and its producer is told that all is well when the
 //! leader cannot be reached: it binds others only in a run without faults. A message that a
 //! transaction was about to acknowledge when its leader went stands back until that is decided. Of a
@@ -106,6 +106,9 @@ impl<'a> Out<'a> {
         for (number, what) in (0..).zip(handed) {
             let Some(&id) = what.id.and_then(|id| messages.get(&id)) else { continue };
             let Some(publish) = history.publish(id) else { continue };
+            if history.destination(publish.destination).delayed {
+                continue;
+            }
             // A dead letter stands on another queue.
             if what.queue != Some(queues[publish.destination.0 as usize]) {
                 continue;
@@ -148,7 +151,8 @@ impl Judge<'_> {
         let mut queues: BTreeMap<Line, Vec<Entry>> = BTreeMap::new();
         let mut lines = Lines::default();
         for (id, publish) in self.history.all_publishes() {
-            if self.history.destination(publish.destination).topic {
+            let queue = self.history.destination(publish.destination);
+            if queue.topic || queue.delayed {
                 continue;
             }
             let out = self.out.first.get(&id).map(|it| it.turn);
@@ -232,7 +236,11 @@ impl Judge<'_> {
         let mut arrived: BTreeMap<(DestinationId, ConnectionId), BTreeMap<MessageId, Turn>> =
             BTreeMap::new();
         for (number, delivery) in (0..).zip(&self.history.deliveries) {
-            let topic = delivery.destination.filter(|it| self.history.destination(*it).topic);
+            let info = delivery.destination.map(|it| self.history.destination(it));
+            // What comes again may have stood back, in a transaction that came to nothing, say.
+            let stood_back = info.is_some_and(|info| info.kept) && delivery.redelivered;
+            let is_topic = info.is_some_and(|info| info.topic && !info.delayed) && !stood_back;
+            let topic = delivery.destination.filter(|_| is_topic);
             if let Some(topic) = topic {
                 let arrived = arrived.entry((topic, delivery.connection)).or_default();
                 arrived.entry(delivery.id).or_insert(Turn(delivery.at, number));
@@ -271,8 +279,8 @@ impl Judge<'_> {
         out: Option<Turn>,
         until: Turn,
     ) -> Entry {
-        let is_topic = self.history.destination(publish.destination).topic;
-        let is_stored = publish.persistent && !is_topic;
+        let info = self.history.destination(publish.destination);
+        let is_stored = publish.persistent && (!info.topic || info.kept);
         let reply = publish.reply.filter(|_| publish.is_acknowledged());
         // From then on it may be gone.
         let expires = publish.expires.map(|at| Turn(at.saturating_sub(self.end.clock_error), 0));

@@ -6,7 +6,7 @@
 //!
 //! A leader that goes, or a node that is lost, knows better than to believe that nobody has seen what
 //! was on its way. So this is asked in quiet times, within one leadership, and of messages all of
-//! whose deliveries have reached a client.
+//! whose deliveries have reached a client. What is repeated is left out.
 
 use super::{
     End, Found, HashMap,
@@ -32,7 +32,7 @@ pub fn judge(history: &History, end: &End, trail: &Trail, names: &mut Steps) -> 
     let mut handed: HashMap<MessageId, Vec<Handed>> = HashMap::default();
     for it in trail.handed_in_full() {
         let Some(&id) = it.id.and_then(|id| messages.get(&id)) else { continue };
-        let Some(publish) = history.publish(id) else { continue };
+        let Some(publish) = history.publish(id).filter(|it| it.copies() == 1) else { continue };
         // A dead letter stands on another queue.
         let queue = &history.destination(publish.destination).name;
         if it.queue == Some(names.name(queue)) {

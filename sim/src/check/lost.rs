@@ -4,6 +4,8 @@
 //! consumers for whom sending settles (`auto`), and topics without durable subscribers. In a run
 //! without faults even these must not lose, the last two while no client leaves.
 
+use std::collections::BTreeSet;
+
 use super::{End, EndCheck, Found};
 use crate::workload::{
     history::History,
@@ -30,14 +32,21 @@ fn is_owed(id: MessageId, publish: &Publish, history: &History, end: &End) -> bo
     let destination = history.destination(publish.destination);
     let goes_with_its_consumer = destination.auto_ack || destination.topic;
     let is_safe = end.faultless && (!goes_with_its_consumer || history.closed.is_empty());
-    let at_most_once = !publish.persistent || goes_with_its_consumer;
+    let at_most_once = !publish.is_stored() || goes_with_its_consumer;
     let may_expire = publish.expires.is_some_and(|expires| expires <= end.at + end.clock_error);
     if !publish.is_acknowledged() || may_expire || (at_most_once && !is_safe) {
         return false;
     }
-    let seen = history.deliveries_of(id).count();
-    let owed = if destination.topic { destination.consumers as usize } else { 1 };
-    seen < owed
+    let each = if destination.topic { destination.consumers as usize } else { 1 };
+    if publish.delay.is_none() {
+        return history.deliveries_of(id).count() < each;
+    }
+    // Each of its copies has a name of its own; of a topic's each subscriber has each.
+    let seen = history.deliveries_of(id).map(|it| {
+        let whose = destination.topic.then_some(it.client);
+        (&*it.broker_id, whose)
+    });
+    seen.collect::<BTreeSet<_>>().len() < each * publish.copies()
 }
 
 impl EndCheck for Lost {

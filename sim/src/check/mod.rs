@@ -15,6 +15,7 @@ mod chain;
 mod conservation;
 mod copies;
 mod credit;
+mod delayed;
 mod doubled;
 mod expiry;
 mod fifo;
@@ -22,6 +23,7 @@ mod found;
 mod heeded;
 mod in_flight;
 mod invented;
+mod kept;
 mod lost;
 mod one_leader;
 mod order;
@@ -224,6 +226,7 @@ impl Checks {
             ],
             ends: vec![
                 Box::new(lost::Lost),
+                Box::new(kept::Kept),
                 Box::new(asked::Consumed),
                 Box::new(atomic::Atomic),
                 Box::new(doubled::Doubled),
@@ -319,6 +322,8 @@ impl Checks {
         found.extend(skipped.map(|it| (skipped::NAME, it.into())));
         let out_of_order = fifo::judge(history, end, &self.trail, &mut self.names);
         found.extend(out_of_order.into_iter().map(|it| (fifo::NAME, it)));
+        let untimely = delayed::judge(history, end, &self.trail, &mut self.names);
+        found.extend(untimely.into_iter().map(|it| (delayed::NAME, it)));
         let ignored = heeded::judge(history, end, &self.trail, &mut self.names);
         found.extend(ignored.into_iter().map(|it| (heeded::NAME, it)));
         for (name, found) in found {
@@ -395,7 +400,8 @@ impl Checks {
         let steps = steps.chain([settled::NAME, asked::NAME, overtaken::NAME, expiry::NAME]);
         let replies = self.replies.iter().map(|check| check.name());
         let ends = self.ends.iter().map(|check| check.name());
-        let ends = ends.chain([topics::NAME, skipped::NAME, fifo::NAME, heeded::NAME]);
+        let ends =
+            ends.chain([topics::NAME, skipped::NAME, fifo::NAME, delayed::NAME, heeded::NAME]);
         (steps.map(|name| (name, self.steps_seen)))
             .chain(replies.map(|name| (name, self.replies_seen)))
             .chain(ends.map(|name| (name, self.ends_seen)))

@@ -6,21 +6,21 @@
 //! producer went on may be stored at any time, and the messages of a transaction are stored when it
 //! commits, which takes several rounds where they belong to several shards; among themselves they
 //! are ordered. Persistent and other messages take different ways and are ordered each among
-//! themselves; redeliveries come when they come.
+//! themselves; redeliveries come when they come, and so do messages where some are put off.
 
 use super::{HashMap, ReplyCheck};
 use crate::workload::{
     history::{History, Observation},
-    ids::DestinationId,
+    ids::{ClientId, DestinationId},
     operation::{MessageId, Publish},
 };
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// By producer, destination, persistence and priority: the sequence numbers of first
-    /// deliveries, sorted.
-    arrived: HashMap<(u32, DestinationId, bool, Option<u8>), Vec<u32>>,
+    /// By producer, destination, subscriber of what is kept for each, persistence and priority: the
+    /// sequence numbers of first deliveries, sorted.
+    arrived: HashMap<(u32, DestinationId, Option<ClientId>, bool, Option<u8>), Vec<u32>>,
 }
 
 impl ReplyCheck for Order {
@@ -32,12 +32,13 @@ impl ReplyCheck for Order {
         let Observation::Delivered(delivery) = seen else { return Ok(()) };
         let Some(destination) = delivery.destination else { return Ok(()) };
         let info = history.destination(destination);
-        if delivery.redelivered || info.consumers != 1 {
+        if delivery.redelivered || info.delayed || (info.consumers != 1 && !info.kept) {
             return Ok(());
         }
+        let subscriber = info.kept.then_some(delivery.client);
         let id = delivery.id;
         let Some(publish) = history.publish(id) else { return Ok(()) };
-        let key = (id.producer, destination, publish.persistent, publish.priority);
+        let key = (id.producer, destination, subscriber, publish.persistent, publish.priority);
         let arrived = self.arrived.entry(key).or_default();
         let place = arrived.partition_point(|&sequence| sequence < id.sequence);
         // It was here before, and its client had not looked at it.

@@ -1,10 +1,12 @@
 //! Of all deliveries of a message at most one comes without the mark of redelivery; for a topic, at
-//! most one per subscriber.
+//! most one per subscriber. Of one that is repeated this holds for each time.
 //!
 //! What a client says it has not looked at, when it ends its subscription, counts as not delivered.
 //!
 //! The rule needs no order of arrival: a first delivery that was long under way may arrive after a
 //! marked one.
+
+use std::sync::Arc;
 
 use super::{HashSet, ReplyCheck};
 use crate::workload::{
@@ -13,10 +15,13 @@ use crate::workload::{
     operation::{Delivery, MessageId},
 };
 
+/// Whose copy it is, of a topic's message, and which, of one that is repeated.
+type Copy = (Option<ClientId>, Option<Arc<str>>);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Redelivered {
-    unmarked: HashSet<(MessageId, Option<ClientId>)>,
+    unmarked: HashSet<(MessageId, Copy)>,
 }
 
 impl ReplyCheck for Redelivered {
@@ -54,10 +59,11 @@ impl ReplyCheck for Redelivered {
     }
 }
 
-/// Whose copy it is, of a topic's message.
-fn copy(delivery: &Delivery, history: &History) -> Option<ClientId> {
-    let destination = delivery.destination?;
-    history.destination(destination).topic.then_some(delivery.client)
+fn copy(delivery: &Delivery, history: &History) -> Copy {
+    let is_topic = delivery.destination.is_some_and(|it| history.destination(it).topic);
+    let is_repeated = history.publish(delivery.id).is_some_and(|it| it.copies() > 1);
+    let name = is_repeated.then(|| delivery.broker_id.clone());
+    (is_topic.then_some(delivery.client), name)
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Replica {
     pub digest: String,
     /// How many transactions are prepared in it and wait for their decision.
     pub in_doubt: u64,
+    /// Messages in it that are not due yet.
+    pub waiting: u64,
     /// Messages in each of its queues.
     pub depths: Vec<(Arc<str>, u64)>,
 }

@@ -35,6 +35,7 @@ pub fn judge(history: &History, end: &End, reigns: &Reigns) -> Vec<String> {
     for delivery in history.deliveries.iter().filter(|it| !it.redelivered) {
         if let (Some(_), Some(publish)) = (delivery.destination, history.publish(delivery.id))
             && !history.destination(publish.destination).topic
+            && !history.destination(publish.destination).delayed
         {
             let witness = (publish.sent, delivery.at, delivery.id);
             witnesses.entry(kind(history, delivery.id, publish)).or_default().push(witness);

@@ -205,6 +205,7 @@ impl Steps {
             | Event::SegmentRemove { .. }
             | Event::SnapshotWrite { .. }
             | Event::SnapshotInstall { .. }
+            | Event::SnapshotMove { .. }
             | Event::RepairEnd { .. }
             | Event::ReplicaAdded { .. }
             | Event::ReplicaPromoted { .. } => return None,

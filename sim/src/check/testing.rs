@@ -76,10 +76,12 @@ impl Told {
         let info = |name: &str, topic, consumers| DestinationInfo {
             name: name.into(),
             topic,
+            kept: false,
             consumers,
             auto_ack: false,
             prefetch: 3,
             parts: 1,
+            delayed: false,
             share: 0.5,
         };
         let destinations = vec![info("q", false, 1), info("t", true, 2)];
@@ -113,6 +115,7 @@ impl Told {
             connection: ConnectionId(producer),
             sent: self.tick(),
             expires: None,
+            delay: None,
             transaction: None,
             priority: None,
             bytes: 10,

@@ -5,7 +5,7 @@
 //! where a message was sent and acknowledged in a quiet time, with one leader from well before until
 //! well after, each subscriber whose subscription was confirmed before and whose connection lived on
 //! must have got it, unless the message expired or the subscriber was so slow that its copy had to
-//! wait: what waits may be pushed out.
+//! wait: what waits may be pushed out. What is kept for subscribers the check `kept` looks after.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -67,7 +67,8 @@ impl Topics {
     /// When a message was acknowledged that all its subscribers must get, and who led its shard.
     fn is_due(&self, publish: &Publish, history: &History, end: &End) -> Option<(Duration, Reign)> {
         let Some((reply, Reply::Ok)) = publish.reply else { return None };
-        if !history.destination(publish.destination).topic {
+        let info = history.destination(publish.destination);
+        if !info.topic || info.kept || info.delayed {
             return None;
         }
         let margins = end.quiet.margins;

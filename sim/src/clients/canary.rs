@@ -85,6 +85,7 @@ fn send_one(
         connection: connection.id,
         sent: shared.recorder.now(),
         expires: None,
+        delay: None,
         transaction: None,
         priority: None,
         bytes: BYTES as u32,

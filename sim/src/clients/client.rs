@@ -43,9 +43,19 @@ macro_rules! say {
 impl Connection {
     /// Connects to a node by name, as far as its word that all is well.
     pub async fn open(speaks: Speaks, id: ConnectionId, node: &str) -> io::Result<Self> {
+        Self::open_as(speaks, id, node, None).await
+    }
+
+    /// The same with a client id, by which durable subscriptions go.
+    pub async fn open_as(
+        speaks: Speaks,
+        id: ConnectionId,
+        node: &str,
+        client: Option<String>,
+    ) -> io::Result<Self> {
         let speaker = match speaks {
-            Speaks::Stomp => Speaker::Stomp(Stomp::open(node).await?.into()),
-            Speaks::OpenWire => Speaker::OpenWire(OpenWire::open(id, node).await?.into()),
+            Speaks::Stomp => Speaker::Stomp(Stomp::open(node, client).await?.into()),
+            Speaks::OpenWire => Speaker::OpenWire(OpenWire::open(id, node, client).await?.into()),
         };
         Ok(Self { id, speaker })
     }
@@ -75,6 +85,11 @@ impl Connection {
     /// Begins to receive, which is answered. Numbers count from 0.
     pub fn subscribe(&mut self, number: usize, source: &Source, mode: AckMode, prefetch: u32) {
         say!(self, it => it.subscribe(number, source, mode, prefetch));
+    }
+
+    /// Deletes a durable subscription that has ended, which is answered.
+    pub fn forget(&mut self, number: usize, durable: &str) {
+        say!(self, it => it.forget(number, durable));
     }
 
     /// Settles deliveries of a subscription, which is answered if there is an index. Of several, they are

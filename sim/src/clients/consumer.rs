@@ -15,12 +15,12 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     Phase, Shared,
     client::{BackOff, Connection},
-    dialogue::{Arrival, Asked, Handle, Said, Source},
+    dialogue::{Arrival, Asked, Handle, Said},
+    keeping::{self, Keeping},
     pulls::Pulls,
 };
 use crate::workload::{
-    ids::DestinationId,
-    operation::{Closing, Delivery, How, MessageId, Reply, Settle, check_body, publish},
+    operation::{Closing, Delivery, How, Reply, Settle, check_body},
     population::{ConsumerPlan, Speaks},
 };
 
@@ -76,7 +76,7 @@ struct Consumer {
     shared: Shared,
     random: ChaCha8Rng,
     /// What it subscribes to, and the destination if it is one of the run's.
-    sources: Vec<(Source, Option<DestinationId>)>,
+    sources: Vec<keeping::Known>,
     in_hand: VecDeque<InHand>,
     pending: BTreeMap<usize, Pending>,
     /// Deliveries that the next transaction acknowledges.
@@ -87,6 +87,8 @@ struct Consumer {
     seen: BTreeMap<usize, i64>,
     /// Ends of subscriptions without an answer.
     closings: BTreeSet<u32>,
+    /// What it has asked of subscriptions that outlive its connections.
+    keeping: Keeping,
     /// What it has asked for, where it has no prefetch.
     pulls: Pulls,
     /// How often any node had begun to lead when the connection was opened.
@@ -101,20 +103,7 @@ struct Consumer {
 /// Lives a consumer's life until everybody is told to leave.
 pub async fn run(plan: ConsumerPlan, shared: Shared) {
     let random = random::stream(&format!("consumer {}", plan.client.0));
-    let destinations = &shared.population.destinations;
-    let mut sources: Vec<_> = plan
-        .sources
-        .iter()
-        .map(|&id| {
-            let info = &destinations[id.0 as usize];
-            let selector = plan.part.map(|part| publish::selector(part, plan.client.0));
-            (Source { name: info.name.to_string(), topic: info.topic, selector }, Some(id))
-        })
-        .collect();
-    if sources.is_empty() {
-        let all = Source { name: "DLQ.>".to_owned(), topic: false, selector: None };
-        sources.push((all, None));
-    }
+    let sources = keeping::sources(&plan, &shared.population);
     let mut consumer = Consumer {
         plan,
         shared: shared.clone(),
@@ -126,6 +115,7 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         waiting: BTreeMap::new(),
         seen: BTreeMap::new(),
         closings: BTreeSet::new(),
+        keeping: Keeping::default(),
         pulls: Pulls::default(),
         reigns: 0,
         attempts: 0,
@@ -138,9 +128,13 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
         loop {
             let ended = consumer.connection(&mut back_off).await;
             consumer.forget();
-            if let Err(error) = &ended {
-                consumer.shared.recorder.failed(consumer.plan.client, error);
-                back_off.wait().await;
+            match ended {
+                Ok(Wish::Leave) => consumer.stay_away().await,
+                Ok(_) => {}
+                Err(error) => {
+                    consumer.shared.recorder.failed(consumer.plan.client, &error);
+                    back_off.wait().await;
+                }
             }
         }
     })
@@ -148,12 +142,13 @@ pub async fn run(plan: ConsumerPlan, shared: Shared) {
 }
 
 impl Consumer {
-    async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
+    async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<Wish> {
         let Self { plan, shared, .. } = self;
         let id = shared.next_connection();
         let node = shared.node(&plan.workload, plan.client, self.attempts, &mut self.random);
         self.attempts += 1;
-        let mut connection = Connection::open(plan.speaks, id, &node).await?;
+        let client = Keeping::client_id(plan);
+        let mut connection = Connection::open_as(plan.speaks, id, &node, client).await?;
         back_off.reset();
         self.shared.recorder.opened(id, &node);
         self.reigns = self.shared.recorder.reigns();
@@ -182,10 +177,25 @@ impl Consumer {
             drop(connection);
         }
         self.shared.recorder.closed(self.plan.client, id, &ended);
-        ended.map(|_| ())
+        ended
+    }
+
+    /// Is away for as long as the scenario allows, and no longer than everybody works.
+    async fn stay_away(&mut self) {
+        let away = self.plan.workload.away.0;
+        if away > Duration::ZERO {
+            let away = away.mul_f64(self.random.random());
+            let mut shared = self.shared.clone();
+            tokio::select! {
+                biased;
+                () = shared.reached(Phase::Drain) => {}
+                () = time::sleep(away) => {}
+            }
+        }
     }
 
     fn subscribe(&mut self, connection: &mut Connection) {
+        self.keeping.subscribing(&self.plan, &self.shared.recorder);
         let (mode, prefetch) = (self.ack_mode(), self.plan.workload.prefetch);
         for (number, (source, _)) in self.sources.iter().enumerate() {
             connection.subscribe(number, source, mode, prefetch);
@@ -250,9 +260,10 @@ impl Consumer {
         reply: Reply,
         ends: Option<io::Error>,
     ) -> io::Result<()> {
+        self.keeping.answered(asked, reply, &self.shared.recorder);
         match asked {
             Asked::Subscribe(number) if reply == Reply::Ok => self.confirmed(connection, number),
-            Asked::Subscribe(_) => {}
+            Asked::Subscribe(_) | Asked::Forget(_) => {}
             Asked::Settle(index) => self.decided(index, reply),
             Asked::Close(index) => {
                 self.closings.remove(&index);
@@ -324,7 +335,7 @@ impl Consumer {
             return nonsense("pull", detail);
         }
         if destination.is_none() {
-            self.look_at_dead_letter(id, broker_id, &arrival.from, &arrival.cause);
+            keeping::look_at_dead_letter(&self.shared.recorder, id, arrival);
         }
         let delivery = self.shared.recorder.delivered(Delivery {
             id,
@@ -352,23 +363,6 @@ impl Consumer {
             done: free + self.plan.workload.handling.0,
         });
         Ok(())
-    }
-
-    /// A dead letter says where it comes from and why it is here.
-    fn look_at_dead_letter(&self, id: MessageId, broker_id: &str, from: &str, cause: &str) {
-        let recorder = &self.shared.recorder;
-        let destination = recorder.lock().history.publish(id).map(|publish| publish.destination);
-        // What nobody has sent the check `invented` reports.
-        let Some(destination) = destination else { return };
-        let info = &self.shared.population.destinations[destination.0 as usize];
-        let expected = format!("/queue/{}", info.name);
-        if from != expected || cause.is_empty() {
-            let detail = format!(
-                "the dead letter {broker_id} was sent to {expected}, and says `{from}`, because \
-                 `{cause}`"
-            );
-            recorder.nonsense("dead-letter", detail);
-        }
     }
 
     /// The oldest delivery in hand is worked off: settles it, or does what the scenario asks for.
@@ -462,7 +456,9 @@ impl Consumer {
             };
             connection.unsubscribe(number, seen, closing);
         }
-        while !self.closings.is_empty() {
+        let Self { plan, sources, random, shared, .. } = self;
+        self.keeping.end(plan, sources, connection, random, &shared.recorder);
+        while !self.closings.is_empty() || self.keeping.is_ending() {
             // Messages that cross are as if they had not come.
             if let Said::Answered(asked, reply, ends) = connection.receive().await? {
                 self.answered(connection, asked, reply, ends)?;
@@ -577,6 +573,7 @@ impl Consumer {
         self.transaction = Gathered::default();
         self.seen.clear();
         self.pulls.forget();
+        self.keeping.forget(&self.shared.recorder);
         for index in std::mem::take(&mut self.closings) {
             self.shared.recorder.closing_replied(index, Reply::Unknown);
         }

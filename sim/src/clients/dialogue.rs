@@ -35,6 +35,8 @@ pub enum Asked {
     Settle(u32),
     /// The closing of this index in the history.
     Close(u32),
+    /// The end of the durable subscription of this number.
+    Forget(usize),
 }
 
 /// A message to send.
@@ -68,6 +70,8 @@ pub struct Source {
     pub topic: bool,
     /// Which of its messages, if not all.
     pub selector: Option<String>,
+    /// What the client calls the durable subscription that it is.
+    pub durable: Option<String>,
 }
 
 /// What a delivery is settled by.

@@ -6,6 +6,7 @@ pub mod canary;
 pub mod client;
 pub mod consumer;
 pub mod dialogue;
+mod keeping;
 mod openwire;
 pub mod producer;
 mod pulls;

@@ -10,7 +10,7 @@ use paceline_wire::{
     openwire::{
         Command, ConsumerId, ConsumerInfo, Destination, DestinationKind, Message, MessageAck,
         MessageDispatch, MessageId as WireId, MessageKind, MessagePull, ObjectId, ProducerId,
-        ProducerInfo, RemoveInfo, SessionId, SessionInfo, Throwable,
+        ProducerInfo, RemoveInfo, RemoveSubscriptionInfo, SessionId, SessionInfo, Throwable,
         TransactionId as WireTransaction, TransactionInfo, ack_type,
         primitives::{self, Primitive, PrimitiveLimits},
         transaction_type,
@@ -23,7 +23,7 @@ use super::dialogue::{
 };
 use crate::workload::{
     ids::ConnectionId,
-    operation::{How, Reply, TransactionId, publish::PART},
+    operation::{Delay, How, Reply, TransactionId, publish::PART},
 };
 
 /// The one session of a connection.
@@ -50,8 +50,9 @@ pub struct OpenWire {
 }
 
 impl OpenWire {
-    pub async fn open(id: ConnectionId, node: &str) -> io::Result<Self> {
+    pub async fn open(id: ConnectionId, node: &str, client_id: Option<String>) -> io::Result<Self> {
         let options = Options {
+            client_id: client_id.map(Text::from),
             connect_timeout: CONNECT_TIMEOUT,
             heart_beat: Some(HEART_BEAT),
             // So that frames come in many pieces.
@@ -94,6 +95,8 @@ impl OpenWire {
         let text = |text: String| Primitive::Text(text.into());
         let mut entries = vec![(Text::from_static(SENT_AS), text(sending.id.to_string()))];
         entries.extend(sending.part().map(|part| (Text::from_static(PART), text(part))));
+        let delay = publish.delay.iter().flat_map(Delay::properties);
+        entries.extend(delay.map(|(name, value)| (name.into(), Primitive::Long(value))));
         primitives::write_map(&entries, &mut properties);
         let message_id = WireId {
             producer: Some(producer.clone()),
@@ -164,6 +167,7 @@ impl OpenWire {
 
     pub fn subscribe(&mut self, number: usize, source: &Source, _: AckMode, prefetch: u32) {
         let selector = source.selector.as_deref().map(Text::from);
+        let subscription_name = source.durable.as_deref().map(Text::from);
         let source = destination(source.topic, &source.name);
         self.sources.push(source.clone());
         let info = ConsumerInfo {
@@ -171,9 +175,19 @@ impl OpenWire {
             destination: Some(source),
             prefetch_size: prefetch as i32,
             selector,
+            subscription_name,
             ..ConsumerInfo::default()
         };
         self.ask(info, Some(Asked::Subscribe(number)));
+    }
+
+    pub fn forget(&mut self, number: usize, durable: &str) {
+        let info = RemoveSubscriptionInfo {
+            connection_id: Some(self.client.connection().clone()),
+            subscription_name: Some(durable.into()),
+            ..RemoveSubscriptionInfo::default()
+        };
+        self.ask(info, Some(Asked::Forget(number)));
     }
 
     fn consumer(&self, number: usize) -> ConsumerId {

@@ -13,7 +13,7 @@ use super::{
     dialogue::{Asked, Said, Sending},
 };
 use crate::workload::{
-    operation::{MessageId, Publish, Reply, TransactionId, body},
+    operation::{Delay, MessageId, Publish, Reply, TransactionId, body},
     population::{ProducerPlan, body_size, exponential},
 };
 
@@ -163,6 +163,12 @@ impl Producer {
         let expiry = workload.expiry.filter(|expiry| self.random.random_bool(expiry.share.0));
         let priority =
             workload.priorities.map(|[first, last]| self.random.random_range(first..=last));
+        let delay = workload.delay.filter(|delay| self.random.random_bool(delay.share.0));
+        let delay = delay.map(|delay| {
+            let [least, most] = delay.after.map(|time| time.0.as_millis() as u64);
+            let after = Duration::from_millis(self.random.random_range(least..=most));
+            Delay { after, repeat: delay.repeat, period: delay.period.0 }
+        });
         let sent = self.shared.recorder.now();
         let publish = Publish {
             destination,
@@ -170,6 +176,7 @@ impl Producer {
             connection: connection.id,
             sent,
             expires: expiry.map(|expiry| sent + expiry.after.0),
+            delay,
             transaction,
             priority,
             bytes: size as u32,

@@ -19,14 +19,18 @@ const FROM: &str = "original-destination";
 /// The header of a dead letter that says why it is one.
 const CAUSE: &str = "dlqDeliveryFailureCause";
 
+/// The header that names a durable subscription.
+const DURABLE: &str = "activemq.subscriptionName";
+
 /// A STOMP connection to one node.
 pub struct Stomp {
     client: Client,
 }
 
 impl Stomp {
-    pub async fn open(node: &str) -> io::Result<Self> {
+    pub async fn open(node: &str, client_id: Option<String>) -> io::Result<Self> {
         let options = Options {
+            client_id,
             connect_timeout: CONNECT_TIMEOUT,
             heart_beat: Some(HEART_BEAT),
             // So that frames come in many pieces.
@@ -50,6 +54,9 @@ impl Stomp {
         }
         if let Some(expires) = sending.expires {
             frame = frame.with(header::EXPIRES, expires.to_string());
+        }
+        for (name, value) in publish.delay.iter().flat_map(Delay::properties) {
+            frame = frame.with(name, value.to_string());
         }
         frame = match publish.transaction {
             Some(number) => frame.with(header::TRANSACTION, transaction(number)),
@@ -94,6 +101,17 @@ impl Stomp {
         if let Some(selector) = &source.selector {
             frame = frame.with(header::SELECTOR, selector.as_str());
         }
+        if let Some(durable) = &source.durable {
+            frame = frame.with(DURABLE, durable.as_str());
+        }
+        self.client.send(&frame);
+    }
+
+    pub fn forget(&mut self, number: usize, durable: &str) {
+        let frame = Frame::new(Command::Unsubscribe)
+            .with(header::ID, number.to_string())
+            .with(DURABLE, durable)
+            .with(header::RECEIPT, receipt(Asked::Forget(number)));
         self.client.send(&frame);
     }
 
@@ -185,6 +203,7 @@ fn receipt(asked: Asked) -> String {
         Asked::Subscribe(number) => format!("subscribe-{number}"),
         Asked::Settle(index) => index.to_string(),
         Asked::Close(index) => format!("close-{index}"),
+        Asked::Forget(number) => format!("forget-{number}"),
     }
 }
 
@@ -197,6 +216,9 @@ fn asked(receipt: &str) -> Option<Asked> {
     }
     if let Some(index) = receipt.strip_prefix("close-") {
         return index.parse().ok().map(Asked::Close);
+    }
+    if let Some(number) = receipt.strip_prefix("forget-") {
+        return number.parse().ok().map(Asked::Forget);
     }
     let index = receipt.parse().ok().map(Asked::Settle);
     index.or_else(|| receipt.parse::<MessageId>().ok().map(Asked::Publish))
@@ -258,6 +280,7 @@ mod tests {
             Asked::Subscribe(2),
             Asked::Settle(11),
             Asked::Close(1),
+            Asked::Forget(5),
         ] {
             assert_eq!(asked(&receipt(it)), Some(it));
         }

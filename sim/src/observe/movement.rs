@@ -13,6 +13,8 @@ pub struct Movement {
     views: BTreeMap<Epoch, View>,
     /// How often each node was given a copy of each group.
     added: BTreeMap<(u32, NodeId), u32>,
+    /// So much of snapshots has come to nodes.
+    pub snapshot_bytes: u64,
 }
 
 /// How many copies were begun to be filled, and how many had to be.
@@ -55,8 +57,12 @@ impl Movement {
 
     /// Takes in what a node says.
     pub fn event(&mut self, said: &Event<'_>) {
-        if let Event::ReplicaAdded { shard, node } = *said {
-            *self.added.entry((shard as u32, NodeId(node))).or_default() += 1;
+        match *said {
+            Event::ReplicaAdded { shard, node } => {
+                *self.added.entry((shard as u32, NodeId(node))).or_default() += 1;
+            }
+            Event::SnapshotMove { bytes, .. } => self.snapshot_bytes += bytes,
+            _ => {}
         }
     }
 

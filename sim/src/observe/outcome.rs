@@ -47,6 +47,8 @@ pub struct Outcome {
     pub changes: Vec<FaultMark>,
     /// Which copies were filled, where views of the cluster are known.
     pub moves: Option<Moves>,
+    /// So many bytes of snapshots have come to nodes.
+    pub snapshot_bytes: u64,
     /// How long after the last fault every change was made and the cluster settled, if it was.
     pub settled_after: Option<Duration>,
     /// Nodes that ended by themselves.
@@ -75,6 +77,7 @@ impl Outcome {
         self.shards = recorder.meter.shards().to_vec();
         self.serving = recorder.meter.leaders().to_vec();
         self.moves = recorder.movement.moves();
+        self.snapshot_bytes = recorder.movement.snapshot_bytes;
         self.exits = recorder.exits.for_report();
         self.history = std::mem::take(&mut recorder.history);
         self.tail = recorder.tail.drain(..).collect();

@@ -24,7 +24,8 @@ use crate::{
         history::{History, Observation, Subscription},
         ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
         operation::{
-            Closing, Delivery, MessageId, Publish, Reply, Settle, Transaction, TransactionId,
+            Closing, Delivery, Keeping, MessageId, Publish, Reply, Settle, Transaction,
+            TransactionId,
         },
     },
 };
@@ -192,6 +193,18 @@ impl SharedRecorder {
         recorder.observe(|history| {
             Some(Observation::ClosingReplied(&history.closings[index as usize]))
         });
+    }
+
+    /// Records what is asked of a subscription that outlives its connections; gives its index.
+    pub fn keeping(&self, keeping: Keeping) -> u32 {
+        self.lock().history.keeping(keeping)
+    }
+
+    /// Records the fate of that.
+    pub fn keeping_replied(&self, index: u32, reply: Reply) {
+        let mut recorder = self.lock();
+        let now = recorder.now();
+        recorder.history.keeping_replied(index, now, reply);
     }
 
     /// Records that a consumer is connected to a node and asks for its subscriptions.

@@ -147,6 +147,10 @@ impl Stuck<'_> {
             open.push(format!("{count} {publishes} to {} unanswered", destination(id)));
         }
         self.replicas(slot, &shard.replicas, &mut open);
+        let waiting = shard.replicas.iter().map(|it| it.waiting).max().unwrap_or(0);
+        if waiting > 0 {
+            open.push(format!("{} not due", messages(waiting)));
+        }
         let held = depths(&shard.replicas);
         for (queue, depth) in &held {
             open.push(format!("{} in {queue}", messages(*depth)));

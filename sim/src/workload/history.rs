@@ -8,7 +8,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     ids::{ClientId, ConnectionId, DestinationId, DestinationInfo},
-    operation::{Closing, Delivery, MessageId, Publish, Reply, Settle, Transaction, publish},
+    operation::{
+        Closing, Delivery, Keeping, MessageId, Publish, Reply, Settle, Transaction, publish,
+    },
 };
 
 /// A subscription that the broker has confirmed.
@@ -45,6 +47,8 @@ pub struct History {
     pub delivered: BTreeMap<MessageId, Vec<u32>>,
     /// In the order in which they were confirmed.
     pub subscriptions: Vec<Subscription>,
+    /// What was asked of subscriptions that outlive their connections, in that order.
+    pub keepings: Vec<Keeping>,
     /// When clients fell silent without a word to the broker.
     pub vanished: Vec<Duration>,
     /// Connections that ended, and when.
@@ -187,5 +191,16 @@ impl History {
     /// Records the fate of the end of a subscription.
     pub fn closing_replied(&mut self, index: u32, at: Duration, reply: Reply) {
         self.closings[index as usize].reply = Some((at, reply));
+    }
+
+    /// Records what is asked of a subscription and returns its index.
+    pub fn keeping(&mut self, keeping: Keeping) -> u32 {
+        self.keepings.push(keeping);
+        self.keepings.len() as u32 - 1
+    }
+
+    /// Records the fate of what was asked of a subscription.
+    pub fn keeping_replied(&mut self, index: u32, at: Duration, reply: Reply) {
+        self.keepings[index as usize].reply = Some((at, reply));
     }
 }

@@ -21,6 +21,8 @@ pub struct DestinationInfo {
     pub name: Arc<str>,
     /// Each subscriber gets a copy of each message.
     pub topic: bool,
+    /// What is persistent and sent to the topic is kept for each of its subscribers.
+    pub kept: bool,
     /// How many clients receive from it.
     pub consumers: u32,
     /// What a delivery settles by itself: the broker forgets the message once it is sent.
@@ -30,6 +32,8 @@ pub struct DestinationInfo {
     /// Into how many parts its messages fall, of which each consumer selects one; 1 where none
     /// selects.
     pub parts: u32,
+    /// Whether some of its messages are not to be delivered at once, and so come in another order.
+    pub delayed: bool,
     /// Its share of the messages of its workload.
     pub share: f64,
 }

@@ -112,16 +112,21 @@ pub fn destinations(scenario: &Scenario) -> Vec<DestinationInfo> {
     let total: f64 = scenario.workloads.iter().map(|it| it.rate.per_second).sum();
     let mut destinations = Vec::new();
     for (number, workload) in scenario.workloads.iter().enumerate() {
-        let prefix = workload.prefix(number);
+        let mut prefix = workload.prefix(number);
+        if workload.destinations.kind == Kind::VirtualTopic {
+            prefix.insert_str(0, "VirtualTopic.");
+        }
         let weight = if total > 0.0 { workload.rate.per_second / total } else { 0.0 };
         for (index, share) in shares(workload).into_iter().enumerate() {
             destinations.push(DestinationInfo {
                 name: format!("{prefix}.{index}").into(),
-                topic: workload.destinations.kind == Kind::Topic,
+                topic: workload.destinations.kind != Kind::Queue,
+                kept: workload.durable || workload.destinations.kind == Kind::VirtualTopic,
                 consumers: sources(workload, index as u32).count() as u32,
                 auto_ack: workload.ack == AckMode::Auto,
                 prefetch: workload.prefetch,
                 parts: workload.selectors.unwrap_or(1),
+                delayed: workload.delay.is_some(),
                 share: share * weight,
             });
         }

@@ -19,6 +19,7 @@ import javax.jms.JMSException;
 import javax.jms.MapMessage;
 import javax.jms.Message;
 import javax.jms.MessageConsumer;
+import javax.jms.MessageFormatException;
 import javax.jms.MessageProducer;
 import javax.jms.ObjectMessage;
 import javax.jms.Queue;
@@ -28,6 +29,7 @@ import javax.jms.TextMessage;
 import javax.jms.Topic;
 import org.apache.activemq.ActiveMQConnectionFactory;
 import org.apache.activemq.ActiveMQSession;
+import org.apache.activemq.ScheduledMessage;
 import org.apache.activemq.command.ActiveMQQueue;
 
 /**
@@ -75,11 +77,18 @@ public final class Behaviours {
     behaviours.put("a_selector_takes_what_it_selects_and_leaves_the_rest", all::selectors);
     behaviours.put("higher_priorities_come_first", all::priorities);
     behaviours.put("what_has_expired_does_not_come", all::expiry);
+    behaviours.put("a_delayed_message_comes_when_it_is_due", all::delayed);
+    behaviours.put("a_delay_in_a_transaction_counts_from_its_commit", all::delayedInTransaction);
+    behaviours.put("a_repeated_message_comes_as_often_as_it_says", all::repeated);
     behaviours.put("a_compressed_message_comes_whole", all::compression);
     behaviours.put("asynchronous_sends_stay_within_their_window", all::producerWindow);
     behaviours.put("stomp_and_jms_read_each_other", all::stompAndJms);
     behaviours.put("what_cannot_be_done_is_a_jms_exception", all::exceptions);
     behaviours.put("a_large_message_comes_whole", all::largeMessage);
+    Subscriptions lasting = new Subscriptions(all.url);
+    behaviours.put("a_durable_subscription_keeps_what_is_sent", lasting::waitForTheirSubscriber);
+    behaviours.put("a_durable_subscription_has_one_consumer", lasting::haveOneConsumer);
+    behaviours.put("a_virtual_topic_fills_a_queue_for_each_group", lasting::shareVirtualTopics);
     int failed = 0;
     for (Map.Entry<String, Behaviour> behaviour : behaviours.entrySet()) {
       if (args.length > 2 && !behaviour.getKey().contains(args[2])) {
@@ -671,16 +680,83 @@ public final class Behaviours {
       check(expected.getMessage().contains("browsers"), expected.getMessage());
     }
     Message scheduled = session.createTextMessage("later");
-    scheduled.setLongProperty("AMQ_SCHEDULED_DELAY", 1000);
+    scheduled.setStringProperty(ScheduledMessage.AMQ_SCHEDULED_CRON, "* * 30 2 *");
     try {
       session.createProducer(queue).send(scheduled);
-      check(false, "nothing is scheduled yet");
-    } catch (JMSException expected) {
-      check(expected.getMessage().contains("AMQ_SCHEDULED_DELAY"), expected.getMessage());
+      check(false, "there is no 30th of February");
+    } catch (MessageFormatException expected) {
+      check(expected.getMessage().contains("never comes"), expected.getMessage());
     }
     // The connection goes on.
     send(session, queue, "still");
     same("still", text(session.createConsumer(queue)));
+  }
+
+  private void delayed() throws Exception {
+    Session session = session();
+    Queue queue = session.createQueue(fresh());
+    MessageConsumer consumer = session.createConsumer(queue);
+    TextMessage later = session.createTextMessage("later");
+    later.setLongProperty(ScheduledMessage.AMQ_SCHEDULED_DELAY, 700);
+    later.setIntProperty("number", 7);
+    MessageProducer producer = session.createProducer(queue);
+    long sent = System.currentTimeMillis();
+    producer.send(later);
+    send(session, queue, "at once");
+    same("at once", text(consumer));
+    TextMessage got = (TextMessage) next(consumer);
+    long after = System.currentTimeMillis() - sent;
+    same("later", got.getText());
+    check(after >= 690, "it came after " + after + " ms");
+    same(7, got.getIntProperty("number"));
+    check(got.getStringProperty("scheduledJobId") != null, "it names its job");
+    check(!got.propertyExists(ScheduledMessage.AMQ_SCHEDULED_DELAY), "it is not put off again");
+    same(later.getJMSMessageID(), got.getJMSMessageID());
+  }
+
+  private void delayedInTransaction() throws Exception {
+    Session session = connection.createSession(true, Session.SESSION_TRANSACTED);
+    Queue queue = session.createQueue(fresh());
+    MessageProducer producer = session.createProducer(queue);
+    producer.setDeliveryMode(DeliveryMode.NON_PERSISTENT);
+    Message later = session.createTextMessage("later");
+    later.setStringProperty(ScheduledMessage.AMQ_SCHEDULED_DELAY, "600");
+    producer.send(later);
+    session.rollback();
+    producer.send(later);
+    Thread.sleep(400);
+    long committed = System.currentTimeMillis();
+    session.commit();
+    MessageConsumer consumer = session.createConsumer(queue);
+    same("later", text(consumer));
+    long after = System.currentTimeMillis() - committed;
+    check(after >= 590, "it came " + after + " ms after the commit");
+    session.commit();
+    check(consumer.receive(NEVER) == null, "what was rolled back does not come");
+  }
+
+  private void repeated() throws Exception {
+    Session session = session();
+    for (Destination to : List.of(session.createQueue(fresh()), session.createTopic(fresh()))) {
+      MessageConsumer consumer = session.createConsumer(to);
+      TextMessage often = session.createTextMessage("often");
+      often.setLongProperty(ScheduledMessage.AMQ_SCHEDULED_DELAY, 100);
+      often.setLongProperty(ScheduledMessage.AMQ_SCHEDULED_PERIOD, 150);
+      often.setIntProperty(ScheduledMessage.AMQ_SCHEDULED_REPEAT, 3);
+      long sent = System.currentTimeMillis();
+      session.createProducer(to).send(often);
+      java.util.Set<String> ids = new java.util.HashSet<>();
+      for (int at = 0; at < 4; at++) {
+        TextMessage got = (TextMessage) next(consumer);
+        same("often", got.getText());
+        ids.add(got.getJMSMessageID());
+      }
+      long after = System.currentTimeMillis() - sent;
+      check(after >= 540, "all came within " + after + " ms");
+      same(4, ids.size());
+      check(consumer.receive(NEVER) == null, "it comes four times");
+      consumer.close();
+    }
   }
 
   private void largeMessage() throws Exception {

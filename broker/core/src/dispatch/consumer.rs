@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Destination,
     destination::DestinationKind,
+    durable::is_durable,
     operation::{Parting, Subscription},
     selector::Selector,
     shard::ShardState,
@@ -97,7 +98,7 @@ impl Dispatcher {
         if self.consumers.contains_key(&key) {
             return Err(AttachRefused::Attached(key));
         }
-        let Subscription { source, prefetch, selector } = subscription;
+        let Subscription { source, prefetch, selector, durable: _ } = subscription;
         let selector = selector.map(|text| Selector::parse(&text).map(Arc::new)).transpose()?;
         self.consumers.insert(key, Consumer::new(source.clone(), prefetch, selector.clone()));
         match source.kind {
@@ -313,6 +314,22 @@ impl Dispatcher {
                 self.topics.remove(&source.name);
             }
         }
+        self.drop_waiting(id);
+        self.lanes.remove(&id);
+    }
+
+    /// A queue has gone. If it was a durable subscription's, so has what waits there and is not stored.
+    pub(super) fn drop_durable(&mut self, queue: &str) {
+        if is_durable(queue)
+            && let Some(id) = self.names.get(queue).copied()
+        {
+            self.drop_waiting(id);
+            self.drop_if_idle(id);
+        }
+    }
+
+    /// Forgets what waits in a lane and is not stored.
+    fn drop_waiting(&mut self, id: LaneId) {
         while let Some(position) = {
             let volatile = &self.volatile;
             let place = |number| volatile.get(&number).map(|entry| entry.position(number));
@@ -325,6 +342,5 @@ impl Dispatcher {
                 self.counters.dropped += 1;
             }
         }
-        self.lanes.remove(&id);
     }
 }

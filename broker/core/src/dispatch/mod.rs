@@ -76,6 +76,7 @@ use self::{
 use crate::{
     Destination, Message, UnixMillis,
     destination::DestinationKind,
+    durable::is_durable,
     operation::Settlement,
     selector::Selector,
     shard::{Content, MessageRef, QueueId, ShardState},
@@ -409,6 +410,11 @@ impl Dispatcher {
         self.consumers.iter().map(|(key, consumer)| (*key, &consumer.source))
     }
 
+    /// Whether a queue has a consumer.
+    pub fn is_consumed(&self, queue: &str) -> bool {
+        self.names.get(queue).is_some_and(|id| self.lanes[id].seats > 0)
+    }
+
     /// Queues that hold volatile messages, and how many.
     pub fn volatile_depths(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let lanes = self.names.iter().map(|(name, id)| (name, self.lanes[id].volatile));
@@ -471,5 +477,6 @@ fn is_there(state: &ShardState, volatile: &BTreeMap<u64, Volatile>, item: Item) 
 
 /// Whether the pattern of a queue consumer covers the queue called `name`.
 fn matches_queue(pattern: &Destination, name: &Arc<str>) -> bool {
-    pattern.matches(&Destination { kind: DestinationKind::Queue, name: name.clone() })
+    !is_durable(name)
+        && pattern.matches(&Destination { kind: DestinationKind::Queue, name: name.clone() })
 }

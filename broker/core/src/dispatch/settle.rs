@@ -135,7 +135,8 @@ impl Dispatcher {
                     reached(Point::FannedOutByCommit);
                     self.fan_out(message);
                 }
-                Effect::QueueDeleted { queue } => {
+                Effect::QueueDeleted { queue, name } => {
+                    self.drop_durable(name);
                     if let Some(id) = self.queues.remove(queue) {
                         let lane = self.lanes.get_mut(&id).expect("a queue's lane exists");
                         lane.kind = LaneKind::Queue(None);

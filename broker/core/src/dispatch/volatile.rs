@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{
     Message, UnixMillis,
-    bounds::{Bound, WhenFull},
+    bounds::{Bound, Size, WhenFull},
     destination::DestinationKind,
+    durable::is_durable,
     message::MAX_PRIORITY,
     operation::Settlement,
     selector::Candidate,
-    shard::{MAX_REDELIVERIES, dead_letter},
+    shard::{MAX_REDELIVERIES, ShardState, dead_letter, in_queue},
     slotting::dead_letter_queue,
 };
 
@@ -117,6 +118,37 @@ impl Dispatcher {
             _ => true,
         };
         exact.chain(patterns.map(|(lane, _)| *lane)).filter(|lane| wants(lane)).collect()
+    }
+
+    /// Whether a subscriber of the message's topic has no room, and the topic's policy is that nothing is
+    /// dropped for it.
+    pub fn refuses(&self, message: &Message) -> Option<VolatileRefused> {
+        self.check_room(&self.subscribers(message), message).err()
+    }
+
+    /// Takes a topic's message that is not to be stored for a queue that gets what is sent there. Where
+    /// memory is used up, or the queue may hold no more, it is dropped, as it is for a subscriber. So
+    /// much may wait for a durable subscription as for any other.
+    pub fn enter_volatile(&mut self, state: &ShardState, queue: &Arc<str>, message: &Arc<Message>) {
+        let message = in_queue(message, queue);
+        let has_memory = self.volatile_bytes + message.footprint() <= self.limits.volatile_bytes;
+        let bound = self.limits.bounds.of(&message.destination).cloned();
+        let (volatile, volatile_bytes) = self.volatile_in(queue);
+        let has_room = if is_durable(queue) {
+            let Backlog { messages, bytes } = self.backlog(bound.as_deref());
+            (volatile as usize) < messages && volatile_bytes as usize + message.footprint() <= bytes
+        } else {
+            let (stored, stored_bytes) = state.held(queue);
+            let (held, bytes) = (stored + volatile, stored_bytes + volatile_bytes);
+            bound.is_none_or(|bound| bound.admits(held, bytes, Size::of(&message).bytes()))
+        };
+        if has_memory && has_room {
+            let lane = self.lane_named(queue);
+            self.add_volatile(lane, message);
+        } else {
+            self.counters.entered += 1;
+            self.counters.dropped += 1;
+        }
     }
 
     /// What may wait for a subscriber of a topic with that bound.
@@ -244,6 +276,7 @@ impl Dispatcher {
         }
         let (id, priority, position) = (entry.lane, entry.priority(), entry.position(number));
         let (rejected, expires) = (entry.rejected, entry.message.expires);
+        let topic = entry.message.destination.name.clone();
         let lane = self.lanes.get_mut(&id).expect("its lane exists");
         let is_worn_out = how != Settlement::Release && rejected > MAX_REDELIVERIES;
         if is_worn_out || how == Settlement::DeadLetter {
@@ -252,7 +285,8 @@ impl Dispatcher {
                 self.counters.dropped += 1;
                 return;
             }
-            if let Some(graveyard) = dead_letter_queue(&lane.name) {
+            let of = if is_durable(&lane.name) { &topic } else { &lane.name };
+            if let Some(graveyard) = dead_letter_queue(of) {
                 reached(Point::VolatileDeadLetter);
                 let entry = self.remove_volatile(number);
                 self.counters.dead_lettered += 1;

@@ -10,7 +10,9 @@
 //! A message whose queue is full and blocks is refused by its shard and kept here until there is
 //! room. So nothing stands still in the stream, and what makes room goes on.
 
+mod attaching;
 mod room;
+mod topics;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,13 +23,14 @@ use std::{
 use paceline_reached::{Point, reached};
 use thiserror::Error;
 
+use self::topics::Line;
 use super::{
     Budget, ChannelId, Full, Request,
     held::{Held, Kept},
     search::Search,
 };
+
 use crate::{
-    Message,
     channel::{Delivered, FromLeader, ToLeader},
     operation::{Outcome, Refusal, Subscription},
     shard::{self, Command, Refused},
@@ -52,6 +55,8 @@ pub enum Event<T, S> {
     LeaderLost(S),
     /// A message that was asked to be sent waits until its queue has room, or does so no longer.
     Held(T, bool),
+    /// A leader will not deliver to a consumer that the one before delivered to, and why.
+    Detached(S, String),
 }
 
 /// A leader has said what makes no sense. Its channel was given up.
@@ -103,8 +108,9 @@ struct Consumer<T, S> {
 enum Question<T> {
     /// Whoever asked is told how it ended; if the leader is lost, that is how it ended too, and well.
     Ends { asker: T },
-    /// A message, which may come back. Otherwise as [`Question::Ends`].
-    Publishes { message: Arc<Message>, asker: T, bytes: usize },
+    /// A message, which may come back. Otherwise as [`Question::Ends`], unless it is a topic's that may
+    /// have to be stored.
+    Publishes { kept: Kept<T>, again: bool },
     /// A settlement, which ends well whatever the leader says: the client has had the messages.
     Settles { asker: T },
     /// An attachment.
@@ -129,6 +135,10 @@ pub struct ShardClient<T, S> {
     questions: BTreeMap<u64, Question<T>>,
     /// Messages for the leader's memory that wait for a leader, and their bytes.
     volatile: VecDeque<Kept<T>>,
+    /// Topics' messages that were lost with a leader, before those.
+    again: VecDeque<Kept<T>>,
+    /// Topics of which persistent messages are to be stored, as a leader has said.
+    stored: BTreeMap<Arc<str>, Line<T>>,
     /// What waits for room in its queue.
     held: Held<T>,
     waiting_bytes: usize,
@@ -154,6 +164,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             next_question: 1,
             questions: BTreeMap::new(),
             volatile: VecDeque::new(),
+            again: VecDeque::new(),
+            stored: BTreeMap::new(),
             held: Held::new(room_timeout),
             waiting_bytes: 0,
             output: VecDeque::new(),
@@ -191,7 +203,11 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                     return self.refuse(asker, &full);
                 }
                 self.waiting_bytes += bytes;
-                self.volatile.push_back(Kept { message, bytes, asker });
+                let kept = Kept { message, bytes, asker };
+                match self.is_stored(&kept.message) {
+                    true => self.store(kept, false),
+                    false => self.volatile.push_back(kept),
+                }
             }
             Request::Attach { consumer, subscription, sink, asker } => {
                 let asker = Some(asker);
@@ -329,8 +345,11 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
     pub fn poll_transmit(&mut self) -> Option<ToLeader> {
         if self.output.is_empty() && self.search.is_found() {
             self.send_commands(WINDOW_COMMANDS, WINDOW_BYTES);
+            while let Some(kept) = self.again.pop_front() {
+                self.send_volatile(kept, true);
+            }
             while let Some(kept) = self.volatile.pop_front() {
-                self.send_volatile(kept);
+                self.send_volatile(kept, false);
             }
             if !self.held.is_empty() {
                 self.send_held();
@@ -355,6 +374,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         !(self.unanswered.is_empty()
             && self.consumers.is_empty()
             && self.volatile.is_empty()
+            && self.again.is_empty()
             && self.held.is_empty())
     }
 
@@ -383,11 +403,13 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         self.unanswered.push_back(unanswered);
     }
 
-    fn send_volatile(&mut self, kept: Kept<T>) {
-        let Kept { message, bytes, asker } = kept;
-        let question = Question::Publishes { message: message.clone(), asker, bytes };
-        let number = self.ask(question);
-        self.output.push_back(ToLeader::Publish { number, message });
+    fn send_volatile(&mut self, kept: Kept<T>, again: bool) {
+        let message = kept.message.clone();
+        let number = self.ask(Question::Publishes { kept, again });
+        self.output.push_back(match again {
+            true => ToLeader::PublishAgain { number, message },
+            false => ToLeader::Publish { number, message },
+        });
     }
 
     fn ask(&mut self, question: Question<T>) -> u64 {
@@ -402,16 +424,11 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         self.search.handle_found();
         self.term = term;
         self.channel.0 += 1;
+        self.forget_stored();
         let consumers: Vec<u64> = self.consumers.keys().copied().collect();
         for consumer in consumers {
             self.attach(consumer);
         }
-    }
-
-    fn attach(&mut self, consumer: u64) {
-        let number = self.ask(Question::Attaches { consumer });
-        let subscription = self.consumers[&consumer].subscription.clone();
-        self.output.push_back(ToLeader::Attach { number, consumer, subscription });
     }
 
     fn send_commands(&mut self, window: usize, window_bytes: usize) {
@@ -453,11 +470,16 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         for consumer in self.consumers.values() {
             self.events.push_back(Event::LeaderLost(consumer.sink.clone()));
         }
+        let mut again = VecDeque::new();
         for question in std::mem::take(&mut self.questions).into_values() {
             match question {
+                Question::Publishes { kept, .. } if topics::may_be_stored(&kept.message) => {
+                    reached(Point::TopicAskedAgain);
+                    again.push_back(kept);
+                }
                 // A message in a leader's memory may be lost with it: its sender agreed to that.
                 // Sent again it might arrive twice, which nobody agreed to.
-                Question::Publishes { asker, bytes, .. } => {
+                Question::Publishes { kept: Kept { asker, bytes, .. }, .. } => {
                     reached(Point::VolatileOperationLost);
                     self.waiting_bytes -= bytes;
                     self.events.push_back(Event::Ended(asker, Ok(())));
@@ -469,6 +491,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 Question::Attaches { .. } => {}
             }
         }
+        self.ask_again(again);
     }
 
     fn handle_message(&mut self, now: Duration, message: FromLeader) -> Result<(), Confused> {
@@ -487,8 +510,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 Ok(())
             }
             FromLeader::NoRoom { number, why } => match self.questions.remove(&number) {
-                Some(Question::Publishes { message, asker, bytes }) => {
-                    self.hold(now, Kept { message, bytes, asker }, *why);
+                Some(Question::Publishes { kept, .. }) => {
+                    self.hold(now, kept, *why);
                     Ok(())
                 }
                 _ => Err(Confused::Question(number)),
@@ -497,14 +520,22 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 self.held.handle_room(now, &queue, room);
                 Ok(())
             }
+            FromLeader::Store { number } => match self.questions.remove(&number) {
+                Some(Question::Publishes { kept, again }) => {
+                    self.handle_store(kept, again);
+                    Ok(())
+                }
+                _ => Err(Confused::Question(number)),
+            },
         }
     }
 
     fn handle_answer(&mut self, number: u64, result: Result<(), String>) -> Result<(), Confused> {
         let question = self.questions.remove(&number).ok_or(Confused::Question(number))?;
         match question {
-            Question::Publishes { asker, bytes, .. } => {
+            Question::Publishes { kept: Kept { asker, bytes, message }, .. } => {
                 self.waiting_bytes -= bytes;
+                self.handle_not_stored(&message);
                 let result = result.map_err(Refusal::Rejected);
                 self.events.push_back(Event::Ended(asker, result));
             }
@@ -514,16 +545,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             }
             Question::Settles { asker } => self.events.push_back(Event::Ended(asker, Ok(()))),
             Question::Attaches { consumer } => {
-                let refused = result.is_err();
-                if let Some(known) = self.consumers.get_mut(&consumer)
-                    && let Some(asker) = known.asker.take()
-                {
-                    if refused {
-                        self.consumers.remove(&consumer);
-                    }
-                    let result = result.map_err(Refusal::Rejected);
-                    self.events.push_back(Event::Ended(asker, result));
-                }
+                self.handle_attached(consumer, result);
             }
         }
         Ok(())

@@ -4,6 +4,8 @@
 //! the answers of the parts are put together again. Its transactions are run here too, even when the
 //! connection itself has gone.
 
+mod standing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
@@ -16,6 +18,7 @@ use super::{
     deliveries::{Deliveries, Held},
     operations::Operations,
     result_of,
+    standing::Course,
 };
 use crate::{
     Destination, DestinationKind, Message,
@@ -25,6 +28,7 @@ use crate::{
         ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Refusal, Settlement,
         Subscription,
     },
+    schedule::Schedule,
     shard::{self, Command, MessageRef, Refused, TransactionId},
 };
 
@@ -42,6 +46,8 @@ pub enum ConnectionEvent {
     /// A message for one of the connection's consumers. The deliveries of one destination to one
     /// consumer come in order.
     Delivery(Delivery),
+    /// A consumer gets nothing more: the durable subscription that it had is another's, or gone.
+    Detached(ConsumerId, String),
 }
 
 /// What a connection has to know of its cluster and its node.
@@ -54,6 +60,10 @@ pub trait Directory {
     fn next_consumer(&self) -> u64;
     /// A name for a transaction.
     fn next_transaction(&self) -> TransactionId;
+    /// A connection of this name takes a client id. False if one of another name has it.
+    fn take_client(&self, client: &str, connection: &str) -> bool;
+    /// A connection that has taken a client id has ended.
+    fn release_client(&self, client: &str);
 }
 
 /// Which part of a connection's work a shard was asked for.
@@ -65,6 +75,8 @@ pub enum Part {
     Commit(OpTag, u32),
     /// Nobody waits for it.
     Unawaited,
+    /// What has to be there before an operation's consumer is.
+    Standing(OpTag),
 }
 
 /// What is settled in one shard's log, and the consumers that held it.
@@ -114,6 +126,10 @@ pub struct Connection {
     commits: BTreeMap<OpTag, Committing>,
     /// Consumers that end as soon as what they hold is settled.
     leaving: Vec<(OpTag, ConsumerId, Parting<DeliveryId>)>,
+    /// What is made before consumers are attached.
+    courses: BTreeMap<OpTag, Course>,
+    /// The client id that it has taken.
+    client: Option<Arc<str>>,
     /// Slots whose shards were asked for what need not hurry.
     unhurried: BTreeSet<u32>,
     requests: VecDeque<(u32, Request<Part, ConsumerId>)>,
@@ -144,6 +160,10 @@ impl Connection {
             Operation::Commit { tag, publishes, settles } => {
                 self.commit(tag, publishes, &settles, directory);
             }
+            Operation::Identify { tag, client, connection } => {
+                self.identify(tag, client, &connection, directory);
+            }
+            Operation::Forget { tag, durable } => self.forget(tag, durable, directory),
         }
         self.advance();
     }
@@ -154,6 +174,7 @@ impl Connection {
             Part::Operation(tag) => self.end_part(tag, result_of(outcome)),
             Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome),
             Part::Unawaited => {}
+            Part::Standing(tag) => self.continue_course(tag, outcome),
         }
     }
 
@@ -161,16 +182,9 @@ impl Connection {
     pub fn handle_ended(&mut self, part: Part, result: Outcome) {
         match part {
             Part::Operation(tag) => self.end_part(tag, result),
-            Part::Commit(tag, slot) => {
-                let outcome = match result {
-                    Ok(()) => shard::Outcome::Done,
-                    Err(Refusal::Rejected(why) | Refusal::Unknown(why)) => {
-                        shard::Outcome::Refused(Refused::ByLeader(why))
-                    }
-                };
-                self.continue_commit(tag, slot, outcome);
-            }
+            Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome_of(result)),
             Part::Unawaited => {}
+            Part::Standing(tag) => self.continue_course(tag, outcome_of(result)),
         }
     }
 
@@ -200,9 +214,19 @@ impl Connection {
         self.deliveries.forget_waiting(consumer, slot);
     }
 
+    /// The leader of a slot's shard does not deliver to a consumer, though the one before did.
+    pub fn handle_detached(&mut self, consumer: ConsumerId, why: String) {
+        if self.deliveries.consumer(consumer).is_some() {
+            self.events.push_back(ConnectionEvent::Detached(consumer, why));
+        }
+    }
+
     /// The client is gone: its consumers end and give back what they hold. What it asked for is
     /// carried out.
-    pub fn handle_closed(&mut self) {
+    pub fn handle_closed(&mut self, directory: &impl Directory) {
+        if let Some(client) = self.client.take() {
+            directory.release_client(&client);
+        }
         // Nobody is told of the transactions that these wait for.
         for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
             self.detach(tag, consumer, parting);
@@ -243,7 +267,8 @@ impl Connection {
         }
         let slot = directory.slot_of(&message.destination);
         let asker = Part::Operation(tag);
-        let is_stored = message.persistent && message.destination.kind == DestinationKind::Queue;
+        let is_stored = message.persistent && message.destination.kind == DestinationKind::Queue
+            || Schedule::is_put_off(&message);
         let request = if is_stored {
             let (command, holders) = (Command::Publish { message }, Vec::new());
             Request::Command { command, holders, urgent: true, asker }
@@ -267,6 +292,9 @@ impl Connection {
         if !self.deliveries.subscribe(consumer, number, prefetch, slots.clone()) {
             let why = format!("consumer {} of this connection exists already", consumer.0);
             return self.end_part(tag, Err(Refusal::Rejected(why)));
+        }
+        if self.makes_first(tag, consumer, subscription, slots.start, directory) {
+            return;
         }
         for slot in slots {
             let (subscription, asker) = (subscription.clone(), self.part(tag));
@@ -493,6 +521,16 @@ impl Connection {
     fn advance(&mut self) {
         let ready = self.deliveries.advance().into_iter();
         self.events.extend(ready.map(ConnectionEvent::Delivery));
+    }
+}
+
+/// An end without an answer, as a shard's.
+fn outcome_of(result: Outcome) -> shard::Outcome {
+    match result {
+        Ok(()) => shard::Outcome::Done,
+        Err(Refusal::Rejected(why) | Refusal::Unknown(why) | Refusal::Missing(why)) => {
+            shard::Outcome::Refused(Refused::ByLeader(why))
+        }
     }
 }
 

@@ -79,6 +79,12 @@ impl Deliveries {
         true
     }
 
+    /// A consumer's number in the node, and how many messages it may hold; `None` if it has ended.
+    pub(super) fn consumer(&self, id: ConsumerId) -> Option<(u64, u32)> {
+        let consumer = self.consumers.get(&id)?;
+        Some((consumer.number, consumer.prefetch))
+    }
+
     /// A consumer ends, and what it holds is no longer its client's. Its number in the node, and
     /// the shards it is attached to.
     pub(super) fn unsubscribe(&mut self, id: ConsumerId) -> Option<(u64, Range<u32>)> {

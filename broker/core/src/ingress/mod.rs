@@ -19,6 +19,7 @@ mod doubts;
 mod held;
 mod operations;
 mod search;
+mod standing;
 
 #[cfg(test)]
 mod tests;
@@ -148,7 +149,10 @@ impl<T, S> Request<T, S> {
 /// A shard's answer in the words of sessions.
 fn result_of(outcome: shard::Outcome) -> Outcome {
     match outcome {
-        shard::Outcome::Done | shard::Outcome::Duplicate | shard::Outcome::Decided { .. } => Ok(()),
+        shard::Outcome::Done
+        | shard::Outcome::Duplicate
+        | shard::Outcome::Decided { .. }
+        | shard::Outcome::Registered(_) => Ok(()),
         shard::Outcome::Refused(why) => Err(Refusal::Rejected(why.to_string())),
         shard::Outcome::Superseded => {
             Err(Refusal::Unknown("another process runs as this node".into()))

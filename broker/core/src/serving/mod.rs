@@ -12,8 +12,10 @@
 //! [`dispatch`](Serving::dispatch) is called only while nobody else can lead.
 
 mod bodies;
+mod due;
 mod gathered;
 mod room;
+pub(crate) mod standing;
 mod told;
 
 #[cfg(test)]
@@ -30,6 +32,7 @@ use paceline_reached::{Point, reached};
 pub use self::told::Told;
 use self::{
     bodies::Bodies,
+    due::DueMessages,
     gathered::{Gathered, Settles, Target},
     room::RoomAwaited,
 };
@@ -121,6 +124,7 @@ struct Term {
     prepared: BTreeMap<TransactionId, Settles>,
     doubts: Doubts,
     next_look: Duration,
+    due: DueMessages,
     room_awaited: RoomAwaited,
 }
 
@@ -182,6 +186,7 @@ impl<T: Told> Serving<T> {
             prepared: BTreeMap::new(),
             doubts: Doubts::default(),
             next_look: now,
+            due: DueMessages::default(),
             room_awaited: RoomAwaited::default(),
         });
         for (channel, client) in &mut self.clients {
@@ -260,7 +265,8 @@ impl<T: Told> Serving<T> {
         let key = |number| ConsumerKey { node, number };
         let (number, result) = match message {
             ToLeader::Command { seq, mut command, holders, urgent } => {
-                room::bind(&mut command, &self.settings.limits.bounds, state);
+                room::bind(&mut command, &self.settings.limits.bounds, state, &term.dispatcher);
+                standing::guard(&mut command, &term.dispatcher, state);
                 let origin = Origin { session: client.session, seq };
                 return term.gather(channel, origin, command, &holders, urgent);
             }
@@ -269,6 +275,14 @@ impl<T: Told> Serving<T> {
                 term.room_awaited.push(channel, queue, size);
                 return self.find_room(state);
             }
+            ToLeader::Publish { number, message } | ToLeader::PublishAgain { number, message }
+                if standing::is_to_store(&message, state) =>
+            {
+                reached(Point::TopicToStore);
+                let message = FromLeader::Store { number };
+                return self.output.push_back(Output::Say { channel, message });
+            }
+            ToLeader::PublishAgain { number, .. } => (number, Ok(())),
             ToLeader::Publish { number, message } => {
                 let (bounds, here) = (&self.settings.limits.bounds, (state, &term.dispatcher));
                 let full = term.room_awaited.refuse(channel, &message, bounds, here);
@@ -279,17 +293,22 @@ impl<T: Told> Serving<T> {
                     };
                     return self.output.push_back(Output::Say { channel, message });
                 }
+                standing::enter(&mut term.dispatcher, state, &message, wall);
                 let taken = term.dispatcher.handle_volatile(wall, message);
                 (number, taken.map(drop).map_err(|why| why.to_string()))
             }
             ToLeader::Attach { number, consumer, subscription } => {
                 let consumer = key(consumer);
-                let attached = term.dispatcher.attach(consumer, subscription);
+                let resolved = standing::resolve(subscription, &term.dispatcher, state);
+                let attached = resolved.and_then(|subscription| {
+                    let attached = term.dispatcher.attach(consumer, subscription);
+                    attached.map_err(|why| why.to_string())
+                });
                 if attached.is_ok() {
                     term.consumers.insert(consumer, channel);
                     self.told.attached(term.number, consumer);
                 }
-                (number, attached.map_err(|why| why.to_string()))
+                (number, attached)
             }
             ToLeader::SetPrefetch { consumer, prefetch } => {
                 let consumer = key(consumer);
@@ -402,6 +421,7 @@ impl<T: Told> Serving<T> {
                         term.dispatcher.command_failed(&command);
                     }
                 }
+                Target::Due(at) => term.due.handle_applied(at),
             }
         }
         for channel in self.to_answer.drain(..) {
@@ -448,6 +468,12 @@ impl<T: Told> Serving<T> {
         written: Option<Arc<Message>>,
     ) {
         let Some(term) = &mut self.term else { return };
+        if term.due.has_asked_for(message) {
+            if let Some(command) = term.due.handle_read(message, written.as_deref()) {
+                term.gathered.push(None, command, Target::Due(message), true);
+            }
+            return;
+        }
         if term.dispatcher.handle_read(state, message, written.as_ref()) {
             return;
         }
@@ -469,15 +495,18 @@ impl<T: Told> Serving<T> {
         now: Duration,
     ) -> Option<Duration> {
         let term = self.term.as_ref()?;
-        let expiry = term.dispatcher.poll_timeout().map(|at| {
+        let in_time = |at: UnixMillis| {
             let left = Duration::from_millis(at.0.saturating_sub(wall.0));
             now + left.max(Duration::from_millis(1))
-        });
+        };
+        let expiry = term.dispatcher.poll_timeout().map(in_time);
+        let delivery = term.due.poll_timeout(state).map(in_time);
         let ends = state.prepared().next().is_some() || state.decided().next().is_some();
+        let ends = ends || term.due.has_failed();
         let look = ends.then_some(term.next_look);
         let at_rest = term.proposed.is_none();
         let due = at_rest.then(|| term.gathered.due_at(now, self.settings.patience)).flatten();
-        expiry.into_iter().chain(look).chain(due).min()
+        expiry.into_iter().chain(delivery).chain(look).chain(due).min()
     }
 
     /// The time has come.
@@ -486,10 +515,13 @@ impl<T: Told> Serving<T> {
         term.dispatcher.handle_timeout(state, wall);
         self.find_room(state);
         let Some(term) = &mut self.term else { return };
+        let reads = term.due.handle_timeout(state, wall);
+        self.output.extend(reads.into_iter().map(|at| Output::Read { message: at, at }));
         if now < term.next_look {
             return;
         }
         term.next_look = now + LOOK_EVERY;
+        term.due.try_again();
         let Settings { slot, in_doubt_after, .. } = self.settings;
         let due = term.doubts.look(now, in_doubt_after, slot, state);
         self.output.extend(due.into_iter().map(Output::Resolve));

@@ -14,6 +14,8 @@ use crate::{
     Destination, DestinationKind, Message,
     bounds::{Bound, Bounds, QueueFull, Room, Size, WhenFull},
     dispatch::Dispatcher,
+    durable,
+    schedule::Schedule,
     shard::{Command, ShardState},
 };
 
@@ -140,10 +142,31 @@ fn waits(bound: Option<&Arc<Bound>>, size: u64) -> bool {
 
 /// What a client's command becomes where its messages' queues are bounded: as the leader has it, so
 /// that all replicas judge alike. A transaction does not wait, and is refused here: what others have
-/// under way at this moment may still exceed the bound with it.
-pub(super) fn bind(command: &mut Command, bounds: &Bounds, state: &ShardState) {
+/// under way at this moment may still exceed the bound with it. What is put off is taken in any case,
+/// and counts from when it is delivered.
+///
+/// What is sent to a topic is refused where one of those that are to have it has no room. It does not
+/// wait: whoever forgets a subscription would hold up everybody.
+pub(super) fn bind(command: &mut Command, bounds: &Bounds, state: &ShardState, here: &Dispatcher) {
     match command {
+        Command::Publish { message } | Command::Store { message }
+            if message.destination.kind == DestinationKind::Topic =>
+        {
+            if bounds.is_empty() || Schedule::is_put_off(message) {
+                return;
+            }
+            let messages = std::slice::from_ref(message);
+            let full = lacks_room(messages, bounds, state).map(|full| full.to_string());
+            if let Some(reason) =
+                full.or_else(|| here.refuses(message).map(|refused| refused.to_string()))
+            {
+                *command = Command::Refuse { reason };
+            }
+        }
         Command::Publish { message } => {
+            if !bounds.is_empty() && Schedule::is_put_off(message) {
+                return;
+            }
             if let Some(bound) = bounds.of(&message.destination) {
                 let (message, bound) = (message.clone(), bound.clone());
                 *command = Command::PublishWithin { message, again: false, bound };
@@ -165,18 +188,38 @@ pub(super) fn bind(command: &mut Command, bounds: &Bounds, state: &ShardState) {
 
 /// The first queue that has no room for its share of the messages.
 fn lacks_room(messages: &[Arc<Message>], bounds: &Bounds, state: &ShardState) -> Option<QueueFull> {
-    let mut queues: BTreeMap<&Arc<str>, (u64, u64)> = BTreeMap::new();
-    let queued = |message: &&Arc<Message>| message.destination.kind == DestinationKind::Queue;
-    for message in messages.iter().filter(queued) {
-        let Some(bound) = bounds.of(&message.destination) else { continue };
-        let (queue, size) = (&message.destination.name, Size::of(message).bytes());
-        let (messages, bytes) = queues.entry(queue).or_insert_with(|| state.held(queue));
-        if !bound.admits(*messages, *bytes, size) {
-            let (queue, messages, bytes, bound) = (queue.clone(), *messages, *bytes, bound.clone());
-            return Some(QueueFull { queue, messages, bytes, size, bound });
+    let mut queues: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
+    for message in messages.iter().filter(|message| !Schedule::is_put_off(message)) {
+        let size = Size::of(message).bytes();
+        for (queue, bound) in bounded(message, bounds, state) {
+            let (messages, bytes) =
+                queues.entry(queue.clone()).or_insert_with(|| state.held(&queue));
+            if !bound.admits(*messages, *bytes, size) {
+                let (messages, bytes) = (*messages, *bytes);
+                let queue = durable::in_words(&queue);
+                return Some(QueueFull { queue, messages, bytes, size, bound });
+            }
+            *messages += 1;
+            *bytes += size;
         }
-        *messages += 1;
-        *bytes += size;
     }
     None
+}
+
+/// The bounded ones of the queues that a message enters. A topic's bound is that of its durable
+/// subscriptions too, where nothing is to be dropped.
+fn bounded(message: &Message, bounds: &Bounds, state: &ShardState) -> Vec<(Arc<str>, Arc<Bound>)> {
+    let own = bounds.of(&message.destination);
+    if message.destination.kind == DestinationKind::Queue {
+        let own = own.map(|bound| (message.destination.name.clone(), bound.clone()));
+        return own.into_iter().collect();
+    }
+    let of = |name: Arc<str>| {
+        let bound = match durable::is_durable(&name) {
+            true => own.filter(|bound| bound.when_full == WhenFull::Reject),
+            false => bounds.of(&Destination { kind: DestinationKind::Queue, name: name.clone() }),
+        };
+        bound.map(|bound| (name, bound.clone()))
+    };
+    state.queues_of(message).into_iter().filter_map(of).collect()
 }

@@ -8,13 +8,14 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(50);
-const NOW: UnixMillis = UnixMillis(1_000_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_000_000);
 
 /// A leader alone: what it proposes is applied when [`World::apply`] says so.
 pub(super) struct World {
     state: ShardState,
     serving: Serving<()>,
     now: Duration,
+    wall: UnixMillis,
     next: u64,
     under_way: Option<Batch>,
     said: BTreeMap<u64, Vec<FromLeader>>,
@@ -40,6 +41,7 @@ impl World {
             state: ShardState::new(),
             serving: Serving::new(settings, ()),
             now: Duration::ZERO,
+            wall: NOW,
             next: 1,
             under_way: None,
             said: BTreeMap::new(),
@@ -48,7 +50,7 @@ impl World {
         }
     }
 
-    fn led() -> Self {
+    pub(super) fn led() -> Self {
         Self::bounded(Bounds::default())
     }
 
@@ -97,7 +99,7 @@ impl World {
 
     /// Proposes what there is, unless something is under way.
     fn propose(&mut self) -> usize {
-        let Some(batch) = self.serving.poll_batch(NOW, self.now) else { return 0 };
+        let Some(batch) = self.serving.poll_batch(self.wall, self.now) else { return 0 };
         assert!(self.under_way.is_none(), "one batch at a time");
         self.serving.proposed(self.next);
         let commands = batch.commands.len();
@@ -119,7 +121,11 @@ impl World {
         }
     }
 
-    fn dispatch(&mut self) -> usize {
+    pub(super) fn is_consumed(&self, durable: &crate::durable::Durable) -> Option<bool> {
+        self.serving.is_consumed(durable)
+    }
+
+    pub(super) fn dispatch(&mut self) -> usize {
         let dispatched = self.serving.dispatch(&self.state, 100, NOW);
         self.settle_outputs();
         dispatched.decided
@@ -148,6 +154,37 @@ impl World {
             _ => None,
         });
         outcomes.flatten().collect()
+    }
+
+    /// In how many milliseconds of its wall clock the time is to be looked at.
+    pub(super) fn due_in(&self, wall: UnixMillis) -> Option<u64> {
+        let due = self.serving.poll_timeout(&self.state, wall, self.now)?;
+        Some((due - self.now).as_millis() as u64)
+    }
+
+    /// Its wall clock shows that time. What is to be read.
+    pub(super) fn pass(&mut self, wall: UnixMillis) -> Vec<MessageRef> {
+        self.wall = wall;
+        self.serving.handle_timeout(&self.state, wall, self.now);
+        self.settle_outputs();
+        self.reads.drain(..).map(|(message, _)| message).collect()
+    }
+
+    pub(super) fn pass_seconds(&mut self, seconds: u32) {
+        self.now += seconds * SECOND;
+    }
+
+    pub(super) fn read(&mut self, message: MessageRef, written: Option<Message>) {
+        self.serving.handle_read(&self.state, message, written.map(Arc::new));
+        self.settle_outputs();
+    }
+
+    pub(super) fn depth(&self, queue: &str) -> u64 {
+        self.state.depth(queue)
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.state.waiting_count()
     }
 
     fn delivered(&mut self, channel: u64) -> Vec<MessageKey> {

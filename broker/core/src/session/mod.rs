@@ -27,7 +27,7 @@ pub use self::limits::OperationLimits;
 use self::operations::Operations;
 use crate::{
     UnixMillis,
-    operation::{Delivery, OpTag, Operation, Outcome},
+    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
 };
 
 /// The time at which something is handled.
@@ -96,6 +96,9 @@ pub trait Session: Sized + Send + 'static {
     /// A message for one of the session's consumers. One for a consumer that has ended is dropped:
     /// its end gave it back.
     fn handle_delivery(&mut self, delivery: Delivery);
+
+    /// One of the session's consumers gets nothing more, since what it consumed is another's or gone.
+    fn handle_detached(&mut self, now: Now, consumer: ConsumerId, why: &str);
 
     /// A deadline that [`Self::poll_timeout`] gave may have passed.
     fn handle_timeout(&mut self, now: Now);

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     Message,
+    durable::Durable,
     operation::{
         ConsumerId, Delivery, DeliveryId, OpTag, Operation, Parting, Settlement, Subscription,
     },
@@ -123,6 +124,24 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         let tag = self.outstanding.open(now, 0, Some(purpose));
         self.queue.push_back(Operation::Subscribe { tag, consumer, subscription });
         Ok(consumer)
+    }
+
+    /// To be known by a client id.
+    pub(super) fn identify(
+        &mut self,
+        now: Duration,
+        client: Arc<str>,
+        connection: Arc<str>,
+        purpose: P,
+    ) {
+        let tag = self.outstanding.open(now, 0, Some(purpose));
+        self.queue.push_back(Operation::Identify { tag, client, connection });
+    }
+
+    /// To delete a durable subscription.
+    pub(super) fn forget(&mut self, now: Duration, durable: Durable, purpose: P) {
+        let tag = self.outstanding.open(now, 0, Some(purpose));
+        self.queue.push_back(Operation::Forget { tag, durable });
     }
 
     /// To consume no more. What was not handed out yet is dropped. Of what it was handed out, the client

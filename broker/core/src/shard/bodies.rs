@@ -13,8 +13,8 @@
 
 use std::{iter::Peekable, sync::Arc};
 
-use super::{ShardState, command::MessageRef, tables::Moved};
-use crate::{Destination, Message, Value, slotting};
+use super::{ShardState, command::MessageRef};
+use crate::{Destination, DestinationKind, Message, Value, durable::is_durable, slotting};
 
 /// The property of a dead letter that says where it was sent, as ActiveMQ's STOMP names it.
 pub const ORIGINAL_DESTINATION: &str = "original-destination";
@@ -35,33 +35,35 @@ pub enum Content {
 impl ShardState {
     /// The message, or where to read it; `None` if it is no longer there.
     pub fn content(&self, message: MessageRef) -> Option<Content> {
-        match &self.stored(message)?.body {
+        let body_at = self.body_at(message)?;
+        match self.derived.bodies.get(&message) {
             Some(body) => self.compose(message, body).map(Content::Here),
-            None => self.body_at(message).map(Content::Evicted),
+            None => Some(Content::Evicted(body_at)),
         }
     }
 
     /// Where in the log to read the message's body, if it is not in memory.
     pub(crate) fn evicted_at(&self, message: MessageRef) -> Option<MessageRef> {
-        let is_evicted = self.stored(message)?.body.is_none();
-        is_evicted.then(|| self.body_at(message)).flatten()
+        let is_evicted = !self.derived.bodies.contains_key(&message);
+        self.body_at(message).filter(|_| is_evicted)
     }
 
     /// Where in the log the message's body was written.
     pub fn body_at(&self, message: MessageRef) -> Option<MessageRef> {
-        match self.tables.moved.get(&message) {
-            Some(moved) => Some(moved.body_at),
-            None => self.tables.messages.contains_key(&message).then_some(message),
+        if self.tables.messages.contains(message) {
+            return Some(message);
         }
+        self.tables.moved.get(message).map(|moved| moved.body_at)
     }
 
     /// The message as consumers get it, made from the one that was written: a dead letter names its
-    /// new queue, where it was sent and why it failed, and does not expire. `None` if it is gone.
+    /// new queue, where it was sent and why it failed, and does not expire; one that a queue has of its
+    /// virtual topic names the queue. `None` if it is gone.
     pub fn compose(&self, message: MessageRef, written: &Arc<Message>) -> Option<Arc<Message>> {
         let stored = self.stored(message)?;
-        let dead_after = self.tables.moved.get(&message).and_then(|moved: &Moved| moved.dead_after);
-        let Some(rejections) = dead_after else { return Some(written.clone()) };
+        let dead_after = self.tables.moved.get(message).and_then(|moved| moved.dead_after);
         let queue = &self.tables.queues[&stored.queue].name;
+        let Some(rejections) = dead_after else { return Some(in_queue(written, queue)) };
         Some(dead_letter(written, queue.clone(), rejections).into())
     }
 
@@ -72,11 +74,7 @@ impl ShardState {
 
     /// Drops the message's body from memory. Whether there was one.
     pub fn evict(&mut self, message: MessageRef) -> bool {
-        let Some(body) = self.stored_mut(message).and_then(|stored| stored.body.take()) else {
-            return false;
-        };
-        self.derived.note_unloaded(message, &body);
-        true
+        self.derived.unload(message).is_some()
     }
 
     /// Drops bodies until those left take at most `budget` bytes: the latest to arrive go first,
@@ -84,8 +82,8 @@ impl ShardState {
     pub fn evict_to(&mut self, budget: usize) -> usize {
         let mut dropped = 0;
         while self.derived.loaded_bytes > budget {
-            let Some(latest) = self.derived.loaded.last().copied() else { break };
-            assert!(self.evict(latest), "what is noted as loaded is loaded");
+            let Some((_, body)) = self.derived.bodies.pop_last() else { break };
+            self.derived.loaded_bytes -= body.footprint();
             dropped += 1;
         }
         dropped
@@ -94,38 +92,54 @@ impl ShardState {
     /// Puts a body back that was read from the log where [`ShardState::body_at`] says. Whether it
     /// was wanted: the message may be gone, or loaded, by now.
     pub fn load(&mut self, message: MessageRef, written: Arc<Message>) -> bool {
-        match self.stored_mut(message) {
-            Some(stored) if stored.body.is_none() => stored.body = Some(written.clone()),
-            _ => return false,
+        let is_wanted = self.evicted_at(message).is_some();
+        if is_wanted {
+            self.derived.load(message, written);
         }
-        self.derived.note_loaded(message, &written);
-        true
+        is_wanted
     }
 
     /// Whether the log entry at `index` holds a body that is still needed.
     pub fn is_live(&self, index: u64) -> bool {
         let first = MessageRef { index, offset: 0 };
         let last = MessageRef { index, offset: u32::MAX };
-        self.derived.pins.contains_key(&index)
-            || self.tables.messages.range(first..=last).next().is_some()
+        self.derived.pins.contains_key(&index) || self.tables.messages.any_in(first..=last)
     }
 
     /// The log entries that hold a body that is still needed, in ascending order: what the journal
     /// keeps when the log is purged, and what a snapshot's receiver must be given along with it.
     pub fn live_entries(&self) -> impl Iterator<Item = u64> + '_ {
         merge_distinct(
-            self.tables.messages.keys().map(|message| message.index),
+            self.tables.messages.iter().map(|(message, _)| message.index),
             self.derived.pins.keys().copied(),
         )
     }
 }
 
+/// A message as the consumers of a queue get it that has it of a topic.
+pub(crate) fn in_queue(message: &Arc<Message>, queue: &Arc<str>) -> Arc<Message> {
+    if message.destination.kind == DestinationKind::Queue || is_durable(queue) {
+        return message.clone();
+    }
+    let mut copy = Message::clone(message);
+    copy.destination = Destination { kind: DestinationKind::Queue, name: queue.clone() };
+    copy.into()
+}
+
 /// The message a consumer of the dead-letter queue `queue` gets for `message`.
 pub(crate) fn dead_letter(message: &Message, queue: Arc<str>, rejections: u8) -> Message {
     let mut dead = message.clone();
-    let original =
-        Destination { kind: message.destination.kind, name: slotting::slot_name_of(&queue).into() };
-    dead.destination = Destination { kind: message.destination.kind, name: queue };
+    // What came from a topic was sent to that, or has died in a queue that took part in it.
+    let original = match (message.destination.kind, slotting::dead_letters_of(&queue)) {
+        (DestinationKind::Topic, Some(of)) if *of == *message.destination.name => {
+            message.destination.clone()
+        }
+        (_, of) => Destination {
+            kind: DestinationKind::Queue,
+            name: of.map_or_else(|| message.destination.name.clone(), Arc::from),
+        },
+    };
+    dead.destination = Destination { kind: DestinationKind::Queue, name: queue };
     dead.expires = None;
     let cause =
         format!("rejected by its consumers, or left behind when they died, {rejections} times");

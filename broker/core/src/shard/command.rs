@@ -6,10 +6,13 @@ use paceline_membership::{Epoch, View};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::waiting::Waiting;
 use crate::{
     Message, UnixMillis,
     bounds::{Bound, QueueFull},
+    durable::Durable,
     operation::Settlement,
+    schedule::Due,
 };
 
 /// The most commands one [`Batch`] may hold; a position in a batch fits 16 bits.
@@ -102,8 +105,8 @@ pub enum Command {
     /// Says that a session exists, which supersedes the node's older ones. A session's first
     /// command does so anyway; this one has no other effect.
     OpenSession,
-    /// Stores one message in its queue. Sent to a topic, the message is not stored: the leader that
-    /// applies the command fans it out (see the module's head).
+    /// Stores one message in its queue, or, sent to a topic, in all queues that are to have it; the
+    /// leader that applies the command fans it out to other subscribers (see the module's head).
     Publish {
         /// Its destination holds no wildcard.
         message: Arc<Message>,
@@ -160,12 +163,13 @@ pub enum Command {
         /// The participant's slot.
         participant: u32,
     },
-    /// Drops all messages of a queue except those a prepared transaction holds.
+    /// Drops all messages of a queue except those a prepared transaction holds, and those that wait for
+    /// it.
     Purge {
         /// The queue's name.
         queue: Arc<str>,
     },
-    /// Deletes a queue that holds no messages.
+    /// Deletes a queue that holds no messages and for which none waits.
     Delete {
         /// The queue's name.
         queue: Arc<str>,
@@ -193,15 +197,79 @@ pub enum Command {
         /// What the queue may hold, as the leader has it.
         bound: Arc<Bound>,
     },
+    /// Publishes a message that was put off and is due, as the leader finds by its clock. Nothing if it
+    /// does not wait for that any more.
+    Deliver {
+        /// Which.
+        waiting: Waiting,
+        /// What it waits for from then on; nothing if this was the last time.
+        next: Option<Due>,
+        /// What is delivered of it.
+        message: Arc<Message>,
+    },
+    /// Stores a topic's message for its durable subscriptions and the queues that take part in it, and
+    /// for nobody else: a leader that has died may have handed it to the subscribers there were.
+    Store {
+        /// It.
+        message: Arc<Message>,
+    },
+    /// Sees to it that there is a queue, so that it gets what is sent to its virtual topic.
+    CreateQueue {
+        /// The queue's name.
+        queue: Arc<str>,
+    },
+    /// In the topic's shard: sees to it that a durable subscription is there. One to another topic, or
+    /// on other terms, is deleted first with its messages.
+    Subscribe {
+        /// Its name.
+        durable: Durable,
+        /// What it wants.
+        terms: Terms,
+    },
+    /// In the topic's shard: deletes a durable subscription with its messages, if it is there.
+    Unsubscribe {
+        /// Its name.
+        durable: Durable,
+    },
+    /// In the shard of the name of a durable subscription: notes that it may be in the shard of a slot
+    /// from now on. Answered by [`Outcome::Registered`] with the other slots of which that was noted.
+    Register {
+        /// The subscription's name.
+        durable: Durable,
+        /// The slot of its topic; none where somebody only asks.
+        slot: Option<u32>,
+    },
+    /// There too: it is not in the shard of a slot any more, unless it was registered since.
+    Unregister {
+        /// The subscription's name.
+        durable: Durable,
+        /// The slot.
+        slot: u32,
+        /// As [`Outcome::Registered`] had it.
+        at: u64,
+    },
+}
+
+/// What a durable subscription is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Only messages that this [`Selector`](crate::selector::Selector) selects get into it.
+    pub selector: Option<Arc<str>>,
+    /// Whether a consumer of it is to get nothing that its own connection has sent. Its session sees
+    /// to that.
+    pub no_local: bool,
 }
 
 impl Command {
     /// The messages it carries; a [`MessageRef`]'s part counts them.
     pub fn messages(&self) -> &[Arc<Message>] {
         match self {
-            Command::Publish { message } | Command::PublishWithin { message, .. } => {
-                std::slice::from_ref(message)
-            }
+            Command::Publish { message }
+            | Command::PublishWithin { message, .. }
+            | Command::Deliver { message, .. }
+            | Command::Store { message } => std::slice::from_ref(message),
             Command::Transact { work } | Command::Prepare { work, .. } => &work.publishes,
             _ => &[],
         }
@@ -260,6 +328,9 @@ pub enum Outcome {
         /// What is recorded, whatever was wanted.
         commit: bool,
     },
+    /// The answer to [`Command::Register`]: other slots in whose shards the durable subscription may
+    /// be, and the log entry that noted each.
+    Registered(Vec<(u32, u64)>),
 }
 
 /// Why a shard did not carry out a command.
@@ -303,6 +374,12 @@ pub enum Refused {
     /// The queue may hold no more.
     #[error("{0}")]
     Full(Box<QueueFull>),
+    /// A prepared transaction is about to settle what a durable subscription holds.
+    #[error("a transaction is about to settle messages of the durable subscription {0}; try again")]
+    DurableLocked(Durable),
+    /// The selector of a durable subscription is none.
+    #[error("the selector cannot be read: {0}")]
+    Selector(String),
 }
 
 /// A queue of one shard; numbers are not used again.
@@ -362,6 +439,8 @@ pub enum Effect {
     QueueDeleted {
         /// It.
         queue: QueueId,
+        /// Its name.
+        name: Arc<str>,
     },
 }
 

@@ -3,18 +3,12 @@
 //! That replicas differ their [digests](ShardState::digest) say. Somebody who wants to know in what
 //! asks for the digests of the tables, and for the entries of those that differ.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Debug, Write},
-};
+use std::fmt::{self, Debug, Write};
 
 use postcard::to_io;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ShardState, TransactionId,
-    tables::{Moved, Stored},
-};
+use super::{ShardState, TransactionId};
 
 /// The tables that a state consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,11 +29,17 @@ pub enum Table {
     Decisions,
     /// The cluster's view, in the metadata shard.
     View,
+    /// Messages that are not due yet.
+    Waiting,
+    /// Producers, and what they have sent.
+    Producers,
+    /// Durable subscriptions, and queues that take part in topics.
+    Standings,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Counters,
         Self::Sessions,
         Self::Queues,
@@ -48,6 +48,9 @@ impl Table {
         Self::Prepared,
         Self::Decisions,
         Self::View,
+        Self::Waiting,
+        Self::Producers,
+        Self::Standings,
     ];
 }
 
@@ -62,6 +65,9 @@ impl fmt::Display for Table {
             Self::Prepared => "prepared transactions",
             Self::Decisions => "decisions",
             Self::View => "view",
+            Self::Waiting => "waiting messages",
+            Self::Producers => "producers",
+            Self::Standings => "durable subscriptions and virtual topics",
         })
     }
 }
@@ -93,6 +99,9 @@ impl ShardState {
             Table::Prepared => digest(&tables.prepared),
             Table::Decisions => digest(&tables.decisions),
             Table::View => digest(&self.view.as_deref()),
+            Table::Waiting => digest(&self.tables.waiting),
+            Table::Producers => digest(&self.tables.producers),
+            Table::Standings => digest(&self.tables.standings),
         }
     }
 
@@ -113,18 +122,28 @@ impl ShardState {
                 page.of(&tables.sessions, |node, it| entry(format!("node {node}"), it))
             }
             Table::Queues => page.of(&tables.queues, |id, it| entry(id.0.to_string(), it)),
-            Table::Messages => page.of(&tables.messages, |message, stored| {
-                entry(message.to_string(), &without_body(stored))
-            }),
-            Table::Moved => page.of(&tables.moved, |message, moved| {
-                let stored = without_body(&moved.stored);
-                entry(message.to_string(), &Moved { stored, ..moved.clone() })
-            }),
+            Table::Messages => {
+                page.of(tables.messages.iter(), |message, it| entry(message.to_string(), it))
+            }
+            Table::Moved => {
+                page.of(tables.moved.iter(), |message, it| entry(message.to_string(), it))
+            }
             Table::Prepared => page.of(&tables.prepared, |id, it| entry(name(id), it)),
             Table::Decisions => page.of(&tables.decisions, |id, it| entry(name(id), it)),
             Table::View => {
                 let view = self.view.as_deref().map(|view| entry("view", view));
                 view.into_iter().skip(skip).take(most).collect()
+            }
+            Table::Waiting => page.of(&self.tables.waiting, |waiting, it| {
+                entry(format!("{} at {}", waiting.at, waiting.due.0), it)
+            }),
+            Table::Producers => page.of(&self.tables.producers, |name, it| entry(&**name, it)),
+            Table::Standings => {
+                let queues = self.tables.standings.queues.iter();
+                let queues = queues.map(|(id, it)| entry(format!("queue {}", id.0), it));
+                let known = self.tables.standings.known.iter();
+                let known = known.map(|(durable, topics)| entry(durable.to_string(), topics));
+                queues.chain(known).skip(skip).take(most).collect()
             }
         }
     }
@@ -138,19 +157,14 @@ struct Page {
 }
 
 impl Page {
-    fn of<K, V>(
+    fn of<'a, K: 'a, V: 'a>(
         self,
-        table: &BTreeMap<K, V>,
+        table: impl IntoIterator<Item = (&'a K, &'a V)>,
         entry: impl Fn(&K, &V) -> TableEntry,
     ) -> Vec<TableEntry> {
-        let page = table.iter().skip(self.skip).take(self.most);
+        let page = table.into_iter().skip(self.skip).take(self.most);
         page.map(|(key, value)| entry(key, value)).collect()
     }
-}
-
-/// Replicas need not have the same bodies in memory.
-fn without_body(stored: &Stored) -> Stored {
-    Stored { body: None, ..stored.clone() }
 }
 
 fn name(transaction: &TransactionId) -> String {

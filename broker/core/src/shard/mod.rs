@@ -11,33 +11,40 @@
 //!   [`Origin`] and [`Outcome`].
 //! - Nothing is delivered here. Which consumer holds a message is the leader's knowledge alone;
 //!   the shard only counts deliveries that were rejected or released.
+//! - A message that its producer sends again, to another node, is stored once: see [`producers`].
 //! - A message rejected more than [`MAX_REDELIVERIES`] times, or once and for good
-//!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, which is in the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise
+//!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, of a durable subscription `DLQ.<its topic>`, which is in the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise
 //!   the count that consumers see but never make a dead letter: a crash of a consumer with a thousand
 //!   prefetched messages says nothing about any of them. The one that it was working on is
 //!   suspected, though, and counts as rejected ([`Settlement::Fail`]). Dead letters rejected again
 //!   stay.
 //! - A message whose time is over when it is applied is counted as entered and expired, and not
 //!   stored. Expired messages are dropped, not dead-lettered.
-//! - **Topics are not stored.** Without durable subscriptions nobody can claim a topic message
-//!   after a failover, so there is nothing to replicate: the leader hands it to the subscribers
+//! - **Topics are not stored**, their durable subscriptions are. Each of these is a queue in the shard
+//!   of its topic, and so is each `Consumer.<anybody>.VirtualTopic.<rest>`: applying a persistent
+//!   message to the topic enters it into all of them, and gives [`Effect::FanOut`] for the other
+//!   subscribers. Without any there is nothing to replicate, for nobody can claim a topic's message
+//!   after a failover: the leader hands it to the subscribers
 //!   there are ([`Dispatcher::handle_volatile`](crate::dispatch::Dispatcher::handle_volatile)) and
-//!   then answers the producer, persistent or not. Only inside a transaction does a topic message
-//!   pass through the log, so that it is sent if and only if the transaction commits; applying it
-//!   gives [`Effect::FanOut`].
+//!   then answers the producer, persistent or not. Inside a transaction a topic message always passes
+//!   through the log, so that it is sent if and only if the transaction commits.
 //! - The books balance, and this is asserted at every change: what entered a queue was accepted,
 //!   dead-lettered, expired or purged, or is there.
 //!
-//! Cost: every message costs O(log n) in the shard's backlog. [`Command::Purge`] and the snapshot
-//! look at all messages of the shard.
+//! Cost: every message costs O(log n) in the shard's backlog. [`Command::Purge`] looks at all messages
+//! of the shard; a [`snapshot`](ShardState::snapshot) shares them, hundreds at a time, with the state.
 
+mod backlog;
 mod bodies;
 mod command;
 mod compare;
+mod producers;
 mod session;
 mod snapshot;
+mod standing;
 mod tables;
 mod transaction;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -47,17 +54,19 @@ use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 use paceline_membership::{Epoch, View};
 use paceline_reached::{Point, reached};
 
-pub(crate) use bodies::dead_letter;
 pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};
+pub(crate) use bodies::{dead_letter, in_queue};
 pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
-    Refused, SessionId, TransactionId, Work,
+    Refused, SessionId, Terms, TransactionId, Work,
 };
 pub use compare::{Table, TableEntry};
 pub use session::SESSION_WINDOW;
-pub use snapshot::RestoreError;
+pub use snapshot::{Piece, RestoreError, Snapshot};
+pub use standing::StandingStats;
 pub use tables::Counters;
 pub use transaction::InDoubt;
+pub use waiting::Waiting;
 
 use self::{
     session::Admission,
@@ -69,7 +78,7 @@ use crate::{
     destination::DestinationKind,
     message::MAX_PRIORITY,
     operation::Settlement,
-    slotting::dead_letter_queue,
+    schedule::Schedule,
 };
 
 /// How often a message is delivered again after it was rejected; ActiveMQ's default.
@@ -112,10 +121,8 @@ impl ShardState {
     /// Applies the log entry at `index`.
     ///
     /// # Panics
-    /// If an entry is applied out of order, or holds more than [`MAX_COMMANDS`]; if sizes of messages
-    /// are not known yet ([`ShardState::measure`]).
+    /// If an entry is applied out of order, or holds more than [`MAX_COMMANDS`].
     pub fn apply(&mut self, index: u64, batch: &Batch) -> Applied {
-        assert_eq!(self.unmeasured(), None, "what is applied to knows how large its messages are");
         let applied = self.tables.applied;
         assert!(index > applied, "entry {index} comes after entry {applied} was applied");
         assert!(batch.commands.len() <= MAX_COMMANDS, "a batch of {}", batch.commands.len());
@@ -124,6 +131,7 @@ impl ShardState {
             index,
             now: batch.now,
             command: 0,
+            next_part: 0,
             sender: None,
             view_changed: false,
             effects: Vec::with_capacity(batch.commands.len()),
@@ -132,6 +140,7 @@ impl ShardState {
         let mut outcomes = Vec::with_capacity(batch.commands.len());
         for (position, (origin, command)) in batch.commands.iter().enumerate() {
             step.command = position;
+            step.next_part = command.messages().len();
             step.sender = origin.map(|origin| origin.session.node);
             outcomes.push(self.handle(&mut step, *origin, command));
         }
@@ -162,10 +171,7 @@ impl ShardState {
             Command::Publish { message } if message.destination.is_pattern() => {
                 Err(Refused::Pattern(message.destination.name.clone()))
             }
-            Command::Publish { message } => {
-                self.publish(step, 0, message, Written::Here);
-                Ok(())
-            }
+            Command::Publish { message } => self.publish(step, message, true),
             Command::Settle { settles } => self.settle_all(step, settles),
             Command::Expire { as_of, messages } => {
                 self.expire(step, *as_of, messages);
@@ -193,6 +199,24 @@ impl ShardState {
             Command::PublishWithin { message, again, bound } => {
                 self.publish_within(step, message, *again, bound)
             }
+            Command::Deliver { waiting, next, message } => {
+                self.deliver(step, *waiting, *next, message)
+            }
+            Command::Store { message } => self.publish(step, message, false),
+            Command::CreateQueue { queue } => {
+                self.queue_named(step.index, queue);
+                Ok(())
+            }
+            Command::Subscribe { durable, terms } => self.subscribe(step, durable, terms),
+            Command::Unsubscribe { durable } => self.unsubscribe(step, durable),
+            Command::Register { durable, slot } => {
+                let others = self.tables.standings.register(step.index, durable, *slot);
+                return Outcome::Registered(others);
+            }
+            Command::Unregister { durable, slot, at } => {
+                self.tables.standings.unregister(durable, *slot, *at);
+                Ok(())
+            }
         };
         match done {
             Ok(()) => Outcome::Done,
@@ -218,26 +242,60 @@ impl ShardState {
         self.view.as_ref()
     }
 
-    fn publish(&mut self, step: &mut Step, part: usize, message: &Arc<Message>, written: Written) {
+    /// Enters a message into one queue.
+    fn enter_queue(
+        &mut self,
+        step: &mut Step,
+        part: usize,
+        queue: &Arc<str>,
+        message: &Arc<Message>,
+        written: Written,
+    ) {
+        // 0 stands for never in the table; a millisecond later is as long ago as that.
+        let expires = message.expires.map(|at| NonZeroU64::new(at.0).unwrap_or(NonZeroU64::MIN));
+        let stored = Stored {
+            expires,
+            queue: QueueId::default(),
+            priority: message.priority.min(MAX_PRIORITY),
+            rejected: 0,
+            released: 0,
+            size: Size::of(message),
+        };
+        self.enter(step, part, queue, written, stored, Some(message.clone()));
+    }
+
+    /// Takes in a message that a command is about, unless its producer has sent it before. A topic's one
+    /// goes to the subscribers there are as well, if it `fans_out`.
+    fn publish(
+        &mut self,
+        step: &mut Step,
+        message: &Arc<Message>,
+        fans_out: bool,
+    ) -> Result<(), Refused> {
+        if !self.is_resent(message) {
+            self.take_in(step, message, fans_out)?;
+            self.note_sent(step, message);
+        }
+        Ok(())
+    }
+
+    fn take_in(
+        &mut self,
+        step: &mut Step,
+        message: &Arc<Message>,
+        fans_out: bool,
+    ) -> Result<(), Refused> {
+        // Sessions refuse what cannot be read.
+        if let Ok(Some(schedule)) = Schedule::of(message) {
+            let at = MessageRef::new(step.index, step.command, 0);
+            self.put_off(step, at, message, &schedule);
+            return Ok(());
+        }
         match message.destination.kind {
-            DestinationKind::Topic if message.is_expired(step.now) => {}
-            DestinationKind::Topic => {
-                step.effects.push(Effect::FanOut { message: message.clone() });
-            }
-            // 0 stands for never in the table; a millisecond later is as long ago as that.
+            DestinationKind::Topic => self.publish_to_topic(step, message, fans_out),
             DestinationKind::Queue => {
-                let expires =
-                    message.expires.map(|at| NonZeroU64::new(at.0).unwrap_or(NonZeroU64::MIN));
-                let stored = Stored {
-                    body: Some(message.clone()),
-                    expires,
-                    queue: QueueId::default(),
-                    priority: message.priority.min(MAX_PRIORITY),
-                    rejected: 0,
-                    released: 0,
-                    size: Size::of(message),
-                };
-                self.enter(step, part, &message.destination.name, written, stored);
+                self.enter_queue(step, 0, &message.destination.name, message, Written::Here);
+                Ok(())
             }
         }
     }
@@ -253,7 +311,14 @@ impl ShardState {
         if message.destination.is_pattern() {
             return Err(Refused::Pattern(name.clone()));
         }
-        let id = self.queue_named(name);
+        let id = self.queue_named(step.index, name);
+        if self.is_resent(message) {
+            if let Some(node) = step.sender.filter(|_| again) {
+                let queue = self.tables.queues.get_mut(&id).expect("just looked up");
+                queue.shut.remove(&node);
+            }
+            return Ok(());
+        }
         let queue = self.tables.queues.get_mut(&id).expect("just looked up");
         let (messages, bytes, size) = (queue.depth, queue.bytes, Size::of(message).bytes());
         let (queue_name, bound) = (name.clone(), bound.clone());
@@ -268,8 +333,7 @@ impl ShardState {
         if let Some(node) = keeps {
             queue.shut.remove(&node);
         }
-        self.publish(step, 0, message, Written::Here);
-        Ok(())
+        self.publish(step, message, true)
     }
 
     fn settle_all(
@@ -312,7 +376,7 @@ impl ShardState {
                 stored.rejected = stored.rejected.saturating_add(1);
                 let (queue, rejected) = (stored.queue, stored.rejected);
                 let is_dead = how == Settlement::DeadLetter || rejected > MAX_REDELIVERIES;
-                let graveyard = dead_letter_queue(&self.tables.queues[&queue].name);
+                let graveyard = self.graveyard_of(queue);
                 match graveyard.filter(|_| is_dead) {
                     None => {
                         if is_dead {
@@ -325,10 +389,10 @@ impl ShardState {
                             Settlement::DeadLetter => Point::DeadLetterAtOnce,
                             _ => Point::DeadLetter,
                         });
-                        let (at, stored) = self.leave(step, message, Leave::DeadLettered);
+                        let (at, stored, body) = self.leave(step, message, Leave::DeadLettered);
                         let written = Written::Earlier { at, dead_after: Some(rejected) };
                         let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
-                        self.enter(step, part, &graveyard, written, dead);
+                        self.enter(step, part, &graveyard, written, dead, body);
                     }
                 }
             }
@@ -349,8 +413,18 @@ impl ShardState {
     }
 
     fn purge(&mut self, step: &mut Step, name: &Arc<str>) -> Result<(), Refused> {
-        let names = &self.derived.names;
-        let id = *names.get(name).ok_or_else(|| Refused::UnknownQueue(name.clone()))?;
+        let has_waiting = self.purge_waiting(step, name);
+        let id = match self.derived.names.get(name) {
+            Some(id) => *id,
+            None if has_waiting => return Ok(()),
+            None => return Err(Refused::UnknownQueue(name.clone())),
+        };
+        self.empty(step, id);
+        Ok(())
+    }
+
+    /// Drops all messages of a queue that no prepared transaction holds.
+    fn empty(&mut self, step: &mut Step, id: QueueId) {
         let all: Vec<_> = self
             .residents()
             .filter(|resident| resident.queue == id && !self.is_locked(resident.message))
@@ -359,21 +433,26 @@ impl ShardState {
         for message in all {
             self.leave(step, message, Leave::Purged);
         }
-        Ok(())
     }
 
     fn delete(&mut self, step: &mut Step, name: &Arc<str>) -> Result<(), Refused> {
         let names = &self.derived.names;
         let id = *names.get(name).ok_or_else(|| Refused::UnknownQueue(name.clone()))?;
         let queue = &self.tables.queues[&id];
-        if queue.depth > 0 {
-            return Err(Refused::NotEmpty { queue: name.clone(), depth: queue.depth });
+        let depth = queue.depth + self.waiting_for(name);
+        if depth > 0 {
+            return Err(Refused::NotEmpty { queue: name.clone(), depth });
         }
-        self.tables.deleted.add(&queue.counters);
-        self.tables.queues.remove(&id);
-        self.derived.names.remove(name);
-        step.effects.push(Effect::QueueDeleted { queue: id });
+        self.forget_queue(step, id);
         Ok(())
+    }
+
+    fn forget_queue(&mut self, step: &mut Step, id: QueueId) {
+        let queue = self.tables.queues.remove(&id).expect("it is there");
+        self.tables.deleted.add(&queue.counters);
+        self.derived.names.remove(&queue.name);
+        self.enter_no_more(id);
+        step.effects.push(Effect::QueueDeleted { queue: id, name: queue.name });
     }
 
     /// The log entry applied last; 0 if none was.
@@ -386,7 +465,7 @@ impl ShardState {
     pub(crate) fn is_worn_out(&self, message: MessageRef, failures: u32) -> bool {
         self.stored(message).is_some_and(|stored| {
             u32::from(stored.rejected) + failures >= u32::from(MAX_REDELIVERIES)
-                && dead_letter_queue(&self.tables.queues[&stored.queue].name).is_some()
+                && self.graveyard_of(stored.queue).is_some()
         })
     }
 

@@ -1,37 +1,36 @@
-//! A shard's state as bytes, and its digest.
+//! A shard's state taken apart, put together again, and its digest.
 //!
 //! A snapshot holds what replicas agree on: sessions, queues, the place and the counts of every
-//! message, transactions. It holds no bodies, which stay where they are: in the log. To bring
-//! another replica up to it, the storage layer
+//! message, transactions. It holds no bodies, which stay where they are: in the log. Taking one costs
+//! little whatever the backlog: it shares the runs in which the messages stand with the state, which
+//! goes on meanwhile. To bring another replica up to it, the storage layer
 //!
-//! 1. takes [`snapshot`](ShardState::snapshot) and, at the same moment, the list of
-//!    [`live_entries`](ShardState::live_entries);
-//! 2. sends both, with the journal's record of each of those entries;
+//! 1. takes a [`snapshot`](ShardState::snapshot), and sends those of its parts that the other lacks;
+//! 2. sends the journal's record of each of its [`live_entries`](Snapshot::live_entries) that the
+//!    other lacks;
 //! 3. at the receiver writes the records into the journal as kept entries of the group, syncs, and
 //!    only then installs the state with [`restore`](ShardState::restore).
 //!
 //! A restored state has all bodies evicted; they are loaded from the journal as they are wanted.
-//!
-//! A snapshot of layout 1 does not say how large messages are. What is restored from one is not to be
-//! applied to before their bodies were [measured](ShardState::measure).
-
-mod one;
 
 use std::sync::Arc;
 
 use paceline_membership::View;
 use postcard::to_io;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
     ShardState,
-    command::Batch,
-    tables::{Derived, Tables},
+    backlog::{Backlog, Run},
+    producers,
+    tables::{Derived, Moved, Stored, Tables},
+    waiting,
 };
-use crate::{bounds::Size, slotting};
+use crate::slotting;
 
 /// The first byte of a snapshot. Changes with the layout of the tables.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,7 +39,7 @@ pub enum RestoreError {
     #[error("the snapshot is empty")]
     Empty,
     /// Written by another release.
-    #[error("the snapshot has layout {0}; this release reads those up to {VERSION}")]
+    #[error("the snapshot has layout {0}; this release reads {VERSION}")]
     Version(u8),
     /// Cut or damaged.
     #[error("the snapshot cannot be read: {0}")]
@@ -50,74 +49,125 @@ pub enum RestoreError {
     Inconsistent(&'static str),
 }
 
-impl ShardState {
-    /// The state without bodies, as bytes. Equal states give equal bytes.
-    ///
-    /// # Panics
-    /// If sizes of messages are not known yet: see [`ShardState::measure`].
-    pub fn snapshot(&self) -> Vec<u8> {
-        assert_eq!(self.unmeasured(), None, "what a snapshot says is complete");
-        let out = to_io(&self.tables, vec![VERSION]).expect("tables are serializable");
-        to_io(&self.view.as_deref(), out).expect("a view is serializable")
+/// Some messages that follow each other, as a state and its snapshots share them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Piece(Shared);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Shared {
+    Messages(Arc<Run<Stored>>),
+    Moved(Arc<Run<Moved>>),
+}
+
+impl Piece {
+    /// Equal pieces give equal bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("messages are serializable")
     }
 
-    /// A hash of [`ShardState::snapshot`]: equal on all replicas that have applied the same entries,
+    /// What [`Piece::encode`] gave.
+    ///
+    /// # Errors
+    /// If the bytes are cut or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RestoreError> {
+        let (piece, rest) = postcard::take_from_bytes(bytes)?;
+        let is_all = rest.is_empty();
+        is_all.then_some(piece).ok_or(RestoreError::Inconsistent("bytes follow a piece's end"))
+    }
+
+    /// Differs among pieces that are in memory at a time, and stays as long as any copy of this one
+    /// is there: who shares a piece has not changed it.
+    pub fn address(&self) -> usize {
+        match &self.0 {
+            Shared::Messages(run) => Arc::as_ptr(run).addr(),
+            Shared::Moved(run) => Arc::as_ptr(run).addr(),
+        }
+    }
+}
+
+/// A state as of one moment, without bodies.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// All but the messages, as bytes.
+    pub rest: Vec<u8>,
+    /// The messages, in order.
+    pub pieces: Vec<Piece>,
+}
+
+impl Snapshot {
+    /// The log entries that hold a body that was needed then, in ascending order.
+    ///
+    /// # Errors
+    /// If it is no snapshot of this release.
+    pub fn live_entries(&self) -> Result<Vec<u64>, RestoreError> {
+        let (tables, _) = self.tables()?;
+        let mut live = Vec::new();
+        live.extend(tables.messages.iter().map(|(message, _)| message.index));
+        live.dedup();
+        live.extend(tables.moved.iter().map(|(_, moved)| moved.body_at.index));
+        let prepared = tables.prepared.values().filter(|prepared| prepared.bodies() > 0);
+        live.extend(prepared.map(|prepared| prepared.written_at.index));
+        live.extend(tables.waiting.keys().map(|waiting| waiting.at.index));
+        live.sort_unstable();
+        live.dedup();
+        Ok(live)
+    }
+
+    fn tables(&self) -> Result<(Tables, Option<View>), RestoreError> {
+        let (version, rest) = self.rest.split_first().ok_or(RestoreError::Empty)?;
+        if *version != VERSION {
+            return Err(RestoreError::Version(*version));
+        }
+        let (mut tables, rest) = postcard::take_from_bytes::<Tables>(rest)?;
+        let (view, rest) = postcard::take_from_bytes::<Option<View>>(rest)?;
+        if !rest.is_empty() {
+            return Err(RestoreError::Inconsistent("bytes follow its end"));
+        }
+        let (mut messages, mut moved) = (Vec::new(), Vec::new());
+        for piece in &self.pieces {
+            match &piece.0 {
+                Shared::Messages(run) => messages.push(run.clone()),
+                Shared::Moved(run) => moved.push(run.clone()),
+            }
+        }
+        let disordered = || RestoreError::Inconsistent("its messages are not in order");
+        tables.messages = Backlog::of_runs(messages).ok_or_else(disordered)?;
+        tables.moved = Backlog::of_runs(moved).ok_or_else(disordered)?;
+        Ok((tables, view))
+    }
+}
+
+impl ShardState {
+    /// The state without bodies. What it costs at once grows with the number of sessions, queues and
+    /// transactions, and hardly with that of messages.
+    pub fn snapshot(&self) -> Snapshot {
+        let rest = to_io(&self.tables, vec![VERSION]).expect("tables are serializable");
+        let rest = to_io(&self.view.as_deref(), rest).expect("a view is serializable");
+        let messages = self.tables.messages.runs().cloned().map(Shared::Messages);
+        let moved = self.tables.moved.runs().cloned().map(Shared::Moved);
+        Snapshot { rest, pieces: messages.chain(moved).map(Piece).collect() }
+    }
+
+    /// A hash of what a snapshot holds: equal on all replicas that have applied the same entries,
     /// whichever bodies they have in memory.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[VERSION]);
-        let hasher = to_io(&self.tables, hasher).expect("tables are serializable");
+        let tables = &self.tables;
+        let hasher = to_io(tables, hasher).expect("tables are serializable");
+        let hasher = to_io(&(&tables.messages, &tables.moved), hasher).expect("so are messages");
         let hasher = to_io(&self.view.as_deref(), hasher).expect("a view is serializable");
         *hasher.finalize().as_bytes()
     }
 
-    /// The state a snapshot was taken of, with no body in memory.
+    /// The state a snapshot was taken of, with no body in memory. Shares the snapshot's pieces.
     ///
     /// # Errors
-    /// If the bytes are no snapshot of this release, or contradict themselves.
-    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
-        let (version, rest) = bytes.split_first().ok_or(RestoreError::Empty)?;
-        let (tables, view, rest) = match *version {
-            one::VERSION => one::read(rest)?,
-            VERSION => {
-                let (tables, rest) = postcard::take_from_bytes::<Tables>(rest)?;
-                let (view, rest) = postcard::take_from_bytes::<Option<View>>(rest)?;
-                (tables, view, rest)
-            }
-            other => return Err(RestoreError::Version(other)),
-        };
-        if !rest.is_empty() {
-            return Err(RestoreError::Inconsistent("bytes follow its end"));
-        }
-        let mut derived = derive(&tables)?;
-        if *version == one::VERSION {
-            derived.unmeasured = one::unmeasured(&tables);
-        }
+    /// If it is no snapshot of this release, or contradicts itself.
+    pub fn restore(snapshot: &Snapshot) -> Result<Self, RestoreError> {
+        let (tables, view) = snapshot.tables()?;
+        let derived = derive(&tables)?;
         Ok(Self { tables, view: view.map(Arc::new), derived })
-    }
-
-    /// The first log entry that is to be [measured](ShardState::measure). None if all sizes are known,
-    /// as they are unless the state was just restored from a snapshot of layout 1.
-    pub fn unmeasured(&self) -> Option<u64> {
-        self.derived.unmeasured.keys().next().copied()
-    }
-
-    /// Notes the sizes of the messages whose bodies were written in the log entry at `index`.
-    ///
-    /// Without `batch` the journal has let the entry go since the snapshot was taken: the log goes on
-    /// with what settles those messages, which is as old as layout 1, and only after that comes
-    /// anything that asks how large messages are. Until then they count as empty.
-    pub fn measure(&mut self, index: u64, batch: Option<&Batch>) {
-        for (message, body_at) in self.derived.unmeasured.remove(&index).unwrap_or_default() {
-            let Some(body) = batch.and_then(|batch| batch.message(body_at.offset)) else {
-                continue;
-            };
-            let size = Size::of(body);
-            let stored = self.stored_mut(message).expect("nothing was applied since");
-            stored.size = size;
-            let queue = stored.queue;
-            self.tables.queues.get_mut(&queue).expect("its queue exists").bytes += size.bytes();
-        }
     }
 }
 
@@ -125,6 +175,13 @@ impl ShardState {
 fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
     let check = |sound: bool, what| sound.then_some(()).ok_or(RestoreError::Inconsistent(what));
     let mut derived = Derived::default();
+    for it in tables.waiting.keys() {
+        check(it.at.index <= tables.applied, "a message that waits is newer than the state")?;
+    }
+    derived.waiting = waiting::derive(&tables.waiting, |index| derived.pin(index, 1));
+    derived.producers = producers::derive(&tables.producers, tables.applied)
+        .ok_or(RestoreError::Inconsistent("a producer is not known by its messages"))?;
+    derived.entered = tables.standings.derive(tables).map_err(RestoreError::Inconsistent)?;
     let mut depths = std::collections::BTreeMap::new();
     for (id, queue) in &tables.queues {
         check(id.0 < tables.next_queue, "a queue's number is yet to be given")?;
@@ -150,16 +207,16 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
             "what a queue took in is not what it gave out and holds",
         )?;
     }
-    for moved in tables.moved.values() {
+    for (_, moved) in tables.moved.iter() {
         let queue = &tables.queues[&moved.stored.queue];
-        let dead_letters = slotting::slot_name_of(&queue.name).len() < queue.name.len();
+        let dead_letters = slotting::dead_letters_of(&queue.name).is_some();
         check(moved.dead_after.is_none() || dead_letters, "a dead letter is in another queue")?;
         derived.pin(moved.body_at.index, 1);
     }
     for (transaction, prepared) in &tables.prepared {
         derived.pin(prepared.written_at.index, prepared.bodies());
         for (message, _) in &prepared.work.settles {
-            let there = tables.messages.contains_key(message) || tables.moved.contains_key(message);
+            let there = tables.messages.contains(*message) || tables.moved.contains(*message);
             check(there, "a transaction holds a message that is gone")?;
             let twin = derived.locks.insert(*message, *transaction);
             check(twin.is_none(), "two transactions hold one message")?;

@@ -11,17 +11,18 @@ use paceline_reached::{Point, reached};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backlog::Backlog,
     command::{Effect, MessageRef, QueueId, TransactionId, Work},
+    producers::{ProducerTable, ProducersByUse},
     session::Session,
+    standing::{Entered, Standings},
+    waiting::{WaitingCounts, WaitingTable},
 };
-use crate::{Message, UnixMillis, bounds::Size, destination::DestinationKind};
+use crate::{Message, UnixMillis, bounds::Size};
 
 /// What a queue remembers of one message; the key beside it is its [`MessageRef`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Stored {
-    /// As it was written. A cache of the journal: replicas agree on everything but this.
-    #[serde(skip)]
-    pub(super) body: Option<Arc<Message>>,
     /// Milliseconds since the Unix epoch; what expires at 0 never gets here.
     pub(super) expires: Option<NonZeroU64>,
     pub(crate) queue: QueueId,
@@ -33,7 +34,7 @@ pub(crate) struct Stored {
     pub(super) size: Size,
 }
 
-const _: () = assert!(size_of::<Stored>() == 24, "a backlog's memory is made of these");
+const _: () = assert!(size_of::<Stored>() == 16, "a backlog's memory is made of these");
 
 impl Stored {
     pub(crate) fn expires(&self) -> Option<UnixMillis> {
@@ -46,7 +47,7 @@ impl Stored {
 }
 
 /// A message whose body was written elsewhere than where it entered its queue.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Moved {
     pub(super) stored: Stored,
     /// Where the body was written.
@@ -131,10 +132,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// How many bodies its log entry must keep: topic messages are not stored.
+    /// How many bodies its log entry must keep. A topic may have durable subscriptions.
     pub(super) fn bodies(&self) -> u32 {
-        let queues = self.work.publishes.iter();
-        queues.filter(|message| message.destination.kind == DestinationKind::Queue).count() as u32
+        self.work.publishes.len() as u32
     }
 }
 
@@ -146,8 +146,8 @@ pub(super) struct Decision {
     pub(super) waiting: BTreeSet<u32>,
 }
 
-/// All that replicas agree on. Its serialized form is the snapshot, and the hash of that form is
-/// the digest: every collection here has one order.
+/// All that replicas agree on. Its serialized form makes the snapshot, and the digest: every
+/// collection here has one order. What grows with the backlog is not in it and goes by itself, in runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tables {
     pub(super) applied: u64,
@@ -158,27 +158,35 @@ pub(super) struct Tables {
     /// What passed through queues that were deleted since.
     pub(super) deleted: Counters,
     /// Messages whose body stands where their reference says.
-    pub(super) messages: BTreeMap<MessageRef, Stored>,
+    #[serde(skip)]
+    pub(super) messages: Backlog<Stored>,
     /// The others.
-    pub(super) moved: BTreeMap<MessageRef, Moved>,
+    #[serde(skip)]
+    pub(super) moved: Backlog<Moved>,
     pub(super) prepared: BTreeMap<TransactionId, Prepared>,
     pub(super) decisions: BTreeMap<TransactionId, Decision>,
+    /// Messages that are not due yet.
+    pub(super) waiting: WaitingTable,
+    pub(super) producers: ProducerTable,
+    pub(super) standings: Standings,
 }
 
 /// What follows from the tables, and what is cached.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Derived {
     pub(super) names: BTreeMap<Arc<str>, QueueId>,
-    /// How many bodies of moved and prepared messages stand in a log entry.
+    /// How many bodies of moved, prepared and waiting messages stand in a log entry.
     pub(super) pins: BTreeMap<u64, u32>,
     /// Messages that a prepared transaction will settle.
     pub(super) locks: BTreeMap<MessageRef, TransactionId>,
-    /// Messages whose body is in memory.
-    pub(super) loaded: BTreeSet<MessageRef>,
+    /// As they were written. A cache of the journal.
+    pub(super) bodies: BTreeMap<MessageRef, Arc<Message>>,
     pub(super) loaded_bytes: usize,
-    /// Messages whose size is not known yet, and where their bodies were written; by the log entry
-    /// of that.
-    pub(super) unmeasured: BTreeMap<u64, Vec<(MessageRef, MessageRef)>>,
+    /// How many messages wait for each destination.
+    pub(super) waiting: WaitingCounts,
+    pub(super) producers: ProducersByUse,
+    /// The queues that get what is sent to a topic, by its name.
+    pub(super) entered: BTreeMap<Arc<str>, Vec<Entered>>,
 }
 
 impl Derived {
@@ -199,14 +207,16 @@ impl Derived {
         }
     }
 
-    pub(super) fn note_loaded(&mut self, message: MessageRef, body: &Message) {
-        assert!(self.loaded.insert(message), "the body of {message} is in memory already");
+    pub(super) fn load(&mut self, message: MessageRef, body: Arc<Message>) {
         self.loaded_bytes += body.footprint();
+        let twin = self.bodies.insert(message, body);
+        assert!(twin.is_none(), "the body of {message} is in memory already");
     }
 
-    pub(super) fn note_unloaded(&mut self, message: MessageRef, body: &Message) {
-        assert!(self.loaded.remove(&message), "the body of {message} is not in memory");
+    pub(super) fn unload(&mut self, message: MessageRef) -> Option<Arc<Message>> {
+        let body = self.bodies.remove(&message)?;
         self.loaded_bytes -= body.footprint();
+        Some(body)
     }
 }
 
@@ -217,6 +227,8 @@ pub(super) struct Step {
     pub(super) now: UnixMillis,
     /// Which command of the batch is being applied,
     pub(super) command: usize,
+    /// the next part of it that names no message which is written in it,
+    pub(super) next_part: usize,
     /// and which node sent it.
     pub(super) sender: Option<u64>,
     pub(super) view_changed: bool,
@@ -225,7 +237,16 @@ pub(super) struct Step {
     pub(super) touched: BTreeSet<u64>,
 }
 
+impl Step {
+    /// A part of the command that names nothing yet.
+    pub(super) fn take_part(&mut self) -> usize {
+        self.next_part += 1;
+        self.next_part - 1
+    }
+}
+
 /// Where a message that enters a queue has its body.
+#[derive(Clone, Copy)]
 pub(super) enum Written {
     /// In the command being applied.
     Here,
@@ -238,19 +259,20 @@ impl super::ShardState {
         let tables = &self.tables;
         tables
             .messages
-            .get(&message)
-            .or_else(|| tables.moved.get(&message).map(|moved| &moved.stored))
+            .get(message)
+            .or_else(|| tables.moved.get(message).map(|moved| &moved.stored))
     }
 
     pub(super) fn stored_mut(&mut self, message: MessageRef) -> Option<&mut Stored> {
         let tables = &mut self.tables;
-        match tables.messages.get_mut(&message) {
+        match tables.messages.get_mut(message) {
             Some(stored) => Some(stored),
-            None => tables.moved.get_mut(&message).map(|moved| &mut moved.stored),
+            None => tables.moved.get_mut(message).map(|moved| &mut moved.stored),
         }
     }
 
-    pub(super) fn queue_named(&mut self, name: &Arc<str>) -> QueueId {
+    /// The queue of that name, which comes to be at `index` if it is not there.
+    pub(super) fn queue_named(&mut self, index: u64, name: &Arc<str>) -> QueueId {
         if let Some(id) = self.derived.names.get(name) {
             return *id;
         }
@@ -265,6 +287,7 @@ impl super::ShardState {
         };
         self.tables.queues.insert(id, queue);
         self.derived.names.insert(name.clone(), id);
+        self.take_part_in_topic(index, id, name);
         id
     }
 
@@ -276,9 +299,10 @@ impl super::ShardState {
         name: &Arc<str>,
         written: Written,
         mut stored: Stored,
+        body: Option<Arc<Message>>,
     ) {
         let message = MessageRef::new(step.index, step.command, part);
-        let id = self.queue_named(name);
+        let id = self.queue_named(step.index, name);
         let queue = self.tables.queues.get_mut(&id).expect("just looked up");
         queue.counters.entered += 1;
         if stored.expires().is_some_and(|at| at <= step.now) {
@@ -299,39 +323,38 @@ impl super::ShardState {
             priority: stored.priority,
             expires: stored.expires(),
         });
-        if let Some(body) = &stored.body {
-            self.derived.note_loaded(message, body);
+        if let Some(body) = body {
+            self.derived.load(message, body);
         }
-        let previous = match written {
-            Written::Here => self.tables.messages.insert(message, stored).is_some(),
+        let is_first = match written {
+            Written::Here => self.tables.messages.insert(message, stored),
             Written::Earlier { at, dead_after } => {
                 self.derived.pin(at.index, 1);
                 let moved = Moved { stored, body_at: at, dead_after };
-                self.tables.moved.insert(message, moved).is_some()
+                self.tables.moved.insert(message, moved)
             }
         };
-        assert!(!previous, "two messages were given the reference {message}");
+        assert!(is_first, "two messages were given the reference {message}");
     }
 
-    /// Takes a message out of its queue for good. Returns where its body stands, and the rest.
+    /// Takes a message out of its queue for good. Returns where its body stands, what was known of
+    /// it, and its body if that is in memory.
     pub(super) fn leave(
         &mut self,
         step: &mut Step,
         message: MessageRef,
         why: Leave,
-    ) -> (MessageRef, Stored) {
-        let (body_at, stored) = match self.tables.messages.remove(&message) {
+    ) -> (MessageRef, Stored, Option<Arc<Message>>) {
+        let (body_at, stored) = match self.tables.messages.remove(message) {
             Some(stored) => (message, stored),
             None => {
-                let moved = self.tables.moved.remove(&message).expect("only what is there leaves");
+                let moved = self.tables.moved.remove(message).expect("only what is there leaves");
                 self.derived.unpin(moved.body_at.index, 1);
                 (moved.body_at, moved.stored)
             }
         };
         assert!(!self.derived.locks.contains_key(&message), "{message} left though it is locked");
-        if let Some(body) = &stored.body {
-            self.derived.note_unloaded(message, body);
-        }
+        let body = self.derived.unload(message);
         let queue = self.tables.queues.get_mut(&stored.queue).expect("its queue exists");
         queue.depth -= 1;
         queue.bytes -= stored.size.bytes();
@@ -349,6 +372,6 @@ impl super::ShardState {
             priority: stored.priority,
             expires: stored.expires(),
         });
-        (body_at, stored)
+        (body_at, stored, body)
     }
 }

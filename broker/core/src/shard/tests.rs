@@ -3,6 +3,8 @@
 use paceline_membership::{Change, Founder, Layout};
 use paceline_placement::StrategyKind;
 
+mod standing;
+
 use super::*;
 use crate::testing::{batch, message, publish};
 
@@ -328,22 +330,72 @@ fn bodies_come_and_go_without_changing_what_replicas_agree_on() {
 fn bytes_that_are_no_snapshot_are_refused_with_the_reason() {
     let (state, _) = prepared();
     let good = state.snapshot();
-    assert_eq!(ShardState::restore(&[]).unwrap_err(), RestoreError::Empty);
-    let mut other = good.clone();
-    other[0] = 9;
-    assert_eq!(ShardState::restore(&other).unwrap_err(), RestoreError::Version(9));
-    for length in 1..good.len() {
-        assert!(ShardState::restore(&good[..length]).is_err(), "cut at {length}");
+    let with = |rest: &[u8]| {
+        let rest = rest.to_vec();
+        ShardState::restore(&Snapshot { rest, ..good.clone() })
+    };
+    assert_eq!(with(&[]).unwrap_err(), RestoreError::Empty);
+    let mut other = good.rest.clone();
+    other[0] = 2;
+    assert_eq!(with(&other).unwrap_err(), RestoreError::Version(2));
+    for length in 1..good.rest.len() {
+        assert!(with(&good.rest[..length]).is_err(), "cut at {length}");
     }
-    for at in 1..good.len() {
-        let mut damaged = good.clone();
+    for at in 1..good.rest.len() {
+        let mut damaged = good.rest.clone();
         damaged[at] ^= 1;
         // Damage that still reads well is the storage's checksum's to find; it must not panic.
-        let _ = ShardState::restore(&damaged);
+        let _ = with(&damaged);
     }
-    let mut longer = good;
-    longer.push(0);
-    assert!(matches!(ShardState::restore(&longer), Err(RestoreError::Inconsistent(_))));
+    let longer = [&good.rest[..], &[0]].concat();
+    assert!(matches!(with(&longer), Err(RestoreError::Inconsistent(_))));
+
+    let fewer = Snapshot { pieces: good.pieces[1..].to_vec(), ..good.clone() };
+    assert!(matches!(ShardState::restore(&fewer), Err(RestoreError::Inconsistent(_))));
+    let twice = [good.pieces.clone(), good.pieces.clone()].concat();
+    let twice = Snapshot { pieces: twice, ..good.clone() };
+    assert!(matches!(ShardState::restore(&twice), Err(RestoreError::Inconsistent(_))));
+}
+
+#[test]
+fn a_piece_is_read_as_it_was_written() {
+    let (state, _) = prepared();
+    for piece in state.snapshot().pieces {
+        let good = piece.encode();
+        assert_eq!(Piece::decode(&good).unwrap().encode(), good);
+        for length in 0..good.len() {
+            assert!(Piece::decode(&good[..length]).is_err(), "cut at {length}");
+        }
+        assert!(Piece::decode(&[&good[..], &[0]].concat()).is_err());
+        for at in 0..good.len() {
+            let mut damaged = good.clone();
+            damaged[at] ^= 1;
+            let damaged = Piece::decode(&damaged)
+                .map(|piece| Snapshot { pieces: vec![piece], ..state.snapshot() });
+            let _ = damaged.and_then(|snapshot| ShardState::restore(&snapshot));
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_stands_while_the_state_goes_on_and_shares_what_does_not_change() {
+    let mut state = ShardState::new();
+    for _ in 0..40 {
+        apply(&mut state, (0..64).map(|_| publish(message("q", "m"))));
+    }
+    let before = state.snapshot();
+    let (digest, live) = (state.digest(), state.live_entries().collect::<Vec<_>>());
+    assert_eq!(before.pieces.len(), 5);
+    apply(&mut state, [accept(MessageRef::new(20, 3, 0)), publish(message("q", "n"))]);
+    assert_eq!(ShardState::restore(&before).unwrap().digest(), digest);
+    assert_eq!(before.live_entries().unwrap(), live);
+    let after = state.snapshot();
+    assert_eq!(ShardState::restore(&after).unwrap().digest(), state.digest());
+    let same = before.pieces.iter().zip(&after.pieces);
+    let same = same.map(|(one, other)| one.address() == other.address());
+    assert_eq!(same.collect::<Vec<_>>(), [true, true, false, true, true]);
+    assert_eq!(after.pieces.len(), 6);
+    assert_eq!(state.loaded_bytes() / 2560, message("q", "m").footprint());
 }
 
 #[test]
@@ -377,7 +429,7 @@ fn the_clusters_view_goes_from_one_epoch_to_a_later_one() {
     assert_eq!((again.view(), again.digest()), (Some(&third), state.digest()));
     assert_ne!(state.digest(), before);
     let mut longer = state.snapshot();
-    longer.push(0);
+    longer.rest.push(0);
     assert!(matches!(ShardState::restore(&longer), Err(RestoreError::Inconsistent(_))));
 }
 

@@ -25,7 +25,7 @@ use super::{
     command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
     tables::{Decision, Prepared, Step, Written},
 };
-use crate::UnixMillis;
+use crate::{UnixMillis, destination::DestinationKind, schedule::Schedule};
 
 /// A transaction that is prepared here and waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,11 @@ impl ShardState {
     }
 
     fn check(&self, work: &Work) -> Result<(), Refused> {
-        let parts = work.publishes.len() + work.settles.len();
+        // Each message, once more where the topics' messages are copied, and each copy.
+        let publishes = work.publishes.len();
+        let copies: usize = work.publishes.iter().map(|message| self.copies_of(message)).sum();
+        let again = if copies > 0 { publishes } else { 0 };
+        let parts = publishes + work.settles.len() + copies + again;
         if parts > MAX_PARTS {
             return Err(Refused::TooLarge(parts));
         }
@@ -83,18 +87,35 @@ impl ShardState {
     }
 
     fn carry_out(&mut self, step: &mut Step, work: &Work, written_at: Option<MessageRef>) {
+        let here = MessageRef::new(step.index, step.command, 0);
+        let first = written_at.unwrap_or(here);
+        // What enters several queues has its references in the order of the transaction, as all else.
+        let is_copied = work.publishes.iter().any(|message| {
+            message.destination.kind == DestinationKind::Topic
+                && self.is_entered(&message.destination.name)
+        });
         for (part, message) in work.publishes.iter().enumerate() {
-            let written = match written_at {
-                None => Written::Here,
-                Some(first) => {
-                    let at = MessageRef::new(first.index, first.command(), first.part() + part);
-                    Written::Earlier { at, dead_after: None }
+            let at = MessageRef::new(first.index, first.command(), first.part() + part);
+            if let Ok(Some(schedule)) = Schedule::of(message) {
+                self.put_off(step, at, message, &schedule);
+                continue;
+            }
+            let queue = &message.destination.name;
+            match message.destination.kind {
+                DestinationKind::Topic => self.copy_to_topic(step, message, at),
+                DestinationKind::Queue if written_at.is_none() && !is_copied => {
+                    self.enter_queue(step, part, queue, message, Written::Here);
                 }
-            };
-            self.publish(step, part, message, written);
+                DestinationKind::Queue => {
+                    let part = step.take_part();
+                    let written = Written::Earlier { at, dead_after: None };
+                    self.enter_queue(step, part, queue, message, written);
+                }
+            }
         }
+        let settled = step.next_part;
         for (part, (message, how)) in work.settles.iter().enumerate() {
-            self.settle(step, work.publishes.len() + part, *message, *how);
+            self.settle(step, settled + part, *message, *how);
         }
     }
 

@@ -271,6 +271,7 @@ impl World {
                     }
                 }
                 Event::LeaderLost(_) => it.held.clear(),
+                Event::Detached(_, why) => panic!("{why}"),
             }
         }
         for (channel, message) in again {

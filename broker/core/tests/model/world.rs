@@ -257,7 +257,8 @@ impl World {
     fn attach(&mut self, consumer: u64, source: usize, prefetch: u32, selector: Option<usize>) {
         let source = Destination::queue(SOURCES[source]).unwrap();
         let text = selector.map(|at| SELECTORS[at].0.into());
-        let wanted = Subscription { source: source.clone(), prefetch, selector: text };
+        let plain = Subscription::new(source.clone(), prefetch);
+        let wanted = Subscription { selector: text, ..plain };
         let attached = self.dispatcher.attach(key(consumer), wanted);
         assert_eq!(attached.is_err(), self.reference.consumers.contains_key(&consumer));
         if attached.is_err() {

@@ -3,19 +3,39 @@
 use std::collections::BTreeSet;
 
 use paceline_consensus::{EntryId, Membership, NodeId, Role};
-use paceline_core::shard::{Table, TableEntry};
+use paceline_core::{
+    Destination, DestinationKind,
+    shard::{Table, TableEntry},
+};
 use paceline_runtime::time::Duration;
 
 use super::Group;
-use crate::replication::status::{ShardRole, ShardStatus, Tables, Voters};
+use crate::replication::status::{DurableStatus, ShardRole, ShardStatus, Tables, Voters};
 
 /// The most entries of a table in one answer.
 const ENTRIES_AT_A_TIME: usize = 1_000;
 
+/// A queue by its name, as queues are shown, and a topic so that it is not taken for one.
+fn shown(destination: &Destination) -> String {
+    match destination.kind {
+        DestinationKind::Queue => destination.name.to_string(),
+        DestinationKind::Topic => destination.to_string(),
+    }
+}
+
 impl Group {
     /// The replica as it is now; with a digest of its state, which takes time, if `verify`.
     pub fn status(&self, verify: bool) -> ShardStatus {
-        let queues = self.state.queues().filter(|queue| queue.depth > 0);
+        let is_durable = |name: &str| name.starts_with(char::is_control);
+        let queues =
+            self.state.queues().filter(|queue| queue.depth > 0 && !is_durable(&queue.name));
+        let durables = self.state.durables().map(|it| DurableStatus {
+            client: it.durable.client().to_string(),
+            name: it.durable.name().to_string(),
+            topic: it.topic.to_string(),
+            messages: it.depth,
+            consumed: self.serving.is_consumed(&it.durable),
+        });
         let members = self.replica.log().membership();
         let numbers = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
         let role = match self.replica.role() {
@@ -35,8 +55,14 @@ impl Group {
             last: self.replica.log().last().index,
             applied: self.applied.index,
             queues: queues.map(|queue| (queue.name.to_string(), queue.depth)).collect(),
+            waiting: self
+                .state
+                .waiting_by_destination()
+                .map(|(it, count)| (shown(it), count))
+                .collect(),
             in_doubt: self.state.prepared().count() as u64,
             digest: verify.then(|| self.state.digest()),
+            durables: durables.collect(),
         }
     }
 

@@ -36,7 +36,8 @@ use super::{
     memory::Holds,
     parts::{Parts, Settings},
     recent::Recent,
-    snapshot::Taken,
+    saved::Saved,
+    snapshot::{Partial, Taken},
     storage,
     told::Traced,
     turn::Turn,
@@ -77,12 +78,18 @@ pub struct Group {
     serving: Serving<Traced>,
     /// The ways to the clients that it has or is looking for.
     channels: BTreeMap<u64, mpsc::UnboundedSender<FromLeader>>,
-    /// The last entry that the snapshot in the journal stands for.
+    /// The snapshot in the journal.
+    saved: Arc<Saved>,
+    /// The last entry of the newest one that the log goes on from.
     kept: EntryId,
+    /// The log is to begin behind this entry, or behind a later one.
+    purge_to: Index,
     /// Whether a snapshot is being written or taken.
     snapshotting: bool,
     /// A snapshot that the replica is about to hear of.
     taken: Option<Taken>,
+    /// What has come of one whose transfer was cut off.
+    partial: Partial,
     /// Whether entries are being read to be applied.
     reading: bool,
     /// To others: what waits for entries that are being read.
@@ -109,7 +116,7 @@ pub struct Group {
 impl Group {
     /// A group as it was found on the disk.
     pub fn new(parts: Parts) -> Self {
-        let Parts { slot, node, row, settings, part, replica, recent, state, snapshot, serving } =
+        let Parts { slot, node, row, settings, part, replica, recent, state, saved, serving } =
             parts;
         Self {
             slot,
@@ -122,12 +129,15 @@ impl Group {
             replica,
             recent,
             state,
-            applied: snapshot,
+            applied: saved.last,
             serving,
             channels: BTreeMap::new(),
-            kept: snapshot,
+            kept: saved.last,
+            purge_to: 0,
+            saved: saved.into(),
             snapshotting: false,
             taken: None,
+            partial: Partial::new(),
             reading: false,
             sending: BTreeMap::new(),
             followed: 0,
@@ -305,6 +315,7 @@ impl Group {
         self.taken = None;
         self.put_out(turn);
         self.look_after_repair(turn);
+        more |= self.purge(turn);
         self.look_after_snapshot(turn);
         more
     }
@@ -495,9 +506,8 @@ impl Group {
             self.state = taken.state;
             self.applied = last;
             self.tell_view(turn);
-            let live = self.state.live_entries().collect();
             let mark = storage::base_mark(last, &membership);
-            turn.writes.replace_log(self.slot, last.index + 1, mark, live);
+            turn.writes.replace_log(self.slot, last.index + 1, mark, taken.dead);
         }
         if let Some(from) = truncate {
             writes = true;

@@ -21,9 +21,16 @@ fn entries_votes_and_snapshots_survive_closing() {
         assert_eq!(group.read(10..20, u64::MAX).await.unwrap(), entries(10..20), "not synced yet");
         appended.await.unwrap();
         group.save_vote(Bytes::from_static(b"vote")).unwrap().await.unwrap();
-        let snapshot = Bytes::from(vec![7; 3 << 20]);
-        group.save_snapshot(b"an older one").await.unwrap();
-        group.save_snapshot(&snapshot).await.unwrap();
+        let part = |byte| Bytes::from(vec![byte; 1 << 20]);
+        let (old, durable) = group.put_parts(&[part(1), part(2)]).unwrap();
+        durable.await.unwrap();
+        group.save_snapshot(b"an older one", &old).unwrap().await.unwrap();
+        let (new, _durable) = group.put_parts(&[part(3), part(4)]).unwrap();
+        let parts = [new[1], old[0]];
+        group.save_snapshot(b"root", &parts).unwrap().await.unwrap();
+        assert!(matches!(group.load_part(old[1]).await, Err(JournalError::Missing { .. })));
+        let (_, unfinished) = group.put_parts(&[part(5)]).unwrap();
+        unfinished.await.unwrap();
         group.hint_committed(Bytes::from_static(b"committed"));
         journal.close().await.unwrap();
         assert!(matches!(group.append(&entries(100..101)), Err(JournalError::Closed)));
@@ -39,7 +46,14 @@ fn entries_votes_and_snapshots_survive_closing() {
         assert!(matches!(group.read_entry(100).await, Err(JournalError::Missing { .. })));
         assert_eq!(group.vote(), "vote");
         assert_eq!(group.committed(), "committed");
-        assert_eq!(group.load_snapshot().await.unwrap(), Some(snapshot));
+        let snapshot = group.load_snapshot().await.unwrap();
+        assert_eq!(snapshot, Some((Bytes::from_static(b"root"), parts.to_vec())));
+        assert_eq!(group.load_part(parts[0]).await.unwrap(), part(4));
+        assert_eq!(group.load_part(parts[1]).await.unwrap(), part(1));
+        let used = journal.usage();
+        assert!(used.live < 3 << 20, "what nothing names is not live: {used:?}");
+        let (next, _) = group.put_parts(&[part(6)]).unwrap();
+        assert!(next[0] > new[1] + 2, "no number is used again");
         assert_eq!(journal.group(GroupId(8)).load_snapshot().await.unwrap(), None);
     });
 }

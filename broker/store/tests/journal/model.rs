@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use paceline_store::{Durable, Entry, GroupId, Journal};
+use paceline_store::{Durable, Entry, Group, GroupId, Journal};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub struct ModelGroup {
     pub purged: Bytes,
     pub vote: Bytes,
     pub repair: Bytes,
-    pub snapshot: Option<Bytes>,
+    /// Its root, and its parts with their numbers.
+    pub snapshot: Option<(Bytes, Vec<(u64, Bytes)>)>,
 }
 
 pub type Model = BTreeMap<u64, ModelGroup>;
@@ -22,13 +23,46 @@ pub type Model = BTreeMap<u64, ModelGroup>;
 /// One thing done to the journal.
 #[derive(Clone, Debug)]
 pub enum Op {
-    Append { group: u64, lengths: Vec<usize> },
-    Truncate { group: u64, back: u64 },
-    Purge { group: u64, leave: u64, keep_every: u64 },
-    Vote { group: u64, vote: u8 },
-    Retain { group: u64, ahead: u64, length: usize },
-    Reset { group: u64, mark: u8 },
-    EndRepair { group: u64 },
+    Append {
+        group: u64,
+        lengths: Vec<usize>,
+    },
+    Truncate {
+        group: u64,
+        back: u64,
+    },
+    Purge {
+        group: u64,
+        leave: u64,
+        keep_every: u64,
+    },
+    Vote {
+        group: u64,
+        vote: u8,
+    },
+    Retain {
+        group: u64,
+        ahead: u64,
+        length: usize,
+    },
+    Reset {
+        group: u64,
+        mark: u8,
+    },
+    EndRepair {
+        group: u64,
+    },
+    /// Of the parts of the one before, some stay.
+    Snapshot {
+        group: u64,
+        keep_every: usize,
+        lengths: Vec<usize>,
+    },
+    Replace {
+        group: u64,
+        ahead: u64,
+        dead_every: u64,
+    },
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
@@ -43,7 +77,12 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => (group.clone(), 0u64..3, 0usize..90)
             .prop_map(|(group, ahead, length)| Op::Retain { group, ahead, length }),
         1 => (group.clone(), any::<u8>()).prop_map(|(group, mark)| Op::Reset { group, mark }),
-        1 => group.prop_map(|group| Op::EndRepair { group }),
+        1 => group.clone().prop_map(|group| Op::EndRepair { group }),
+        2 => (group.clone(), 1usize..4, prop::collection::vec(0usize..120, 0..4)).prop_map(
+            |(group, keep_every, lengths)| Op::Snapshot { group, keep_every, lengths }
+        ),
+        1 => (group, 0u64..4, 1u64..4)
+            .prop_map(|(group, ahead, dead_every)| Op::Replace { group, ahead, dead_every }),
     ]
 }
 
@@ -117,6 +156,31 @@ pub fn apply(journal: &Journal, states: &mut Vec<Model>, serial: &mut u64, op: &
             let state = ModelGroup { repair: Bytes::new(), ..group(id) };
             (id, handle(id).end_repair(), state)
         }
+        Op::Snapshot { group: id, keep_every, lengths } => {
+            let mut state = group(id);
+            let before = state.snapshot.map_or(Vec::new(), |(_, parts)| parts);
+            let mut parts: Vec<_> = before.into_iter().step_by(*keep_every).collect();
+            let new: Vec<Bytes> = lengths.iter().map(|length| payload(serial, *length)).collect();
+            let (numbers, _durable) = handle(id).put_parts(&new).expect("put");
+            parts.extend(numbers.into_iter().zip(new));
+            let root = payload(serial, 3);
+            let numbers: Vec<u64> = parts.iter().map(|(number, _)| *number).collect();
+            state.snapshot = Some((root.clone(), parts));
+            (id, handle(id).save_snapshot(&root, &numbers), state)
+        }
+        Op::Replace { group: id, ahead, dead_every } => {
+            let mut state = group(id);
+            let end = state.start + state.log.len() as u64;
+            state.log.clear();
+            model.insert(*id, state.clone());
+            states.push(model.clone());
+            state.start = end + ahead;
+            let retained = state.retained.range(..state.start).map(|(index, _)| *index);
+            let dead: Vec<u64> = retained.filter(|index| index % dead_every == 0).collect();
+            dead.iter().for_each(|index| drop(state.retained.remove(index)));
+            state.purged = Bytes::from(format!("replaced below {}", state.start));
+            (id, handle(id).replace_log(state.start, state.purged.clone(), &dead), state)
+        }
     };
     model.insert(*id, last);
     states.push(model);
@@ -145,11 +209,20 @@ pub async fn observe(journal: &Journal) -> Model {
             purged: group.purged(),
             vote: group.vote(),
             repair: group.repair(),
-            snapshot: group.load_snapshot().await.expect("the snapshot is read"),
+            snapshot: snapshot(&group).await,
         };
         model.insert(id.0, state);
     }
     model
+}
+
+async fn snapshot(group: &Group) -> Option<(Bytes, Vec<(u64, Bytes)>)> {
+    let (root, numbers) = group.load_snapshot().await.expect("the snapshot is read")?;
+    let mut parts = Vec::new();
+    for number in numbers {
+        parts.push((number, group.load_part(number).await.expect("its parts are read")));
+    }
+    Some((root, parts))
 }
 
 /// Whether the journal holds this: everything the model has, and of retained entries perhaps some

@@ -33,7 +33,9 @@ fn dead_segments_go_and_the_live_rest_of_others_is_copied_forward() {
         let (busy, idle) = (journal.group(GroupId(1)), journal.group(GroupId(2)));
         idle.append(&[entry(0)]).unwrap().await.unwrap();
         idle.save_vote(Bytes::from_static(b"idle vote")).unwrap().await.unwrap();
-        idle.save_snapshot(b"idle snapshot").await.unwrap();
+        let (parts, durable) = idle.put_parts(&[Bytes::from_static(b"part")]).unwrap();
+        durable.await.unwrap();
+        idle.save_snapshot(b"idle snapshot", &parts).unwrap().await.unwrap();
         for index in 0..400 {
             busy.append(&[entry(index)]).unwrap().await.unwrap();
         }
@@ -55,7 +57,9 @@ fn dead_segments_go_and_the_live_rest_of_others_is_copied_forward() {
             assert_eq!(busy.read_entry(399).await.unwrap(), entry(399).payload);
             assert_eq!(idle.read(0..9, u64::MAX).await.unwrap(), [entry(0)]);
             assert_eq!(idle.vote(), "idle vote");
-            assert_eq!(idle.load_snapshot().await.unwrap().unwrap(), "idle snapshot");
+            let snapshot = idle.load_snapshot().await.unwrap().unwrap();
+            assert_eq!(snapshot, (Bytes::from_static(b"idle snapshot"), parts.clone()));
+            assert_eq!(idle.load_part(parts[0]).await.unwrap(), "part");
             assert!(journal.usage().bytes < full.bytes / 8);
         }
     });

@@ -4,6 +4,7 @@
 mod body;
 mod closing;
 mod delivery;
+mod keeping;
 pub mod publish;
 mod settle;
 mod transaction;
@@ -13,7 +14,8 @@ use std::{fmt, str::FromStr};
 pub use body::{body, check_body};
 pub use closing::Closing;
 pub use delivery::Delivery;
-pub use publish::Publish;
+pub use keeping::{Keeping, Wanted};
+pub use publish::{Delay, Publish};
 pub use settle::{How, Settle};
 pub use transaction::{Transaction, TransactionId};
 

@@ -20,6 +20,8 @@ pub struct Publish {
     pub sent: Duration,
     /// After this it need not be delivered.
     pub expires: Option<Duration>,
+    /// How it is put off, if it is.
+    pub delay: Option<Delay>,
     /// The transaction it was sent in.
     pub transaction: Option<TransactionId>,
     /// Its priority, if the scenario draws one.
@@ -30,7 +32,41 @@ pub struct Publish {
     pub reply: Option<(Duration, Reply)>,
 }
 
+/// When a message is to be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// How long after it is sent or, in a transaction, committed.
+    pub after: Duration,
+    /// How often it is delivered again.
+    pub repeat: u32,
+    /// The time between two deliveries.
+    pub period: Duration,
+}
+
+impl Delay {
+    /// The properties that ask for it, as ActiveMQ names them, with their milliseconds and number.
+    pub fn properties(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let millis = |time: Duration| time.as_millis() as i64;
+        let repeated = [
+            ("AMQ_SCHEDULED_PERIOD", millis(self.period)),
+            ("AMQ_SCHEDULED_REPEAT", i64::from(self.repeat)),
+        ];
+        let repeated = repeated.into_iter().filter(|_| self.repeat > 0);
+        [("AMQ_SCHEDULED_DELAY", millis(self.after))].into_iter().chain(repeated)
+    }
+}
+
 impl Publish {
+    /// As how many messages it is delivered.
+    pub fn copies(&self) -> usize {
+        1 + self.delay.map_or(0, |delay| delay.repeat as usize)
+    }
+
+    /// Whether it is stored, at a queue: what is put off is in any case.
+    pub fn is_stored(&self) -> bool {
+        self.persistent || self.delay.is_some()
+    }
+
     /// What is known of its fate, if anything.
     pub fn fate(&self) -> Option<Reply> {
         self.reply.map(|(_, reply)| reply)

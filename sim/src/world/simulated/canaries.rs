@@ -30,8 +30,11 @@ impl Run<'_> {
     /// Sends a canary to every topic, and again while leaders or subscribers change meanwhile.
     pub(super) async fn send_canaries(&self, shared: &Shared) {
         let producers = shared.population.producers.iter();
-        let producers: Vec<ProducerPlan> =
-            producers.filter(|it| it.workload.destinations.kind == Kind::Topic).cloned().collect();
+        // What is kept for subscribers reaches them when it will.
+        let is_due = |it: &&ProducerPlan| {
+            it.workload.destinations.kind == Kind::Topic && !it.workload.durable
+        };
+        let producers: Vec<ProducerPlan> = producers.filter(is_due).cloned().collect();
         if producers.is_empty() {
             return;
         }
@@ -103,7 +106,8 @@ impl Run<'_> {
         let consumers = shared.population.consumers.iter();
         let mut topics = consumers
             .flat_map(|plan| plan.sources.iter().map(|source| (plan.client, *source)))
-            .filter(|(_, source)| destinations[source.0 as usize].topic);
+            .filter(|(_, source)| destinations[source.0 as usize].topic)
+            .filter(|(_, source)| !destinations[source.0 as usize].kept);
         let is_there = topics.all(|(client, source)| {
             recorder.subscribers.get(&client).is_some_and(|it| it.confirmed.contains(&source))
         });

@@ -150,6 +150,10 @@ impl Run<'_> {
                     replica.node + 1
                 ));
             }
+            if let Some(replica) = shard.iter().find(|it| it.waiting > 0) {
+                let (count, node) = (replica.waiting, replica.node + 1);
+                return Err(format!("{count} messages of shard {slot} are not due on n{node}"));
+            }
             let depths = shard.iter().flat_map(|it| it.depths.iter().map(move |depth| (it, depth)));
             if let Some((replica, (queue, depth))) = depths.into_iter().next() {
                 return Err(format!(

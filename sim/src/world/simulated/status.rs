@@ -147,7 +147,15 @@ async fn view(
         repairing: shard.role == ShardRole::Repairing,
         digest: shard.digest.map(hex).unwrap_or_default(),
         in_doubt: shard.in_doubt,
-        depths: shard.queues.into_iter().map(|(name, depth)| (name.into(), depth)).collect(),
+        waiting: shard.waiting.iter().map(|(_, count)| count).sum(),
+        depths: shard
+            .queues
+            .into_iter()
+            .map(|(name, depth)| (name.into(), depth))
+            .chain(shard.durables.into_iter().filter(|it| it.messages > 0).map(|it| {
+                (format!("{} for {} of {}", it.topic, it.name, it.client).into(), it.messages)
+            }))
+            .collect(),
     };
     Ok(status.shards.into_iter().map(replica).collect())
 }

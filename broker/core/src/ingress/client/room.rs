@@ -65,7 +65,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                     for kept in messages {
                         self.events.push_back(Event::Held(kept.asker.clone(), false));
                         if !kept.message.persistent {
-                            self.send_volatile(kept);
+                            self.send_volatile(kept, false);
                             continue;
                         }
                         let Kept { message, bytes, asker } = kept;

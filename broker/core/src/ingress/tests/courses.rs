@@ -31,10 +31,11 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     use Happening as H;
     let (node, slot, count) = (0..NODES, 0..SLOTS, 1..6_usize);
+    let place = 0..2 * SLOTS;
     prop_oneof![
-        8 => (node.clone(), slot.clone(), prop::bool::weighted(0.7))
+        8 => (node.clone(), place.clone(), prop::bool::weighted(0.7))
             .prop_map(|(node, queue, stored)| H::Publish { node, queue, stored }),
-        6 => (node.clone(), prop::collection::vec(slot.clone(), 0..4), 0..3_usize)
+        6 => (node.clone(), prop::collection::vec(place, 0..4), 0..3_usize)
             .prop_map(|(node, queues, accepts)| H::Commit { node, queues, accepts }),
         4 => (node.clone(), 1..3_usize).prop_map(|(node, count)| H::Accept { node, count }),
         2 => (node.clone(), 1..6_u32)
@@ -62,7 +63,7 @@ struct Asked {
     node: usize,
     life: u32,
     tag: OpTag,
-    /// Stored messages that it publishes, and their slots.
+    /// Stored messages that it publishes, and where to.
     publishes: Vec<(u32, String)>,
     /// Stored messages that it accepts.
     accepts: Vec<String>,
@@ -81,6 +82,7 @@ struct Course {
 impl Course {
     fn new() -> Self {
         let mut world = World::new();
+        world.stand_everywhere();
         for node in 0..NODES {
             subscribe(&mut world, node);
         }
@@ -119,7 +121,7 @@ impl Course {
         match happening {
             Happening::Publish { node, queue, stored } => {
                 let id = self.id(stored);
-                let tag = self.world.publish(node, &format!("q{queue}"), &id, stored);
+                let tag = self.world.publish(node, &name_of(queue), &id, stored);
                 let publishes = if stored { vec![(queue, id)] } else { Vec::new() };
                 self.asked(node, tag, Asked { publishes, ..nothing() });
             }
@@ -128,7 +130,7 @@ impl Course {
                 let publishes: Vec<(u32, String)> =
                     queues.into_iter().map(|queue| (queue, self.id(true))).collect();
                 let names: Vec<(String, &str)> =
-                    publishes.iter().map(|(queue, id)| (format!("q{queue}"), &**id)).collect();
+                    publishes.iter().map(|(queue, id)| (name_of(*queue), &**id)).collect();
                 let names: Vec<(&str, &str)> = names.iter().map(|(q, id)| (&**q, *id)).collect();
                 let tag = self.world.commit(node, &names, &taken);
                 self.asked(node, tag, Asked { publishes, accepts, is_commit: true, ..nothing() });
@@ -193,7 +195,9 @@ impl Course {
                     assert!(entered.iter().all(|count| *count == 0), "done: {asked:?}");
                     assert!(asked.is_commit || !asked.accepts.is_empty(), "refused: {asked:?}");
                 }
-                Some(Err(Refusal::Unknown(why))) => panic!("{why}: {asked:?}"),
+                Some(Err(Refusal::Unknown(why) | Refusal::Missing(why))) => {
+                    panic!("{why}: {asked:?}")
+                }
                 None => {
                     assert_ne!(asked.life, self.lives[asked.node], "unanswered: {asked:?}");
                     if entered.first() == Some(&1) && asked.is_commit {
@@ -216,11 +220,23 @@ impl Course {
             let place = |id: &str| entered.iter().position(|it| &**it == id);
             for node in 0..NODES {
                 let own = self.asked.iter().filter(|it| it.node == node && !it.is_commit);
-                let own = own.flat_map(|it| &it.publishes).filter(|(queue, _)| *queue == slot);
-                let places: Vec<usize> = own.filter_map(|(_, id)| place(id)).collect();
-                assert!(places.is_sorted(), "node {node} was overtaken in slot {slot}");
+                let own: Vec<_> = own.flat_map(|it| &it.publishes).collect();
+                for queue in [slot, slot + SLOTS] {
+                    let own = own.iter().filter(|(to, _)| *to == queue);
+                    let places: Vec<usize> = own.filter_map(|(_, id)| place(id)).collect();
+                    let name = name_of(queue);
+                    assert!(places.is_sorted(), "node {node} was overtaken in {name}");
+                }
             }
         }
+    }
+}
+
+/// A queue, or a topic with a durable subscription.
+fn name_of(place: u32) -> String {
+    match place < SLOTS {
+        true => format!("q{place}"),
+        false => format!("t{}", place - SLOTS),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     channel::{FromLeader, ToLeader},
     dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
     ingress::Doubts,
+    serving::standing,
     shard::{self, Batch, Command, Content, Effect, MessageRef, Origin, SessionId, ShardState},
 };
 
@@ -78,6 +79,7 @@ impl Shard {
                 if !urgent {
                     self.unhurried.push(seq);
                 }
+                standing::guard(&mut command, dispatcher, &self.state);
                 let settles = match &mut command {
                     Command::Settle { settles } => settles,
                     Command::Transact { work } | Command::Prepare { work, .. } => &mut work.settles,
@@ -95,13 +97,24 @@ impl Shard {
                 return None;
             }
             ToLeader::AwaitRoom { .. } => panic!("no queue is bounded"),
+            ToLeader::Publish { number, message } | ToLeader::PublishAgain { number, message }
+                if standing::is_to_store(&message, &self.state) =>
+            {
+                return Some(FromLeader::Store { number });
+            }
+            ToLeader::PublishAgain { number, .. } => (number, Ok(())),
             ToLeader::Publish { number, message } => {
+                standing::enter(dispatcher, &self.state, &message, WALL);
                 let taken = dispatcher.handle_volatile(WALL, message);
                 (number, taken.map(|_| ()).map_err(|why| why.to_string()))
             }
             ToLeader::Attach { number, consumer, subscription } => {
-                let attached = dispatcher.attach(key(consumer), subscription);
-                (number, attached.map_err(|why| why.to_string()))
+                let resolved = standing::resolve(subscription, dispatcher, &self.state);
+                let attached = resolved.and_then(|subscription| {
+                    let attached = dispatcher.attach(key(consumer), subscription);
+                    attached.map_err(|why| why.to_string())
+                });
+                (number, attached)
             }
             ToLeader::SetPrefetch { consumer, prefetch } => {
                 assert!(dispatcher.set_prefetch(key(consumer), prefetch), "it is attached");
@@ -119,6 +132,13 @@ impl Shard {
             }
         };
         Some(FromLeader::Answer { number, result })
+    }
+
+    /// Applies a command of nobody's.
+    pub(super) fn make(&mut self, command: Command) {
+        let (origin, answer_to, settles) = (None, None, Vec::new());
+        self.proposals.push_front(Proposal { origin, command, answer_to, settles });
+        self.commit_entry(1);
     }
 
     /// Applies so many proposals; the answers to their clients.

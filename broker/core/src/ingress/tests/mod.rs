@@ -3,6 +3,7 @@
 mod courses;
 mod leader;
 mod parting;
+mod standing;
 mod world;
 
 use std::time::Duration;
@@ -336,6 +337,10 @@ fn a_connection_with_nothing_under_way_may_be_read_and_one_with_much_may_not() {
             let session = SessionId { node: 0, incarnation: 0 };
             shard::TransactionId { session, number: 1 }
         }
+        fn take_client(&self, _: &str, _: &str) -> bool {
+            true
+        }
+        fn release_client(&self, _: &str) {}
     }
     for tag in 0..4 {
         let message = Arc::new(message("q1", "m"));

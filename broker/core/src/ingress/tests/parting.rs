@@ -28,6 +28,12 @@ impl Directory for Everywhere {
         let session = SessionId { node: 0, incarnation: 0 };
         shard::TransactionId { session, number: 1 }
     }
+
+    fn take_client(&self, _: &str, _: &str) -> bool {
+        true
+    }
+
+    fn release_client(&self, _: &str) {}
 }
 
 const CONSUMER: ConsumerId = ConsumerId(0);
@@ -118,7 +124,7 @@ fn a_death_is_told_though_a_transaction_is_under_way() {
     let parting = Parting::Died(DeliveryId(0));
     let end = Operation::Unsubscribe { tag: OpTag(2), consumer: CONSUMER, parting };
     connection.handle_operation(end, &Everywhere);
-    connection.handle_closed();
+    connection.handle_closed(&Everywhere);
     let ended = connection.poll_request();
     let Some((0, Request::Detach { parting, .. })) = ended else { panic!("{ended:?}") };
     assert_eq!(parting, Parting::Died(volatile(1)));

@@ -13,12 +13,15 @@ use crate::{
     Destination, Message,
     channel::{Delivered, FromLeader, ToLeader},
     dispatch::ConsumerKey,
+    durable::Durable,
     ingress::{
         Budget, Connection, ConnectionEvent, Directory, Event, Inquiry, Part, Request, ShardClient,
     },
-    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Settlement, Subscription},
-    shard::{Content, SessionId, TransactionId},
-    testing::message,
+    operation::{
+        ConsumerId, Delivery, OpTag, Operation, Outcome, Parting, Settlement, Subscription,
+    },
+    shard::{Command, Content, SessionId, Terms, TransactionId},
+    testing::message_to,
 };
 
 pub(super) const SLOTS: u32 = 3;
@@ -49,7 +52,8 @@ impl Numbers {
 
 impl Directory for Numbers {
     fn slot_of(&self, destination: &Destination) -> u32 {
-        destination.name[1..].parse().unwrap()
+        // So does the shard that knows a durable subscription by its name.
+        destination.name[1..].parse().unwrap_or(0)
     }
 
     fn slots(&self) -> u32 {
@@ -62,6 +66,20 @@ impl Directory for Numbers {
 
     fn next_transaction(&self) -> TransactionId {
         TransactionId { session: self.session, number: self.next() }
+    }
+
+    fn take_client(&self, _: &str, _: &str) -> bool {
+        true
+    }
+
+    fn release_client(&self, _: &str) {}
+}
+
+/// The queue `qN` or the topic `tN`.
+pub(super) fn named(name: &str) -> Destination {
+    match name.starts_with('t') {
+        true => Destination::topic(name).unwrap(),
+        false => Destination::queue(name).unwrap(),
     }
 }
 
@@ -83,6 +101,7 @@ pub(super) struct Node {
     inquiries: Vec<Inquiry>,
     pub(super) outcomes: BTreeMap<OpTag, Outcome>,
     pub(super) deliveries: Vec<Delivery>,
+    pub(super) detached: Vec<ConsumerId>,
 }
 
 impl Node {
@@ -96,6 +115,7 @@ impl Node {
             inquiries: Vec::new(),
             outcomes: BTreeMap::new(),
             deliveries: Vec::new(),
+            detached: Vec::new(),
         }
     }
 }
@@ -137,14 +157,32 @@ impl World {
     }
 
     pub(super) fn publish(&mut self, node: usize, queue: &str, id: &str, stored: bool) -> OpTag {
-        let message = Arc::new(Message { persistent: stored, ..message(queue, id) });
+        let message = Arc::new(Message { persistent: stored, ..message_to(named(queue), id) });
         self.submit(node, |tag| Operation::Publish { tag, message })
     }
 
     pub(super) fn subscribe(&mut self, node: usize, queue: &str, prefetch: u32) -> OpTag {
-        let (consumer, source) = (ConsumerId(0), Destination::queue(queue).unwrap());
-        let subscription = Subscription::new(source, prefetch);
+        let subscription = Subscription::new(named(queue), prefetch);
+        self.subscribe_as(node, 0, subscription)
+    }
+
+    pub(super) fn subscribe_as(
+        &mut self,
+        node: usize,
+        consumer: u64,
+        subscription: Subscription,
+    ) -> OpTag {
+        let consumer = ConsumerId(consumer);
         self.submit(node, |tag| Operation::Subscribe { tag, consumer, subscription })
+    }
+
+    pub(super) fn unsubscribe(&mut self, node: usize, consumer: u64) -> OpTag {
+        let (consumer, parting) = (ConsumerId(consumer), Parting::Released);
+        self.submit(node, |tag| Operation::Unsubscribe { tag, consumer, parting })
+    }
+
+    pub(super) fn forget(&mut self, node: usize, durable: Durable) -> OpTag {
+        self.submit(node, |tag| Operation::Forget { tag, durable })
     }
 
     pub(super) fn set_prefetch(&mut self, node: usize, prefetch: u32) -> OpTag {
@@ -170,7 +208,8 @@ impl World {
         publishes: &[(&str, &str)],
         accepts: &[Delivery],
     ) -> OpTag {
-        let publishes = publishes.iter().map(|(queue, id)| Arc::new(message(queue, id))).collect();
+        let publishes =
+            publishes.iter().map(|(queue, id)| message_to(named(queue), id).into()).collect();
         let settles = accepts.iter().map(|it| (it.id, Settlement::Accept)).collect();
         self.submit(node, |tag| Operation::Commit { tag, publishes, settles })
     }
@@ -223,6 +262,7 @@ impl World {
                 }
                 Event::Held(..) => panic!("no queue is bounded"),
                 Event::LeaderLost(consumer) => it.connection.handle_leader_lost(consumer, slot),
+                Event::Detached(consumer, why) => it.connection.handle_detached(consumer, why),
             }
         }
         for (number, outcome) in resolved {
@@ -255,6 +295,7 @@ impl World {
                 }
                 ConnectionEvent::Held(..) => panic!("no queue is bounded"),
                 ConnectionEvent::Delivery(delivery) => it.deliveries.push(delivery),
+                ConnectionEvent::Detached(consumer, _) => it.detached.push(consumer),
             }
         }
         // Some of it may have ended at once.
@@ -329,6 +370,16 @@ impl World {
                 said.swap(last - 1, last - 2);
             }
             _ => {}
+        }
+    }
+
+    /// Each topic `tN` has a durable subscription, which nobody consumes.
+    pub(super) fn stand_everywhere(&mut self) {
+        for slot in 0..SLOTS {
+            let durable = Durable::new("c", &format!("s{slot}")).unwrap();
+            let topic = format!("t{slot}").into();
+            let terms = Terms { topic, selector: None, no_local: false };
+            self.shards[slot as usize].make(Command::Subscribe { durable, terms });
         }
     }
 

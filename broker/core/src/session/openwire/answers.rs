@@ -20,8 +20,10 @@ use crate::session::{Session, Violation};
 pub(super) enum Exception {
     Jms,
     IllegalState,
+    InvalidClientId,
     InvalidDestination,
     InvalidSelector,
+    MessageFormat,
     ResourceAllocation,
     RolledBack,
     Io,
@@ -32,8 +34,10 @@ impl Exception {
         match self {
             Exception::Jms => "javax.jms.JMSException",
             Exception::IllegalState => "javax.jms.IllegalStateException",
+            Exception::InvalidClientId => "javax.jms.InvalidClientIDException",
             Exception::InvalidDestination => "javax.jms.InvalidDestinationException",
             Exception::InvalidSelector => "javax.jms.InvalidSelectorException",
+            Exception::MessageFormat => "javax.jms.MessageFormatException",
             Exception::ResourceAllocation => "javax.jms.ResourceAllocationException",
             Exception::RolledBack => "javax.jms.TransactionRolledBackException",
             Exception::Io => "java.io.IOException",
@@ -164,7 +168,9 @@ impl OpenWireSession {
     /// What was asked is done.
     pub(super) fn answer(&mut self, asked: &Asked) {
         match asked {
-            Asked::Response(command) => self.respond(*command),
+            Asked::Response(command)
+            | Asked::Consumer(_, Some(command))
+            | Asked::Connection(Some(command)) => self.respond(*command),
             Asked::Taken(producer, size) => {
                 let (producer, size) = (producer.clone(), *size);
                 self.send(|command_id| {
@@ -176,18 +182,22 @@ impl OpenWireSession {
                     })
                 });
             }
-            Asked::Failure(_) => {}
+            Asked::Failure(_) | Asked::Consumer(_, None) | Asked::Connection(None) => {}
         }
     }
 
     /// What was asked was refused by the cluster.
-    pub(super) fn refuse(&mut self, asked: &Asked, why: &str) {
+    pub(super) fn refuse(&mut self, asked: &Asked, exception: Exception, why: &str) {
         match asked {
-            Asked::Response(command) => self.except(*command, Exception::Jms, why),
-            Asked::Taken(..) => {
-                self.report(Exception::Jms, &format!("a message was refused: {why}"))
+            Asked::Response(command)
+            | Asked::Consumer(_, Some(command))
+            | Asked::Connection(Some(command)) => self.except(*command, exception, why),
+            Asked::Taken(..) => self.report(exception, &format!("a message was refused: {why}")),
+            Asked::Failure(what) => self.report(exception, &format!("{what} failed: {why}")),
+            Asked::Consumer(_, None) => {
+                self.report(exception, &format!("subscribing failed: {why}"));
             }
-            Asked::Failure(what) => self.report(Exception::Jms, &format!("{what} failed: {why}")),
+            Asked::Connection(None) => self.report(exception, why),
         }
     }
 

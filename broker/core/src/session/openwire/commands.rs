@@ -49,7 +49,9 @@ impl OpenWireSession {
             }
             // What a client can do, and orders that clients do not give.
             (_, Command::ConnectionControl(_) | Command::ControlCommand(_)) => Ok(Handled::Done),
-            (Phase::Connecting, Command::ConnectionInfo(info)) => self.connect(&info),
+            (Phase::Connecting, Command::ConnectionInfo(info)) => {
+                self.connect(now, &info, response)
+            }
             (Phase::Connecting, _) => return self.fail(&format!("{name} before ConnectionInfo")),
             (Phase::Leaving { .. }, _) => Ok(Handled::Done),
             (_, Command::ConnectionInfo(_)) => {
@@ -90,9 +92,7 @@ impl OpenWireSession {
             Command::RemoveInfo(info) => Ok(self.remove(now, &info, response)),
             Command::TransactionInfo(info) => self.handle_transaction(now, &info, response),
             Command::DestinationInfo(info) => change_destination(&info),
-            Command::RemoveSubscriptionInfo(_) => {
-                Err(Refused::unsupported("durable subscriptions"))
-            }
+            Command::RemoveSubscriptionInfo(info) => self.forget(now, &info, response),
             _ => Err(Refused::new(Exception::IllegalState, "no client sends this command")),
         }
     }
@@ -119,7 +119,12 @@ impl OpenWireSession {
         self.send(|command_id| KeepAliveInfo { command_id, response_required: false }.into());
     }
 
-    fn connect(&mut self, info: &ConnectionInfo) -> Result<Handled, Refused> {
+    fn connect(
+        &mut self,
+        now: Now,
+        info: &ConnectionInfo,
+        response: Option<i32>,
+    ) -> Result<Handled, Refused> {
         let Some(id) = &info.connection_id else {
             return Err(Refused::new(Exception::Jms, "the connection has no id"));
         };
@@ -127,7 +132,7 @@ impl OpenWireSession {
         self.is_manageable = info.manageable;
         self.phase = Phase::Open;
         self.tell_brokers();
-        Ok(Handled::Done)
+        Ok(self.identify(now, &id.value, info.client_id.as_deref(), response))
     }
 
     fn add_producer(&mut self, info: &ProducerInfo) -> Result<Handled, Refused> {

@@ -16,7 +16,8 @@ use super::{
     subscriber::Subscriber,
 };
 use crate::{
-    operation::{ConsumerId, Settlement, Subscription},
+    DestinationKind,
+    operation::{ConsumerId, Kept, Settlement, Subscription},
     selector::Selector,
     session::{
         Now, Violation,
@@ -70,10 +71,15 @@ impl OpenWireSession {
         }
         check_supported(info)?;
         let source = destinations::source(written)?;
-        let label = Subscriber { id: id.detached(), no_local: info.no_local, pulls };
+        // A queue's messages are for somebody, whoever sent them.
+        let no_local = info.no_local && source.kind == DestinationKind::Topic;
+        let label = Subscriber { id: id.detached(), no_local, pulls };
         let prefetch = self.operations.prefetch(u32::try_from(info.prefetch_size).ok());
-        let wanted = Subscription { source, prefetch, selector: read_selector(info)? };
-        let asked = response.map_or(Asked::Failure("subscribing"), Asked::Response);
+        let named =
+            info.subscription_name.as_ref().map(|name| self.durable(None, name)).transpose()?;
+        let durable = named.map(|durable| Kept { durable, no_local });
+        let wanted = Subscription { source, prefetch, selector: read_selector(info)?, durable };
+        let asked = Asked::Consumer(id.detached(), response);
         known.consumer = Some(self.operations.subscribe(
             now.elapsed,
             wanted,
@@ -346,9 +352,6 @@ fn read_selector(info: &ConsumerInfo) -> Result<Option<Arc<str>>, Refused> {
 fn check_supported(info: &ConsumerInfo) -> Result<(), Refused> {
     if info.browser {
         return Err(Refused::unsupported("queue browsers"));
-    }
-    if info.subscription_name.is_some() {
-        return Err(Refused::unsupported("durable subscriptions"));
     }
     if info.exclusive {
         return Err(Refused::unsupported("exclusive consumers"));

@@ -33,13 +33,12 @@ use crate::{
     Body, Destination, Message, UnixMillis, Value,
     message::MAX_PRIORITY,
     operation::Delivery,
+    schedule::Schedule,
     session::consumers::{Handed, Place},
 };
 
 const JMS_TYPE: &str = "JMSType";
 const USER_ID: &str = "JMSXUserID";
-/// What the properties begin with by which ActiveMQ delays and repeats messages.
-const SCHEDULED: &str = "AMQ_SCHEDULED_";
 const CONTENT_TYPE: &str = "content-type";
 
 /// STOMP's name for the JMS type, which comes as a property from there.
@@ -72,6 +71,7 @@ pub(super) fn read(
         body: body(message, max_bytes)?,
     };
     read.confine(now);
+    Schedule::of(&read).map_err(|why| Refused::new(Exception::MessageFormat, why))?;
     Ok(read)
 }
 
@@ -132,9 +132,6 @@ fn properties(
     let map = primitives::read_map(marshalled, PrimitiveLimits::default())
         .map_err(|fault| malformed(format!("a property {fault}")))?;
     for (name, value) in map {
-        if name.starts_with(SCHEDULED) {
-            return Err(Refused::unsupported(&format!("scheduled messages ({name})")));
-        }
         let value = match value {
             // JMS tells no property from one that is null, but for its name in a list.
             Primitive::Null => continue,

@@ -22,6 +22,7 @@ mod commands;
 mod config;
 mod consumers;
 mod destinations;
+mod durable;
 mod inactivity;
 mod message;
 mod subscriber;
@@ -47,11 +48,11 @@ use paceline_wire::{
 
 pub use self::config::OpenWireConfig;
 use self::{
-    advisories::Advisories, consumers::Known, destinations::Composite, inactivity::Inactivity,
-    subscriber::Subscriber,
+    advisories::Advisories, answers::Exception, consumers::Known, destinations::Composite,
+    inactivity::Inactivity, subscriber::Subscriber,
 };
 use super::{Brokers, Now, Operations, Session, operations::Purpose};
-use crate::operation::{Delivery, OpTag, Operation, Outcome, Refusal};
+use crate::operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal};
 
 /// At most about so many bytes are handed out for sending at a time.
 const TRANSMIT_BYTES: usize = 64 * 1024;
@@ -71,6 +72,8 @@ pub struct OpenWireSession {
     /// Whether the client follows what it is told of the nodes there are.
     is_manageable: bool,
     brokers: Arc<Brokers>,
+    /// Whose durable subscriptions its are.
+    client: Option<Arc<str>>,
     /// The producers that want to hear of each message that was taken.
     windows: BTreeSet<ProducerId>,
     advisories: Advisories,
@@ -114,6 +117,10 @@ enum Asked {
     Taken(ProducerId, i32),
     /// Nobody, unless it fails: what was to be done.
     Failure(&'static str),
+    /// A consumer is to be there, and the command of this number, if any, gets a response.
+    Consumer(WireConsumer, Option<i32>),
+    /// The connection is to have its client id; as before.
+    Connection(Option<i32>),
 }
 
 impl Purpose for Asked {
@@ -139,6 +146,7 @@ impl Session for OpenWireSession {
             connection: None,
             is_manageable: false,
             brokers: Arc::default(),
+            client: None,
             windows: BTreeSet::new(),
             advisories: Advisories::default(),
             doomed: BTreeMap::new(),
@@ -191,7 +199,12 @@ impl Session for OpenWireSession {
             match outcome {
                 Ok(()) => self.answer(&asked),
                 Err(Refusal::Unknown(_)) => self.close(),
-                Err(Refusal::Rejected(why)) => self.refuse(&asked, &why),
+                Err(Refusal::Rejected(why)) => {
+                    self.handle_refused(now, &asked, Exception::Jms, &why)
+                }
+                Err(Refusal::Missing(why)) => {
+                    self.handle_refused(now, &asked, Exception::InvalidDestination, &why);
+                }
             }
         }
         self.process(now);
@@ -203,6 +216,13 @@ impl Session for OpenWireSession {
 
     fn handle_delivery(&mut self, delivery: Delivery) {
         self.operations.handle_delivery(delivery);
+    }
+
+    fn handle_detached(&mut self, now: Now, consumer: ConsumerId, why: &str) {
+        if self.operations.consumers().label(consumer).is_some() {
+            self.fail(why);
+        }
+        self.process(now);
     }
 
     fn handle_timeout(&mut self, now: Now) {

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod brokers;
+mod durable;
 mod pulls;
 mod random;
 mod selectors;
@@ -509,11 +510,10 @@ fn a_connection_ends_when_all_is_answered() {
 
 #[test]
 fn what_is_not_supported_is_said() {
-    let unsupported: [fn(&mut ConsumerInfo); 7] = [
+    let unsupported: [fn(&mut ConsumerInfo); 6] = [
         |info| info.priority = 1,
         |info| info.retroactive = true,
         |info| info.browser = true,
-        |info| info.subscription_name = Some("durable".into()),
         |info| info.exclusive = true,
         |info| info.network_subscription = true,
         |info| info.destination = Some(queue("a,b")),
@@ -533,13 +533,26 @@ fn what_a_message_asks_for_in_vain_is_said() {
     let mut client = Client::connected();
     client.message(|message| message.group_id = Some("group".into()));
     assert!(client.expect_exception().1.contains("message groups"));
-    let mut properties = BytesMut::new();
-    let delay = ("AMQ_SCHEDULED_DELAY".into(), Primitive::Long(1000));
-    primitives::write_map(&[delay], &mut properties);
-    let properties = properties.freeze();
-    client.message(|message| message.marshalled_properties = Some(properties));
-    assert!(client.expect_exception().1.contains("AMQ_SCHEDULED_DELAY"));
     assert!(client.session.poll_operation().is_none());
+}
+
+#[test]
+fn a_schedule_is_kept_with_the_message_and_what_is_none_is_refused() {
+    let mut client = Client::connected();
+    let mut send = |delay| {
+        let mut properties = BytesMut::new();
+        let delay = ("AMQ_SCHEDULED_DELAY".into(), Primitive::Long(delay));
+        primitives::write_map(&[delay], &mut properties);
+        let properties = properties.freeze();
+        client.message(|message| message.marshalled_properties = Some(properties));
+        client.session.poll_operation()
+    };
+    let Some(Operation::Publish { message, .. }) = send(1_000) else { panic!("it is not sent") };
+    assert!(crate::schedule::Schedule::is_put_off(&message));
+    assert_eq!(send(-1), None);
+    let (class, why) = client.expect_exception();
+    assert_eq!(class, "javax.jms.MessageFormatException");
+    assert!(why.contains("AMQ_SCHEDULED_DELAY"), "{why}");
 }
 
 #[test]

@@ -7,14 +7,16 @@ use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, Version, header};
 
 use super::{
     Asked, Phase, StompSession, destinations,
+    durable::{self, CLIENT_ID},
     heart_beat::HeartBeat,
     message,
     subscriptions::{AckMode, Key, Subscription},
     unsupported,
 };
 use crate::{
-    Destination,
+    Destination, DestinationKind,
     operation::{self, ConsumerId, Settlement},
+    schedule::Schedule,
     selector::Selector,
     session::{Now, Violation, consumers::Place},
 };
@@ -73,6 +75,8 @@ impl StompSession {
             self.heart_beat =
                 HeartBeat::agree(client_can, client_wants, server_can, server_wants, now.elapsed);
         }
+        // A copy, so as not to keep the receive buffer.
+        self.client = frame.header(CLIENT_ID).map(|client| Text::from(client.as_str()));
         self.version = version;
         self.decoder.set_version(version);
         self.phase = Phase::Open;
@@ -100,12 +104,13 @@ impl StompSession {
     fn send(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
         unsupported::refuse_headers(frame)?;
         let targets = self.targets(frame)?;
-        let id: Arc<str> = format!("ID:{}:{}", self.name, self.next_message).into();
+        let id: Arc<str> = format!("{}{}", ids_begin_with(&self.name), self.next_message).into();
         let to = |target: &Destination| {
             let mut message = message::read(frame, target.clone(), id.clone(), now.wall)?;
             message.reply_to =
                 message.reply_to.map(|text| destinations::reply_to(&text, &self.name));
             message.confine(now.wall);
+            Schedule::of(&message)?;
             Ok(Arc::new(message))
         };
         let messages: Vec<_> = targets.iter().map(to).collect::<Result<_, String>>()?;
@@ -171,9 +176,12 @@ impl StompSession {
         };
         let selector = read_selector(frame)?;
         let prefetch = self.operations.prefetch(prefetch);
-        let wanted = operation::Subscription { source, prefetch, selector };
+        let no_local = durable::is_no_local(frame)? && source.kind == DestinationKind::Topic;
+        let named = durable::name_of(frame)?.map(|name| self.durable(name)).transpose()?;
+        let durable = named.map(|durable| operation::Kept { durable, no_local });
+        let wanted = operation::Subscription { source, prefetch, selector, durable };
         let (settles, asked) = (mode.settles(), Asked::by(frame.command, receipt));
-        let label = Subscription { key: key.clone(), mode };
+        let label = Subscription { key: key.clone(), mode, no_local };
         let consumer = self
             .operations
             .subscribe(now.elapsed, wanted, settles, label, asked)
@@ -190,6 +198,16 @@ impl StompSession {
         receipt: Option<&Text>,
     ) -> Result<(), String> {
         unsupported::refuse_headers(frame)?;
+        if let Some(name) = durable::name_of(frame)? {
+            let durable = self.durable(name)?;
+            let consumer = self.subscription_key(frame).ok();
+            if let Some(consumer) = consumer.and_then(|key| self.subscriptions.remove(&key)) {
+                let asked = Asked::by(frame.command, None);
+                self.operations.unsubscribe(now.elapsed, consumer, None, asked);
+            }
+            self.operations.forget(now.elapsed, durable, Asked::by(frame.command, receipt));
+            return Ok(());
+        }
         let key = self.subscription_key(frame)?;
         let Some(consumer) = self.subscriptions.remove(&key) else {
             let (Key::Id(text) | Key::Destination(text)) = key;
@@ -295,6 +313,11 @@ impl StompSession {
         self.answer_receipt(receipt);
         Ok(())
     }
+}
+
+/// What the ids of all messages begin with that a session takes in.
+pub(super) fn ids_begin_with(session: &str) -> String {
+    format!("ID:{session}:")
 }
 
 /// The `selector` header. An empty one selects all.

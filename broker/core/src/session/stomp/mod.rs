@@ -17,6 +17,7 @@
 mod answers;
 mod config;
 mod destinations;
+mod durable;
 mod frames;
 mod heart_beat;
 mod message;
@@ -69,6 +70,8 @@ pub struct StompSession {
     heart_beat: HeartBeat,
     operations: Operations<Asked, Text, Subscription>,
     subscriptions: BTreeMap<Key, ConsumerId>,
+    /// Whose durable subscriptions its are.
+    client: Option<Text>,
     /// The last SEND's destination header and what it means: producers repeat themselves.
     last_destination: Option<(Text, Arc<[Destination]>)>,
     /// Frames other than MESSAGE to hand out.
@@ -129,6 +132,7 @@ impl Session for StompSession {
             at_eof: false,
             heart_beat: HeartBeat::default(),
             subscriptions: BTreeMap::new(),
+            client: None,
             last_destination: None,
             answers: BytesMut::new(),
         }
@@ -192,6 +196,13 @@ impl Session for StompSession {
         self.operations.handle_delivery(delivery);
     }
 
+    fn handle_detached(&mut self, now: Now, consumer: ConsumerId, why: &str) {
+        if self.operations.consumers().label(consumer).is_some() {
+            self.fail(&format!("SUBSCRIBE: {why}"), None, None);
+        }
+        self.process(now);
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         match self.phase {
             Phase::Connecting if now.elapsed >= self.config.connect_timeout => {
@@ -249,6 +260,16 @@ impl Session for StompSession {
         while out.len() - before < TRANSMIT_BYTES
             && let Some(handed) = self.operations.hand_out(now.elapsed)
         {
+            if handed.label.no_local
+                && handed.delivery.message.id.starts_with(&frames::ids_begin_with(&self.name))
+            {
+                let (consumer, place) = (handed.delivery.consumer, handed.place);
+                let is_settled = handed.settles == Settles::WhenSent;
+                if !is_settled {
+                    self.leave_out(now, consumer, place);
+                }
+                continue;
+            }
             write_delivery(&self.name, &handed, self.version, out);
         }
         let any = out.len() > before;

@@ -55,6 +55,8 @@ pub(super) enum Key {
 pub(super) struct Subscription {
     pub key: Key,
     pub mode: AckMode,
+    /// Whether it wants none of the messages of its own connection.
+    pub no_local: bool,
 }
 
 impl Subscription {

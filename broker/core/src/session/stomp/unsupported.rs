@@ -45,24 +45,12 @@ const fn row(
 
 const SEND: &[Command] = &[Command::Send];
 const SUBSCRIBE: &[Command] = &[Command::Subscribe];
-/// UNSUBSCRIBE with the name of a durable subscription would delete it.
-const BOTH_ENDS: &[Command] = &[Command::Subscribe, Command::Unsubscribe];
 
 /// `docs/stomp.md` lists the same for users.
 const UNSUPPORTED: &[Unsupported] = &[
-    row("AMQ_SCHEDULED_DELAY", SEND, Off::Zero, "delayed messages"),
-    row("AMQ_SCHEDULED_PERIOD", SEND, Off::Zero, "repeated messages"),
-    row("AMQ_SCHEDULED_REPEAT", SEND, Off::Zero, "repeated messages"),
-    row("AMQ_SCHEDULED_CRON", SEND, Off::Empty, "scheduled messages"),
     row("JMSXGroupID", SEND, Off::Empty, "message groups"),
     row("browser", SUBSCRIBE, Off::False, "queue browsers"),
-    row("activemq.subscriptionName", BOTH_ENDS, Off::Empty, "durable subscriptions"),
-    row("durable-subscription-name", BOTH_ENDS, Off::Empty, "durable subscriptions"),
-    row("durable-subscriber-name", BOTH_ENDS, Off::Empty, "durable subscriptions"),
-    row("durable", BOTH_ENDS, Off::False, "durable subscriptions"),
     row("activemq.exclusive", SUBSCRIBE, Off::False, "exclusive consumers"),
-    row("activemq.noLocal", SUBSCRIBE, Off::False, "subscriptions without one's own messages"),
-    row("no-local", SUBSCRIBE, Off::False, "subscriptions without one's own messages"),
     row("activemq.retroactive", SUBSCRIBE, Off::False, "retroactive consumers"),
     row("activemq.priority", SUBSCRIBE, Off::Zero, "priorities of consumers"),
 ];

@@ -183,7 +183,10 @@ impl Cluster {
                         assert!(self.held.remove(delivery), "{delivery:?} is settled twice");
                     }
                 }
-                Operation::Publish { .. } | Operation::Hurry { .. } => {}
+                Operation::Publish { .. }
+                | Operation::Hurry { .. }
+                | Operation::Identify { .. }
+                | Operation::Forget { .. } => {}
             }
             self.open.push(operation);
         }

@@ -9,19 +9,9 @@ fn ask(command: &str, destination: &str, header: &str) -> String {
 
 /// Each header with values that ask for something and values that ask for nothing.
 const HEADERS: &[(&str, &str, &[&str], &[&str])] = &[
-    ("SEND", "AMQ_SCHEDULED_DELAY", &["60000", "soon", ""], &["0"]),
-    ("SEND", "AMQ_SCHEDULED_PERIOD", &["1000"], &["0"]),
-    ("SEND", "AMQ_SCHEDULED_REPEAT", &["9", "-1"], &["0"]),
-    ("SEND", "AMQ_SCHEDULED_CRON", &["0 * * * *"], &[""]),
     ("SEND", "JMSXGroupID", &["a", "false"], &[""]),
     ("SUBSCRIBE", "browser", &["true", "TRUE", "yes", ""], &["false", "False"]),
-    ("SUBSCRIBE", "activemq.subscriptionName", &["s"], &[""]),
-    ("SUBSCRIBE", "durable-subscription-name", &["s"], &[""]),
-    ("SUBSCRIBE", "durable-subscriber-name", &["s"], &[""]),
-    ("SUBSCRIBE", "durable", &["true"], &["false"]),
     ("SUBSCRIBE", "activemq.exclusive", &["true"], &["false"]),
-    ("SUBSCRIBE", "activemq.noLocal", &["true"], &["false"]),
-    ("SUBSCRIBE", "no-local", &["true"], &["false"]),
     ("SUBSCRIBE", "activemq.retroactive", &["true"], &["false"]),
     ("SUBSCRIBE", "activemq.priority", &["10", "-1"], &["0"]),
 ];
@@ -65,17 +55,6 @@ fn a_header_is_refused_only_where_it_means_something() {
     }
 }
 
-/// The name of a durable subscription on UNSUBSCRIBE asks for its deletion.
-#[test]
-fn a_durable_subscription_cannot_be_deleted_either() {
-    let mut world = World::new();
-    let session = world.connect("1.2");
-    world.send(session, &ask("SUBSCRIBE", "/topic/a", ""));
-    world.send(session, "UNSUBSCRIBE\nid:0\nactivemq.subscriptionName:s\n\n\0");
-    let error = world.error(session);
-    assert!(error.contains("leave out the header `activemq.subscriptionName`"), "{error}");
-}
-
 #[test]
 fn a_message_in_a_transaction_is_refused_as_well() {
     let mut world = World::new();
@@ -103,5 +82,27 @@ fn destination_options_and_subscriptions_to_several_destinations_are_refused() {
         let error = world.error(session);
         assert!(error.contains("not supported") && error.contains(expected), "{error}");
         assert_eq!((world.published.len(), world.prefetches.len()), (1, 0), "{destination}");
+    }
+}
+
+/// What is scheduled is taken with its headers, and what is no schedule refused.
+#[test]
+fn a_schedule_is_read_when_it_is_sent() {
+    for (header, right) in [
+        ("AMQ_SCHEDULED_DELAY:60000\n", true),
+        ("AMQ_SCHEDULED_CRON:0 * * * *\n", true),
+        ("AMQ_SCHEDULED_PERIOD:1000\nAMQ_SCHEDULED_REPEAT:9\n", true),
+        ("AMQ_SCHEDULED_DELAY:soon\n", false),
+        ("AMQ_SCHEDULED_PERIOD:9\nAMQ_SCHEDULED_REPEAT:9\n", false),
+    ] {
+        let mut world = World::new();
+        let session = world.connect("1.2");
+        world.send(session, &ask("SEND", "/queue/a", header));
+        assert_eq!(world.published.len(), usize::from(right), "{header}");
+        if right {
+            assert!(crate::schedule::Schedule::is_put_off(&world.published[0]), "{header}");
+        } else {
+            assert!(world.error(session).contains("AMQ_SCHEDULED_"), "{header}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Sessions, and a broker in memory that is just enough for them.
 
 use super::*;
-use crate::operation::{Parting, Subscription};
+use crate::operation::{Kept, Parting, Subscription};
 
 pub(super) fn config() -> StompConfig {
     StompConfig { server: "test".into(), ..StompConfig::default() }
@@ -35,6 +35,9 @@ pub(super) struct World {
     pub failed: Vec<u64>,
     pub prefetches: Vec<u32>,
     pub selectors: Vec<Arc<str>>,
+    pub durables: Vec<Kept>,
+    /// Durable subscriptions that were deleted.
+    pub forgotten: Vec<String>,
     /// What consumers may hold after a change of that.
     pub windows: Vec<u32>,
     pub commits: usize,
@@ -143,7 +146,8 @@ impl World {
         match operation {
             Operation::Publish { message, .. } => self.publish(message),
             Operation::Subscribe { consumer, subscription, .. } => {
-                let Subscription { source, prefetch, selector } = subscription;
+                let Subscription { source, prefetch, selector, durable } = subscription;
+                self.durables.extend(durable);
                 self.selectors.extend(selector);
                 self.prefetches.push(prefetch);
                 self.consumers.push(Consumer { session, id: consumer, source });
@@ -162,6 +166,8 @@ impl World {
                 }
             }
             Operation::Hurry { .. } => self.hurried += 1,
+            Operation::Identify { .. } => unreachable!("STOMP clients share client ids"),
+            Operation::Forget { durable, .. } => self.forgotten.push(durable.to_string()),
             Operation::Commit { publishes, settles, .. } => {
                 self.commits += 1;
                 for message in publishes {

@@ -1,0 +1,29 @@
+//! Consumers at a shard's leader.
+
+use super::{Event, Question, ShardClient};
+use crate::{channel::ToLeader, operation::Refusal};
+
+impl<T: Clone, S: Clone> ShardClient<T, S> {
+    pub(super) fn attach(&mut self, consumer: u64) {
+        let number = self.ask(Question::Attaches { consumer });
+        let subscription = self.consumers[&consumer].subscription.clone();
+        self.output.push_back(ToLeader::Attach { number, consumer, subscription });
+    }
+
+    /// A leader has attached a consumer or not. Whoever asked for it is told once.
+    pub(super) fn handle_attached(&mut self, consumer: u64, result: Result<(), String>) {
+        let Some(known) = self.consumers.get_mut(&consumer) else { return };
+        let (asker, sink) = (known.asker.take(), known.sink.clone());
+        if result.is_err() {
+            self.consumers.remove(&consumer);
+        }
+        match (asker, result) {
+            (Some(asker), result) => {
+                let result = result.map_err(Refusal::Rejected);
+                self.events.push_back(Event::Ended(asker, result));
+            }
+            (None, Err(why)) => self.events.push_back(Event::Detached(sink, why)),
+            (None, Ok(())) => {}
+        }
+    }
+}
