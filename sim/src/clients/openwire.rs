@@ -39,8 +39,6 @@ const CAUSE: &str = "dlqDeliveryFailureCause";
 pub struct OpenWire {
     client: Client,
     producer: Option<ProducerId>,
-    /// Messages sent.
-    sequence: i64,
     /// Where the consumers receive from, by their number.
     sources: Vec<Destination>,
     /// Transactions of acknowledgements.
@@ -67,7 +65,6 @@ impl OpenWire {
         Ok(Self {
             client,
             producer: None,
-            sequence: 0,
             sources: Vec::new(),
             transactions: 0,
             asked: BTreeMap::new(),
@@ -88,8 +85,7 @@ impl OpenWire {
     // ---- producers ------------------------------------------------------------------------------
 
     pub fn publish(&mut self, sending: &Sending<'_>) {
-        let producer = self.producer();
-        self.sequence += 1;
+        let producer = self.producer(sending.id.producer);
         let publish = sending.publish;
         let mut properties = BytesMut::new();
         let text = |text: String| Primitive::Text(text.into());
@@ -100,7 +96,7 @@ impl OpenWire {
         primitives::write_map(&entries, &mut properties);
         let message_id = WireId {
             producer: Some(producer.clone()),
-            producer_sequence: self.sequence,
+            producer_sequence: i64::from(sending.id.sequence) + 1,
             ..WireId::default()
         };
         let message = Message {
@@ -121,10 +117,11 @@ impl OpenWire {
         self.ask(message, asked);
     }
 
-    fn producer(&mut self) -> ProducerId {
-        let connection = self.connection();
+    /// As a client that reconnects has it: the same on each of its connections.
+    fn producer(&mut self, number: u32) -> ProducerId {
         let client = &mut self.client;
         let made = || {
+            let connection = format!("ID:p{number}").as_str().into();
             let id = ProducerId { connection, value: 1, session: SESSION };
             client.send(ProducerInfo { producer_id: Some(id.clone()), ..ProducerInfo::default() });
             id

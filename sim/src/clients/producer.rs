@@ -1,5 +1,6 @@
 //! A producer's life: connect, send at its rate, read answers, and after a failure go to the next
-//! node. What was unanswered on a broken connection stays unknown.
+//! node. What was unanswered on a broken connection stays unknown, but for what clients of OpenWire sent
+//! alone and stored: that they send again under the same id, as ActiveMQ's do.
 
 use std::{collections::BTreeMap, io, time::Duration};
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::workload::{
     operation::{Delay, MessageId, Publish, Reply, TransactionId, body},
-    population::{ProducerPlan, body_size, exponential},
+    population::{ProducerPlan, Speaks, body_size, exponential},
 };
 
 /// An answer that takes longer ends the connection. Longer than the broker's own limit, so that it
@@ -27,6 +28,8 @@ const MOST_BEHIND: Duration = Duration::from_secs(1);
 struct Waiting {
     messages: Vec<MessageId>,
     since: time::Instant,
+    /// What is sent again if the answer does not come, and whether it was before.
+    resend: Option<(Publish, bool)>,
 }
 
 struct Producer {
@@ -36,6 +39,8 @@ struct Producer {
     /// When the next message is due.
     next: time::Instant,
     waiting: BTreeMap<Asked, Waiting>,
+    /// To be sent again over the next connection.
+    again: Vec<(MessageId, Publish)>,
     unanswered: usize,
     attempts: u32,
 }
@@ -51,6 +56,7 @@ pub async fn run(plan: ProducerPlan, mut shared: Shared) {
         shared,
         random,
         waiting: BTreeMap::new(),
+        again: Vec::new(),
         unanswered: 0,
         attempts: 0,
     };
@@ -61,6 +67,9 @@ pub async fn run(plan: ProducerPlan, mut shared: Shared) {
             producer.give_up_waiting();
             back_off.wait().await;
         }
+    }
+    for (id, _) in std::mem::take(&mut producer.again) {
+        producer.shared.recorder.replied(id, Reply::Unknown);
     }
     finished.send_modify(|count| *count += 1);
 }
@@ -95,6 +104,10 @@ impl Producer {
     }
 
     async fn work(&mut self, connection: &mut Connection) -> io::Result<()> {
+        for (id, publish) in std::mem::take(&mut self.again) {
+            self.put_out(connection, id, &publish);
+            self.wait_for(Asked::Publish(id), vec![id], Some((publish, true)));
+        }
         loop {
             let working = self.shared.phase() < Phase::Drain;
             if !working && self.waiting.is_empty() {
@@ -126,8 +139,11 @@ impl Producer {
             self.send_transaction(connection);
             self.schedule(self.plan.workload.transaction_size);
         } else {
-            let id = self.send_message(connection, None);
-            self.wait_for(Asked::Publish(id), vec![id]);
+            let (id, publish) = self.send_message(connection, None);
+            let is_stored = publish.is_stored()
+                && !self.shared.population.destinations[publish.destination.0 as usize].topic;
+            let resends = self.plan.speaks == Speaks::OpenWire && is_stored;
+            self.wait_for(Asked::Publish(id), vec![id], resends.then_some((publish, false)));
             self.schedule(1);
         }
     }
@@ -136,7 +152,7 @@ impl Producer {
         let number = self.shared.recorder.begin();
         connection.begin(number);
         let size = self.plan.workload.transaction_size;
-        let messages = (0..size).map(|_| self.send_message(connection, Some(number))).collect();
+        let messages = (0..size).map(|_| self.send_message(connection, Some(number)).0).collect();
         if self.random.random_bool(self.plan.workload.aborts.0) {
             connection.abort(number);
             // Nothing can commit it any more, whether the broker gets to know or not.
@@ -146,7 +162,7 @@ impl Producer {
             }
         } else {
             connection.commit(number);
-            self.wait_for(Asked::Commit(number), messages);
+            self.wait_for(Asked::Commit(number), messages, None);
         }
     }
 
@@ -155,7 +171,7 @@ impl Producer {
         &mut self,
         connection: &mut Connection,
         transaction: Option<TransactionId>,
-    ) -> MessageId {
+    ) -> (MessageId, Publish) {
         let workload = &self.plan.workload;
         let destination = self.plan.targets.draw(&mut self.random);
         let persistent = self.random.random_bool(workload.persistent.0);
@@ -183,20 +199,30 @@ impl Producer {
             reply: None,
         };
         let id = self.shared.recorder.sent(self.plan.number, publish.clone());
-        let expires = expiry.map(|expiry| time::wall_clock().0 + expiry.after.0.as_millis() as u64);
-        connection.publish(&Sending {
-            id,
-            publish: &publish,
-            destination: &self.shared.population.destinations[destination.0 as usize],
-            expires,
-            body: body(id, size),
-        });
-        id
+        self.put_out(connection, id, &publish);
+        (id, publish)
     }
 
-    fn wait_for(&mut self, asked: Asked, messages: Vec<MessageId>) {
+    /// Sends a message.
+    fn put_out(&self, connection: &mut Connection, id: MessageId, publish: &Publish) {
+        let (now, wall) = (self.shared.recorder.now(), time::wall_clock().0);
+        let expires = publish.expires.map(|at| {
+            let [left, over] = [at.saturating_sub(now), now.saturating_sub(at)];
+            (wall + left.as_millis() as u64).saturating_sub(over.as_millis() as u64).max(1)
+        });
+        let destination = &self.shared.population.destinations[publish.destination.0 as usize];
+        let body = body(id, publish.bytes as usize);
+        connection.publish(&Sending { id, publish, destination, expires, body });
+    }
+
+    fn wait_for(
+        &mut self,
+        asked: Asked,
+        messages: Vec<MessageId>,
+        resend: Option<(Publish, bool)>,
+    ) {
         self.unanswered += messages.len();
-        self.waiting.insert(asked, Waiting { messages, since: time::Instant::now() });
+        self.waiting.insert(asked, Waiting { messages, since: time::Instant::now(), resend });
     }
 
     fn answer(&mut self, said: Said) -> io::Result<()> {
@@ -217,6 +243,12 @@ impl Producer {
         match self.waiting.remove(&asked) {
             Some(waiting) => {
                 self.unanswered -= waiting.messages.len();
+                // What is refused now may have been stored before.
+                let is_again = waiting.resend.is_some_and(|(_, is_again)| is_again);
+                let reply = match reply {
+                    Reply::Failed if is_again => Reply::Unknown,
+                    reply => reply,
+                };
                 for id in waiting.messages {
                     self.shared.recorder.replied(id, reply);
                 }
@@ -225,9 +257,13 @@ impl Producer {
         }
     }
 
-    /// The connection is gone: nobody will say any more what became of these.
+    /// The connection is gone: nobody will say any more what became of these, unless they are sent again.
     fn give_up_waiting(&mut self) {
         for waiting in std::mem::take(&mut self.waiting).into_values() {
+            if let Some((publish, _)) = waiting.resend {
+                self.again.push((waiting.messages[0], publish));
+                continue;
+            }
             for id in waiting.messages {
                 self.shared.recorder.replied(id, Reply::Unknown);
             }

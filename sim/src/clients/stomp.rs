@@ -12,7 +12,7 @@ use paceline_wire::{
 use super::dialogue::{
     Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
 };
-use crate::workload::operation::{How, MessageId, Reply, TransactionId, publish::PART};
+use crate::workload::operation::{Delay, How, MessageId, Reply, TransactionId, publish::PART};
 
 /// The header of a dead letter that says where it comes from.
 const FROM: &str = "original-destination";

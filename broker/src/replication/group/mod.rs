@@ -336,13 +336,14 @@ impl Group {
                 && self.serving.term().is_none()
                 && now < self.replica.poll_timeout()
         };
+        let due = self.serving.poll_timeout(&self.state, turn.wall, now);
         let is_settled = || {
             self.serving.term() == Some(self.replica.term())
                 && self.settled == Some(log.membership_at())
                 && !self.handing_over
                 && self.row[0] == self.node
                 && self.may_serve(now)
-                && self.serving.poll_timeout(&self.state, turn.wall, now).is_none()
+                && due.is_none_or(|at| now < at)
         };
         if !is_at_rest {
             return None;
@@ -350,7 +351,9 @@ impl Group {
         if is_settled() {
             let (slot, outbox) = (self.slot, &mut *turn.outbox);
             let send = |to: NodeId, message| outbox.push(to.0, slot, message);
-            return self.replica.beat_quietly(now, send).then(|| self.replica.poll_timeout());
+            let is_quiet = self.replica.beat_quietly(now, send);
+            let next = self.replica.poll_timeout();
+            return is_quiet.then(|| due.map_or(next, |due| due.min(next)));
         }
         is_still_followed().then(|| self.in_company(self.replica.poll_timeout()))
     }

@@ -1,6 +1,7 @@
 //! Publish: a message sent, mostly with an answer wanted.
 //!
-//! An unknown publish is not sent again: the run wants to see what became of the first.
+//! An unknown publish is not sent again, but by clients of OpenWire: the run wants to see what became of
+//! the first. Of those that are it must not see that they were two.
 
 use std::time::Duration;
 
