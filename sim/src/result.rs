@@ -289,10 +289,19 @@ mod tests {
             );
             let scenario = Scenario::load("uneven.toml", &text).unwrap();
             let mut outcome = Outcome::default();
-            let (name, topic, kept, auto_ack) = ("q".into(), false, false, false);
-            let (consumers, prefetch, parts, share) = (1, 1, 1, 1.0);
-            let queue =
-                DestinationInfo { name, topic, kept, consumers, auto_ack, prefetch, parts, share };
+            let queue = DestinationInfo {
+                name: "q".into(),
+                topic: false,
+                kept: false,
+                consumers: 1,
+                auto_ack: false,
+                prefetch: 1,
+                delayed: false,
+                parts: 1,
+                grouped: false,
+                exclusive: false,
+                share: 1.0,
+            };
             outcome.history.destinations.push(queue);
             let identity = Identity::simulated(&scenario, "uneven.toml".as_ref(), 1);
             of(&identity, &scenario, &outcome).workload.unwrap().structural_cv

@@ -142,6 +142,20 @@ fn a_durable_subscriber_gets_what_was_sent_while_it_was_away() -> Result<()> {
     Ok(())
 }
 
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn consumers_browse_and_stand_before_each_other_as_they_ask() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cluster = Cluster::start(folder.path(), 3, 64)?;
+    let said = summary(client("stomp_consumers.py", &cluster, &[])?)?;
+    let all = ["0", "1", "2", "3", "4"];
+    assert_eq!(said["browse"], serde_json::json!([all, ["1", "3"], all, []]));
+    assert_eq!(said["exclusive"], serde_json::json!([[], all[..4], ["4"]]));
+    assert_eq!(said["priority"], serde_json::json!([["2", "3"], ["0", "1"]]));
+    assert_eq!(said["groups"], serde_json::json!([["0", "2", "4"], ["1", "3", "5"], ["6", "7"]]));
+    Ok(())
+}
+
 /// Whether all shards are where they are to be, as a node knows.
 fn is_settled(cluster: &Cluster, number: usize) -> bool {
     let said = cluster.operate(number, &["status", "--json"]);

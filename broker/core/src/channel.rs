@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Message,
     bounds::{QueueFull, Room},
-    dispatch::{MessageKey, VolatileId},
+    dispatch::{Browsed, MessageKey, VolatileId},
     operation::{Parting, Settlement, Subscription},
     shard::{Command, Outcome},
 };
@@ -94,6 +94,17 @@ pub enum ToLeader {
         /// It.
         message: Arc<Message>,
     },
+    /// A consumer wants to look at what is in a queue.
+    Browse {
+        /// The answer carries it.
+        number: u64,
+        /// Unique in the client's node.
+        consumer: u64,
+        /// At what.
+        subscription: Subscription,
+        /// Where it had come to under an earlier leader.
+        after: Option<Browsed>,
+    },
 }
 
 /// What a shard's leader says.
@@ -140,6 +151,11 @@ pub enum FromLeader {
         /// As asked.
         number: u64,
     },
+    /// A browser has been given all that there is for it.
+    BrowseEnd {
+        /// As it began.
+        consumer: u64,
+    },
 }
 
 /// A message handed to a consumer.
@@ -155,4 +171,8 @@ pub struct Delivered {
     pub redelivered: bool,
     /// How many deliveries were rejected or released before.
     pub redelivery_count: u32,
+    /// Whether it is the first of its group for this consumer.
+    pub first_of_group: bool,
+    /// Where it stands, if it is a copy for a browser.
+    pub browsed: Option<Browsed>,
 }

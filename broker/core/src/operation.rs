@@ -61,6 +61,13 @@ pub struct Subscription {
     pub prefetch: u32,
     /// Only messages that this [`Selector`](crate::selector::Selector) selects.
     pub selector: Option<Arc<str>>,
+    /// Whether all of a queue's messages are to go to it, as long as it is there. Of several that want
+    /// this, the one with the highest priority has it, and among equals the one that came first.
+    pub exclusive: bool,
+    /// Among the consumers of a queue that have room, those of the highest priority come first.
+    pub priority: i8,
+    /// Whether it only looks at what is in a queue, which stays there, and ends with that.
+    pub browses: bool,
     /// What is sent to the topic is kept for it while it has no consumer.
     pub durable: Option<Kept>,
 }
@@ -78,7 +85,8 @@ pub struct Kept {
 impl Subscription {
     /// To all messages of a source.
     pub fn new(source: Destination, prefetch: u32) -> Self {
-        Self { source, prefetch, selector: None, durable: None }
+        let (exclusive, priority, browses, durable) = (false, 0, false, None);
+        Self { source, prefetch, selector: None, exclusive, priority, browses, durable }
     }
 }
 
@@ -209,4 +217,6 @@ pub struct Delivery {
     pub redelivered: bool,
     /// How many deliveries were rejected or released before this one.
     pub redelivery_count: u32,
+    /// Whether it is the first of its group for this consumer.
+    pub first_of_group: bool,
 }

@@ -38,6 +38,7 @@ pub(crate) fn delivery(consumer: ConsumerId, number: u64) -> Delivery {
         message: Arc::new(message("a", &format!("m{number}"))),
         redelivered: false,
         redelivery_count: 0,
+        first_of_group: false,
     }
 }
 

@@ -267,6 +267,10 @@ points! {
     DurableInUse,
     /// a queue came to be that takes part in a virtual topic
     VirtualTopicQueue,
+    /// a message was set aside, since its group was with another consumer than met it
+    SetAside,
+    /// a queue came to be another consumer's alone
+    ExclusiveChanged,
 }
 
 const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");

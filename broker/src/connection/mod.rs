@@ -304,6 +304,7 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                     self.frames += 1;
                     self.session.handle_delivery(delivery);
                 }
+                ConnectionEvent::BrowseEnd(consumer) => self.session.handle_browse_end(consumer),
             }
         }
     }

@@ -120,6 +120,9 @@ fn tell(slot: u32, event: Event<Asker, Sink>) {
         Event::Delivered(Sink { connection, consumer }, channel, delivered) => {
             connection.work(|it| it.handle_delivered(consumer, slot, channel, delivered));
         }
+        Event::BrowseEnd(Sink { connection, consumer }) => {
+            connection.work(|it| it.handle_browse_end(consumer));
+        }
         Event::Held(asker, is_held) => asker.held(is_held),
         Event::Detached(Sink { connection, consumer }, why) => {
             connection.work(|it| it.handle_detached(consumer, why));

@@ -214,6 +214,13 @@ pub struct Workload {
     /// default none is selected. Each queue needs a consumer for each part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selectors: Option<u32>,
+    /// Messages are in so many groups of each queue, each of which one consumer has at a time; default
+    /// none is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<u32>,
+    /// Whether each consumer of a queue wants it for itself; default no.
+    #[serde(default)]
+    pub exclusive: bool,
     /// Messages that expire; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,

@@ -88,6 +88,13 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     select("rate = \"2000/s\"\ndurable = true", "only topics have durable subscriptions");
     select("rate = \"2000/s\"\nrenew = 0.1", "only durable subscribers that `leave`");
     select("rate = \"2000/s\"\naway = \"1s\"", "nobody goes away without `leave`");
+    select("rate = \"2000/s\"\ngroups = 0", "one group at least");
+    refused(
+        "rate = \"2000/s\"",
+        "rate = \"2000/s\"\nexclusive = true\nselectors = 2",
+        28,
+        "would leave behind what is another one's",
+    );
     refused("\"n2\"]", "\"n9\"]", 33, "no node `n9`");
     refused("\"n2\"]", "\"n3\"]", 33, "twice");
     refused("lasts = \"10s\"", "", 30, "needs `lasts`");

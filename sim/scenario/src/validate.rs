@@ -235,7 +235,7 @@ fn workload(scenario: &Scenario, it: &Workload, at: Vec<Step>) -> Checked {
         let reason = "with `ack = \"auto\"` nothing is acknowledged that a receipt could be for";
         return refuse(in_it("ack_receipts"), reason);
     }
-    selectors::check(it, in_it("selectors"))?;
+    selectors::check(it, in_it)?;
     messages::check(it, in_it)?;
     if let Connect::Nodes(nodes) = &it.connect {
         if nodes.is_empty() {

@@ -21,6 +21,7 @@ mod expiry;
 mod fifo;
 mod found;
 mod heeded;
+mod held;
 mod in_flight;
 mod invented;
 mod kept;
@@ -326,6 +327,7 @@ impl Checks {
         found.extend(untimely.into_iter().map(|it| (delayed::NAME, it)));
         let ignored = heeded::judge(history, end, &self.trail, &mut self.names);
         found.extend(ignored.into_iter().map(|it| (heeded::NAME, it)));
+        found.extend(held::judge(history, &self.trail, &mut self.names));
         for (name, found) in found {
             self.report(name, Severity::Safety, None, found);
         }
@@ -402,6 +404,7 @@ impl Checks {
         let ends = self.ends.iter().map(|check| check.name());
         let ends =
             ends.chain([topics::NAME, skipped::NAME, fifo::NAME, delayed::NAME, heeded::NAME]);
+        let ends = ends.chain([held::GROUPS, held::EXCLUSIVE]);
         (steps.map(|name| (name, self.steps_seen)))
             .chain(replies.map(|name| (name, self.replies_seen)))
             .chain(ends.map(|name| (name, self.ends_seen)))

@@ -14,11 +14,12 @@ use crate::workload::{
 pub struct Refused;
 
 /// Whether a delivered message is one that the broker stores, as it does with all that a transaction
-/// sends to a queue.
+/// sends to where messages are kept.
 fn is_stored(delivery: &Delivery, history: &History) -> bool {
     history.publish(delivery.id).is_none_or(|publish| {
-        let is_kept = publish.persistent || publish.transaction.is_some();
-        is_kept && !history.destination(publish.destination).topic
+        let info = history.destination(publish.destination);
+        let is_lasting = publish.persistent || publish.transaction.is_some();
+        is_lasting && (!info.topic || info.kept)
     })
 }
 

@@ -170,12 +170,15 @@ impl Settled {
 
 impl Settled {
     /// Whether no client has looked at a message, and one that receives from its queue has said what
-    /// it has looked at, so that the leader came to know since it handed the message out.
+    /// it has looked at, so that the leader came to know since it handed the message out. Of a message
+    /// that the leader has handed out without having it at hand that may be so whoever has said it.
     fn is_unseen(&self, message: Dispatched, handed_out: Duration) -> bool {
-        let Dispatched { id: Some(id), queue: Some(queue), .. } = message else { return false };
+        let may_be_known = |it: &Closings| it.open > 0 || it.until >= handed_out;
+        let Dispatched { id: Some(id), queue: Some(queue), .. } = message else {
+            return self.closings.values().any(may_be_known);
+        };
         let nobody_saw = self.seen.get(&id).is_none_or(|count| *count == 0);
-        let closings = self.closings.get(&queue);
-        nobody_saw && closings.is_some_and(|it| it.open > 0 || it.until >= handed_out)
+        nobody_saw && self.closings.get(&queue).is_some_and(may_be_known)
     }
 }
 
@@ -240,6 +243,15 @@ mod tests {
     /// A message is handed out after 10 ms, reaches a client or not, and is handed out again after
     /// 20 ms without a mark. In between a client says what it has looked at; it is answered then.
     fn unmarked_again(reaches: bool, closing: Option<(Vec<u32>, Option<u64>)>) -> bool {
+        unmarked_again_as(true, reaches, closing)
+    }
+
+    /// The same of a message that the leader has at hand or has not.
+    fn unmarked_again_as(
+        is_at_hand: bool,
+        reaches: bool,
+        closing: Option<(Vec<u32>, Option<u64>)>,
+    ) -> bool {
         let (mut told, mut names, mut check) = (Told::new(), names(), Settled::default());
         let id: MessageId = told.publish(QUEUE);
         let (name, queue) = (names.name(&format!("id-{id}")), names.name("q"));
@@ -248,6 +260,9 @@ mod tests {
             step.at = at;
             if let What::Dispatch { queue: on, redelivered, .. } = &mut step.what {
                 (*on, *redelivered) = (Some(queue), false);
+            }
+            if let (What::Dispatch { id, queue: on, .. }, false) = (&mut step.what, is_at_hand) {
+                (*id, *on) = (None, None);
             }
             step
         };
@@ -282,6 +297,10 @@ mod tests {
         }
         assert!(!unmarked_again(false, Some((Vec::new(), Some(8)))), "that was before");
         assert!(!unmarked_again(false, None), "nobody has said anything");
+        // Which queue it is of is not known.
+        assert!(unmarked_again_as(false, false, Some((Vec::new(), None))));
+        assert!(!unmarked_again_as(false, false, Some((Vec::new(), Some(8)))), "before");
+        assert!(!unmarked_again_as(false, false, None));
     }
 
     #[test]

@@ -82,6 +82,8 @@ impl Told {
             prefetch: 3,
             parts: 1,
             delayed: false,
+            grouped: false,
+            exclusive: false,
             share: 0.5,
         };
         let destinations = vec![info("q", false, 1), info("t", true, 2)];

@@ -71,6 +71,8 @@ pub struct Left {
     pub term: u64,
     /// Who.
     pub consumer: NameId,
+    /// How much had been handed out before.
+    pub after: usize,
 }
 
 /// See the module.
@@ -153,7 +155,8 @@ impl Trail {
                 self.ended.push(Ended { at, node, shard, term, consumer, message, is_settled });
             }
             What::Detach { shard, term, consumer } => {
-                self.left.push(Left { at, node, shard, term, consumer });
+                let after = self.handed.len();
+                self.left.push(Left { at, node, shard, term, consumer, after });
                 if let Some(out) = self.out.get_mut(&shard) {
                     out.retain(|_, index| self.handed[*index].consumer != consumer);
                 }

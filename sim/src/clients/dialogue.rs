@@ -57,12 +57,22 @@ impl Sending<'_> {
     /// To which part of its queue's messages it belongs, where consumers select by that.
     pub fn part(&self) -> Option<String> {
         let parts = self.destination.parts;
-        (parts > 1).then(|| publish::part(self.id, parts).to_string())
+        let is_selected = parts > 1 && !self.destination.grouped;
+        is_selected.then(|| publish::part(self.id, parts).to_string())
+    }
+
+    /// The group that it is in, and its number there, which is negative where it closes the group.
+    pub fn group(&self) -> Option<(String, i32)> {
+        if !self.destination.grouped {
+            return None;
+        }
+        let group = format!("group {}", publish::part(self.id, self.destination.parts));
+        Some((group, if publish::closes(self.id) { -1 } else { 1 }))
     }
 }
 
 /// What to receive from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// Its name, which may hold wildcards.
     pub name: String,
@@ -72,6 +82,8 @@ pub struct Source {
     pub selector: Option<String>,
     /// What the client calls the durable subscription that it is.
     pub durable: Option<String>,
+    /// Whether all of them are to go to this consumer.
+    pub exclusive: bool,
 }
 
 /// What a delivery is settled by.

@@ -34,13 +34,14 @@ pub fn sources(plan: &ConsumerPlan, population: &Population) -> Vec<Known> {
         };
         let selector = plan.part.map(|part| publish::selector(part, plan.client.0));
         let durable = plan.workload.durable.then(|| info.name.to_string());
-        (Source { name, topic: info.topic && !is_virtual, selector, durable }, Some(id))
+        let (topic, exclusive) = (info.topic && !is_virtual, info.exclusive);
+        (Source { name, topic, selector, durable, exclusive }, Some(id))
     };
     match plan.sources.is_empty() {
         false => plan.sources.iter().map(of).collect(),
         true => {
             let name = "DLQ.>".to_owned();
-            vec![(Source { name, topic: false, selector: None, durable: None }, None)]
+            vec![(Source { name, ..Source::default() }, None)]
         }
     }
 }

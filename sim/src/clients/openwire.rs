@@ -113,6 +113,12 @@ impl OpenWire {
             marshalled_properties: Some(properties.freeze()),
             ..Message::default()
         };
+        let (group, number) = sending.group().unzip();
+        let message = Message {
+            group_id: group.map(Text::from),
+            group_sequence: number.unwrap_or(0),
+            ..message
+        };
         let asked = publish.transaction.is_none().then_some(Asked::Publish(sending.id));
         self.ask(message, asked);
     }
@@ -165,6 +171,7 @@ impl OpenWire {
     pub fn subscribe(&mut self, number: usize, source: &Source, _: AckMode, prefetch: u32) {
         let selector = source.selector.as_deref().map(Text::from);
         let subscription_name = source.durable.as_deref().map(Text::from);
+        let exclusive = source.exclusive;
         let source = destination(source.topic, &source.name);
         self.sources.push(source.clone());
         let info = ConsumerInfo {
@@ -173,6 +180,7 @@ impl OpenWire {
             prefetch_size: prefetch as i32,
             selector,
             subscription_name,
+            exclusive,
             ..ConsumerInfo::default()
         };
         self.ask(info, Some(Asked::Subscribe(number)));

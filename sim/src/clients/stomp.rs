@@ -49,6 +49,9 @@ impl Stomp {
         if let Some(part) = sending.part() {
             frame = frame.with(PART, part);
         }
+        if let Some((group, number)) = sending.group() {
+            frame = frame.with("JMSXGroupID", group).with("JMSXGroupSeq", number.to_string());
+        }
         if let Some(priority) = publish.priority {
             frame = frame.with(header::PRIORITY, priority.to_string());
         }
@@ -98,6 +101,9 @@ impl Stomp {
             .with("ack", mode)
             .with(header::PREFETCH_SIZE, prefetch.to_string())
             .with(header::RECEIPT, receipt(Asked::Subscribe(number)));
+        if source.exclusive {
+            frame = frame.with("activemq.exclusive", "true");
+        }
         if let Some(selector) = &source.selector {
             frame = frame.with(header::SELECTOR, selector.as_str());
         }

@@ -29,11 +29,15 @@ pub struct DestinationInfo {
     pub auto_ack: bool,
     /// How many deliveries each of its subscriptions may hold.
     pub prefetch: u32,
-    /// Into how many parts its messages fall, of which each consumer selects one; 1 where none
-    /// selects.
+    /// Into how many parts its messages fall, of which each consumer selects one or, if they are
+    /// groups, one consumer at a time has all; 1 where none does.
     pub parts: u32,
     /// Whether some of its messages are not to be delivered at once, and so come in another order.
     pub delayed: bool,
+    /// Whether the parts are groups.
+    pub grouped: bool,
+    /// Whether each consumer wants it for itself.
+    pub exclusive: bool,
     /// Its share of the messages of its workload.
     pub share: f64,
 }

@@ -125,8 +125,10 @@ pub fn destinations(scenario: &Scenario) -> Vec<DestinationInfo> {
                 consumers: sources(workload, index as u32).count() as u32,
                 auto_ack: workload.ack == AckMode::Auto,
                 prefetch: workload.prefetch,
-                parts: workload.selectors.unwrap_or(1),
                 delayed: workload.delay.is_some(),
+                parts: workload.selectors.or(workload.groups).unwrap_or(1),
+                grouped: workload.groups.is_some(),
+                exclusive: workload.exclusive,
                 share: share * weight,
             });
         }

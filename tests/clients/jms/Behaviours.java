@@ -23,6 +23,7 @@ import javax.jms.MessageFormatException;
 import javax.jms.MessageProducer;
 import javax.jms.ObjectMessage;
 import javax.jms.Queue;
+import javax.jms.QueueBrowser;
 import javax.jms.Session;
 import javax.jms.StreamMessage;
 import javax.jms.TextMessage;
@@ -75,6 +76,12 @@ public final class Behaviours {
     behaviours.put("a_composite_destination_is_all_of_its_parts", all::compositeDestinations);
     behaviours.put("wildcards_consume_from_many_queues", all::wildcards);
     behaviours.put("a_selector_takes_what_it_selects_and_leaves_the_rest", all::selectors);
+    behaviours.put("a_browser_sees_what_is_there_and_leaves_it", all::browser);
+    behaviours.put("a_browser_of_more_than_its_prefetch_comes_to_the_end", all::longBrowser);
+    behaviours.put("an_exclusive_consumer_has_a_queue_for_itself", all::exclusive);
+    behaviours.put("the_consumer_of_the_highest_priority_comes_first", all::consumerPriority);
+    behaviours.put("a_group_stays_with_one_consumer_until_it_goes", all::groups);
+    behaviours.put("a_closed_group_is_open_to_others", all::closedGroup);
     behaviours.put("higher_priorities_come_first", all::priorities);
     behaviours.put("what_has_expired_does_not_come", all::expiry);
     behaviours.put("a_delayed_message_comes_when_it_is_due", all::delayed);
@@ -670,14 +677,159 @@ public final class Behaviours {
     }
   }
 
+  private static List<String> browsed(Session session, Queue queue, String selector)
+      throws JMSException {
+    List<String> texts = new ArrayList<>();
+    QueueBrowser browser = session.createBrowser(queue, selector);
+    Enumeration<?> messages = browser.getEnumeration();
+    while (messages.hasMoreElements()) {
+      texts.add(((TextMessage) messages.nextElement()).getText());
+    }
+    browser.close();
+    return texts;
+  }
+
+  private void browser() throws Exception {
+    Session session = session();
+    Queue queue = session.createQueue(fresh());
+    same(List.of(), browsed(session, queue, null));
+    MessageProducer producer = session.createProducer(queue);
+    for (int at = 0; at < 6; at++) {
+      TextMessage message = session.createTextMessage("m" + at);
+      message.setIntProperty("n", at % 2);
+      producer.setDeliveryMode(at < 3 ? DeliveryMode.PERSISTENT : DeliveryMode.NON_PERSISTENT);
+      producer.send(message);
+    }
+    List<String> all = List.of("m0", "m1", "m2", "m3", "m4", "m5");
+    same(all, browsed(session, queue, null));
+    same(List.of("m1", "m3", "m5"), browsed(session, queue, "n = 1"));
+    Session transacted = connection.createSession(true, Session.SESSION_TRANSACTED);
+    same(all, browsed(transacted, queue, null));
+    Session client = connection.createSession(false, Session.CLIENT_ACKNOWLEDGE);
+    same(all, browsed(client, queue, null));
+    MessageConsumer consumer = session.createConsumer(queue);
+    for (String text : all) {
+      Message message = next(consumer);
+      same(text, ((TextMessage) message).getText());
+      check(!message.getJMSRedelivered(), "looking at it is no delivery");
+    }
+    same(List.of(), browsed(session, queue, null));
+  }
+
+  private void longBrowser() throws Exception {
+    Session session = session();
+    Queue queue = session.createQueue(fresh());
+    MessageProducer producer = session.createProducer(queue);
+    producer.setDeliveryMode(DeliveryMode.NON_PERSISTENT);
+    for (int at = 0; at < 700; at++) {
+      producer.send(session.createTextMessage("m" + at));
+    }
+    same(700, browsed(session, queue, null).size());
+    Connection few = connect(with("jms.prefetchPolicy.queueBrowserPrefetch=0"));
+    try {
+      Session one = few.createSession(false, Session.AUTO_ACKNOWLEDGE);
+      same(700, browsed(one, queue, null).size());
+    } finally {
+      few.close();
+    }
+  }
+
+  private void exclusive() throws Exception {
+    Session session = session();
+    String name = fresh();
+    Queue queue = session.createQueue(name);
+    Queue wanted = session.createQueue(name + "?consumer.exclusive=true");
+    MessageConsumer plain = session.createConsumer(queue);
+    MessageConsumer first = session.createConsumer(wanted);
+    MessageConsumer second = session.createConsumer(wanted);
+    send(session, queue, "m0", "m1", "m2");
+    for (int at = 0; at < 3; at++) {
+      same("m" + at, text(first));
+    }
+    nothing(plain);
+    nothing(second);
+    first.close();
+    send(session, queue, "m3");
+    same("m3", text(second));
+    second.close();
+    send(session, queue, "m4");
+    same("m4", text(plain));
+  }
+
+  private void consumerPriority() throws Exception {
+    Session session = session();
+    String name = fresh();
+    Queue queue = session.createQueue(name);
+    MessageConsumer low = session.createConsumer(queue);
+    Queue wanted = session.createQueue(name + "?consumer.priority=5&consumer.prefetchSize=2");
+    Session other = connection.createSession(false, Session.CLIENT_ACKNOWLEDGE);
+    MessageConsumer high = other.createConsumer(wanted);
+    send(session, queue, "m0", "m1", "m2");
+    same("m0", text(high));
+    same("m1", text(high));
+    same("m2", text(low));
+  }
+
+  private void groups() throws Exception {
+    Session session = session();
+    Queue queue = session.createQueue(fresh());
+    MessageConsumer one = session.createConsumer(queue);
+    MessageConsumer other = session.createConsumer(queue);
+    sendGrouped(session, queue, "a", 0, "a0", "a1", "a2");
+    sendGrouped(session, queue, "b", 0, "b0", "b1");
+    Message first = next(one);
+    same("a", first.getStringProperty("JMSXGroupID"));
+    check(first.getBooleanProperty("JMSXGroupFirstForConsumer"), "it is the first");
+    same("a1", text(one));
+    same("a2", text(one));
+    nothing(one);
+    same("b0", text(other));
+    Message second = next(other);
+    check(!second.getBooleanProperty("JMSXGroupFirstForConsumer"), "it is not the first");
+    one.close();
+    sendGrouped(session, queue, "a", 0, "a3");
+    same("a3", text(other));
+  }
+
+  private void closedGroup() throws Exception {
+    Session session = session();
+    Queue queue = session.createQueue(fresh());
+    MessageConsumer one = session.createConsumer(queue);
+    sendGrouped(session, queue, "a", 1, "a0");
+    sendGrouped(session, queue, "a", -1, "a1");
+    same("a0", text(one));
+    Message last = next(one);
+    same(-1, last.getIntProperty("JMSXGroupSeq"));
+    MessageConsumer other = session.createConsumer(queue);
+    sendGrouped(session, queue, "b", 0, "b0");
+    sendGrouped(session, queue, "a", 0, "a2");
+    // Each has one of the two, whosever turn it was.
+    check(next(one) != null && next(other) != null, "the groups are spread");
+  }
+
+  private static void sendGrouped(
+      Session session, Queue queue, String group, int sequence, String... texts)
+      throws JMSException {
+    MessageProducer producer = session.createProducer(queue);
+    for (String text : texts) {
+      TextMessage message = session.createTextMessage(text);
+      message.setStringProperty("JMSXGroupID", group);
+      if (sequence != 0) {
+        message.setIntProperty("JMSXGroupSeq", sequence);
+      }
+      producer.send(message);
+    }
+    producer.close();
+  }
+
   private void exceptions() throws Exception {
     Session session = session();
     Queue queue = session.createQueue(fresh());
     try {
-      session.createBrowser(queue).getEnumeration().hasMoreElements();
-      check(false, "there are no browsers yet");
-    } catch (JMSException expected) {
-      check(expected.getMessage().contains("browsers"), expected.getMessage());
+      session.createBrowser(session.createQueue("all.>")).getEnumeration().hasMoreElements();
+      check(false, "many queues cannot be browsed");
+    } catch (InvalidDestinationException expected) {
+      check(expected.getMessage().contains("cannot be browsed"), expected.getMessage());
     }
     Message scheduled = session.createTextMessage("later");
     scheduled.setStringProperty(ScheduledMessage.AMQ_SCHEDULED_CRON, "* * 30 2 *");

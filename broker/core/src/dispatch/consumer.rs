@@ -16,6 +16,7 @@ use super::{
     lane::{Lane, LaneId, LaneKind},
     matches_queue,
     ready::Item,
+    turn::Turn,
     types::{AttachRefused, ConsumerKey, MessageKey},
 };
 use crate::{
@@ -30,8 +31,8 @@ use crate::{
 /// How a consumer stands with a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Seat {
-    /// In the lane's rotation, with this number.
-    Turn(u64),
+    /// In the lane's rotation, with this turn.
+    Turn(Turn),
     /// Out of it until there is credit.
     Parked,
 }
@@ -41,6 +42,8 @@ pub(super) struct Consumer {
     pub(super) source: Destination,
     pub(super) prefetch: u32,
     selector: Option<Arc<Selector>>,
+    exclusive: bool,
+    pub(super) priority: i8,
     /// What it holds.
     pub(super) flights: BTreeSet<MessageKey>,
     pub(super) seats: BTreeMap<LaneId, Seat>,
@@ -51,11 +54,13 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    fn new(source: Destination, prefetch: u32, selector: Option<Arc<Selector>>) -> Self {
+    fn new(subscription: &Subscription, selector: Option<Arc<Selector>>) -> Self {
         Self {
-            source,
-            prefetch,
+            source: subscription.source.clone(),
+            prefetch: subscription.prefetch,
             selector,
+            exclusive: subscription.exclusive,
+            priority: subscription.priority,
             flights: BTreeSet::new(),
             seats: BTreeMap::new(),
             parked: VecDeque::new(),
@@ -95,12 +100,13 @@ impl Dispatcher {
         key: ConsumerKey,
         subscription: Subscription,
     ) -> Result<(), AttachRefused> {
-        if self.consumers.contains_key(&key) {
+        if self.consumers.contains_key(&key) || self.browsers.known.contains_key(&key) {
             return Err(AttachRefused::Attached(key));
         }
-        let Subscription { source, prefetch, selector, durable: _ } = subscription;
-        let selector = selector.map(|text| Selector::parse(&text).map(Arc::new)).transpose()?;
-        self.consumers.insert(key, Consumer::new(source.clone(), prefetch, selector.clone()));
+        let selector = subscription.selector.as_deref();
+        let selector = selector.map(|text| Selector::parse(text).map(Arc::new)).transpose()?;
+        self.consumers.insert(key, Consumer::new(&subscription, selector.clone()));
+        let source = subscription.source;
         match source.kind {
             DestinationKind::Queue if source.is_pattern() => {
                 let matching: Vec<LaneId> = self
@@ -135,7 +141,9 @@ impl Dispatcher {
     /// A consumer may hold another number of messages from now on; what it holds beyond that it
     /// keeps. Whether it is attached.
     pub fn set_prefetch(&mut self, key: ConsumerKey, prefetch: u32) -> bool {
-        let Some(consumer) = self.consumers.get_mut(&key) else { return false };
+        let Some(consumer) = self.consumers.get_mut(&key) else {
+            return self.browsers.set_prefetch(key, prefetch);
+        };
         consumer.prefetch = prefetch;
         self.note_hungry(key);
         true
@@ -151,7 +159,9 @@ impl Dispatcher {
     /// Stops delivering to a consumer. What it holds goes back to its queues, except what it is
     /// settling just now. Whether it was attached.
     pub fn detach(&mut self, key: ConsumerKey) -> bool {
-        let Some(consumer) = self.consumers.remove(&key) else { return false };
+        let Some(consumer) = self.consumers.remove(&key) else {
+            return self.browsers.known.remove(&key).is_some();
+        };
         self.queue_patterns.remove(&key);
         for message in &consumer.flights {
             let message = *message;
@@ -169,12 +179,19 @@ impl Dispatcher {
             if let Seat::Turn(turn) = seat {
                 lane.unseat(*turn, selector);
             }
+            lane.release_groups(key);
             lane.leave(selector);
             if lane.is_subscriber() {
                 self.drop_subscriber(id, &consumer.source);
-            } else {
-                self.drop_if_idle(id);
+                continue;
             }
+            if consumer.exclusive {
+                let owner = lane.owner();
+                lane.yield_claim(key);
+                self.change_owner(id, owner);
+            }
+            self.activate(id);
+            self.drop_if_idle(id);
         }
         self.assert_balanced();
         true
@@ -192,7 +209,7 @@ impl Dispatcher {
             Parting::Released => {}
             Parting::Died(message) => self.fail(state, key, *message),
             Parting::Saw(seen) => {
-                let Some(consumer) = self.consumers.get(&key) else { return false };
+                let Some(consumer) = self.consumers.get(&key) else { return self.detach(key) };
                 let seen: BTreeSet<_> = seen.iter().copied().collect();
                 let unseen: Vec<_> = consumer.flights.difference(&seen).copied().collect();
                 for message in unseen {
@@ -208,7 +225,7 @@ impl Dispatcher {
     /// been answered and lost on the way, and what is not stored is delivered at most once where
     /// something fails. Whether it was attached.
     pub fn detach_lost(&mut self, key: ConsumerKey) -> bool {
-        let Some(consumer) = self.consumers.get(&key) else { return false };
+        let Some(consumer) = self.consumers.get(&key) else { return self.detach(key) };
         reached(Point::ConsumerLost);
         let volatile: Vec<(MessageKey, u64)> = consumer
             .flights
@@ -231,7 +248,9 @@ impl Dispatcher {
     pub fn detach_node(&mut self, node: u64) {
         let first = ConsumerKey { node, number: 0 };
         let last = ConsumerKey { node, number: u64::MAX };
-        let keys: Vec<_> = self.consumers.range(first..=last).map(|(key, _)| *key).collect();
+        let browsers = self.browsers.known.range(first..=last).map(|(key, _)| *key);
+        let consumers = self.consumers.range(first..=last).map(|(key, _)| *key);
+        let keys: Vec<_> = consumers.chain(browsers).collect();
         for key in keys {
             self.detach(key);
         }
@@ -247,15 +266,44 @@ impl Dispatcher {
             Some(Seat::Parked) => {}
             Some(Seat::Turn(_)) => panic!("consumer {key} has two turns at one lane"),
         }
-        let turn = lane.seat(key, selector.as_ref());
+        let is_new = !consumer.seats.contains_key(&id);
+        let claims = is_new && consumer.exclusive && !lane.is_subscriber();
+        let owner = lane.owner();
+        if claims {
+            lane.claim(key, consumer.priority);
+        }
+        let turn = lane.seat(key, consumer.priority, selector.as_ref());
         consumer.seats.insert(id, Seat::Turn(turn));
-        if lane.has_ready() {
+        if claims {
+            self.change_owner(id, owner);
+        }
+        if self.lanes[&id].has_ready() {
             self.activate(id);
         }
     }
 
+    /// A lane may be for another consumer alone than `before`: that one has all turns, and no groups
+    /// are with others.
+    fn change_owner(&mut self, id: LaneId, before: Option<ConsumerKey>) {
+        let lane = self.lanes.get_mut(&id).expect("the lane exists");
+        let owner = lane.owner();
+        if owner == before {
+            return;
+        }
+        reached(Point::ExclusiveChanged);
+        lane.release_all_groups();
+        for key in before.into_iter().chain(owner) {
+            let Some(consumer) = self.consumers.get_mut(&key) else { continue };
+            let Some(Seat::Turn(turn)) = consumer.seats.get(&id).copied() else { continue };
+            let selector = consumer.selector_at(lane).cloned();
+            lane.unseat(turn, selector.as_ref());
+            let turn = lane.seat(key, consumer.priority, selector.as_ref());
+            consumer.seats.insert(id, Seat::Turn(turn));
+        }
+    }
+
     /// The lane met the consumer and it had no credit.
-    pub(super) fn park(&mut self, key: ConsumerKey, id: LaneId, turn: u64) {
+    pub(super) fn park(&mut self, key: ConsumerKey, id: LaneId, turn: Turn) {
         let lane = self.lanes.get_mut(&id).expect("the lane exists");
         let consumer = self.consumers.get_mut(&key).expect("the consumer exists");
         let selector = consumer.selector_at(lane);

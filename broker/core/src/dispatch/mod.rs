@@ -34,6 +34,10 @@
 //!   [`Limits`]; beyond, the oldest of the lowest priority is dropped and counted, or the message
 //!   is refused where the topic's policy says so.
 //!
+//! - A queue's messages go to its consumers of the highest priority that have room; to one alone if
+//!   that wants it; those of a group to one consumer as long as that is there
+//!   ([decision 30](../../../docs/decisions/0030-what-is-anothers-is-set-aside-for-it.md)).
+//! - A browser is shown what is in a queue and takes nothing away.
 //! - A consumer with a selector gets what that selects, in the same order; what it does not select
 //!   waits for others and holds nobody up ([decision 27](../../../docs/decisions/0027-a-selector-looks-at-a-queue-once.md)).
 //!
@@ -42,12 +46,15 @@
 //! there are messages. A selector looks at each message once; to look at one whose content is in the
 //! log only, that is read: [`poll_read`](Dispatcher::poll_read).
 
+mod browse;
 mod consumer;
 mod expiry;
+mod groups;
 mod lane;
 mod ready;
 mod select;
 mod settle;
+mod turn;
 mod types;
 mod view;
 mod volatile;
@@ -56,21 +63,26 @@ mod volatile;
 mod tests;
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 pub use types::{
-    AttachRefused, ConsumerKey, Delivery, Limits, MessageKey, SettleRefused, VolatileCounters,
-    VolatileId, VolatileRefused,
+    AttachRefused, Browsed, ConsumerKey, Delivery, Limits, MessageKey, SettleRefused,
+    VolatileCounters, VolatileId, VolatileRefused,
 };
 
+use paceline_reached::{Point, reached};
+
 use self::{
+    browse::Browsers,
     consumer::{Consumer, Seat},
     lane::{Lane, LaneId, LaneKind},
     ready::{Item, Position},
-    select::{Found, LOOKED_AT_ONCE},
+    select::{Found, LOOKED_AT_ONCE, Reader},
     settle::{Flight, Returns},
+    turn::Turn,
     volatile::Volatile,
 };
 use crate::{
@@ -79,7 +91,7 @@ use crate::{
     durable::is_durable,
     operation::Settlement,
     selector::Selector,
-    shard::{Content, MessageRef, QueueId, ShardState},
+    shard::{Content, Membership, MessageRef, QueueId, ShardState},
 };
 
 /// Hands a shard's messages to its consumers. See the module's head.
@@ -105,14 +117,15 @@ pub struct Dispatcher {
     /// Lanes that may have a message for a consumer with credit, in the order they are served.
     active: VecDeque<LaneId>,
 
-    /// Contents that selectors wait for: of which lanes, and which selectors.
-    reading: BTreeMap<MessageRef, Vec<(LaneId, Arc<str>)>>,
+    /// Contents that are awaited, and by whom.
+    reading: BTreeMap<MessageRef, Vec<Reader>>,
     /// Those to be asked for.
     to_read: VecDeque<(MessageRef, MessageRef)>,
     /// How many messages selectors have looked at since deliveries were last polled.
     looked_at: usize,
 
     consumers: BTreeMap<ConsumerKey, Consumer>,
+    browsers: Browsers,
     /// Consumers whose source is a pattern of queues.
     queue_patterns: BTreeMap<ConsumerKey, Destination>,
     /// Consumers who have credit again and were parked at some lane.
@@ -159,6 +172,7 @@ impl Dispatcher {
             to_read: VecDeque::new(),
             looked_at: 0,
             consumers: BTreeMap::new(),
+            browsers: Browsers::default(),
             queue_patterns: BTreeMap::new(),
             hungry: VecDeque::new(),
             flights: BTreeMap::new(),
@@ -192,6 +206,16 @@ impl Dispatcher {
     pub fn poll_delivery(&mut self, state: &ShardState, now: UnixMillis) -> Option<Delivery> {
         assert_eq!(self.applied, state.applied(), "entries were applied that were not taken in");
         self.looked_at = 0;
+        if std::mem::take(&mut self.browsers.are_next)
+            && let Some(delivery) = self.show(state, now)
+        {
+            return Some(delivery);
+        }
+        self.browsers.are_next = true;
+        self.serve_lanes(state, now).or_else(|| self.show(state, now))
+    }
+
+    fn serve_lanes(&mut self, state: &ShardState, now: UnixMillis) -> Option<Delivery> {
         while self.looked_at < LOOKED_AT_ONCE {
             let fed = self.feed_one();
             let Some(id) = self.active.pop_front() else {
@@ -225,16 +249,15 @@ impl Dispatcher {
                 self.park(key, id, turn);
                 continue;
             }
-            let Some(selector) = consumer.selector_at(lane).cloned() else {
-                let standing = self.next_ready(state, now, id)?;
-                let content = standing.content(state);
-                return Some(self.hand_out(id, (turn, key), None, &standing, content));
+            let selector = consumer.selector_at(lane).cloned();
+            let found = match &selector {
+                None => self.next_ready(state, now, id, key),
+                Some(selector) => self.find(state, now, id, key, selector),
             };
-            match self.find(state, now, id, &selector) {
+            match found {
                 Found::Message(standing, content) => {
-                    let content = Content::Here(content);
                     let to = (turn, key);
-                    return Some(self.hand_out(id, to, Some(&selector), &standing, content));
+                    return Some(self.hand_out(id, to, selector.as_ref(), &standing, content));
                 }
                 Found::Nothing => {}
                 Found::Unfinished => {
@@ -248,7 +271,7 @@ impl Dispatcher {
     fn hand_out(
         &mut self,
         id: LaneId,
-        (turn, key): (u64, ConsumerKey),
+        (turn, key): (Turn, ConsumerKey),
         selector: Option<&Arc<Selector>>,
         standing: &Standing,
         content: Content,
@@ -256,14 +279,18 @@ impl Dispatcher {
         let lane = self.lanes.get_mut(&id).expect("it is being served");
         lane.unseat(turn, selector);
         lane.in_flight += 1;
-        let seat = Seat::Turn(lane.seat(key, selector));
         let consumer = self.consumers.get_mut(&key).expect("it is in the rotation");
+        let seat = Seat::Turn(lane.seat(key, consumer.priority, selector));
         consumer.seats.insert(id, seat);
         let Standing { key: message, priority, position, expires, redeliveries, .. } = *standing;
+        let assigned =
+            standing.member.map(|it| lane.deliver(it, (Reverse(priority), position), key));
         consumer.take(message);
         let (in_flight, credit) = (consumer.in_flight(), consumer.credit());
+        let (assigned, first_of_group) = assigned.unzip();
+        let (holder, settling, accepted) = (Some(key), false, false);
         let flight =
-            Flight { lane: id, priority, position, expires, holder: Some(key), settling: false };
+            Flight { lane: id, priority, position, expires, assigned, holder, settling, accepted };
         let twin = self.flights.insert(message, flight);
         assert!(twin.is_none(), "{message} is held by two consumers");
         self.forget_expiry(expires, message);
@@ -275,27 +302,76 @@ impl Dispatcher {
             redelivery_count: redeliveries,
             in_flight,
             credit,
+            first_of_group: first_of_group.unwrap_or(false),
+            browsed: None,
         }
     }
 
-    /// Takes the lane's first message that may be delivered, passing over those that are gone or
-    /// that somebody holds.
-    fn next_ready(&mut self, state: &ShardState, now: UnixMillis, id: LaneId) -> Option<Standing> {
-        loop {
+    /// Takes the first message that may be delivered to a consumer without a selector, passing over
+    /// those that are gone or that somebody holds.
+    fn next_ready(
+        &mut self,
+        state: &ShardState,
+        now: UnixMillis,
+        id: LaneId,
+        key: ConsumerKey,
+    ) -> Found {
+        while self.looked_at < LOOKED_AT_ONCE {
             let volatile = &self.volatile;
             let place = |number| volatile.get(&number).map(|entry| entry.position(number));
             let lane = self.lanes.get_mut(&id).expect("it is being served");
-            let position = lane.pop(place)?;
+            let aside =
+                if lane.has_groups() { lane.pop_aside(key, lane.first(place)) } else { None };
+            let Some(position) = aside.map(|(_, position)| position).or_else(|| lane.pop(place))
+            else {
+                return Found::Nothing;
+            };
             let Some(standing) = self.standing(state, position) else { continue };
-            if !self.is_free(state, standing.key) {
+            if !self.may_go(state, now, &standing) {
                 continue;
             }
-            if standing.expires.is_some_and(|at| at <= now) {
-                self.expire(&standing, now);
+            if self.is_anothers(id, key, None, &standing) {
+                self.looked_at += 1;
                 continue;
             }
-            return Some(standing);
+            let content = standing.content(state);
+            return Found::Message(standing, content);
         }
+        Found::Unfinished
+    }
+
+    /// Whether nobody has a message that was taken off a lane, and its time is not over.
+    fn may_go(&mut self, state: &ShardState, now: UnixMillis, standing: &Standing) -> bool {
+        if !self.is_free(state, standing.key) {
+            return false;
+        }
+        let is_over = standing.expires.is_some_and(|at| at <= now);
+        if is_over {
+            self.expire(standing, now);
+        }
+        !is_over
+    }
+
+    /// Whether a message that a consumer could be given belongs to a group that is with another one,
+    /// for which it is set aside then.
+    fn is_anothers(
+        &mut self,
+        id: LaneId,
+        key: ConsumerKey,
+        selector: Option<&Arc<Selector>>,
+        standing: &Standing,
+    ) -> bool {
+        let Some(member) = standing.member else { return false };
+        let lane = self.lanes.get_mut(&id).expect("it is being served");
+        let owner = lane.owner_of(member.group()).filter(|owner| *owner != key);
+        let Some(owner) = owner else { return false };
+        reached(Point::SetAside);
+        let theirs =
+            self.consumers[&owner].selector_at(lane).map(|selector| selector.text().clone());
+        let place = (Reverse(standing.priority), standing.position);
+        let selected = selector.map(|selector| &**selector.text());
+        lane.set_aside(member.group(), place, theirs.as_deref(), selected);
+        true
     }
 
     /// What a message is that stands there; `None` if it is gone.
@@ -313,6 +389,7 @@ impl Dispatcher {
                     redeliveries: stored.redeliveries() + pending,
                     seen: index <= self.began_at,
                     volatile: None,
+                    member: state.member(message),
                 }
             }
             Item::Volatile { number } => {
@@ -325,6 +402,7 @@ impl Dispatcher {
                     redeliveries: entry.redeliveries(),
                     seen: false,
                     volatile: Some(entry.message.clone()),
+                    member: entry.member,
                 }
             }
         })
@@ -400,7 +478,7 @@ impl Dispatcher {
         self.term
     }
 
-    /// How many messages the consumer holds; `None` if it is not attached.
+    /// How many messages the consumer holds; `None` if it is not attached, or a browser.
     pub fn in_flight(&self, key: ConsumerKey) -> Option<u32> {
         self.consumers.get(&key).map(Consumer::in_flight)
     }
@@ -449,6 +527,8 @@ struct Standing {
     seen: bool,
     /// It, if it is not stored.
     volatile: Option<Arc<Message>>,
+    /// The group that it belongs to.
+    member: Option<Membership>,
 }
 
 impl Standing {

@@ -7,7 +7,10 @@
 //! met the message is in flight or gone, and it is passed over. So are all whose message has gone
 //! meanwhile; when they may be half of the deque it is swept.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, VecDeque},
+};
 
 use crate::shard::MessageRef;
 
@@ -22,6 +25,14 @@ pub(super) struct Position {
 }
 
 impl Position {
+    /// Before all messages.
+    pub(super) const START: Self = Self { index: 0, offset: 0, volatile: 0 };
+
+    /// Where in the log it is: of a volatile message, behind the entry that it came after.
+    pub(super) fn log(self) -> MessageRef {
+        MessageRef { index: self.index, offset: self.offset }
+    }
+
     pub(super) fn stored(message: MessageRef) -> Self {
         Self { index: message.index, offset: message.offset, volatile: 0 }
     }
@@ -40,6 +51,9 @@ impl Position {
         }
     }
 }
+
+/// Where a message stands in a lane: before all of lower priority, then in order of arrival.
+pub(super) type Place = (Reverse<u8>, Position);
 
 /// A [`Position`] in 16 bytes: a volatile message's place is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +126,12 @@ impl Ready {
     /// Puts one back where it stood.
     pub(super) fn put_back(&mut self, position: Position) {
         self.returned.insert(position);
+    }
+
+    /// The first.
+    pub(super) fn first(&self, place: impl Fn(u64) -> Option<Position>) -> Option<Position> {
+        let fresh = self.fresh.iter().find_map(|item| item.position(&place));
+        fresh.into_iter().chain(self.returned.first().copied()).min()
     }
 
     /// Takes the first.

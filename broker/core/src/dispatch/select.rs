@@ -7,7 +7,7 @@ use paceline_reached::{Point, reached};
 use super::{
     Dispatcher, Standing,
     lane::LaneId,
-    types::MessageKey,
+    types::{ConsumerKey, MessageKey},
     view::{Body, Looking, Next, READ_AHEAD, View},
 };
 use crate::{
@@ -22,10 +22,19 @@ pub(super) const LOOKED_AT_ONCE: usize = 256;
 /// Contents that are being read for all views. Beyond, each has only the next one read.
 const READ_AT_ONCE: usize = 256;
 
+/// Who wants a content that is in the log only.
+#[derive(Clone, Debug)]
+pub(super) enum Reader {
+    /// The view that a selector has of a lane.
+    View(LaneId, Arc<str>),
+    /// A browser.
+    Browser(ConsumerKey),
+}
+
 /// How a search ended.
 pub(super) enum Found {
     /// With a message that is selected.
-    Message(Standing, Arc<Message>),
+    Message(Standing, Content),
     /// All was seen, or a content is to be read first.
     Nothing,
     /// Others have their turn before it goes on.
@@ -49,7 +58,14 @@ impl Dispatcher {
     ) -> bool {
         let Some(asked) = self.reading.remove(&message) else { return false };
         let body = written.and_then(|written| state.compose(message, written));
-        for (id, selector) in asked {
+        for reader in asked {
+            let (id, selector) = match reader {
+                Reader::View(id, selector) => (id, selector),
+                Reader::Browser(key) => {
+                    self.browsers.handle_read(key, message, body.as_ref());
+                    continue;
+                }
+            };
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             let Some((view, _)) = lane.view(&selector) else { continue };
             if let Some(awaited @ Body::Asked) = view.bodies.get_mut(&message) {
@@ -63,7 +79,8 @@ impl Dispatcher {
 
     /// Whether [`poll_delivery`](Self::poll_delivery) has stopped only to let others have their turn.
     pub fn is_unfinished(&self) -> bool {
-        self.looked_at == LOOKED_AT_ONCE && !self.active.is_empty()
+        let waits = !(self.active.is_empty() && self.browsers.listed.is_empty());
+        self.looked_at == LOOKED_AT_ONCE && waits
     }
 
     /// Finds the first message of a lane that a selector selects and that may be delivered. Where there
@@ -73,6 +90,7 @@ impl Dispatcher {
         state: &ShardState,
         now: UnixMillis,
         id: LaneId,
+        key: ConsumerKey,
         selector: &Arc<Selector>,
     ) -> Found {
         while self.looked_at < LOOKED_AT_ONCE {
@@ -81,8 +99,20 @@ impl Dispatcher {
             let place = |number| volatile.get(&number).map(|entry| entry.position(number));
             let lane = self.lanes.get_mut(&id).expect("it is being served");
             let (view, ready) = lane.view(selector.text()).expect("it has a consumer");
-            let Some(next) = view.next(ready, place) else {
-                view.state = Looking::AtTheEnd;
+            let next = view.next(ready, place);
+            let at = next.as_ref().map(Next::place);
+            if let Some((_, position)) = lane.pop_aside(key, at) {
+                let standing = self.standing(state, position);
+                match standing.filter(|standing| self.may_go(state, now, standing)) {
+                    Some(standing) => {
+                        let content = standing.content(state);
+                        return Found::Message(standing, content);
+                    }
+                    None => continue,
+                }
+            }
+            let Some(next) = next else {
+                self.view_of(id, selector).state = Looking::AtTheEnd;
                 return Found::Nothing;
             };
             let standing = self.standing(state, next.position);
@@ -131,7 +161,10 @@ impl Dispatcher {
                 reached(Point::Selected);
                 let lane = self.lanes.get_mut(&id).expect("it is being served");
                 lane.take(standing.priority, standing.position);
-                return Found::Message(standing, content);
+                if self.is_anothers(id, key, Some(selector), &standing) {
+                    continue;
+                }
+                return Found::Message(standing, Content::Here(content));
             }
             reached(Point::NotSelected);
         }
@@ -151,16 +184,20 @@ impl Dispatcher {
         let room = READ_AT_ONCE.saturating_sub(self.reading.len()).clamp(1, READ_AHEAD);
         let evicted = view.ahead(next, ready);
         let evicted = evicted.into_iter().filter_map(|it| Some((it, state.evicted_at(it)?)));
-        for (message, at) in evicted.take(room) {
-            if view.bodies.contains_key(&message) {
-                continue;
-            }
-            view.bodies.insert(message, Body::Asked);
-            let asked = self.reading.entry(message).or_default();
-            if asked.is_empty() {
-                self.to_read.push_back((message, at));
-            }
-            asked.push((id, selector.text().clone()));
+        let evicted = evicted.take(room).filter(|(message, _)| !view.bodies.contains_key(message));
+        let evicted: Vec<_> = evicted.collect();
+        view.bodies.extend(evicted.iter().map(|(message, _)| (*message, Body::Asked)));
+        for (message, at) in evicted {
+            self.read_for(message, at, Reader::View(id, selector.text().clone()));
         }
+    }
+
+    /// Has a content read that stands at a place in the log.
+    pub(super) fn read_for(&mut self, message: MessageRef, at: MessageRef, reader: Reader) {
+        let asked = self.reading.entry(message).or_default();
+        if asked.is_empty() {
+            self.to_read.push_back((message, at));
+        }
+        asked.push(reader);
     }
 }

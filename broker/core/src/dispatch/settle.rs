@@ -1,11 +1,13 @@
 //! Deliveries and how they end: by the consumer, by its death, or by what the log says.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use paceline_reached::{Point, reached};
 
 use super::{
-    Dispatcher, is_there,
+    Dispatcher,
+    groups::Assigned,
+    is_there,
     lane::{LaneId, LaneKind},
     ready::{Item, Position},
     types::{ConsumerKey, MessageKey, SettleRefused},
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     UnixMillis,
     operation::Settlement,
-    shard::{Applied, Command, Effect, MessageRef, QueueId, ShardState},
+    shard::{Applied, Command, Effect, Membership, MessageRef, QueueId, ShardState},
 };
 
 /// The most messages in one command the dispatcher makes.
@@ -26,10 +28,14 @@ pub(super) struct Flight {
     pub(super) priority: u8,
     pub(super) position: Position,
     pub(super) expires: Option<UnixMillis>,
+    /// The group that it belongs to.
+    pub(super) assigned: Option<Assigned>,
     /// `None` if it went away while its settlement was on its way.
     pub(super) holder: Option<ConsumerKey>,
-    /// Whether a settlement is on its way through the log.
+    /// Whether a settlement is on its way through the log,
     pub(super) settling: bool,
+    /// and accepts it, so that it is as good as gone.
+    pub(super) accepted: bool,
 }
 
 /// How often a message was given back, as far as the state's counts do not know yet.
@@ -64,6 +70,9 @@ impl Dispatcher {
         consumer: ConsumerKey,
         settles: &[(MessageKey, Settlement)],
     ) -> Result<Vec<(MessageRef, Settlement)>, SettleRefused> {
+        if self.browsers.settle(consumer, settles.iter().map(|(copy, _)| *copy)) {
+            return Ok(Vec::new());
+        }
         if !self.consumers.contains_key(&consumer) {
             return Err(SettleRefused::UnknownConsumer(consumer));
         }
@@ -83,7 +92,9 @@ impl Dispatcher {
         for (key, how) in settles {
             match key {
                 MessageKey::Stored(message) => {
-                    self.flights.get_mut(key).expect("checked above").settling = true;
+                    let flight = self.flights.get_mut(key).expect("checked above");
+                    flight.settling = true;
+                    flight.accepted = *how == Settlement::Accept;
                     stored.push((*message, *how));
                 }
                 MessageKey::Volatile(id) => {
@@ -104,6 +115,7 @@ impl Dispatcher {
             let key = MessageKey::Stored(*message);
             let Some(flight) = self.flights.get_mut(&key) else { continue };
             reached(Point::SettlementFailed);
+            flight.accepted = false;
             if std::mem::take(&mut flight.settling) && flight.holder.is_none() {
                 self.abandon(key);
             }
@@ -128,7 +140,8 @@ impl Dispatcher {
                     self.handle_returned(state, *message, *how);
                 }
                 Effect::Kept { message } => self.handle_kept(state, *message),
-                Effect::Gone { message, queue, priority, expires } => {
+                Effect::Gone { message, queue, priority, expires, member } => {
+                    self.forget_aside(*message, *queue, *priority, *member);
                     self.handle_gone(state, *message, *queue, *priority, *expires);
                 }
                 Effect::FanOut { message } => {
@@ -202,6 +215,20 @@ impl Dispatcher {
         self.activate(id);
     }
 
+    fn forget_aside(
+        &mut self,
+        message: MessageRef,
+        queue: QueueId,
+        priority: u8,
+        member: Option<Membership>,
+    ) {
+        let Some(member) = member else { return };
+        let lane = self.queues.get(&queue).and_then(|id| self.lanes.get_mut(id));
+        if let Some(lane) = lane {
+            lane.forget_aside(member.group(), (Reverse(priority), Position::stored(message)));
+        }
+    }
+
     fn handle_gone(
         &mut self,
         state: &ShardState,
@@ -233,7 +260,11 @@ impl Dispatcher {
     /// the caller.
     pub(super) fn land(&mut self, key: MessageKey) -> Option<Flight> {
         let flight = self.flights.remove(&key)?;
-        self.lanes.get_mut(&flight.lane).expect("its lane exists").in_flight -= 1;
+        let lane = self.lanes.get_mut(&flight.lane).expect("its lane exists");
+        lane.in_flight -= 1;
+        if let Some(assigned) = flight.assigned {
+            lane.landed(assigned);
+        }
         if let Some(holder) = flight.holder {
             self.give_credit(holder, key);
         }

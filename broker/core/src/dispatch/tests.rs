@@ -1,6 +1,9 @@
 //! Stories of one leadership.
 
 mod bounds;
+mod browsing;
+mod groups;
+mod precedence;
 mod selectors;
 
 use super::*;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    Destination,
     bounds::Bounds,
     selector::SelectorError,
     shard::{Content, MessageRef},
@@ -70,6 +71,19 @@ pub struct Delivery {
     pub in_flight: u32,
     /// How many more it may hold.
     pub credit: u32,
+    /// Whether it is the first of its group for this consumer.
+    pub first_of_group: bool,
+    /// Where it stands, if it is a copy for a browser.
+    pub browsed: Option<Browsed>,
+}
+
+/// How far a browser has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Browsed {
+    /// Of the messages of this priority,
+    pub priority: u8,
+    /// to this place in the log.
+    pub at: MessageRef,
 }
 
 /// Bounds on what a leader keeps in memory.
@@ -107,6 +121,9 @@ pub enum AttachRefused {
     /// The key is in use.
     #[error("consumer {0} is attached already")]
     Attached(ConsumerKey),
+    /// It is to look at something else than a queue.
+    #[error("`{0}` cannot be browsed: it is not one queue")]
+    NotOneQueue(Destination),
     /// Its selector is none.
     #[error("the selector cannot be read: {0}")]
     Selector(#[from] SelectorError),

@@ -16,7 +16,8 @@ use std::{
 };
 
 use super::{
-    ready::{Item, Position, Ready},
+    ready::{Item, Place, Position, Ready},
+    turn::Turn,
     types::ConsumerKey,
 };
 use crate::{Message, shard::MessageRef};
@@ -46,7 +47,7 @@ pub(super) enum Body {
 #[derive(Debug)]
 pub(super) struct View {
     /// Consumers that may be served, by turn.
-    pub(super) rotation: BTreeMap<u64, ConsumerKey>,
+    pub(super) rotation: BTreeMap<Turn, ConsumerKey>,
     /// Consumers, parked ones included.
     pub(super) seats: usize,
     scans: BTreeMap<Reverse<u8>, Scan>,
@@ -72,6 +73,12 @@ pub(super) struct Next {
     fresh: Option<u64>,
 }
 
+impl Next {
+    pub(super) fn place(&self) -> Place {
+        (Reverse(self.priority), self.position)
+    }
+}
+
 impl View {
     /// Of a lane at which these wait that came back.
     pub(super) fn new<'a>(returned: impl Iterator<Item = (u8, &'a BTreeSet<Position>)>) -> Self {
@@ -90,6 +97,11 @@ impl View {
     /// Whether there may be more to see.
     pub(super) fn is_looking(&self) -> bool {
         self.state == Looking::On
+    }
+
+    /// Whether it waits for a content.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state == Looking::ForContent
     }
 
     /// Something came. It may stand before the one whose content is waited for.
@@ -118,9 +130,12 @@ impl View {
         self.forget_body(position);
     }
 
-    /// No message of that priority waits.
+    /// No message of that priority waits in line.
     pub(super) fn forget(&mut self, priority: u8) {
-        self.scans.remove(&Reverse(priority));
+        if let Some(scan) = self.scans.get_mut(&Reverse(priority)) {
+            scan.next = 0;
+        }
+        self.scans.retain(|_, scan| scan.next > 0 || !scan.again.is_empty());
     }
 
     /// The number from which on it has not looked.
@@ -145,7 +160,12 @@ impl View {
         ready: &BTreeMap<Reverse<u8>, Ready>,
         place: impl Fn(u64) -> Option<Position>,
     ) -> Option<Next> {
-        ready.iter().find_map(|(priority, ready)| {
+        // Of what is off the line since it belongs to a group.
+        let aside = self.scans.iter().find_map(|(priority, scan)| {
+            let first = scan.again.first().filter(|_| !ready.contains_key(priority))?;
+            Some(Next { priority: priority.0, position: *first, fresh: None })
+        });
+        let in_line = ready.iter().find_map(|(priority, ready)| {
             let scan = self.scans.entry(*priority).or_default();
             let fresh = ready.fresh_from(scan.next, &place);
             let again = scan.again.first().copied();
@@ -158,7 +178,8 @@ impl View {
                 (_, fresh) => fresh.map(|(number, position)| (position, Some(number)))?,
             };
             Some(Next { priority: priority.0, position, fresh })
-        })
+        });
+        aside.into_iter().chain(in_line).min_by_key(Next::place)
     }
 
     /// It has looked at that one.
@@ -178,10 +199,11 @@ impl View {
         ready: &BTreeMap<Reverse<u8>, Ready>,
     ) -> Vec<MessageRef> {
         let priority = Reverse(next.priority);
-        let (scan, ready) = (&self.scans[&priority], &ready[&priority]);
+        let (scan, ready) = (&self.scans[&priority], ready.get(&priority));
         let again = scan.again.iter().take(READ_AHEAD).map(|position| position.item());
         let all = [next.position.item()].into_iter().chain(again);
-        let all = all.chain(ready.fresh_items(scan.next).take(2 * READ_AHEAD));
+        let all = all
+            .chain(ready.into_iter().flat_map(|it| it.fresh_items(scan.next)).take(2 * READ_AHEAD));
         let stored = all.filter_map(|item| match item {
             Item::Stored { index, offset } => Some(MessageRef { index, offset }),
             Item::Volatile { .. } => None,

@@ -5,7 +5,7 @@
 //! at once, without the log. Rejected too often, one of a queue goes to the dead-letter queue,
 //! still volatile; a subscriber's copy is dropped.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use paceline_reached::{Point, reached};
 
@@ -23,7 +23,7 @@ use crate::{
     message::MAX_PRIORITY,
     operation::Settlement,
     selector::Candidate,
-    shard::{MAX_REDELIVERIES, ShardState, dead_letter, in_queue},
+    shard::{MAX_REDELIVERIES, Membership, ShardState, dead_letter, in_queue},
     slotting::dead_letter_queue,
 };
 
@@ -31,6 +31,8 @@ use crate::{
 pub(super) struct Volatile {
     pub(super) message: Arc<Message>,
     pub(super) lane: LaneId,
+    /// The group that it belongs to, if it is in a queue.
+    pub(super) member: Option<Membership>,
     /// The log entry applied last when it came.
     after: u64,
     rejected: u8,
@@ -232,8 +234,10 @@ impl Dispatcher {
         self.next_volatile += 1;
         let footprint = message.footprint();
         let expires = message.expires;
-        let entry = Volatile { message, lane: id, after: self.applied, rejected: 0, released: 0 };
         let lane = self.lanes.get_mut(&id).expect("the lane exists");
+        let member = Membership::of(&message).filter(|_| !lane.is_subscriber());
+        let after = self.applied;
+        let entry = Volatile { message, lane: id, member, after, rejected: 0, released: 0 };
         lane.push(entry.priority(), Item::Volatile { number });
         lane.volatile += 1;
         lane.volatile_bytes += footprint;
@@ -252,6 +256,10 @@ impl Dispatcher {
         lane.volatile -= 1;
         lane.volatile_bytes -= footprint;
         self.volatile_bytes -= footprint;
+        if let Some(member) = entry.member {
+            let place = (Reverse(entry.priority()), entry.position(number));
+            lane.forget_aside(member.group(), place);
+        }
         // A consumer with a selector may have taken it from the middle.
         if lane.has_views() {
             lane.count_gone(entry.priority(), entry.position(number));

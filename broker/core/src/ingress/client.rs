@@ -32,6 +32,7 @@ use super::{
 
 use crate::{
     channel::{Delivered, FromLeader, ToLeader},
+    dispatch::Browsed,
     operation::{Outcome, Refusal, Subscription},
     shard::{self, Command, Refused},
 };
@@ -53,6 +54,8 @@ pub enum Event<T, S> {
     Delivered(S, ChannelId, Delivered),
     /// The leader that delivered to a consumer is gone, and with it what was not handed on yet.
     LeaderLost(S),
+    /// A browser has been given all that there is for it.
+    BrowseEnd(S),
     /// A message that was asked to be sent waits until its queue has room, or does so no longer.
     Held(T, bool),
     /// A leader will not deliver to a consumer that the one before delivered to, and why.
@@ -101,6 +104,10 @@ struct Consumer<T, S> {
     sink: S,
     /// Who waits for the first time that it is attached.
     asker: Option<T>,
+    /// How far it has come, if it browses.
+    browsed: Option<Browsed>,
+    /// Whether it browses and has come to the end.
+    ended: bool,
 }
 
 /// Something about the leader's memory that is on its way.
@@ -211,8 +218,15 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             }
             Request::Attach { consumer, subscription, sink, asker } => {
                 let asker = Some(asker);
-                self.consumers.insert(consumer, Consumer { subscription, sink, asker });
+                let (browsed, ended) = (None, false);
+                let known = Consumer { subscription, sink, asker, browsed, ended };
+                self.consumers.insert(consumer, known);
                 if self.search.is_found() {
+                    if self.consumers[&consumer].subscription.browses {
+                        // What was sent before is to be seen.
+                        self.send_commands(usize::MAX, usize::MAX);
+                        self.send_all_volatile();
+                    }
                     self.attach(consumer);
                 }
             }
@@ -345,12 +359,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
     pub fn poll_transmit(&mut self) -> Option<ToLeader> {
         if self.output.is_empty() && self.search.is_found() {
             self.send_commands(WINDOW_COMMANDS, WINDOW_BYTES);
-            while let Some(kept) = self.again.pop_front() {
-                self.send_volatile(kept, true);
-            }
-            while let Some(kept) = self.volatile.pop_front() {
-                self.send_volatile(kept, false);
-            }
+            self.send_all_volatile();
             if !self.held.is_empty() {
                 self.send_held();
             }
@@ -401,6 +410,15 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         self.next_seq += 1;
         let unanswered = Unanswered { seq, command, holders, urgent, bytes, asker };
         self.unanswered.push_back(unanswered);
+    }
+
+    fn send_all_volatile(&mut self) {
+        while let Some(kept) = self.again.pop_front() {
+            self.send_volatile(kept, true);
+        }
+        while let Some(kept) = self.volatile.pop_front() {
+            self.send_volatile(kept, false);
+        }
     }
 
     fn send_volatile(&mut self, kept: Kept<T>, again: bool) {
@@ -467,7 +485,9 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         self.sent_bytes = 0;
         self.output.clear();
         self.held.handle_lost();
-        for consumer in self.consumers.values() {
+        // What a browser was sent is a copy, and stays.
+        let consumers = self.consumers.values();
+        for consumer in consumers.filter(|consumer| !consumer.subscription.browses) {
             self.events.push_back(Event::LeaderLost(consumer.sink.clone()));
         }
         let mut again = VecDeque::new();
@@ -502,7 +522,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 .try_for_each(|(seq, outcome)| self.handle_outcome(now, seq, outcome)),
             FromLeader::Answer { number, result } => self.handle_answer(number, result),
             FromLeader::Deliver(delivered) => {
-                if let Some(consumer) = self.consumers.get(&delivered.consumer) {
+                if let Some(consumer) = self.consumers.get_mut(&delivered.consumer) {
+                    consumer.browsed = delivered.browsed.or(consumer.browsed);
                     let sink = consumer.sink.clone();
                     self.events.push_back(Event::Delivered(sink, self.channel, delivered));
                 }
@@ -516,6 +537,13 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 }
                 _ => Err(Confused::Question(number)),
             },
+            FromLeader::BrowseEnd { consumer } => {
+                if let Some(consumer) = self.consumers.get_mut(&consumer) {
+                    consumer.ended = true;
+                    self.events.push_back(Event::BrowseEnd(consumer.sink.clone()));
+                }
+                Ok(())
+            }
             FromLeader::Room { queue, room } => {
                 self.held.handle_room(now, &queue, room);
                 Ok(())

@@ -46,6 +46,8 @@ pub enum ConnectionEvent {
     /// A message for one of the connection's consumers. The deliveries of one destination to one
     /// consumer come in order.
     Delivery(Delivery),
+    /// A browser has been given all that there is for it.
+    BrowseEnd(ConsumerId),
     /// A consumer gets nothing more: the durable subscription that it had is another's, or gone.
     Detached(ConsumerId, String),
 }
@@ -205,6 +207,13 @@ impl Connection {
     ) {
         if let Some(delivery) = self.deliveries.arrive(consumer, slot, channel, delivered) {
             self.events.push_back(ConnectionEvent::Delivery(delivery));
+        }
+    }
+
+    /// The leader of the shard that a browser looks into has sent all that there is for it.
+    pub fn handle_browse_end(&mut self, consumer: ConsumerId) {
+        if self.deliveries.end(consumer) {
+            self.events.push_back(ConnectionEvent::BrowseEnd(consumer));
         }
     }
 
@@ -520,7 +529,11 @@ impl Connection {
     /// Hands out what has become possible.
     fn advance(&mut self) {
         let ready = self.deliveries.advance().into_iter();
-        self.events.extend(ready.map(ConnectionEvent::Delivery));
+        let mut any = false;
+        self.events.extend(ready.inspect(|_| any = true).map(ConnectionEvent::Delivery));
+        while any && let Some(browser) = self.deliveries.poll_ended() {
+            self.events.push_back(ConnectionEvent::BrowseEnd(browser));
+        }
     }
 }
 

@@ -50,6 +50,8 @@ struct Consumer {
     prefetch: u32,
     held: u32,
     waiting: VecDeque<(Origin, Delivered)>,
+    /// Whether it browses and what waits is the last.
+    ended: bool,
 }
 
 /// See the module's head.
@@ -74,8 +76,8 @@ impl Deliveries {
         if self.consumers.contains_key(&id) {
             return false;
         }
-        let waiting = VecDeque::new();
-        self.consumers.insert(id, Consumer { number, slots, prefetch, held: 0, waiting });
+        let (waiting, ended) = (VecDeque::new(), false);
+        self.consumers.insert(id, Consumer { number, slots, prefetch, held: 0, waiting, ended });
         true
     }
 
@@ -135,14 +137,15 @@ impl Deliveries {
     fn hand_out(&mut self, consumer: ConsumerId, origin: Origin, delivered: Delivered) -> Delivery {
         let id = DeliveryId(self.next);
         self.next += 1;
-        let Delivered { consumer: number, key, message, redelivered, redelivery_count } = delivered;
+        let Delivered { consumer: number, key, message, .. } = delivered;
+        let Delivered { redelivered, redelivery_count, first_of_group, .. } = delivered;
         let Origin { slot, channel } = origin;
         self.held
             .insert(id, Held { slot, channel, key, number, consumer, was_acknowledged: false });
         if let Some(consumer) = self.consumers.get_mut(&consumer) {
             consumer.held += 1;
         }
-        Delivery { id, consumer, message, redelivered, redelivery_count }
+        Delivery { id, consumer, message, redelivered, redelivery_count, first_of_group }
     }
 
     /// The client ends a delivery; `None` if it does not hold it.
@@ -190,6 +193,22 @@ impl Deliveries {
         self.held.values().filter(of_it).copied()
     }
 
+    /// A browser has been sent all that there is for it. Whether it has been given it, too; otherwise
+    /// [`Self::poll_ended`] will say so.
+    pub(super) fn end(&mut self, id: ConsumerId) -> bool {
+        let Some(consumer) = self.consumers.get_mut(&id) else { return false };
+        consumer.ended = !consumer.waiting.is_empty();
+        !consumer.ended
+    }
+
+    /// A browser that has been given the last.
+    pub(super) fn poll_ended(&mut self) -> Option<ConsumerId> {
+        let mut ended = self.consumers.iter_mut();
+        let (id, consumer) = ended.find(|(_, it)| it.ended && it.waiting.is_empty())?;
+        consumer.ended = false;
+        Some(*id)
+    }
+
     /// What may be handed to the client now that it has settled something.
     pub(super) fn advance(&mut self) -> Vec<Delivery> {
         let mut ready = Vec::new();
@@ -233,6 +252,8 @@ mod tests {
             message: message("q", "m").into(),
             redelivered: false,
             redelivery_count: 0,
+            first_of_group: false,
+            browsed: None,
         }
     }
 

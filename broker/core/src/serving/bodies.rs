@@ -10,8 +10,8 @@ use paceline_reached::{Point, reached};
 
 use crate::{
     Message,
-    channel::Delivered,
-    dispatch::{ConsumerKey, Delivery, MessageKey},
+    channel::{Delivered, FromLeader},
+    dispatch::{Browsed, ConsumerKey, Delivery, MessageKey},
     shard::{Content, MessageRef},
 };
 
@@ -22,12 +22,21 @@ struct Outgoing {
     message: Option<Arc<Message>>,
     redelivered: bool,
     redelivery_count: u32,
+    first_of_group: bool,
+    browsed: Option<Browsed>,
+}
+
+#[derive(Debug)]
+enum Next {
+    Delivery(Outgoing),
+    /// A browser has come to the end.
+    BrowseEnd(ConsumerKey),
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
-    outgoing: VecDeque<Outgoing>,
+    outgoing: VecDeque<Next>,
     /// What was read and is behind something that was not.
     read: BTreeMap<MessageRef, Arc<Message>>,
 }
@@ -50,20 +59,30 @@ impl Bodies {
                 (None, Some((message, at)))
             }
         };
-        self.outgoing.push_back(Outgoing {
+        self.outgoing.push_back(Next::Delivery(Outgoing {
             consumer: delivery.consumer,
             key: delivery.key,
             message,
             redelivered: delivery.redelivered,
             redelivery_count: delivery.redelivery_count,
-        });
+            first_of_group: delivery.first_of_group,
+            browsed: delivery.browsed,
+        }));
         read
+    }
+
+    /// A browser has come to the end, behind all that it was given.
+    pub fn push_end(&mut self, browser: ConsumerKey) {
+        self.outgoing.push_back(Next::BrowseEnd(browser));
     }
 
     /// A body was read, or the message is gone in the meantime.
     pub fn loaded(&mut self, message: MessageRef, body: Option<Arc<Message>>) {
-        let awaits = |waiting: &Outgoing| {
-            waiting.key == MessageKey::Stored(message) && waiting.message.is_none()
+        let awaits = |waiting: &Next| match waiting {
+            Next::Delivery(waiting) => {
+                waiting.key == MessageKey::Stored(message) && waiting.message.is_none()
+            }
+            Next::BrowseEnd(_) => false,
         };
         match body {
             // What another leadership asked for is not waited for.
@@ -75,22 +94,31 @@ impl Bodies {
         }
     }
 
-    /// The next delivery that can be sent, in order.
-    pub fn pop(&mut self) -> Option<(ConsumerKey, Delivered)> {
-        let front = self.outgoing.front()?;
-        let read = match (&front.message, front.key) {
-            (Some(_), _) => None,
-            (None, MessageKey::Stored(key)) => Some(self.read.remove(&key)?),
-            (None, MessageKey::Volatile(_)) => unreachable!("volatile messages are in memory"),
+    /// What can be sent next, in order, and to whom.
+    pub fn pop(&mut self) -> Option<(ConsumerKey, FromLeader)> {
+        let read = match self.outgoing.front()? {
+            Next::BrowseEnd(_) => None,
+            Next::Delivery(Outgoing { message: Some(_), .. }) => None,
+            Next::Delivery(Outgoing { key: MessageKey::Stored(key), .. }) => {
+                Some(self.read.remove(key)?)
+            }
+            Next::Delivery(_) => unreachable!("volatile messages are in memory"),
         };
-        let sent = self.outgoing.pop_front().expect("it has a front");
+        let sent = match self.outgoing.pop_front().expect("it has a front") {
+            Next::Delivery(sent) => sent,
+            Next::BrowseEnd(browser) => {
+                return Some((browser, FromLeader::BrowseEnd { consumer: browser.number }));
+            }
+        };
         let delivered = Delivered {
             consumer: sent.consumer.number,
             key: sent.key,
             message: sent.message.or(read).expect("one of both"),
             redelivered: sent.redelivered,
             redelivery_count: sent.redelivery_count,
+            first_of_group: sent.first_of_group,
+            browsed: sent.browsed,
         };
-        Some((sent.consumer, delivered))
+        Some((sent.consumer, FromLeader::Deliver(delivered)))
     }
 }

@@ -15,6 +15,7 @@ mod bodies;
 mod due;
 mod gathered;
 mod room;
+mod settling;
 pub(crate) mod standing;
 mod told;
 
@@ -35,13 +36,13 @@ use self::{
     due::DueMessages,
     gathered::{Gathered, Settles, Target},
     room::RoomAwaited,
+    settling::begin_settling,
 };
 use crate::{
     Message, UnixMillis,
     channel::{FromLeader, ToLeader},
     dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
     ingress::{Doubts, Inquiry},
-    operation::Settlement,
     shard::{
         Applied, Batch, Command, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId,
     },
@@ -244,8 +245,11 @@ impl<T: Told> Serving<T> {
         let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
         for consumer in consumers {
             term.consumers.remove(&consumer);
+            let is_told = !term.dispatcher.is_browser(consumer);
             term.dispatcher.detach_lost(consumer);
-            self.told.detached(term.number, consumer);
+            if is_told {
+                self.told.detached(term.number, consumer);
+            }
         }
     }
 
@@ -310,9 +314,18 @@ impl<T: Told> Serving<T> {
                 }
                 (number, attached)
             }
+            ToLeader::Browse { number, consumer, subscription, after } => {
+                let consumer = key(consumer);
+                let begun = term.dispatcher.browse(state, consumer, &subscription, after);
+                if begun.is_ok() {
+                    term.consumers.insert(consumer, channel);
+                }
+                (number, begun.map_err(|why| why.to_string()))
+            }
             ToLeader::SetPrefetch { consumer, prefetch } => {
                 let consumer = key(consumer);
-                if term.dispatcher.set_prefetch(consumer, prefetch) {
+                let is_told = !term.dispatcher.is_browser(consumer);
+                if term.dispatcher.set_prefetch(consumer, prefetch) && is_told {
                     self.told.prefetch_set(term.number, consumer, prefetch);
                 }
                 return;
@@ -320,8 +333,11 @@ impl<T: Told> Serving<T> {
             ToLeader::Detach { number, consumer, parting } => {
                 let consumer = key(consumer);
                 if term.consumers.remove(&consumer).is_some() {
+                    let is_told = !term.dispatcher.is_browser(consumer);
                     term.dispatcher.detach_as(state, consumer, &parting);
-                    self.told.detached(term.number, consumer);
+                    if is_told {
+                        self.told.detached(term.number, consumer);
+                    }
                 }
                 (number, Ok(()))
             }
@@ -330,7 +346,7 @@ impl<T: Told> Serving<T> {
                 let messages = messages.into_iter().map(MessageKey::Volatile);
                 let settles: Vec<_> = messages.map(|message| (message, how)).collect();
                 let begun = term.dispatcher.settle_begin(consumer, &settles);
-                if begun.is_ok() {
+                if begun.is_ok() && !term.dispatcher.is_browser(consumer) {
                     for (message, how) in settles {
                         self.told.settled(term.number, consumer, message, how);
                     }
@@ -443,12 +459,18 @@ impl<T: Told> Serving<T> {
             && let Some(delivery) = term.dispatcher.poll_delivery(state, wall)
         {
             decided += 1;
-            self.told.dispatched(term.number, &delivery);
+            if delivery.browsed.is_none() {
+                self.told.dispatched(term.number, &delivery);
+            }
             if let Some((message, at)) = term.bodies.push(delivery) {
                 self.output.push_back(Output::Read { message, at });
             } else {
                 send_ready(term, &self.clients, &mut self.output);
             }
+        }
+        while let Some(browser) = term.dispatcher.poll_browsed() {
+            term.bodies.push_end(browser);
+            send_ready(term, &self.clients, &mut self.output);
         }
         while let Some((message, at)) = term.dispatcher.poll_read() {
             self.output.push_back(Output::Read { message, at });
@@ -565,48 +587,11 @@ fn serve(output: &mut VecDeque<Output>, channel: u64, client: &mut Client, term:
 
 /// Sends the deliveries whose bodies are there.
 fn send_ready(term: &mut Term, clients: &BTreeMap<u64, Client>, output: &mut VecDeque<Output>) {
-    while let Some((consumer, delivered)) = term.bodies.pop() {
+    while let Some((consumer, message)) = term.bodies.pop() {
         // A consumer that has gone in the meantime has given everything back.
         let channel = term.consumers.get(&consumer).filter(|channel| clients.contains_key(channel));
         if let Some(channel) = channel {
-            let message = FromLeader::Deliver(delivered);
             output.push_back(Output::Say { channel: *channel, message });
         }
     }
-}
-
-/// Tells the dispatcher what a command is about to settle. Returns what that is and for whom.
-///
-/// A settlement may be late: the leader before handed the message out, or its consumer has been
-/// detached. Then accepting still holds, since the client is told that it does, whoever has the
-/// message now; refusing and giving back have happened already and are left out.
-fn begin_settling(
-    dispatcher: &mut Dispatcher,
-    node: u64,
-    command: &mut Command,
-    holders: &[u64],
-) -> Settles {
-    let (settles, may_leave_out) = match command {
-        Command::Settle { settles } => (settles, true),
-        Command::Transact { work } | Command::Prepare { work, .. } => (&mut work.settles, false),
-        _ => return Vec::new(),
-    };
-    let mut begun = Vec::with_capacity(settles.len());
-    let mut holders = holders.iter().copied().chain(std::iter::repeat(0));
-    settles.retain(|(message, how)| {
-        let holder = ConsumerKey { node, number: holders.next().expect("it does not end") };
-        let held = [(MessageKey::Stored(*message), *how)];
-        let is_held = dispatcher.settle_begin(holder, &held).is_ok();
-        let stays = is_held || *how == Settlement::Accept || !may_leave_out;
-        match how {
-            _ if is_held => {}
-            Settlement::Accept => reached(Point::AcceptedLate),
-            _ => reached(Point::RejectedLate),
-        }
-        if stays {
-            begun.push((*message, *how, holder));
-        }
-        stays
-    });
-    begun
 }

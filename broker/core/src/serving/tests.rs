@@ -2,7 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    Destination, bounds::Bounds, dispatch::VolatileId, operation::Subscription, shard::Refused,
+    Destination,
+    bounds::Bounds,
+    dispatch::VolatileId,
+    operation::{Settlement, Subscription},
+    shard::Refused,
     testing::message,
 };
 
@@ -506,4 +510,57 @@ fn what_a_selector_looks_at_is_read_for_it_and_not_delivered_by_that() {
     // One that another leadership has asked for.
     world.serving.handle_read(&world.state, nth(2), written(2));
     assert_eq!(world.delivered(1), []);
+}
+
+/// Copies are not at hand sooner than what was handed out before, and the end comes behind them.
+#[test]
+fn a_browser_is_given_copies_and_then_the_end() {
+    let mut world = World::led();
+    world.open(1);
+    for seq in 1..=2 {
+        world.command(1, seq, publish());
+        world.carry_out();
+    }
+    world.state.evict_to(0);
+    world.attach(1, 1);
+    assert_eq!(world.dispatch(), 1);
+    let for_consumer = std::mem::take(&mut world.reads);
+    let mut subscription = Subscription::new(Destination::queue("q").unwrap(), 9);
+    subscription.browses = true;
+    world.say(1, ToLeader::Browse { number: 2, consumer: 2, subscription, after: None });
+    assert_eq!(world.dispatch(), 0);
+    let for_browser = std::mem::take(&mut world.reads);
+    assert_eq!((for_consumer.len(), for_browser.len()), (1, 2));
+    world.take(1);
+    let written = || Some(Arc::new(message("q", "m")));
+    for (message, _) in for_browser {
+        world.serving.handle_read(&world.state, message, written());
+    }
+    assert_eq!(world.dispatch(), 2);
+    assert_eq!(world.take(1), [], "the consumer's comes first");
+    world.serving.handle_read(&world.state, nth(1), written());
+    world.settle_outputs();
+    let said = world.take(1);
+    let [first, copies @ .., FromLeader::BrowseEnd { consumer: 2 }] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert!(matches!(first, FromLeader::Deliver(it) if it.consumer == 1 && it.browsed.is_none()));
+    let keys: Vec<_> = copies
+        .iter()
+        .filter_map(|said| match said {
+            FromLeader::Deliver(it) if it.browsed.is_some() => Some(it.key),
+            _ => None,
+        })
+        .collect();
+    let [MessageKey::Volatile(copy), MessageKey::Volatile(_)] = keys[..] else {
+        panic!("{said:?}")
+    };
+    let (messages, how) = (vec![copy], Settlement::Accept);
+    world.say(1, ToLeader::Settle { number: 3, consumer: 2, messages, how });
+    let parting = Default::default();
+    world.say(1, ToLeader::Detach { number: 4, consumer: 2, parting });
+    let said = world.take(1);
+    let is_done = |said: &FromLeader| matches!(said, FromLeader::Answer { result: Ok(()), .. });
+    assert!(said.len() == 2 && said.iter().all(is_done), "{said:?}");
+    assert_eq!(world.state.depth("q"), 2);
 }

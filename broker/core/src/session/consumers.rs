@@ -63,8 +63,24 @@ struct Consumer<L> {
 pub(super) struct Consumers<L> {
     consumers: BTreeMap<ConsumerId, Consumer<L>>,
     next: u64,
-    /// Deliveries to hand out.
-    waiting: VecDeque<Delivery>,
+    /// To hand out.
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Delivery(Delivery),
+    /// That a browser has been given all.
+    BrowseEnd(ConsumerId),
+}
+
+impl Waiting {
+    fn consumer(&self) -> ConsumerId {
+        match self {
+            Waiting::Delivery(delivery) => delivery.consumer,
+            Waiting::BrowseEnd(consumer) => *consumer,
+        }
+    }
 }
 
 impl<L> Default for Consumers<L> {
@@ -108,7 +124,7 @@ impl<L> Consumers<L> {
     /// Forgets a consumer and what was not handed out to it.
     pub(super) fn remove(&mut self, consumer: ConsumerId) {
         self.consumers.remove(&consumer);
-        self.waiting.retain(|delivery| delivery.consumer != consumer);
+        self.waiting.retain(|waiting| waiting.consumer() != consumer);
     }
 
     /// Forgets all of them.
@@ -123,8 +139,22 @@ impl<L> Consumers<L> {
     /// it back.
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         if self.consumers.contains_key(&delivery.consumer) {
-            self.waiting.push_back(delivery);
+            self.waiting.push_back(Waiting::Delivery(delivery));
         }
+    }
+
+    /// A browser has been given all that there is for it.
+    pub(super) fn end_browsing(&mut self, consumer: ConsumerId) {
+        if self.consumers.contains_key(&consumer) {
+            self.waiting.push_back(Waiting::BrowseEnd(consumer));
+        }
+    }
+
+    /// The label of a browser for which it is time to be told that it has been given all.
+    pub(super) fn take_browse_end(&mut self) -> Option<&L> {
+        let Waiting::BrowseEnd(consumer) = *self.waiting.front()? else { return None };
+        self.waiting.pop_front();
+        self.label(consumer)
     }
 
     /// Whether there is something to hand out.
@@ -133,9 +163,11 @@ impl<L> Consumers<L> {
     }
 
     /// Hands out the next delivery, which has a place and is unsettled from now on, unless it
-    /// settles by being sent.
+    /// settles by being sent. What [`Self::take_browse_end`] takes is handed out before.
     pub(super) fn hand_out(&mut self) -> Option<Handed<'_, L>> {
-        let delivery = self.waiting.pop_front()?;
+        let Waiting::Delivery(delivery) = self.waiting.pop_front()? else {
+            panic!("a browser's end was not taken")
+        };
         let consumer = self
             .consumers
             .get_mut(&delivery.consumer)

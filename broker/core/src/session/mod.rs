@@ -14,6 +14,7 @@ mod ledger;
 mod limits;
 pub mod openwire;
 mod operations;
+mod options;
 pub mod stomp;
 mod transactions;
 mod window;
@@ -99,6 +100,9 @@ pub trait Session: Sized + Send + 'static {
 
     /// One of the session's consumers gets nothing more, since what it consumed is another's or gone.
     fn handle_detached(&mut self, now: Now, consumer: ConsumerId, why: &str);
+
+    /// One of the session's consumers only looks at what is in a queue, and has been given all of it.
+    fn handle_browse_end(&mut self, consumer: ConsumerId);
 
     /// A deadline that [`Self::poll_timeout`] gave may have passed.
     fn handle_timeout(&mut self, now: Now);

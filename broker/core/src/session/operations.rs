@@ -299,6 +299,16 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         self.consumers.deliver(delivery);
     }
 
+    /// One of the consumers browses and has been given all that there is for it.
+    pub(super) fn handle_browse_end(&mut self, consumer: ConsumerId) {
+        self.consumers.end_browsing(consumer);
+    }
+
+    /// As [`Consumers::take_browse_end`].
+    pub(super) fn take_browse_end(&mut self) -> Option<&L> {
+        self.consumers.take_browse_end()
+    }
+
     /// The client has died, perhaps of what it was working on: of each consumer that is its oldest
     /// unsettled delivery, which counts as rejected.
     pub(super) fn handle_death(&mut self, now: Duration) {

@@ -147,6 +147,13 @@ impl<V: Clone> Backlog<V> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&MessageRef, &V)> {
         self.runs.values().flat_map(|run| run.iter())
     }
+
+    /// The same without those before a name.
+    pub(super) fn iter_from(&self, first: MessageRef) -> impl Iterator<Item = (&MessageRef, &V)> {
+        let run = self.runs.range(..=first).next_back().map_or(first, |(name, _)| *name);
+        let runs = self.runs.range(run..).map(|(_, run)| run);
+        runs.flat_map(|run| run.iter()).skip_while(move |(message, _)| **message < first)
+    }
 }
 
 /// As a map: where runs begin is not told.

@@ -6,7 +6,7 @@ use paceline_membership::{Epoch, View};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::waiting::Waiting;
+use super::{groups::Membership, waiting::Waiting};
 use crate::{
     Message, UnixMillis,
     bounds::{Bound, QueueFull},
@@ -429,6 +429,8 @@ pub enum Effect {
         priority: u8,
         /// As it was in [`Effect::Ready`].
         expires: Option<UnixMillis>,
+        /// The group that it was a member of.
+        member: Option<Membership>,
     },
     /// A message for the subscribers of a topic, to be handed on by the leader and by nobody else.
     FanOut {

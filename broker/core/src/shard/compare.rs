@@ -35,11 +35,13 @@ pub enum Table {
     Producers,
     /// Durable subscriptions, and queues that take part in topics.
     Standings,
+    /// Which messages are members of groups.
+    Groups,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Counters,
         Self::Sessions,
         Self::Queues,
@@ -51,6 +53,7 @@ impl Table {
         Self::Waiting,
         Self::Producers,
         Self::Standings,
+        Self::Groups,
     ];
 }
 
@@ -68,6 +71,7 @@ impl fmt::Display for Table {
             Self::Waiting => "waiting messages",
             Self::Producers => "producers",
             Self::Standings => "durable subscriptions and virtual topics",
+            Self::Groups => "groups",
         })
     }
 }
@@ -102,6 +106,7 @@ impl ShardState {
             Table::Waiting => digest(&self.tables.waiting),
             Table::Producers => digest(&self.tables.producers),
             Table::Standings => digest(&self.tables.standings),
+            Table::Groups => digest(&self.tables.members),
         }
     }
 
@@ -144,6 +149,11 @@ impl ShardState {
                 let known = self.tables.standings.known.iter();
                 let known = known.map(|(durable, topics)| entry(durable.to_string(), topics));
                 queues.chain(known).skip(skip).take(most).collect()
+            }
+            Table::Groups => {
+                let members = self.tables.members.iter();
+                let members = members.map(|(message, it)| entry(message.to_string(), it));
+                members.skip(skip).take(most).collect()
             }
         }
     }

@@ -38,6 +38,7 @@ mod backlog;
 mod bodies;
 mod command;
 mod compare;
+mod groups;
 mod producers;
 mod session;
 mod snapshot;
@@ -61,6 +62,8 @@ pub use command::{
     Refused, SessionId, Terms, TransactionId, Work,
 };
 pub use compare::{Table, TableEntry};
+pub use groups::{GROUP_ID, GROUP_SEQUENCE, Membership};
+pub(crate) use groups::{GroupId, sequence as group_sequence};
 pub use session::SESSION_WINDOW;
 pub use snapshot::{Piece, RestoreError, Snapshot};
 pub use standing::StandingStats;
@@ -70,7 +73,7 @@ pub use waiting::Waiting;
 
 use self::{
     session::Admission,
-    tables::{Derived, Leave, Step, Stored, Tables, Written},
+    tables::{Arrival, Derived, Leave, Step, Stored, Tables, Written},
 };
 use crate::{
     Message, UnixMillis,
@@ -261,7 +264,8 @@ impl ShardState {
             released: 0,
             size: Size::of(message),
         };
-        self.enter(step, part, queue, written, stored, Some(message.clone()));
+        let (body, member) = (Some(message.clone()), Membership::of(message));
+        self.enter(step, part, queue, written, Arrival { stored, body, member });
     }
 
     /// Takes in a message that a command is about, unless its producer has sent it before. A topic's one
@@ -389,10 +393,12 @@ impl ShardState {
                             Settlement::DeadLetter => Point::DeadLetterAtOnce,
                             _ => Point::DeadLetter,
                         });
+                        let member = self.member(message);
                         let (at, stored, body) = self.leave(step, message, Leave::DeadLettered);
                         let written = Written::Earlier { at, dead_after: Some(rejected) };
                         let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
-                        self.enter(step, part, &graveyard, written, dead, body);
+                        let dead = Arrival { stored: dead, body, member };
+                        self.enter(step, part, &graveyard, written, dead);
                     }
                 }
             }
@@ -535,11 +541,26 @@ impl ShardState {
         self.tables.queues.iter().map(|(id, queue)| (*id, &queue.name))
     }
 
+    /// The group that a message is a member of.
+    pub(crate) fn member(&self, message: MessageRef) -> Option<Membership> {
+        self.tables.members.get(message).copied()
+    }
+
+    /// The number of the queue called `name`.
+    pub(crate) fn queue_id(&self, name: &str) -> Option<QueueId> {
+        self.derived.names.get(name).copied()
+    }
+
     /// Every message in a queue, in order of arrival.
     pub(crate) fn residents(&self) -> impl Iterator<Item = Resident> + '_ {
-        let mut here = self.tables.messages.iter().peekable();
-        let moved = self.tables.moved.iter().map(|(message, moved)| (message, &moved.stored));
-        let mut moved = moved.peekable();
+        self.residents_from(MessageRef::default())
+    }
+
+    /// The same without those before a place in the log.
+    pub(crate) fn residents_from(&self, first: MessageRef) -> impl Iterator<Item = Resident> + '_ {
+        let mut here = self.tables.messages.iter_from(first).peekable();
+        let moved = self.tables.moved.iter_from(first);
+        let mut moved = moved.map(|(message, moved)| (message, &moved.stored)).peekable();
         std::iter::from_fn(move || {
             let next_is_moved = match (here.peek(), moved.peek()) {
                 (Some((left, _)), Some((right, _))) => right < left,

@@ -13,7 +13,7 @@
 //!
 //! A restored state has all bodies evicted; they are loaded from the journal as they are wanted.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use paceline_membership::View;
 use postcard::to_io;
@@ -23,6 +23,7 @@ use thiserror::Error;
 use super::{
     ShardState,
     backlog::{Backlog, Run},
+    groups::Membership,
     producers,
     tables::{Derived, Moved, Stored, Tables},
     waiting,
@@ -57,6 +58,7 @@ pub struct Piece(Shared);
 enum Shared {
     Messages(Arc<Run<Stored>>),
     Moved(Arc<Run<Moved>>),
+    Members(Arc<Run<Membership>>),
 }
 
 impl Piece {
@@ -81,6 +83,7 @@ impl Piece {
         match &self.0 {
             Shared::Messages(run) => Arc::as_ptr(run).addr(),
             Shared::Moved(run) => Arc::as_ptr(run).addr(),
+            Shared::Members(run) => Arc::as_ptr(run).addr(),
         }
     }
 }
@@ -123,16 +126,18 @@ impl Snapshot {
         if !rest.is_empty() {
             return Err(RestoreError::Inconsistent("bytes follow its end"));
         }
-        let (mut messages, mut moved) = (Vec::new(), Vec::new());
+        let (mut messages, mut moved, mut members) = (Vec::new(), Vec::new(), Vec::new());
         for piece in &self.pieces {
             match &piece.0 {
                 Shared::Messages(run) => messages.push(run.clone()),
                 Shared::Moved(run) => moved.push(run.clone()),
+                Shared::Members(run) => members.push(run.clone()),
             }
         }
         let disordered = || RestoreError::Inconsistent("its messages are not in order");
         tables.messages = Backlog::of_runs(messages).ok_or_else(disordered)?;
         tables.moved = Backlog::of_runs(moved).ok_or_else(disordered)?;
+        tables.members = Backlog::of_runs(members).ok_or_else(disordered)?;
         Ok((tables, view))
     }
 }
@@ -145,7 +150,8 @@ impl ShardState {
         let rest = to_io(&self.view.as_deref(), rest).expect("a view is serializable");
         let messages = self.tables.messages.runs().cloned().map(Shared::Messages);
         let moved = self.tables.moved.runs().cloned().map(Shared::Moved);
-        Snapshot { rest, pieces: messages.chain(moved).map(Piece).collect() }
+        let members = self.tables.members.runs().cloned().map(Shared::Members);
+        Snapshot { rest, pieces: messages.chain(moved).chain(members).map(Piece).collect() }
     }
 
     /// A hash of what a snapshot holds: equal on all replicas that have applied the same entries,
@@ -155,7 +161,8 @@ impl ShardState {
         hasher.update(&[VERSION]);
         let tables = &self.tables;
         let hasher = to_io(tables, hasher).expect("tables are serializable");
-        let hasher = to_io(&(&tables.messages, &tables.moved), hasher).expect("so are messages");
+        let hasher = to_io(&(&tables.messages, &tables.moved, &tables.members), hasher)
+            .expect("so are messages");
         let hasher = to_io(&self.view.as_deref(), hasher).expect("a view is serializable");
         *hasher.finalize().as_bytes()
     }
@@ -182,7 +189,11 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
     derived.producers = producers::derive(&tables.producers, tables.applied)
         .ok_or(RestoreError::Inconsistent("a producer is not known by its messages"))?;
     derived.entered = tables.standings.derive(tables).map_err(RestoreError::Inconsistent)?;
-    let mut depths = std::collections::BTreeMap::new();
+    for (message, _) in tables.members.iter() {
+        let is_there = tables.messages.contains(*message) || tables.moved.contains(*message);
+        check(is_there, "a member of a group is no message")?;
+    }
+    let mut depths = BTreeMap::new();
     for (id, queue) in &tables.queues {
         check(id.0 < tables.next_queue, "a queue's number is yet to be given")?;
         let twin = derived.names.insert(queue.name.clone(), *id);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     backlog::Backlog,
     command::{Effect, MessageRef, QueueId, TransactionId, Work},
+    groups::Membership,
     producers::{ProducerTable, ProducersByUse},
     session::Session,
     standing::{Entered, Standings},
@@ -163,6 +164,9 @@ pub(super) struct Tables {
     /// The others.
     #[serde(skip)]
     pub(super) moved: Backlog<Moved>,
+    /// Of the messages that are members of groups: of which.
+    #[serde(skip)]
+    pub(super) members: Backlog<Membership>,
     pub(super) prepared: BTreeMap<TransactionId, Prepared>,
     pub(super) decisions: BTreeMap<TransactionId, Decision>,
     /// Messages that are not due yet.
@@ -245,6 +249,14 @@ impl Step {
     }
 }
 
+/// A message that enters a queue.
+pub(super) struct Arrival {
+    pub(super) stored: Stored,
+    /// If it is at hand.
+    pub(super) body: Option<Arc<Message>>,
+    pub(super) member: Option<Membership>,
+}
+
 /// Where a message that enters a queue has its body.
 #[derive(Clone, Copy)]
 pub(super) enum Written {
@@ -298,9 +310,9 @@ impl super::ShardState {
         part: usize,
         name: &Arc<str>,
         written: Written,
-        mut stored: Stored,
-        body: Option<Arc<Message>>,
+        arrival: Arrival,
     ) {
+        let Arrival { mut stored, body, member } = arrival;
         let message = MessageRef::new(step.index, step.command, part);
         let id = self.queue_named(step.index, name);
         let queue = self.tables.queues.get_mut(&id).expect("just looked up");
@@ -325,6 +337,9 @@ impl super::ShardState {
         });
         if let Some(body) = body {
             self.derived.load(message, body);
+        }
+        if let Some(member) = member {
+            self.tables.members.insert(message, member);
         }
         let is_first = match written {
             Written::Here => self.tables.messages.insert(message, stored),
@@ -366,11 +381,13 @@ impl super::ShardState {
         }
         queue.assert_balanced();
         step.touched.insert(body_at.index);
+        let member = self.tables.members.remove(message);
         step.effects.push(Effect::Gone {
             message,
             queue: stored.queue,
             priority: stored.priority,
             expires: stored.expires(),
+            member,
         });
         (body_at, stored, body)
     }

@@ -270,8 +270,10 @@ impl World {
                         it.held.push_back(delivered);
                     }
                 }
+                Event::Detached(consumer, why) => panic!("{consumer}: {why}"),
                 Event::LeaderLost(_) => it.held.clear(),
                 Event::Detached(_, why) => panic!("{why}"),
+                Event::BrowseEnd(_) => panic!("nobody browses"),
             }
         }
         for (channel, message) in again {

@@ -38,15 +38,25 @@ fn parting() -> impl Strategy<Value = Parting<usize>> {
 fn op() -> impl Strategy<Value = Op> {
     let time_to_live = prop_oneof![3 => Just(None), 1 => (0u64..60).prop_map(Some)];
     let publish = (0usize..4, 3u8..6, time_to_live, any::<bool>());
+    let selector = prop::option::of(0usize..6);
+    let standing = (prop_oneof![3 => Just(0), 1 => -2i8..3], prop::bool::weighted(0.2));
+    let attach = (0u64..4, 0usize..6, 1u32..5, selector, standing).prop_map(
+        |(consumer, source, prefetch, selector, (priority, exclusive))| Op::Attach {
+            consumer,
+            source,
+            prefetch,
+            selector,
+            priority,
+            exclusive,
+        },
+    );
     prop_oneof![
         12 => publish.prop_map(|(queue, priority, time_to_live, stored)| Op::Publish {
             queue, priority, time_to_live, stored
         }),
-        4 => (0u64..4, 0usize..6, 1u32..5, prop::option::of(0usize..6)).prop_map(
-            |(consumer, source, prefetch, selector)| Op::Attach {
-                consumer, source, prefetch, selector
-            }
-        ),
+        4 => attach,
+        1 => (0usize..4, prop::option::of(0usize..6))
+            .prop_map(|(queue, selector)| Op::Browse { queue, selector }),
         3 => (0u64..4, parting())
             .prop_map(|(consumer, parting)| Op::Detach { consumer, parting }),
         10 => Just(Op::Deliver),

@@ -33,9 +33,25 @@ pub struct Entry {
     pub holder: Option<u64>,
     /// Held, or held by a consumer that has gone, with a settlement under way.
     pub settling: bool,
+    /// The settlement accepts it.
+    pub accepted: bool,
     pub locked: bool,
     /// A leader before this one may have delivered it.
     pub old: bool,
+}
+
+/// The group of a message by its text, and whether it closes that: as the world sends it.
+pub fn group_of(text: &str) -> Option<(u32, bool)> {
+    let number: u32 = text[1..].parse().unwrap();
+    (number % 5 < 2).then_some((number % 5, number.is_multiple_of(11)))
+}
+
+/// With whom a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    consumer: u64,
+    /// It was closed, and is with that one only as far as something of it was set aside.
+    closed: bool,
 }
 
 impl Entry {
@@ -72,6 +88,9 @@ pub struct Consumer {
     pub prefetch: u32,
     /// Which of [`SELECTORS`].
     pub selector: Option<usize>,
+    pub priority: i8,
+    /// Of those that want a queue for themselves, the how manieth to come.
+    pub exclusive: Option<u64>,
 }
 
 #[derive(Default)]
@@ -84,6 +103,10 @@ pub struct Reference {
     pub counters: Counters,
     pub volatile: VolatileCounters,
     pub volatile_number: u64,
+    /// By queue and group.
+    pub owners: BTreeMap<(String, u32), Owner>,
+    /// How many consumers there were.
+    pub came: u64,
 }
 
 impl Reference {
@@ -106,6 +129,54 @@ impl Reference {
     /// Whether the consumer wants what is in the queue.
     pub fn matches(&self, consumer: u64, queue: &str) -> bool {
         self.consumers[&consumer].source.matches(&Destination::queue(queue).unwrap())
+    }
+
+    /// A consumer comes.
+    pub fn attach(&mut self, number: u64, consumer: Consumer, exclusive: bool) {
+        let queue = consumer.source.name.to_string();
+        let before = self.has_alone(&queue);
+        self.came += 1;
+        let exclusive = exclusive.then_some(self.came);
+        self.consumers.insert(number, Consumer { exclusive, ..consumer });
+        self.note_alone(&queue, before);
+    }
+
+    /// The consumer that has a queue for itself.
+    fn has_alone(&self, queue: &str) -> Option<u64> {
+        let of_it = self.consumers.iter().filter(|(_, it)| *it.source.name == *queue);
+        let wanting = of_it.filter_map(|(number, it)| Some((-it.priority, it.exclusive?, *number)));
+        wanting.min().map(|(.., number)| number)
+    }
+
+    fn note_alone(&mut self, queue: &str, before: Option<u64>) {
+        if self.has_alone(queue) != before {
+            self.owners.retain(|(of, _), _| of != queue);
+        }
+    }
+
+    /// Whether a message may go to a consumer, and whether that is certain.
+    fn is_open_to(&self, consumer: u64, entry: &Entry) -> (bool, bool) {
+        if self.has_alone(&entry.queue).is_some_and(|alone| alone != consumer) {
+            return (false, false);
+        }
+        let Some((group, _)) = group_of(&entry.text) else { return (true, true) };
+        match self.owners.get(&(entry.queue.clone(), group)) {
+            Some(owner) if owner.consumer != consumer => (owner.closed, false),
+            _ => (true, true),
+        }
+    }
+
+    /// What is in a queue, in the order in which it is shown.
+    pub fn shown(&self, queue: &str, selector: Option<usize>) -> Vec<String> {
+        let here = self.entries.iter().filter(|entry| {
+            entry.queue == queue
+                && !entry.accepted
+                && entry.expires.is_none_or(|at| at > self.now)
+                && selector.is_none_or(|at| SELECTORS[at].1(entry))
+        });
+        let mut here: Vec<_> = here.collect();
+        here.sort_by_key(|entry| (u8::MAX - entry.priority, entry.order));
+        here.into_iter().map(|entry| entry.text.clone()).collect()
     }
 
     fn selects(&self, consumer: u64, entry: &Entry) -> bool {
@@ -137,6 +208,7 @@ impl Reference {
             failing: 0,
             holder: None,
             settling: false,
+            accepted: false,
             locked: false,
             old: false,
         });
@@ -179,6 +251,7 @@ impl Reference {
             failing: 0,
             holder: None,
             settling: false,
+            accepted: false,
             locked: false,
             old: false,
         });
@@ -194,8 +267,9 @@ impl Reference {
         assert!(entry.waits(self.now), "{text} does not wait: {entry:?} at {}", self.now);
         assert!(self.matches(consumer, &entry.queue), "{consumer} does not consume {entry:?}");
         assert!(self.selects(consumer, &entry), "{consumer} does not select {entry:?}");
+        assert!(self.is_open_to(consumer, &entry).0, "{entry:?} is not for {consumer}");
         for other in self.entries.iter().filter(|other| other.queue == entry.queue) {
-            if !self.selects(consumer, other) {
+            if !self.selects(consumer, other) || !self.is_open_to(consumer, other).1 {
                 continue;
             }
             let sooner =
@@ -205,6 +279,9 @@ impl Reference {
         assert_eq!(count, entry.count(), "the count of {entry:?}");
         assert_eq!(again, entry.is_redelivered(), "the redelivered flag of {entry:?}");
         assert!(entry.key.is_none_or(|known| known == key), "{entry:?} was {key}");
+        if let Some((group, closed)) = group_of(text) {
+            self.owners.insert((entry.queue, group), Owner { consumer, closed });
+        }
         let entry = &mut self.entries[at];
         entry.key = Some(key);
         entry.holder = Some(consumer);
@@ -217,7 +294,8 @@ impl Reference {
                 assert!(
                     self.credit(*consumer) == 0
                         || !self.matches(*consumer, &entry.queue)
-                        || !self.selects(*consumer, entry),
+                        || !self.selects(*consumer, entry)
+                        || !self.is_open_to(*consumer, entry).1,
                     "{entry:?} waits, and consumer {consumer} has credit"
                 );
             }
@@ -258,7 +336,13 @@ impl Reference {
     }
 
     pub fn detach(&mut self, consumer: u64) {
+        let queue = self.consumers.get(&consumer).map(|it| it.source.name.to_string());
+        let before = queue.as_deref().and_then(|queue| self.has_alone(queue));
         self.consumers.remove(&consumer);
+        self.owners.retain(|_, owner| owner.consumer != consumer);
+        if let Some(queue) = queue {
+            self.note_alone(&queue, before);
+        }
         for entry in self.entries.iter_mut().filter(|entry| entry.holder == Some(consumer)) {
             entry.holder = None;
             match (entry.settling, entry.stored) {
@@ -270,15 +354,17 @@ impl Reference {
     }
 
     /// A settlement of a stored message begins.
-    pub fn settle_begin(&mut self, message: MessageRef) {
+    pub fn settle_begin(&mut self, message: MessageRef, how: Settlement) {
         let at = self.find_ref(message).expect("the consumer holds it");
         assert!(!self.entries[at].settling);
         self.entries[at].settling = true;
+        self.entries[at].accepted = how == Settlement::Accept;
     }
 
     pub fn settle_failed(&mut self, message: MessageRef) {
         let Some(at) = self.find_ref(message) else { return };
         let entry = &mut self.entries[at];
+        entry.accepted = false;
         if std::mem::take(&mut entry.settling) && entry.holder.is_none() {
             entry.pending += 1;
         }
@@ -321,11 +407,12 @@ impl Reference {
     /// A new leader: it knows what is stored, and nothing else.
     pub fn fail_over(&mut self) {
         self.consumers.clear();
+        self.owners.clear();
         self.volatile = VolatileCounters::default();
         self.entries.retain(|entry| entry.stored);
         for entry in &mut self.entries {
             entry.holder = None;
-            entry.settling = false;
+            (entry.settling, entry.accepted) = (false, false);
             entry.pending = 0;
             entry.failing = 0;
             entry.old = true;

@@ -10,11 +10,12 @@ use paceline_core::{
     dispatch::{ConsumerKey, Delivery, Dispatcher, Limits, MessageKey},
     operation::{Parting, Settlement, Subscription},
     shard::{
-        Batch, Command, Content, MessageRef, Outcome, SessionId, ShardState, TransactionId, Work,
+        Batch, Command, Content, GROUP_ID, GROUP_SEQUENCE, MessageRef, Outcome, SessionId,
+        ShardState, TransactionId, Work,
     },
 };
 
-use crate::reference::{Consumer, Reference, SELECTORS};
+use crate::reference::{Consumer, Reference, SELECTORS, group_of};
 
 const QUEUES: [&str; 4] = ["a.x", "a.y", "b", "DLQ.b"];
 const SOURCES: [&str; 6] = ["a.x", "a.y", "a.*", "b", "DLQ.>", ">"];
@@ -31,6 +32,13 @@ pub enum Op {
         consumer: u64,
         source: usize,
         prefetch: u32,
+        selector: Option<usize>,
+        priority: i8,
+        exclusive: bool,
+    },
+    /// Somebody looks at all that is in a queue.
+    Browse {
+        queue: usize,
         selector: Option<usize>,
     },
     /// A consumer goes. What it holds is counted from 0.
@@ -133,9 +141,12 @@ impl World {
                     self.publish_volatile(message);
                 }
             }
-            Op::Attach { consumer, source, prefetch, selector } => {
-                self.attach(consumer, source, prefetch, selector);
+            Op::Attach { consumer, source, prefetch, selector, priority, exclusive } => {
+                // Of those of a pattern it is not said who came first.
+                let exclusive = exclusive && !SOURCES[source].contains(['*', '>']);
+                self.attach(consumer, source, prefetch, selector, (priority, exclusive));
             }
+            Op::Browse { queue, selector } => self.browse(queue, selector),
             Op::Detach { consumer, parting } => {
                 let attached = self.reference.consumers.contains_key(&consumer);
                 let held: Vec<_> =
@@ -170,7 +181,7 @@ impl World {
                         self.step(Op::Detach { consumer, parting: Parting::Died(0) });
                         self.collect();
                         self.commit(usize::MAX, 0);
-                        self.attach(consumer, SOURCES.len() - 1, 3, None);
+                        self.attach(consumer, SOURCES.len() - 1, 3, None, (0, false));
                         continue;
                     }
                     self.step(Op::Settle { consumer, first: 0, how: Settlement::Reject });
@@ -239,9 +250,18 @@ impl World {
             correlation_id: None,
             reply_to: None,
             content_type: None,
-            properties: vec![("n".into(), Value::Long(self.published as i64 % 3))],
+            properties: self.properties(&text),
             body: Body::Text(text.into_bytes().into()),
         })
+    }
+
+    fn properties(&self, text: &str) -> Vec<(Arc<str>, Value)> {
+        let mut properties = vec![("n".into(), Value::Long(self.published as i64 % 3))];
+        if let Some((group, closes)) = group_of(text) {
+            properties.push((GROUP_ID.into(), Value::Text(group.to_string().into())));
+            properties.push((GROUP_SEQUENCE.into(), Value::Int(if closes { -1 } else { 1 })));
+        }
+        properties
     }
 
     fn publish_volatile(&mut self, message: Arc<Message>) {
@@ -254,17 +274,46 @@ impl World {
         self.reference.publish_volatile(&message.id, n, queue, message.priority, expires);
     }
 
-    fn attach(&mut self, consumer: u64, source: usize, prefetch: u32, selector: Option<usize>) {
+    fn attach(
+        &mut self,
+        consumer: u64,
+        source: usize,
+        prefetch: u32,
+        selector: Option<usize>,
+        (priority, exclusive): (i8, bool),
+    ) {
         let source = Destination::queue(SOURCES[source]).unwrap();
         let text = selector.map(|at| SELECTORS[at].0.into());
-        let plain = Subscription::new(source.clone(), prefetch);
-        let wanted = Subscription { selector: text, ..plain };
+        let wanted = Subscription::new(source.clone(), prefetch);
+        let wanted = Subscription { selector: text, priority, exclusive, ..wanted };
         let attached = self.dispatcher.attach(key(consumer), wanted);
         assert_eq!(attached.is_err(), self.reference.consumers.contains_key(&consumer));
         if attached.is_err() {
             return;
         }
-        self.reference.consumers.insert(consumer, Consumer { source, prefetch, selector });
+        let known = Consumer { source, prefetch, selector, priority, exclusive: None };
+        self.reference.attach(consumer, known, exclusive);
+    }
+
+    /// All that is there is shown, two at a time, and stays as it was.
+    fn browse(&mut self, queue: usize, selector: Option<usize>) {
+        self.deliver();
+        let browser = ConsumerKey { node: 7, number: 7 };
+        let text = selector.map(|at| SELECTORS[at].0.into());
+        let wanted = Subscription::new(Destination::queue(QUEUES[queue]).unwrap(), 2);
+        let wanted = Subscription { selector: text, browses: true, ..wanted };
+        self.dispatcher.browse(&self.state, browser, &wanted, None).unwrap();
+        let mut shown = Vec::new();
+        while self.dispatcher.poll_browsed() != Some(browser) {
+            let Some(copy) = self.poll_delivery() else { continue };
+            assert_eq!(copy.consumer, browser, "all others have what they may have");
+            let Content::Here(message) = copy.content else { panic!("it is at hand") };
+            shown.push(String::from_utf8(message.body.bytes().to_vec()).unwrap());
+            let settles = [(copy.key, Settlement::Reject)];
+            assert_eq!(self.dispatcher.settle_begin(browser, &settles), Ok(Vec::new()));
+        }
+        assert!(self.dispatcher.detach(browser));
+        assert_eq!(shown, self.reference.shown(QUEUES[queue], selector));
     }
 
     /// Everything that can be delivered is, and then nothing can be.
@@ -329,7 +378,7 @@ impl World {
         let stored = self.dispatcher.settle_begin(key(consumer), &settles).unwrap();
         for (key, how) in settles {
             match key {
-                MessageKey::Stored(message) => self.reference.settle_begin(message),
+                MessageKey::Stored(message) => self.reference.settle_begin(message, how),
                 MessageKey::Volatile(_) => self.reference.settle_volatile(key, how),
             }
         }
@@ -430,7 +479,11 @@ impl World {
             let finish = Command::Finish { transaction, commit: number % 2 == 0 };
             self.proposed.push_back((finish, false));
         }
-        self.attach(9, SOURCES.len() - 1, 100, None);
+        // Those that select keep from others what belongs to their groups.
+        for consumer in self.reference.consumers.keys().copied().collect::<Vec<_>>() {
+            self.step(Op::Detach { consumer, parting: Parting::Released });
+        }
+        self.attach(9, SOURCES.len() - 1, 100, None, (0, false));
         for _ in 0..20 {
             self.tick(0);
             self.collect();

@@ -158,7 +158,14 @@ fn deliver(
     *unsettled += 1;
     consumer.out.insert(delivery, (message.clone(), redelivery_count));
     let redelivered = redelivery_count > 0;
-    let delivery = Delivery { id: delivery, consumer: id, message, redelivered, redelivery_count };
+    let delivery = Delivery {
+        id: delivery,
+        consumer: id,
+        message,
+        redelivered,
+        redelivery_count,
+        first_of_group: false,
+    };
     let _ = consumer.events.send(ConnectionEvent::Delivery(delivery));
 }
 
@@ -178,7 +185,7 @@ impl Cluster for Handle {
                 let key = (self.connection, consumer);
                 state.consumers.get_mut(&key).expect("it is subscribed").prefetch = prefetch;
             }
-            Operation::Hurry { .. } => {}
+            Operation::Hurry { .. } | Operation::Identify { .. } | Operation::Forget { .. } => {}
             Operation::Unsubscribe { consumer, parting, .. } => {
                 let key = (self.connection, consumer);
                 let out = &state.consumers[&key].out;

@@ -183,6 +183,7 @@ pub mod header {
     #![allow(missing_docs, reason = "each constant is its own text")]
     pub const ACCEPT_VERSION: &str = "accept-version";
     pub const ACK: &str = "ack";
+    pub const BROWSER: &str = "browser";
     pub const CONTENT_LENGTH: &str = "content-length";
     pub const CONTENT_TYPE: &str = "content-type";
     pub const CORRELATION_ID: &str = "correlation-id";
@@ -201,6 +202,8 @@ pub mod header {
     pub const RECEIPT: &str = "receipt";
     pub const RECEIPT_ID: &str = "receipt-id";
     pub const REDELIVERED: &str = "redelivered";
+    pub const REQUEST_ID: &str = "request-id";
+    pub const RESPONSE_ID: &str = "response-id";
     pub const REPLY_TO: &str = "reply-to";
     pub const SELECTOR: &str = "selector";
     pub const SERVER: &str = "server";
@@ -209,6 +212,8 @@ pub mod header {
     pub const TIMESTAMP: &str = "timestamp";
     pub const TRANSACTION: &str = "transaction";
     pub const VERSION: &str = "version";
+    /// The user that sent a message, which a client does not say itself.
+    pub const USER_ID: &str = "JMSXUserID";
     /// JMS 2.0 section 3.5.11: how often the message was delivered, this time included.
     pub const DELIVERY_COUNT: &str = "JMSXDeliveryCount";
     /// ActiveMQ: `text` or `bytes`, where the presence of content-length would mislead.

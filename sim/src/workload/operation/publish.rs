@@ -87,6 +87,11 @@ pub fn part(id: MessageId, parts: u32) -> u32 {
     id.sequence % parts
 }
 
+/// Whether a message closes its group, where it is in one.
+pub fn closes(id: MessageId) -> bool {
+    id.sequence % 23 == 22
+}
+
 /// A selector of one part. Consumers write it in one of several ways, by `number`.
 pub fn selector(part: u32, number: u32) -> String {
     match number % 3 {

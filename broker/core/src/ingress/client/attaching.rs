@@ -5,9 +5,16 @@ use crate::{channel::ToLeader, operation::Refusal};
 
 impl<T: Clone, S: Clone> ShardClient<T, S> {
     pub(super) fn attach(&mut self, consumer: u64) {
+        let known = &self.consumers[&consumer];
+        if known.ended {
+            return;
+        }
+        let (subscription, after) = (known.subscription.clone(), known.browsed);
         let number = self.ask(Question::Attaches { consumer });
-        let subscription = self.consumers[&consumer].subscription.clone();
-        self.output.push_back(ToLeader::Attach { number, consumer, subscription });
+        self.output.push_back(match subscription.browses {
+            true => ToLeader::Browse { number, consumer, subscription, after },
+            false => ToLeader::Attach { number, consumer, subscription },
+        });
     }
 
     /// A leader has attached a consumer or not. Whoever asked for it is told once.

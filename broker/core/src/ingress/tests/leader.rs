@@ -103,6 +103,7 @@ impl Shard {
                 return Some(FromLeader::Store { number });
             }
             ToLeader::PublishAgain { number, .. } => (number, Ok(())),
+            ToLeader::Browse { .. } => panic!("nobody browses"),
             ToLeader::Publish { number, message } => {
                 standing::enter(dispatcher, &self.state, &message, WALL);
                 let taken = dispatcher.handle_volatile(WALL, message);

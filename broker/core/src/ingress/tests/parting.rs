@@ -60,6 +60,8 @@ fn committing_of(keys: [MessageKey; 2], publishes: Vec<Arc<Message>>) -> Connect
             message: Arc::new(message("q", "m")),
             redelivered: false,
             redelivery_count: 0,
+            first_of_group: false,
+            browsed: None,
         };
         connection.handle_delivered(CONSUMER, 0, ChannelId(1), delivered);
     }

@@ -261,6 +261,7 @@ impl World {
                     it.connection.handle_delivered(consumer, slot, channel, delivered);
                 }
                 Event::Held(..) => panic!("no queue is bounded"),
+                Event::BrowseEnd(_) => panic!("nobody browses"),
                 Event::LeaderLost(consumer) => it.connection.handle_leader_lost(consumer, slot),
                 Event::Detached(consumer, why) => it.connection.handle_detached(consumer, why),
             }
@@ -296,6 +297,7 @@ impl World {
                 ConnectionEvent::Held(..) => panic!("no queue is bounded"),
                 ConnectionEvent::Delivery(delivery) => it.deliveries.push(delivery),
                 ConnectionEvent::Detached(consumer, _) => it.detached.push(consumer),
+                ConnectionEvent::BrowseEnd(_) => panic!("nobody browses"),
             }
         }
         // Some of it may have ended at once.
@@ -340,6 +342,8 @@ impl World {
                 message,
                 redelivered: delivery.redelivered,
                 redelivery_count: delivery.redelivery_count,
+                first_of_group: false,
+                browsed: None,
             };
             let wire = &mut self.nodes[delivery.consumer.node as usize].wires[slot as usize];
             wire.from_leader.push_back(FromLeader::Deliver(delivered));

@@ -1,12 +1,12 @@
 //! Consumers: what they are given, and how they acknowledge it.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{borrow::Cow, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use paceline_reached::{Point, reached};
 use paceline_wire::openwire::{
-    ConsumerControl, ConsumerId as WireConsumer, ConsumerInfo, MessageAck, MessageDispatch,
-    MessageId, MessagePull, ack_type,
+    Command, ConsumerControl, ConsumerId as WireConsumer, ConsumerInfo, Destination as Wire,
+    MessageAck, MessageDispatch, MessageId, MessagePull, ack_type,
 };
 
 use super::{
@@ -16,12 +16,13 @@ use super::{
     subscriber::Subscriber,
 };
 use crate::{
-    DestinationKind,
+    Destination, DestinationKind,
     operation::{ConsumerId, Kept, Settlement, Subscription},
     selector::Selector,
     session::{
         Now, Violation,
         consumers::{Place, Settles},
+        options::Options,
     },
 };
 
@@ -51,6 +52,7 @@ impl OpenWireSession {
         info: &ConsumerInfo,
         response: Option<i32>,
     ) -> Result<Handled, Refused> {
+        let info = &with_options(info)?;
         let id = named(info.consumer_id.as_ref(), "consumer")?;
         let written = named(info.destination.as_ref(), "destination")?;
         if self.consumers.contains_key(id) {
@@ -60,7 +62,8 @@ impl OpenWireSession {
         if self.consumers.len() >= max {
             return Err(Violation::Consumers { max }.into());
         }
-        let pulls = info.prefetch_size == 0;
+        // Of a browser's messages none is asked for: that there are no more must not be said too soon.
+        let pulls = info.prefetch_size == 0 && !info.browser;
         let mut known = Known { consumer: None, pulls, delivered: 0, waits: false, until: None };
         if destinations::is_advisory(written) {
             if written.name.contains("ActiveMQ.Advisory.Temp") {
@@ -71,14 +74,23 @@ impl OpenWireSession {
         }
         check_supported(info)?;
         let source = destinations::source(written)?;
+        check_browsed(info, &source)?;
         // A queue's messages are for somebody, whoever sent them.
         let no_local = info.no_local && source.kind == DestinationKind::Topic;
         let label = Subscriber { id: id.detached(), no_local, pulls };
-        let prefetch = self.operations.prefetch(u32::try_from(info.prefetch_size).ok());
+        let least = u32::from(info.browser);
+        let prefetch = u32::try_from(info.prefetch_size).ok().map(|prefetch| prefetch.max(least));
+        let prefetch = self.operations.prefetch(prefetch);
         let named =
             info.subscription_name.as_ref().map(|name| self.durable(None, name)).transpose()?;
-        let durable = named.map(|durable| Kept { durable, no_local });
-        let wanted = Subscription { source, prefetch, selector: read_selector(info)?, durable };
+        let wanted = Subscription {
+            selector: read_selector(info)?,
+            exclusive: info.exclusive,
+            priority: info.priority,
+            browses: info.browser,
+            durable: named.map(|durable| Kept { durable, no_local }),
+            ..Subscription::new(source, prefetch)
+        };
         let asked = Asked::Consumer(id.detached(), response);
         known.consumer = Some(self.operations.subscribe(
             now.elapsed,
@@ -304,6 +316,14 @@ impl OpenWireSession {
 
     /// Appends the next delivery; false if there is none.
     pub(super) fn write_delivery(&mut self, now: Duration, out: &mut BytesMut) -> bool {
+        if let Some(browser) = self.operations.take_browse_end() {
+            let consumer_id = Some(browser.id.clone());
+            let command_id = self.next_command;
+            self.next_command = self.next_command.wrapping_add(1);
+            let end = MessageDispatch { command_id, consumer_id, ..MessageDispatch::default() };
+            Command::from(end).encode(self.version, out);
+            return true;
+        }
         let Some(handed) = self.operations.hand_out(now) else { return false };
         let (consumer, place) = (handed.delivery.consumer, handed.place);
         let connection = handed.label.no_local.then_some(&self.connection).and_then(Option::as_ref);
@@ -350,15 +370,6 @@ fn read_selector(info: &ConsumerInfo) -> Result<Option<Arc<str>>, Refused> {
 }
 
 fn check_supported(info: &ConsumerInfo) -> Result<(), Refused> {
-    if info.browser {
-        return Err(Refused::unsupported("queue browsers"));
-    }
-    if info.exclusive {
-        return Err(Refused::unsupported("exclusive consumers"));
-    }
-    if info.priority != 0 {
-        return Err(Refused::unsupported("priorities of consumers"));
-    }
     if info.retroactive {
         return Err(Refused::unsupported("retroactive consumers"));
     }
@@ -366,4 +377,33 @@ fn check_supported(info: &ConsumerInfo) -> Result<(), Refused> {
         return Err(Refused::unsupported("consumers of a network of ActiveMQ brokers"));
     }
     Ok(())
+}
+
+/// A browser looks at one queue.
+fn check_browsed(info: &ConsumerInfo, source: &Destination) -> Result<(), Refused> {
+    if !info.browser || source.kind == DestinationKind::Queue && !source.is_pattern() {
+        return Ok(());
+    }
+    let why = format!("`{source}` cannot be browsed: it is not one queue");
+    Err(Refused::new(Exception::InvalidDestination, why))
+}
+
+/// What a consumer asks for with what its destination's name says of that. Most clients have read it
+/// themselves.
+fn with_options(info: &ConsumerInfo) -> Result<Cow<'_, ConsumerInfo>, Refused> {
+    let Some(written) = info.destination.as_ref().filter(|written| written.name.contains('?'))
+    else {
+        return Ok(Cow::Borrowed(info));
+    };
+    let (name, options) = Options::split(&written.name)
+        .map_err(|why| Refused::new(Exception::InvalidDestination, why))?;
+    let mut info = info.clone();
+    info.destination = Some(Wire { name: name.into(), ..written.clone() });
+    info.prefetch_size = options.prefetch.map_or(info.prefetch_size, |it| it as i32);
+    info.selector = options.selector.map(|text| text.as_str().into()).or(info.selector);
+    info.priority = options.priority.unwrap_or(info.priority);
+    info.exclusive |= options.exclusive;
+    info.no_local |= options.no_local;
+    info.retroactive |= options.retroactive;
+    Ok(Cow::Owned(info))
 }

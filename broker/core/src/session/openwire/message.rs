@@ -5,7 +5,7 @@
 //! | messageId | id, as JMS writes it: `ID:…:session:producer:sequence` |
 //! | text, bytes, map, stream, object, plain | the body's kind; maps, streams and objects as they are encoded |
 //! | properties | properties, with the widths of their types |
-//! | JMSType, JMSXUserID | properties of these names, which JMS keeps for itself |
+//! | JMSType, JMSXUserID, JMSXGroupID, JMSXGroupSeq | properties of these names, which JMS keeps for itself |
 //! | the property `content-type` | content type, as ActiveMQ has it between STOMP and JMS |
 //! | replyTo | reply-to, see [`super::destinations`] |
 //!
@@ -35,6 +35,7 @@ use crate::{
     operation::Delivery,
     schedule::Schedule,
     session::consumers::{Handed, Place},
+    shard::{GROUP_ID, GROUP_SEQUENCE, group_sequence},
 };
 
 const JMS_TYPE: &str = "JMSType";
@@ -52,9 +53,6 @@ pub(super) fn read(
     now: UnixMillis,
 ) -> Result<Message, Refused> {
     let id = message.message_id.as_ref().ok_or_else(|| malformed("the message has no id"))?;
-    if message.group_id.as_ref().is_some_and(|group| !group.is_empty()) {
-        return Err(Refused::unsupported("message groups (JMSXGroupID)"));
-    }
     let (properties, content_type) = properties(message)?;
     let millis = |at: i64| u64::try_from(at).ok().filter(|at| *at > 0).map(UnixMillis);
     let mut read = Message {
@@ -126,6 +124,10 @@ fn properties(
     };
     text(JMS_TYPE, message.jms_type.as_ref());
     text(USER_ID, message.user_id.as_ref());
+    text(GROUP_ID, message.group_id.as_ref().filter(|group| !group.is_empty()));
+    if message.group_id.is_some() && message.group_sequence != 0 {
+        properties.push((GROUP_SEQUENCE.into(), Value::Int(message.group_sequence)));
+    }
     let Some(marshalled) = &message.marshalled_properties else {
         return Ok((properties, content_type));
     };
@@ -226,7 +228,7 @@ pub(super) fn write(
         user_id: None,
         broker_in_time: 0,
         broker_out_time: 0,
-        jmsx_group_first_for_consumer: false,
+        jmsx_group_first_for_consumer: handed.delivery.first_of_group,
     };
     (parts.kind, parts.content) = content_of(&message.body);
     let mut map = Vec::new();
@@ -237,6 +239,10 @@ pub(super) fn write(
         match (&**name, value) {
             (JMS_TYPE | STOMP_TYPE, Value::Text(text)) => parts.jms_type = Some(text),
             (USER_ID, Value::Text(text)) => parts.user_id = Some(text),
+            (GROUP_ID, Value::Text(text)) => parts.group_id = Some(text),
+            (GROUP_SEQUENCE, value) if let Some(number) = group_sequence(value) => {
+                parts.group_sequence = number;
+            }
             _ => map.push(((&**name).into(), primitive(value))),
         }
     }

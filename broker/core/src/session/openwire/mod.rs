@@ -225,6 +225,10 @@ impl Session for OpenWireSession {
         self.process(now);
     }
 
+    fn handle_browse_end(&mut self, consumer: ConsumerId) {
+        self.operations.handle_browse_end(consumer);
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         let is_due = |at: Option<Duration>| at.is_some_and(|at| now.elapsed >= at);
         match self.phase {

@@ -26,6 +26,7 @@ mod pulls;
 mod random;
 mod selectors;
 mod transactions;
+mod wanted;
 
 const CONNECTION: &str = "ID:host-1:1";
 
@@ -510,11 +511,8 @@ fn a_connection_ends_when_all_is_answered() {
 
 #[test]
 fn what_is_not_supported_is_said() {
-    let unsupported: [fn(&mut ConsumerInfo); 6] = [
-        |info| info.priority = 1,
+    let unsupported: [fn(&mut ConsumerInfo); 3] = [
         |info| info.retroactive = true,
-        |info| info.browser = true,
-        |info| info.exclusive = true,
         |info| info.network_subscription = true,
         |info| info.destination = Some(queue("a,b")),
     ];
@@ -531,8 +529,6 @@ fn what_is_not_supported_is_said() {
 #[test]
 fn what_a_message_asks_for_in_vain_is_said() {
     let mut client = Client::connected();
-    client.message(|message| message.group_id = Some("group".into()));
-    assert!(client.expect_exception().1.contains("message groups"));
     assert!(client.session.poll_operation().is_none());
 }
 

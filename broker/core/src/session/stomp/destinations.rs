@@ -45,13 +45,12 @@ pub(super) fn source(text: &str, session: &str) -> Result<Destination, String> {
     Ok(source)
 }
 
-/// ActiveMQ would take what follows a `?` for options.
 fn one(text: &str, session: &str) -> Result<Destination, String> {
     let destination = parse(text, session).map_err(|error| error.to_string())?;
     match destination.name.split_once('?') {
         None => Ok(destination),
         Some((_, options)) => Err(format!(
-            "destination options are not supported; leave `?{options}` out of the header `{}`",
+            "options of a destination are for consumers; leave `?{options}` out of the header `{}`",
             header::DESTINATION
         )),
     }
@@ -120,7 +119,7 @@ mod tests {
             ("/temp-queue/", "the destination name is empty"),
             ("/queue/a,", "the destination name is empty"),
             ("/queue/a,b.>", "`/queue/a,b.>` holds a wildcard"),
-            ("/queue/a?x=1", "destination options are not supported; leave `?x=1` out"),
+            ("/queue/a?x=1", "options of a destination are for consumers; leave `?x=1` out"),
         ] {
             let error = targets(text, "s-1").unwrap_err();
             assert!(error.starts_with(why), "{text}: {error}");

@@ -11,15 +11,23 @@ use super::{
     heart_beat::HeartBeat,
     message,
     subscriptions::{AckMode, Key, Subscription},
-    unsupported,
 };
 use crate::{
     Destination, DestinationKind,
     operation::{self, ConsumerId, Settlement},
     schedule::Schedule,
     selector::Selector,
-    session::{Now, Violation, consumers::Place},
+    session::{
+        Now, Violation,
+        consumers::{Place, Settles},
+        options::Options,
+    },
 };
+
+/// The headers by which ActiveMQ's clients say how they stand among other consumers.
+const EXCLUSIVE: &str = "activemq.exclusive";
+const PRIORITY: &str = "activemq.priority";
+const RETROACTIVE: &str = "activemq.retroactive";
 
 impl StompSession {
     pub(super) fn handle_frame(&mut self, now: Now, frame: &Frame) {
@@ -96,13 +104,18 @@ impl StompSession {
                 ],
             );
         }
+        // As ActiveMQ answers clients that number their requests.
+        let asked = frame.header(header::REQUEST_ID).or_else(|| frame.header(header::RECEIPT));
+        if let Some(id) = asked {
+            connected.header(header::RESPONSE_ID, id);
+            connected.header(header::RECEIPT_ID, id);
+        }
         connected.finish(b"");
         Ok(())
     }
 
     /// STOMP 1.2 "SEND".
     fn send(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
-        unsupported::refuse_headers(frame)?;
         let targets = self.targets(frame)?;
         let id: Arc<str> = format!("{}{}", ids_begin_with(&self.name), self.next_message).into();
         let to = |target: &Destination| {
@@ -145,9 +158,9 @@ impl StompSession {
 
     /// STOMP 1.2 "SUBSCRIBE". The `id` is required from 1.1 on.
     fn subscribe(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
-        unsupported::refuse_headers(frame)?;
         let text = required(frame, header::DESTINATION)?;
-        let source = destinations::source(text, &self.name)?;
+        let (name, options) = Options::split(text)?;
+        let source = destinations::source(name, &self.name)?;
         let key = self.subscription_key(frame)?;
         if self.subscriptions.contains_key(&key) {
             return Err(match key {
@@ -163,31 +176,67 @@ impl StompSession {
                 format!("`ack` is auto, client or client-individual, not `{text}`")
             })?,
         };
-        let prefetch = match frame.header(header::PREFETCH_SIZE) {
-            None => None,
-            Some(text) => match text.trim().parse::<u32>() {
-                // ActiveMQ's 0 makes a consumer pull, for which STOMP has no frame.
-                Ok(prefetch) if prefetch > 0 => Some(prefetch),
-                _ => {
-                    let name = header::PREFETCH_SIZE;
-                    return Err(format!("`{name}` is a number from 1, not `{text}`"));
-                }
-            },
-        };
-        let selector = read_selector(frame)?;
-        let prefetch = self.operations.prefetch(prefetch);
-        let no_local = durable::is_no_local(frame)? && source.kind == DestinationKind::Topic;
+        let no_local = (durable::is_no_local(frame)? || options.no_local)
+            && source.kind == DestinationKind::Topic;
         let named = durable::name_of(frame)?.map(|name| self.durable(name)).transpose()?;
         let durable = named.map(|durable| operation::Kept { durable, no_local });
-        let wanted = operation::Subscription { source, prefetch, selector, durable };
-        let (settles, asked) = (mode.settles(), Asked::by(frame.command, receipt));
-        let label = Subscription { key: key.clone(), mode, no_local };
+        let wanted = self.read_wanted(frame, source, options)?;
+        let wanted = operation::Subscription { durable, ..wanted };
+        // What a browser is given are copies, which nobody waits for.
+        let browses = wanted.browses.then(|| wanted.source.clone());
+        let settles = if browses.is_some() { Settles::WhenSent } else { mode.settles() };
+        let asked = Asked::by(frame.command, receipt);
+        let label = Subscription { key: key.clone(), mode, browses, no_local };
         let consumer = self
             .operations
             .subscribe(now.elapsed, wanted, settles, label, asked)
             .map_err(|it| describe(it, ""))?;
         self.subscriptions.insert(key, consumer);
         Ok(())
+    }
+
+    /// What a SUBSCRIBE frame wants to be given, by its headers, as ActiveMQ names them, and by the
+    /// options of its destination.
+    fn read_wanted(
+        &self,
+        frame: &Frame,
+        source: Destination,
+        options: Options,
+    ) -> Result<operation::Subscription, String> {
+        let prefetch = match frame.header(header::PREFETCH_SIZE) {
+            None => options.prefetch,
+            Some(text) => Some(text.trim().parse::<u32>().map_err(|_| no_prefetch(text))?),
+        };
+        if prefetch == Some(0) {
+            return Err(no_prefetch("0"));
+        }
+        let priority = match frame.header(PRIORITY) {
+            None => options.priority.unwrap_or(0),
+            Some(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| format!("`{PRIORITY}` is a number from -128 to 127, not `{text}`"))?,
+        };
+        if flag(frame, RETROACTIVE)?.unwrap_or(options.retroactive) {
+            return Err(format!(
+                "retroactive consumers are not supported; leave out `{RETROACTIVE}`"
+            ));
+        }
+        let browses = flag(frame, header::BROWSER)?.unwrap_or(false);
+        if browses && self.version == Version::V1_0 {
+            return Err("STOMP 1.0 has no header `browser`".into());
+        }
+        if browses && (source.kind != DestinationKind::Queue || source.is_pattern()) {
+            return Err(format!("`{source}` cannot be browsed: it is not one queue"));
+        }
+        let selector = frame.header(header::SELECTOR).map(Text::as_str);
+        Ok(operation::Subscription {
+            selector: read_selector(selector.or(options.selector.as_deref()))?,
+            exclusive: flag(frame, EXCLUSIVE)?.unwrap_or(options.exclusive),
+            priority,
+            browses,
+            ..operation::Subscription::new(source, self.operations.prefetch(prefetch))
+        })
     }
 
     /// STOMP 1.2 "UNSUBSCRIBE".
@@ -197,7 +246,6 @@ impl StompSession {
         frame: &Frame,
         receipt: Option<&Text>,
     ) -> Result<(), String> {
-        unsupported::refuse_headers(frame)?;
         if let Some(name) = durable::name_of(frame)? {
             let durable = self.durable(name)?;
             let consumer = self.subscription_key(frame).ok();
@@ -239,6 +287,13 @@ impl StompSession {
         how: Settlement,
         receipt: Option<&Text>,
     ) -> Result<(), String> {
+        if self.is_for_browser(frame) {
+            if how != Settlement::Accept {
+                return Err("what a browser is given cannot be refused".into());
+            }
+            self.answer_receipt(receipt);
+            return Ok(());
+        }
         let (consumer, place) = self.place_of(frame)?;
         // One that has ended has no unsettled deliveries, whatever it settled at a time.
         let label = self.operations.consumers().label(consumer);
@@ -259,6 +314,22 @@ impl StompSession {
                 Ok(())
             }
         }
+    }
+
+    /// Whether an ACK or NACK is of something that a subscription was given which only looks at it.
+    fn is_for_browser(&self, frame: &Frame) -> bool {
+        let consumer = match self.version {
+            Version::V1_2 => {
+                let id = frame.header(header::ID).and_then(|id| message::parse_ack_id(id));
+                id.map(|(consumer, _)| consumer)
+            }
+            _ => {
+                let id = frame.header(header::SUBSCRIPTION).cloned().map(Key::Id);
+                id.and_then(|id| self.subscriptions.get(&id).copied())
+            }
+        };
+        let label = consumer.and_then(|consumer| self.operations.consumers().label(consumer));
+        label.is_some_and(|label| label.browses.is_some())
     }
 
     /// Which delivery an ACK or NACK means, in each version's words: `id` in 1.2, `message-id` and
@@ -320,10 +391,26 @@ pub(super) fn ids_begin_with(session: &str) -> String {
     format!("ID:{session}:")
 }
 
-/// The `selector` header. An empty one selects all.
-fn read_selector(frame: &Frame) -> Result<Option<Arc<str>>, String> {
+/// A header that is true or false, in any case as ActiveMQ reads it.
+fn flag(frame: &Frame, name: &str) -> Result<Option<bool>, String> {
+    match frame.header(name).map(|value| value.trim()) {
+        None => Ok(None),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(value) => Err(format!("`{name}` is true or false, not `{value}`")),
+    }
+}
+
+/// Clients that want no prefetch would ask for each message, for which STOMP has no frame. ActiveMQ
+/// gives them none.
+fn no_prefetch(text: &str) -> String {
+    format!("`{}` is a number from 1, not `{text}`", header::PREFETCH_SIZE)
+}
+
+/// Checks a selector. An empty one selects all.
+fn read_selector(text: Option<&str>) -> Result<Option<Arc<str>>, String> {
     let name = header::SELECTOR;
-    let Some(text) = frame.header(name).filter(|text| !text.trim().is_empty()) else {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Ok(None);
     };
     match Selector::parse(text) {

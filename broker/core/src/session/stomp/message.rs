@@ -131,6 +131,8 @@ fn is_reserved(name: &str) -> bool {
             | header::ACK
             | header::REDELIVERED
             | header::DELIVERY_COUNT
+            | header::BROWSER
+            | header::USER_ID
     )
 }
 

@@ -22,7 +22,6 @@ mod frames;
 mod heart_beat;
 mod message;
 mod subscriptions;
-mod unsupported;
 
 #[cfg(test)]
 mod tests;
@@ -33,14 +32,14 @@ use bytes::{BufMut, BytesMut};
 use paceline_reached::{Point, reached};
 use paceline_wire::{
     Expected,
-    stomp::{Command, Decoder, Frame, HEART_BEAT, Text, Version, header},
+    stomp::{Command, Decoder, Frame, FrameWriter, HEART_BEAT, Text, Version, header},
 };
 
 pub use self::config::StompConfig;
 use self::{
     heart_beat::HeartBeat,
     message::Recipient,
-    subscriptions::{Key, Subscription},
+    subscriptions::{AckMode, Key, Subscription},
 };
 use super::{
     Now, Operations, Session,
@@ -203,6 +202,10 @@ impl Session for StompSession {
         self.process(now);
     }
 
+    fn handle_browse_end(&mut self, consumer: ConsumerId) {
+        self.operations.handle_browse_end(consumer);
+    }
+
     fn handle_timeout(&mut self, now: Now) {
         match self.phase {
             Phase::Connecting if now.elapsed >= self.config.connect_timeout => {
@@ -257,21 +260,7 @@ impl Session for StompSession {
             out.extend_from_slice(&self.answers);
         }
         self.answers.clear();
-        while out.len() - before < TRANSMIT_BYTES
-            && let Some(handed) = self.operations.hand_out(now.elapsed)
-        {
-            if handed.label.no_local
-                && handed.delivery.message.id.starts_with(&frames::ids_begin_with(&self.name))
-            {
-                let (consumer, place) = (handed.delivery.consumer, handed.place);
-                let is_settled = handed.settles == Settles::WhenSent;
-                if !is_settled {
-                    self.leave_out(now, consumer, place);
-                }
-                continue;
-            }
-            write_delivery(&self.name, &handed, self.version, out);
-        }
+        while out.len() - before < TRANSMIT_BYTES && self.write_next(now, out) {}
         let any = out.len() > before;
         if any {
             self.heart_beat.sent(now.elapsed);
@@ -358,6 +347,25 @@ impl StompSession {
         }
     }
 
+    /// Appends the next MESSAGE; false if there is none.
+    fn write_next(&mut self, now: Now, out: &mut BytesMut) -> bool {
+        if let Some(browser) = self.operations.take_browse_end() {
+            write_browse_end(browser, self.version, out);
+            return true;
+        }
+        let Some(handed) = self.operations.hand_out(now.elapsed) else { return false };
+        let is_own = || handed.delivery.message.id.starts_with(&frames::ids_begin_with(&self.name));
+        if !handed.label.no_local || !is_own() {
+            write_delivery(&self.name, &handed, self.version, out);
+            return true;
+        }
+        let (consumer, place) = (handed.delivery.consumer, handed.place);
+        if handed.settles == Settles::ByClient {
+            self.leave_out(now, consumer, place);
+        }
+        true
+    }
+
     /// The client has died, perhaps of what it was working on.
     fn give_up_work(&mut self, now: Now) {
         reached(Point::ClientLost);
@@ -383,12 +391,27 @@ fn write_delivery(
     out: &mut BytesMut,
 ) {
     let Handed { delivery, place, label, settles } = handed;
-    // STOMP 1.2 "MESSAGE": only where the client has to acknowledge.
-    let is_acknowledged = version == Version::V1_2 && *settles == Settles::ByClient;
+    // STOMP 1.2 "MESSAGE": only where the client has to acknowledge. One that browses may, in vain.
+    let is_asked = *settles == Settles::ByClient || label.browses.is_some();
+    let is_acknowledged = version == Version::V1_2 && is_asked && label.mode != AckMode::Auto;
     let recipient = Recipient {
         session,
         subscription: label.id(),
         ack: is_acknowledged.then_some((delivery.consumer, *place)),
     };
     message::write(delivery, &recipient, version, out);
+}
+
+/// As ActiveMQ has it.
+fn write_browse_end(browser: &Subscription, version: Version, out: &mut BytesMut) {
+    let mut frame = FrameWriter::begin(out, version, Command::Message);
+    if let Some(id) = browser.id() {
+        frame.header(header::SUBSCRIPTION, id);
+    }
+    frame.header(header::MESSAGE_ID, "0");
+    if let Some(queue) = &browser.browses {
+        frame.header(header::DESTINATION, &queue.to_string());
+    }
+    frame.header(header::BROWSER, "end");
+    frame.finish(b"");
 }

@@ -4,7 +4,10 @@ use std::ops::RangeInclusive;
 
 use paceline_wire::stomp::Text;
 
-use crate::session::consumers::{Place, Settles};
+use crate::{
+    Destination,
+    session::consumers::{Place, Settles},
+};
 
 /// How a subscription's deliveries are settled (STOMP 1.2 "SUBSCRIBE ack Header").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub(super) struct Subscription {
     pub mode: AckMode,
     /// Whether it wants none of the messages of its own connection.
     pub no_local: bool,
+    /// The queue that it only looks at, if it does.
+    pub browses: Option<Destination>,
 }
 
 impl Subscription {

@@ -4,6 +4,7 @@ mod durable;
 mod specification;
 mod temporary;
 mod unsupported;
+mod wanted;
 mod world;
 
 use std::{sync::Arc, time::Duration};

@@ -33,6 +33,7 @@ pub(super) struct World {
     pub settled: Vec<(Vec<u64>, Settlement)>,
     /// Deliveries that consumers died of.
     pub failed: Vec<u64>,
+    pub subscriptions: Vec<Subscription>,
     pub prefetches: Vec<u32>,
     pub selectors: Vec<Arc<str>>,
     pub durables: Vec<Kept>,
@@ -146,7 +147,8 @@ impl World {
         match operation {
             Operation::Publish { message, .. } => self.publish(message),
             Operation::Subscribe { consumer, subscription, .. } => {
-                let Subscription { source, prefetch, selector, durable } = subscription;
+                self.subscriptions.push(subscription.clone());
+                let Subscription { source, prefetch, selector, durable, .. } = subscription;
                 self.durables.extend(durable);
                 self.selectors.extend(selector);
                 self.prefetches.push(prefetch);
@@ -195,6 +197,7 @@ impl World {
                 message,
                 redelivered: redelivery_count > 0,
                 redelivery_count,
+                first_of_group: false,
             };
             self.deliveries.push((delivery.clone(), None));
             self.sessions[consumer.session].handle_delivery(delivery);
