@@ -1,7 +1,7 @@
 //! A queue is first in, first out, over all its producers, consumers and leaders.
 //!
-//! The leader says when it hands a message out. A message that its producer was told is stored stands
-//! in its queue before any that is sent later, by whomever, and so does what a producer has sent
+//! The leader says when it hands a message out. A message that its producer was told has been taken
+//! stands in its queue before any that is sent later, by whomever, and so does what a producer has sent
 //! before over the same connection; such a message must be handed out first, unless its priority is
 //! lower. This is looked at three times, when the run is over:
 //!
@@ -15,11 +15,11 @@
 //!
 //! Where consumers select one part of the messages each, this holds within each part.
 //!
-//! What is promised less is asked less. Where messages are put off nothing is asked. A message that may have expired need not come any more. What
-//! is not stored may be lost with its leader, and its producer is told that all is well when the
-//! leader cannot be reached: it binds others only in a run without faults. A message that a
-//! transaction was about to acknowledge when its leader went stands back until that is decided. Of a
-//! message whose id no leader that handed it out ever had at hand, nothing is known.
+//! What is promised less is asked less. Where messages are put off nothing is asked. A message that may
+//! have expired need not come any more. What is not stored may be lost with its leader, and its producer
+//! is told that all is well even so: it need not come, but where it does it is in its place. A message
+//! that a transaction was about to acknowledge when its leader went stands back until that is decided.
+//! Of a message whose id no leader that handed it out ever had at hand, nothing is known.
 
 mod precedence;
 #[cfg(test)]
@@ -279,8 +279,6 @@ impl Judge<'_> {
         out: Option<Turn>,
         until: Turn,
     ) -> Entry {
-        let info = self.history.destination(publish.destination);
-        let is_stored = publish.persistent && (!info.topic || info.kept);
         let reply = publish.reply.filter(|_| publish.is_acknowledged());
         // From then on it may be gone.
         let expires = publish.expires.map(|at| Turn(at.saturating_sub(self.end.clock_error), 0));
@@ -288,7 +286,7 @@ impl Judge<'_> {
             id,
             priority: publish.priority.unwrap_or(USUAL_PRIORITY),
             sent: publish.sent,
-            stored: reply.filter(|_| is_stored || self.end.faultless).map(|(at, _)| at),
+            in_place: reply.map(|(at, _)| at),
             line: Some(line),
             out,
             until: expires.map_or(until, |expires| until.min(expires)),
@@ -332,7 +330,7 @@ impl Judge<'_> {
     }
 
     fn why(&self, first: &Entry, by: &Entry) -> String {
-        match first.stored {
+        match first.in_place {
             Some(at) if at <= by.sent => format!(
                 "{} was acknowledged at {:.6}s and {} sent at {:.6}s",
                 first.id,

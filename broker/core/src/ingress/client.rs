@@ -7,6 +7,12 @@
 //! not stored may be lost with a leader, which its sender agreed to, and is delivered once at most,
 //! so that whoever acknowledges it has had it.
 //!
+//! A message that was on its way when its channel ended may still arrive, seconds later: the network
+//! keeps what it could not deliver, and the leader may not have noticed. Its sender is told that all is
+//! well when it cannot arrive any more: when the same leader has taken this client's next channel, and
+//! so left the one before, or another one leads. So it never stands behind what is sent after the
+//! answer, through whichever node.
+//!
 //! A message whose queue is full and blocks is refused by its shard and kept here until there is
 //! room. So nothing stands still in the stream, and what makes room goes on.
 
@@ -115,8 +121,8 @@ struct Consumer<T, S> {
 enum Question<T> {
     /// Whoever asked is told how it ended; if the leader is lost, that is how it ended too, and well.
     Ends { asker: T },
-    /// A message, which may come back. Otherwise as [`Question::Ends`], unless it is a topic's that may
-    /// have to be stored.
+    /// A message, which may come back. If the leader is lost it ends well, but not at once, unless it is a
+    /// topic's that may have to be stored.
     Publishes { kept: Kept<T>, again: bool },
     /// A settlement, which ends well whatever the leader says: the client has had the messages.
     Settles { asker: T },
@@ -146,6 +152,8 @@ pub struct ShardClient<T, S> {
     again: VecDeque<Kept<T>>,
     /// Topics of which persistent messages are to be stored, as a leader has said.
     stored: BTreeMap<Arc<str>, Line<T>>,
+    /// Who sent messages on channels that have ended, and the terms of these: they may still arrive.
+    adrift: Vec<(u64, T)>,
     /// What waits for room in its queue.
     held: Held<T>,
     waiting_bytes: usize,
@@ -173,6 +181,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             volatile: VecDeque::new(),
             again: VecDeque::new(),
             stored: BTreeMap::new(),
+            adrift: Vec::new(),
             held: Held::new(room_timeout),
             waiting_bytes: 0,
             output: VecDeque::new(),
@@ -384,6 +393,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             && self.consumers.is_empty()
             && self.volatile.is_empty()
             && self.again.is_empty()
+            && self.adrift.is_empty()
             && self.held.is_empty())
     }
 
@@ -443,6 +453,9 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         self.term = term;
         self.channel.0 += 1;
         self.forget_stored();
+        for (_, asker) in self.adrift.extract_if(.., |(sent_in, _)| *sent_in <= term) {
+            self.events.push_back(Event::Ended(asker, Ok(())));
+        }
         let consumers: Vec<u64> = self.consumers.keys().copied().collect();
         for consumer in consumers {
             self.attach(consumer);
@@ -502,7 +515,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                 Question::Publishes { kept: Kept { asker, bytes, .. }, .. } => {
                     reached(Point::VolatileOperationLost);
                     self.waiting_bytes -= bytes;
-                    self.events.push_back(Event::Ended(asker, Ok(())));
+                    self.adrift.push((self.term, asker));
                 }
                 Question::Ends { asker } | Question::Settles { asker } => {
                     self.events.push_back(Event::Ended(asker, Ok(())));

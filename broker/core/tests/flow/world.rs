@@ -272,7 +272,6 @@ impl World {
                 }
                 Event::Detached(consumer, why) => panic!("{consumer}: {why}"),
                 Event::LeaderLost(_) => it.held.clear(),
-                Event::Detached(_, why) => panic!("{why}"),
                 Event::BrowseEnd(_) => panic!("nobody browses"),
             }
         }

@@ -34,8 +34,8 @@ pub struct Entry {
     pub priority: u8,
     /// When it was sent.
     pub sent: Duration,
-    /// From when on it is certain that it stands in the queue; `None` if it never is.
-    pub stored: Option<Duration>,
+    /// From when on it is certain that it stands in the queue, or never will; `None` if it never is.
+    pub in_place: Option<Duration>,
     /// Its producer sent it behind all earlier ones of the same line.
     pub line: Option<u32>,
     /// When it came out, if it did.
@@ -78,16 +78,16 @@ pub fn overtaken(entries: &[Entry]) -> Vec<(usize, usize)> {
         }
     };
 
-    let mut stored: Vec<(Duration, usize)> =
-        (0..).zip(entries).filter_map(|(index, it)| Some((it.stored?, index))).collect();
-    stored.sort_unstable();
+    let mut in_place: Vec<(Duration, usize)> =
+        (0..).zip(entries).filter_map(|(index, it)| Some((it.in_place?, index))).collect();
+    in_place.sort_unstable();
     let mut sent: Vec<usize> = (0..entries.len()).collect();
     sent.sort_by_key(|index| entries[*index].sent);
-    let mut stored = stored.into_iter().peekable();
+    let mut in_place = in_place.into_iter().peekable();
     let mut latest = Latest::default();
     for by in sent {
         let by_then = |(at, _): &(Duration, usize)| *at <= entries[by].sent;
-        while let Some((_, index)) = stored.next_if(by_then) {
+        while let Some((_, index)) = in_place.next_if(by_then) {
             latest.note(&entries[index], index);
         }
         note(latest.overtaken_by(&entries[by]), by);
@@ -118,7 +118,7 @@ mod tests {
     fn precedes(entries: &[Entry], first: usize, then: usize) -> bool {
         let (a, b) = (&entries[first], &entries[then]);
         let in_line = a.line.is_some() && a.line == b.line && first < then;
-        let in_time = a.stored.is_some_and(|stored| stored <= b.sent);
+        let in_time = a.in_place.is_some_and(|in_place| in_place <= b.sent);
         first != then && a.priority >= b.priority && (in_line || in_time)
     }
 
@@ -137,7 +137,7 @@ mod tests {
                 id: MessageId { producer: 0, sequence: 0 },
                 priority,
                 sent,
-                stored: took.map(|took| sent + Duration::from_millis(took)),
+                in_place: took.map(|took| sent + Duration::from_millis(took)),
                 line,
                 out,
                 until: match fate {

@@ -21,6 +21,7 @@ enum Happening {
     Answer { node: usize, slot: u32, count: usize },
     Mangle { node: usize, slot: u32, twice: bool },
     Cut { node: usize, slot: u32 },
+    Arrive { slot: u32 },
     LoseLeader { slot: u32, kept: usize },
     Elect { slot: u32 },
     Restart { node: usize },
@@ -49,6 +50,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (node.clone(), slot.clone(), any::<bool>())
             .prop_map(|(node, slot, twice)| H::Mangle { node, slot, twice }),
         3 => (node.clone(), slot.clone()).prop_map(|(node, slot)| H::Cut { node, slot }),
+        8 => slot.clone().prop_map(|slot| H::Arrive { slot }),
         3 => (slot.clone(), 0..4_usize).prop_map(|(slot, kept)| H::LoseLeader { slot, kept }),
         4 => slot.clone().prop_map(|slot| H::Elect { slot }),
         1 => node.clone().prop_map(|node| H::Restart { node }),
@@ -65,6 +67,8 @@ struct Asked {
     tag: OpTag,
     /// Stored messages that it publishes, and where to.
     publishes: Vec<(u32, String)>,
+    /// A message that it publishes and that is not stored.
+    volatile: Option<String>,
     /// Stored messages that it accepts.
     accepts: Vec<String>,
     is_commit: bool,
@@ -114,6 +118,7 @@ impl Course {
             life: 0,
             tag: OpTag(0),
             publishes: Vec::new(),
+            volatile: None,
             accepts: Vec::new(),
             is_commit: false,
             outcome: None,
@@ -122,8 +127,11 @@ impl Course {
             Happening::Publish { node, queue, stored } => {
                 let id = self.id(stored);
                 let tag = self.world.publish(node, &name_of(queue), &id, stored);
-                let publishes = if stored { vec![(queue, id)] } else { Vec::new() };
-                self.asked(node, tag, Asked { publishes, ..nothing() });
+                let asked = match stored {
+                    true => Asked { publishes: vec![(queue, id)], ..nothing() },
+                    false => Asked { volatile: Some(id), ..nothing() },
+                };
+                self.asked(node, tag, asked);
             }
             Happening::Commit { node, queues, accepts } => {
                 let (taken, accepts) = self.take(node, accepts);
@@ -155,6 +163,14 @@ impl Course {
             Happening::Answer { node, slot, count } => self.world.answer(node, slot, count),
             Happening::Mangle { node, slot, twice } => self.world.mangle(node, slot, twice),
             Happening::Cut { node, slot } => self.world.cut(node, slot),
+            Happening::Arrive { slot } => {
+                self.note_outcomes();
+                for id in self.world.arrive(slot) {
+                    let it = self.asked.iter().find(|it| it.volatile.as_deref() == Some(&*id));
+                    let told = &it.expect("somebody sent it").outcome;
+                    assert_eq!(*told, None, "{id} arrives, and its sender has been answered");
+                }
+            }
             Happening::LoseLeader { slot, kept } => self.world.lose_leader(slot, kept),
             Happening::Elect { slot } => self.world.elect(slot),
             Happening::Restart { node } => {

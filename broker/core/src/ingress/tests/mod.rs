@@ -115,13 +115,62 @@ fn a_message_in_memory_ends_well_with_its_leader_and_is_not_sent_again() {
     world.answer(0, 1, 1);
     world.run_client(0, 1);
     world.lose_leader(1, 0);
-    assert_eq!(world.outcome(0, lost), Some(&Ok(())));
     world.subscribe(0, "q1", 10);
     let kept = world.publish(0, "q1", "b", false);
+    assert_eq!(world.outcome(0, lost), None, "until another one leads");
     world.settle_down();
+    assert_eq!(world.outcome(0, lost), Some(&Ok(())));
     assert_eq!(world.outcome(0, kept), Some(&Ok(())));
     let delivered: Vec<_> = world.nodes[0].deliveries.iter().map(|it| &*it.message.id).collect();
     assert_eq!(delivered, ["b"]);
+}
+
+#[test]
+fn a_message_that_may_still_arrive_is_not_answered() {
+    for arrives in [true, false] {
+        let mut world = World::new();
+        world.subscribe(1, "q1", 10);
+        world.settle_down();
+        let late = world.publish(0, "q1", "late", false);
+        world.run_client(0, 1);
+        world.answer(0, 1, 1);
+        world.run_client(0, 1);
+        world.cut(0, 1);
+        assert_eq!(world.outcome(0, late), None);
+        if arrives {
+            assert_eq!(world.arrive(1).len(), 1);
+        }
+        // The leader has the next channel by now.
+        world.settle_down();
+        assert_eq!(world.outcome(0, late), Some(&Ok(())), "though nothing else is asked for");
+        world.publish(1, "q1", "next", false);
+        assert_eq!(world.arrive(1).len(), 0);
+        world.settle_down();
+        let delivered = world.nodes[1].deliveries.iter().map(|it| &*it.message.id);
+        let expected: &[&str] = if arrives { &["late", "next"] } else { &["next"] };
+        assert_eq!(delivered.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_leader_of_an_earlier_term_answers_for_no_message_that_is_on_its_way_to_a_later_one() {
+    let mut client = ShardClient::new(ROOM_TIMEOUT);
+    let message = Arc::new(Message { persistent: false, ..message("q", "m") });
+    let request = Request::Publish { message, asker: 1 };
+    client.handle_request(Duration::ZERO, request, Budget { limit: 1 << 20, used: 0 });
+    for (second, (term, ended)) in (0..).zip([(3, 0), (2, 0), (3, 1), (4, 0)]) {
+        let now = Duration::from_secs(second);
+        let is_open = client.poll_open(now, &[4, 7, 9], || None).is_some();
+        assert_eq!(is_open, term < 4, "it needs a leader until the message is answered");
+        if !is_open {
+            break;
+        }
+        client.handle_said(now, Some(FromLeader::Serving { term })).unwrap();
+        while client.poll_transmit().is_some() {}
+        let events: Vec<_> = std::iter::from_fn(|| client.poll_event()).collect();
+        assert_eq!(events, vec![Event::<u32, u32>::Ended(1, Ok(())); ended], "in term {term}");
+        client.handle_said(now, None).unwrap();
+    }
 }
 
 /// A client of node 0 that holds a stored and a volatile message of slot 1.

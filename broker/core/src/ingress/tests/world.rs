@@ -120,11 +120,20 @@ impl Node {
     }
 }
 
+/// Messages that are not stored, on their way to a leader over a channel that their node has given up.
+struct Adrift {
+    node: usize,
+    slot: u32,
+    term: u64,
+    messages: Vec<Arc<Message>>,
+}
+
 pub(super) struct World {
     pub(super) now: Duration,
     pub(super) budget: Budget,
     pub(super) nodes: Vec<Node>,
     pub(super) shards: Vec<Shard>,
+    adrift: Vec<Adrift>,
     next_tag: u64,
     next_channel: u64,
 }
@@ -136,6 +145,7 @@ impl World {
             budget: Budget { limit: 1 << 20, used: 0 },
             nodes: (0..NODES).map(|node| Node::new(node, 1)).collect(),
             shards: (0..SLOTS).map(|_| Shard::new()).collect(),
+            adrift: Vec::new(),
             next_tag: 1,
             next_channel: 1,
         }
@@ -231,6 +241,8 @@ impl World {
             if shard.has_leader {
                 wire.open = Some(self.next_channel);
                 self.next_channel += 1;
+                // The leader leaves the channel before.
+                self.adrift.retain(|it| (it.node, it.slot) != (node, slot));
                 wire.from_leader.push_back(FromLeader::Serving { term: shard.term });
             } else {
                 client.handle_unreachable(now);
@@ -389,14 +401,39 @@ impl World {
 
     // ---- what goes wrong ------------------------------------------------------------------------
 
-    /// A link breaks, with what is on its way.
+    /// A node gives up a link. What is not stored and on its way may arrive later.
     pub(super) fn cut(&mut self, node: usize, slot: u32) {
-        if self.nodes[node].wires[slot as usize].open.is_some() {
+        let term = self.shards[slot as usize].term;
+        let wire = &mut self.nodes[node].wires[slot as usize];
+        if wire.open.is_some() {
+            let messages = wire.to_leader.drain(..).filter_map(|said| match said {
+                ToLeader::Publish { message, .. } => Some(message),
+                _ => None,
+            });
+            let messages = messages.collect();
+            self.adrift.push(Adrift { node, slot, term, messages });
             self.close(node, slot);
             let said = self.nodes[node].clients[slot as usize].handle_said(self.now, None);
             assert_eq!(said, Ok(()));
             self.take_events(node, slot);
         }
+    }
+
+    /// What is on its way to a shard's leader over channels that were given up arrives; their names.
+    pub(super) fn arrive(&mut self, slot: u32) -> Vec<Arc<str>> {
+        let shard = &mut self.shards[slot as usize];
+        let mut arrived = Vec::new();
+        for it in self.adrift.extract_if(.., |it| it.slot == slot) {
+            if !shard.has_leader || it.term != shard.term {
+                continue;
+            }
+            for message in it.messages {
+                arrived.push(message.id.clone());
+                shard.dispatcher.handle_volatile(WALL, message).expect("there is room");
+            }
+        }
+        self.dispatch(slot);
+        arrived
     }
 
     /// The leader hears that a channel is gone.
