@@ -249,8 +249,6 @@ points! {
     CameDue,
     /// a message waited for the next of its deliveries
     Repeated,
-    /// a message that was due had been delivered by another leader, or purged
-    DeliveredAlready,
     /// a producer sent a message again that was stored
     ResendRecognised,
     /// a topic's message was stored for a durable subscription or a queue of a virtual topic

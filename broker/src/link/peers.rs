@@ -48,8 +48,7 @@ impl Peers {
             peers.entry(number).or_insert_with(|| {
                 let (address, identity) = (member.link.clone(), identity.clone());
                 let changed = changed.clone();
-                let changed = move || _ = changed.send_replace(());
-                Peer::dial(number, address, identity, *timings, changed)
+                Peer::dial(number, address, identity, *timings, move || changed.send_replace(()))
             });
         }
         drop(peers);

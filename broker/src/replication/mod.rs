@@ -7,6 +7,7 @@
 
 pub mod channel;
 mod driver;
+pub mod encoding;
 mod group;
 mod input;
 mod memory;

@@ -9,7 +9,7 @@ use paceline_reached::{Point, reached};
 use paceline_store::{Group, JournalError};
 use serde::{Deserialize, Serialize};
 
-use super::storage::{StorageError, decode, encode};
+use super::encoding::{StorageError, decode, encode};
 
 /// What is small of a state is cut into parts of so many bytes.
 const REST_BYTES: usize = 256 << 10;

@@ -22,9 +22,9 @@ use paceline_store::{Entry as Record, Group, JournalError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    encoding::{StorageError, decode},
     pace::Pace,
     saved::{Content, Hash, Saved, assemble},
-    storage::{StorageError, decode},
     streams::{Head, OpenStream},
 };
 use crate::link::{Connection, LinkError, Stream, StreamReceiver, StreamSender};

@@ -1,45 +1,24 @@
 //! How a group's values stand in the journal, and what is made of them at a start.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use paceline_consensus::{Entry, EntryId, Index, Log, Membership, NodeId, Recovered, Term, Vote};
 use paceline_core::{
     Message,
-    shard::{Batch, MessageRef, RestoreError, ShardState},
+    shard::{Batch, MessageRef, ShardState},
 };
 use paceline_reached::{Point, reached};
 use paceline_runtime::time::Duration;
-use paceline_store::{Group, JournalError};
-use postcard::ser_flavors::Flavor;
+use paceline_store::Group;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
-use thiserror::Error;
 
-use super::saved::Saved;
+use super::{
+    encoding::{StorageError, decode, encode},
+    saved::Saved,
+};
 
 /// How much of a log is read at once.
 pub const READ_BYTES: u64 = 1 << 20;
-
-/// Why what a group has in the journal cannot be used.
-#[derive(Debug, Error)]
-pub enum StorageError {
-    /// The journal cannot give it.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Not written by this code, or not by this release.
-    #[error("{what} cannot be decoded: {error}")]
-    Malformed {
-        /// What.
-        what: &'static str,
-        /// What is wrong with it.
-        error: postcard::Error,
-    },
-    /// The snapshot contradicts itself.
-    #[error("the snapshot makes no sense: {0}")]
-    Snapshot(#[from] RestoreError),
-    /// There is a hole in the log.
-    #[error("entry {0} is missing in the log")]
-    Missing(Index),
-}
 
 /// The last entry that is not in the log any more.
 #[derive(Serialize, Deserialize)]
@@ -56,47 +35,6 @@ pub struct Opened {
     pub state: ShardState,
     /// It.
     pub saved: Saved,
-}
-
-/// Writes behind what is in the buffer, without a copy in between.
-struct Append<'a>(&'a mut BytesMut);
-
-impl Flavor for Append<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.put_u8(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Writes `value` behind what is in `out`.
-pub fn encode_into<T: Serialize>(value: &T, out: &mut BytesMut) {
-    postcard::serialize_with_flavor(value, Append(out)).expect("all our values have an encoding");
-}
-
-/// `value` as bytes.
-pub fn encode<T: Serialize>(value: &T) -> Bytes {
-    let mut out = BytesMut::new();
-    encode_into(value, &mut out);
-    out.freeze()
-}
-
-/// What `bytes` say; `what` is named where they cannot be read.
-///
-/// # Errors
-/// [`StorageError::Malformed`].
-pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, StorageError> {
-    postcard::from_bytes(bytes).map_err(|error| StorageError::Malformed { what, error })
 }
 
 /// As [`decode`]; `None` of no bytes.

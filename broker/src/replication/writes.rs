@@ -4,7 +4,7 @@ use bytes::Bytes;
 use paceline_consensus::{Entry, Index, Message};
 use paceline_store::{GroupId, Journal, JournalError};
 
-use super::storage;
+use super::encoding;
 
 /// One thing to write.
 enum Write {
@@ -108,7 +108,7 @@ impl Writes {
                             journal.replace_log(group, start, mark, &dead)?;
                         }
                         Write::Append(entry) => journal.append(group, entry.id.index, |out| {
-                            storage::encode_into(&entry, out)
+                            encoding::encode_into(&entry, out)
                         })?,
                         Write::EndRepair => journal.end_repair(group)?,
                     }

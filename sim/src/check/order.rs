@@ -15,12 +15,14 @@ use crate::workload::{
     operation::{MessageId, Publish},
 };
 
+/// By producer, destination, subscriber of what is kept for each, persistence and priority.
+type Line = (u32, DestinationId, Option<ClientId>, bool, Option<u8>);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// By producer, destination, subscriber of what is kept for each, persistence and priority: the
-    /// sequence numbers of first deliveries, sorted.
-    arrived: HashMap<(u32, DestinationId, Option<ClientId>, bool, Option<u8>), Vec<u32>>,
+    /// The sequence numbers of first deliveries, sorted.
+    arrived: HashMap<Line, Vec<u32>>,
 }
 
 impl ReplyCheck for Order {

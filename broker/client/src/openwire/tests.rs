@@ -52,7 +52,8 @@ fn opening(heart_beat: Option<HeartBeat>) -> [Vec<u8>; 2] {
         max_inactivity: Some(silence),
         ..WireFormatInfo::default()
     };
-    let info = ConnectionInfo { connection_id: Some(connection()), ..ConnectionInfo::default() };
+    let connection_id = Some(connection());
+    let info = ConnectionInfo { connection_id, manageable: true, ..ConnectionInfo::default() };
     [bytes([format.into()]), bytes([numbered(info, 2, true)])]
 }
 

@@ -17,6 +17,7 @@
 //! room. So nothing stands still in the stream, and what makes room goes on.
 
 mod attaching;
+mod losing;
 mod room;
 mod topics;
 
@@ -482,49 +483,6 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         if self.sent > 0 {
             self.output.push_back(ToLeader::Hurry);
         }
-    }
-
-    /// The channel is gone: everything unanswered will be sent on the next one.
-    fn handle_lost(&mut self, now: Duration) {
-        let was_found = self.search.is_found();
-        self.search.handle_lost(now);
-        if !was_found {
-            return;
-        }
-        if self.sent > 0 {
-            reached(Point::CommandsResent);
-        }
-        self.sent = 0;
-        self.sent_bytes = 0;
-        self.output.clear();
-        self.held.handle_lost();
-        // What a browser was sent is a copy, and stays.
-        let consumers = self.consumers.values();
-        for consumer in consumers.filter(|consumer| !consumer.subscription.browses) {
-            self.events.push_back(Event::LeaderLost(consumer.sink.clone()));
-        }
-        let mut again = VecDeque::new();
-        for question in std::mem::take(&mut self.questions).into_values() {
-            match question {
-                Question::Publishes { kept, .. } if topics::may_be_stored(&kept.message) => {
-                    reached(Point::TopicAskedAgain);
-                    again.push_back(kept);
-                }
-                // A message in a leader's memory may be lost with it: its sender agreed to that.
-                // Sent again it might arrive twice, which nobody agreed to.
-                Question::Publishes { kept: Kept { asker, bytes, .. }, .. } => {
-                    reached(Point::VolatileOperationLost);
-                    self.waiting_bytes -= bytes;
-                    self.adrift.push((self.term, asker));
-                }
-                Question::Ends { asker } | Question::Settles { asker } => {
-                    self.events.push_back(Event::Ended(asker, Ok(())));
-                }
-                // Attached again on the next channel.
-                Question::Attaches { .. } => {}
-            }
-        }
-        self.ask_again(again);
     }
 
     fn handle_message(&mut self, now: Duration, message: FromLeader) -> Result<(), Confused> {

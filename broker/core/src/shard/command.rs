@@ -6,7 +6,7 @@ use paceline_membership::{Epoch, View};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{groups::Membership, waiting::Waiting};
+use super::groups::Membership;
 use crate::{
     Message, UnixMillis,
     bounds::{Bound, QueueFull},
@@ -97,6 +97,15 @@ pub struct Work {
     pub publishes: Vec<Arc<Message>>,
     /// Messages whose delivery ends, and how.
     pub settles: Vec<(MessageRef, Settlement)>,
+}
+
+/// A message that waits, and until when. A message of which several deliveries follow waits for the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Waiting {
+    /// When it is due.
+    pub due: UnixMillis,
+    /// Where it was written.
+    pub at: MessageRef,
 }
 
 /// One instruction in a shard's log.

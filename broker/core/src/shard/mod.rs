@@ -11,10 +11,12 @@
 //!   [`Origin`] and [`Outcome`].
 //! - Nothing is delivered here. Which consumer holds a message is the leader's knowledge alone;
 //!   the shard only counts deliveries that were rejected or released.
-//! - A message that its producer sends again, to another node, is stored once: see [`producers`].
+//! - A message that its producer sends again, to another node, is stored once for as long as the shard
+//!   remembers the producer.
 //! - A message rejected more than [`MAX_REDELIVERIES`] times, or once and for good
-//!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, of a durable subscription `DLQ.<its topic>`, which is in the same shard ([`slotting`](crate::slotting)). Released deliveries (the consumer went away) raise
-//!   the count that consumers see but never make a dead letter: a crash of a consumer with a thousand
+//!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, of a durable subscription
+//!   `DLQ.<its topic>`, which is in the same shard ([`slotting`](crate::slotting)). Released
+//!   deliveries (the consumer went away) raise the count that consumers see but never make a dead letter: a crash of a consumer with a thousand
 //!   prefetched messages says nothing about any of them. The one that it was working on is
 //!   suspected, though, and counts as rejected ([`Settlement::Fail`]). Dead letters rejected again
 //!   stay.
@@ -43,6 +45,7 @@ mod producers;
 mod session;
 mod snapshot;
 mod standing;
+mod step;
 mod tables;
 mod transaction;
 mod waiting;
@@ -59,7 +62,7 @@ pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};
 pub(crate) use bodies::{dead_letter, in_queue};
 pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
-    Refused, SessionId, Terms, TransactionId, Work,
+    Refused, SessionId, Terms, TransactionId, Waiting, Work,
 };
 pub use compare::{Table, TableEntry};
 pub use groups::{GROUP_ID, GROUP_SEQUENCE, Membership};
@@ -69,11 +72,11 @@ pub use snapshot::{Piece, RestoreError, Snapshot};
 pub use standing::StandingStats;
 pub use tables::Counters;
 pub use transaction::InDoubt;
-pub use waiting::Waiting;
 
 use self::{
     session::Admission,
-    tables::{Arrival, Derived, Leave, Step, Stored, Tables, Written},
+    step::{Step, Written},
+    tables::{Arrival, Derived, Leave, Stored, Tables},
 };
 use crate::{
     Message, UnixMillis,

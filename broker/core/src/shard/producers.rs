@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_reached::{Point, reached};
 use serde::{Deserialize, Serialize};
 
-use super::{ShardState, command::MessageRef, tables::Step};
+use super::{ShardState, command::MessageRef, step::Step};
 use crate::{Message, UnixMillis};
 
 /// The most ranges of one producer: as many messages as a client may have unanswered, unless its node's

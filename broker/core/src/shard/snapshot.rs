@@ -188,7 +188,8 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
     derived.waiting = waiting::derive(&tables.waiting, |index| derived.pin(index, 1));
     derived.producers = producers::derive(&tables.producers, tables.applied)
         .ok_or(RestoreError::Inconsistent("a producer is not known by its messages"))?;
-    derived.entered = tables.standings.derive(tables).map_err(RestoreError::Inconsistent)?;
+    let name_of = |queue| tables.queues.get(&queue).map(|queue| &queue.name);
+    derived.entered = tables.standings.derive(name_of).map_err(RestoreError::Inconsistent)?;
     for (message, _) in tables.members.iter() {
         let is_there = tables.messages.contains(*message) || tables.moved.contains(*message);
         check(is_there, "a member of a group is no message")?;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ShardState,
     command::{Effect, MAX_PARTS, MessageRef, QueueId, Refused, Terms},
-    tables::{Step, Tables, Written},
+    step::{Step, Written},
 };
 use crate::{
     Message,
@@ -118,15 +118,15 @@ impl Standings {
         }
     }
 
-    /// What follows from it, or what is wrong with it.
-    pub(super) fn derive(
+    /// What follows from it and the names of queues, or what is wrong with it.
+    pub(super) fn derive<'a>(
         &self,
-        tables: &Tables,
+        name_of: impl Fn(QueueId) -> Option<&'a Arc<str>>,
     ) -> Result<BTreeMap<Arc<str>, Vec<Entered>>, &'static str> {
         let mut all: BTreeMap<Arc<str>, Vec<Entered>> = BTreeMap::new();
         for (id, standing) in &self.queues {
-            let queue = tables.queues.get(id).ok_or("a durable subscription has no queue")?;
-            let entered = standing.entered(*id, &queue.name);
+            let name = name_of(*id).ok_or("a durable subscription has no queue")?;
+            let entered = standing.entered(*id, name);
             let entered = entered.map_err(|_| "a durable subscription's selector is none")?;
             all.entry(standing.topic().clone()).or_default().push(entered);
         }

@@ -23,7 +23,8 @@ use paceline_reached::{Point, reached};
 use super::{
     ShardState,
     command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
-    tables::{Decision, Prepared, Step, Written},
+    step::{Step, Written},
+    tables::{Decision, Prepared},
 };
 use crate::{UnixMillis, destination::DestinationKind, schedule::Schedule};
 

@@ -14,23 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ShardState,
-    command::{MessageRef, Refused},
-    tables::Step,
+    command::{MessageRef, Refused, Waiting},
+    step::Step,
 };
 use crate::{
-    Destination, Message, UnixMillis,
+    Destination, Message,
     destination::DestinationKind,
     schedule::{Due, Repeats, Schedule},
 };
-
-/// A message that waits, and until when. A message of which several deliveries follow waits for the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Waiting {
-    /// When it is due.
-    pub due: UnixMillis,
-    /// Where it was written.
-    pub at: MessageRef,
-}
 
 /// What is known of it beside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,7 +73,7 @@ impl ShardState {
         Some(awaited)
     }
 
-    /// Delivers a message that was due, unless another leader has had that done, or it was purged.
+    /// Delivers a message that was due, unless that has been done, or it was purged meanwhile.
     pub(super) fn deliver(
         &mut self,
         step: &mut Step,
@@ -91,7 +82,6 @@ impl ShardState {
         message: &Arc<Message>,
     ) -> Result<(), Refused> {
         if !self.tables.waiting.contains_key(&waiting) {
-            reached(Point::DeliveredAlready);
             return Ok(());
         }
         self.take_in(step, message, true)?;

@@ -9,7 +9,7 @@ use paceline_events::emit;
 use super::Group;
 use crate::{
     costs,
-    replication::{input::Input, storage, turn::Turn},
+    replication::{encoding, input::Input, turn::Turn},
 };
 
 /// Entries applied in one turn.
@@ -50,7 +50,7 @@ impl Group {
             self.freed.clear();
         }
         if self.applied != before {
-            self.part.hint_committed(storage::encode(&self.applied));
+            self.part.hint_committed(encoding::encode(&self.applied));
         }
         more
     }
@@ -60,7 +60,8 @@ impl Group {
         assert_eq!(in_log, Some(entry.id), "what is applied is in the log");
         self.applied = entry.id;
         let Payload::Data(data) = entry.payload else { return };
-        let batch = match made.map_or_else(|| storage::decode(&data, "a batch").map(Arc::new), Ok) {
+        let batch = match made.map_or_else(|| encoding::decode(&data, "a batch").map(Arc::new), Ok)
+        {
             Ok(batch) => batch,
             Err(error) => return turn.fail(self.slot, &error),
         };

@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 
 use self::sending::Sending;
 use super::{
+    encoding,
     input::Input,
     memory::Holds,
     parts::{Parts, Settings},
@@ -479,7 +480,7 @@ impl Group {
         }
         let Some(batch) = self.serving.poll_batch(turn.wall, turn.now) else { return false };
         turn.cost += costs::APPEND;
-        let data = storage::encode(&batch);
+        let data = encoding::encode(&batch);
         let id = self.replica.propose(data).expect("a leader that does not hand over takes it");
         self.serving.proposed(id.index);
         self.made = Some((id.index, Arc::new(batch)));
@@ -498,7 +499,7 @@ impl Group {
         let mut writes = false;
         if let Some(vote) = vote {
             writes = true;
-            turn.writes.vote(self.slot, storage::encode(&vote));
+            turn.writes.vote(self.slot, encoding::encode(&vote));
         }
         if let Some((last, membership)) = snapshot {
             writes = true;

@@ -91,7 +91,7 @@ fn what_was_delivered_is_not_delivered_again() {
     assert_eq!(waits(&state), [(NOW + 200, at, Repeats::Times(0))]);
     check_snapshot(&state);
 
-    // Another leader has proposed it as well.
+    // What a leader proposes is harmless when it is repeated.
     let applied = apply(&mut state, command);
     assert_eq!((ready(&applied), applied.freed), (0, vec![3]));
     let applied = apply(&mut state, deliver(waiting(NOW + 200, at), None, &written));
