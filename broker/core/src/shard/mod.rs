@@ -16,10 +16,10 @@
 //! - A message rejected more than [`MAX_REDELIVERIES`] times, or once and for good
 //!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, of a durable subscription
 //!   `DLQ.<its topic>`, which is in the same shard ([`slotting`](crate::slotting)). Released
-//!   deliveries (the consumer went away) raise the count that consumers see but never make a dead letter: a crash of a consumer with a thousand
-//!   prefetched messages says nothing about any of them. The one that it was working on is
-//!   suspected, though, and counts as rejected ([`Settlement::Fail`]). Dead letters rejected again
-//!   stay.
+//!   deliveries (the consumer went away) raise the count that consumers see but never make a dead
+//!   letter: a crash of a consumer with a thousand prefetched messages says nothing about any of
+//!   them. The one that it was working on is suspected, though, and counts as rejected
+//!   ([`Settlement::Fail`]). Dead letters rejected again stay.
 //! - A message whose time is over when it is applied is counted as entered and expired, and not
 //!   stored. Expired messages are dropped, not dead-lettered.
 //! - **Topics are not stored**, their durable subscriptions are. Each of these is a queue in the shard
