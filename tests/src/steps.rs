@@ -286,10 +286,11 @@ fn jms(context: &Context) -> Result<String, String> {
     let classes = context.root.join("target/clients/jms");
     std::fs::create_dir_all(&classes).map_err(|e| e.to_string())?;
     let sources = context.root.join("tests/clients/jms");
-    let programs = ["Producer.java", "Consumer.java", "Failover.java", "Behaviours.java"];
+    let entries = std::fs::read_dir(&sources).map_err(|e| e.to_string())?;
+    let programs = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let programs = programs.filter(|path| path.extension().is_some_and(|it| it == "java"));
     let mut javac = Command::new("javac");
-    javac.arg("-d").arg(&classes).arg("-cp").arg(class_path(&path)?);
-    javac.args(programs.map(|program| sources.join(program)));
+    javac.arg("-d").arg(&classes).arg("-cp").arg(class_path(&path)?).args(programs);
     run(&mut javac).map_err(|e| format!("the JMS programs need a JDK (17 or later): {e}"))?;
     path.push(classes);
     class_path(&path)
