@@ -85,7 +85,7 @@ impl fmt::Display for Durable {
 }
 
 /// Whether a queue of this name holds what waits for a durable subscription.
-pub(crate) fn is_durable(queue: &str) -> bool {
+pub fn is_durable(queue: &str) -> bool {
     queue.starts_with(MARK)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use paceline_consensus::{EntryId, Membership, NodeId, Role};
 use paceline_core::{
     Destination, DestinationKind,
+    durable::is_durable,
     shard::{Table, TableEntry},
 };
 use paceline_runtime::time::Duration;
@@ -26,7 +27,6 @@ fn shown(destination: &Destination) -> String {
 impl Group {
     /// The replica as it is now; with a digest of its state, which takes time, if `verify`.
     pub fn status(&self, verify: bool) -> ShardStatus {
-        let is_durable = |name: &str| name.starts_with(char::is_control);
         let queues =
             self.state.queues().filter(|queue| queue.depth > 0 && !is_durable(&queue.name));
         let durables = self.state.durables().map(|it| DurableStatus {
