@@ -1,118 +1,119 @@
-//! What the configuration says about single destinations.
+//! What the cluster's policies say, to those who go by them.
 
 use std::sync::Arc;
 
 use paceline_core::{
-    Destination, DestinationKind, Message,
-    bounds::{Bound, Bounds, WhenFull},
-    destination::InvalidDestination,
+    DestinationKind, Message,
+    bounds::{Bound, Bounds},
     operation::Operation,
 };
+use paceline_membership::{Durability, Policies, Policy, View, WhenFull};
 
-use crate::config::{Durability, Policy};
+use crate::config::NodeConfig;
 
-/// The `[[policy]]` entries, ready to be asked.
-#[derive(Debug, Default)]
-pub(crate) struct Policies {
-    entries: Vec<(Destination, Durability)>,
+/// The policies that are in force in a cluster at a view: those that are written down there, and until
+/// some are those that its founders, of which this node is one, begin it with.
+pub(crate) fn in_force(view: &View, begun_with: Option<Policies>) -> Policies {
+    view.policies().cloned().or(begun_with).unwrap_or_default()
 }
 
-impl Policies {
-    /// Reads the entries' patterns.
-    pub(crate) fn new(entries: &[Policy]) -> Result<Self, InvalidDestination> {
-        let parsed = entries
-            .iter()
-            .map(|entry| Ok((Destination::parse(&entry.destination)?, entry.durability)));
-        Ok(Self { entries: parsed.collect::<Result<_, _>>()? })
-    }
+/// What is to be done to make the policies of a node's file of those in force, line by line. Nothing of
+/// a file without any: it leaves them to the cluster.
+pub(crate) fn of_file(config: &NodeConfig, in_force: &Policies) -> Vec<String> {
+    let file = config.policies().expect("a checked configuration");
+    if file.is_empty() { Vec::new() } else { in_force.difference(&file) }
+}
 
-    /// What the entries allow destinations to hold, for the leaders of shards.
-    pub(crate) fn bounds(entries: &[Policy]) -> Result<Bounds, InvalidDestination> {
-        let parsed = entries.iter().map(|entry| {
-            let destination = Destination::parse(&entry.destination)?;
-            let is_bounded = entry.max_messages.is_some() || entry.max_bytes.is_some();
-            let bound = (is_bounded || entry.when_full.is_some()).then(|| {
-                let default = match destination.kind {
-                    DestinationKind::Queue => WhenFull::Block,
-                    DestinationKind::Topic => WhenFull::DropOldest,
-                };
-                Arc::new(Bound {
-                    policy: entry.destination.as_str().into(),
-                    max_messages: entry.max_messages,
-                    max_bytes: entry.max_bytes,
-                    when_full: entry.when_full.unwrap_or(default),
-                })
-            });
-            Ok((destination, bound))
-        });
-        Ok(Bounds::new(parsed.collect::<Result<_, _>>()?))
-    }
+/// What destinations may hold, for the leaders of shards.
+pub(crate) fn bounds(policies: &Policies) -> Bounds {
+    let entries = policies.entries().iter().map(|policy| {
+        let is_bounded = policy.max_messages.is_some() || policy.max_bytes.is_some();
+        let bound = (is_bounded || policy.when_full.is_some()).then(|| Arc::new(bound(policy)));
+        (policy.destination.clone(), bound)
+    });
+    Bounds::new(entries.collect())
+}
 
-    /// Makes an operation's messages non-persistent where the policy of their destination is
-    /// [`Durability::Memory`].
-    pub(crate) fn apply(&self, operation: &mut Operation) {
-        if self.entries.is_empty() {
-            return;
+fn bound(policy: &Policy) -> Bound {
+    let default = match policy.destination.kind {
+        DestinationKind::Queue => WhenFull::Block,
+        DestinationKind::Topic => WhenFull::DropOldest,
+    };
+    Bound {
+        policy: policy.destination.to_string().into(),
+        max_messages: policy.max_messages,
+        max_bytes: policy.max_bytes,
+        when_full: policy.when_full.unwrap_or(default),
+    }
+}
+
+/// Makes an operation's messages non-persistent where the policy of their destination is
+/// [`Durability::Memory`].
+pub(crate) fn apply(policies: &Policies, operation: &mut Operation) {
+    if policies.is_empty() {
+        return;
+    }
+    match operation {
+        Operation::Publish { message, .. } => apply_to(policies, message),
+        Operation::Commit { publishes, .. } => {
+            publishes.iter_mut().for_each(|message| apply_to(policies, message));
         }
-        match operation {
-            Operation::Publish { message, .. } => self.apply_to(message),
-            Operation::Commit { publishes, .. } => {
-                publishes.iter_mut().for_each(|message| self.apply_to(message));
-            }
-            _ => {}
-        }
+        _ => {}
     }
+}
 
-    fn apply_to(&self, message: &mut Arc<Message>) {
-        if message.persistent && self.durability(&message.destination) == Durability::Memory {
+fn apply_to(policies: &Policies, message: &mut Arc<Message>) {
+    if message.persistent {
+        let policy = policies.of(&message.destination);
+        if policy.is_some_and(|policy| policy.durability == Durability::Memory) {
             Arc::make_mut(message).persistent = false;
         }
-    }
-
-    fn durability(&self, destination: &Destination) -> Durability {
-        let covering = self.entries.iter().find(|(pattern, _)| pattern.matches(destination));
-        covering.map_or_else(Durability::default, |(_, durability)| *durability)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use paceline_core::Destination;
+    use paceline_membership::{Change, Founder, Layout};
+    use paceline_placement::StrategyKind;
+
     use super::*;
 
+    fn policy(destination: &str) -> Policy {
+        Policy::of(Destination::parse(destination).unwrap())
+    }
+
+    fn policies(entries: &[Policy]) -> Policies {
+        Policies::try_from(entries.to_vec()).unwrap()
+    }
+
     #[test]
-    fn the_first_entry_that_covers_a_destination_counts() {
-        let entry =
-            |destination: &str, durability| Policy { durability, ..Policy::of(destination) };
-        let policies = Policies::new(&[
-            entry("/queue/metrics.billing", Durability::Synced),
-            entry("/queue/metrics.>", Durability::Memory),
-        ])
-        .unwrap();
-        for (name, expected) in [
-            ("metrics.cpu", Durability::Memory),
-            ("metrics.billing", Durability::Synced),
-            ("orders", Durability::Synced),
-        ] {
-            let queue = Destination::queue(name).unwrap();
-            assert_eq!(policies.durability(&queue), expected, "{name}");
-            let topic = Destination::topic(name).unwrap();
-            assert_eq!(policies.durability(&topic), Durability::Synced);
-        }
+    fn the_founders_policies_count_until_some_are_written_down() {
+        let layout = Layout { replicas: 1, slots: 1, strategy: StrategyKind::Slots };
+        let (name, link) = ("n1".into(), "n1:1".into());
+        let founder = Founder { name, link, zone: None, weight: 1.0 };
+        let view = View::founded(layout, [founder]).unwrap();
+        let (founders, others) = (policies(&[policy("/queue/a")]), policies(&[policy("/queue/b")]));
+        assert_eq!(in_force(&view, None), Policies::default());
+        assert_eq!(in_force(&view, Some(founders.clone())), founders);
+        let change = Change::ReplacePolicies { policies: others.clone() };
+        let view = view.changed(&change).unwrap().unwrap();
+        assert_eq!(in_force(&view, Some(founders)), others);
     }
 
     #[test]
     fn a_destination_is_bounded_as_the_first_entry_that_covers_it_says() {
         let entries = [
-            Policy::of("/queue/free"),
-            Policy { max_messages: Some(3), ..Policy::of("/queue/>") },
-            Policy { when_full: Some(WhenFull::Reject), ..Policy::of("/topic/>") },
+            policy("/queue/free"),
+            Policy { max_messages: Some(3), ..policy("/queue/>") },
+            Policy { when_full: Some(WhenFull::Reject), ..policy("/topic/>") },
         ];
-        let bounds = Policies::bounds(&entries).unwrap();
-        let of = |destination| bounds.of(&Destination::parse(destination).unwrap()).cloned();
+        let found = bounds(&policies(&entries));
+        let of = |destination| found.of(&Destination::parse(destination).unwrap()).cloned();
         assert_eq!(of("/queue/free"), None);
         let bound = of("/queue/q").unwrap();
         assert_eq!((bound.max_messages, bound.when_full), (Some(3), WhenFull::Block));
         assert_eq!(of("/topic/t").unwrap().when_full, WhenFull::Reject);
-        assert!(Policies::bounds(&entries[..1]).unwrap().is_empty());
+        assert!(bounds(&policies(&entries[..1])).is_empty());
     }
 }

@@ -2,21 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
+pub use paceline_membership::WhenFull;
 use serde::{Deserialize, Serialize};
 
 use crate::{Destination, Message};
-
-/// What becomes of a message for which its destination has no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WhenFull {
-    /// It waits at its ingress node. For queues.
-    Block,
-    /// It is refused.
-    Reject,
-    /// What has been waiting longest for a slow subscriber is dropped for it. For topics.
-    DropOldest,
-}
 
 /// What a destination may hold: of a queue all its messages, in flight or not; of a topic what waits
 /// for each of its subscribers.
@@ -34,6 +23,12 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// That of a queue of which no policy says what it may hold.
+    pub fn none() -> Self {
+        let (policy, when_full) = ("".into(), WhenFull::Block);
+        Self { policy, max_messages: None, max_bytes: None, when_full }
+    }
+
     /// Whether a message of `size` bytes may come to where so many messages and bytes are.
     pub fn admits(&self, messages: u64, bytes: u64, size: u64) -> bool {
         let Room { messages, bytes } = self.room(messages, bytes);
@@ -88,6 +83,12 @@ impl QueueFull {
 impl fmt::Display for QueueFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { queue, messages, bytes, size, bound } = self;
+        if bound.policy.is_empty() {
+            return write!(
+                f,
+                "queue `{queue}` was full, and messages that came earlier wait for it"
+            );
+        }
         write!(
             f,
             "queue `{queue}` is full: it holds {messages} messages of {bytes} bytes, this one has \

@@ -6,7 +6,6 @@
 
 pub mod bounds;
 pub mod channel;
-pub mod destination;
 pub mod dispatch;
 pub mod durable;
 pub mod ingress;
@@ -17,10 +16,9 @@ pub mod selector;
 pub mod serving;
 pub mod session;
 pub mod shard;
-pub mod slotting;
 
 #[cfg(test)]
 mod testing;
 
-pub use destination::{Destination, DestinationKind};
 pub use message::{Body, Message, UnixMillis, Value};
+pub use paceline_destination::{self as destination, Destination, DestinationKind, slotting};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use paceline_destination::Destination;
 use paceline_placement::StrategyKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -9,6 +10,7 @@ use thiserror::Error;
 use crate::{
     id::{Epoch, NodeId},
     member::{Member, MemberState},
+    policy::{Policies, Policy, PolicyError},
     rows::{self, Zone},
     view::{Parts, View, ViewError},
 };
@@ -81,6 +83,28 @@ pub enum Change {
     },
     /// The rows are to be balanced.
     Rebalance,
+    /// These are the policies that the founders began with. Nothing if any are written down.
+    BeginPolicies {
+        /// They.
+        policies: Policies,
+    },
+    /// A policy is to be there, in the place of one of its pattern, or else behind all others.
+    SetPolicy {
+        /// It.
+        policy: Policy,
+        /// The pattern of another one, before which it is to stand.
+        before: Option<Destination>,
+    },
+    /// A policy is not to be there.
+    RemovePolicy {
+        /// Its pattern.
+        destination: Destination,
+    },
+    /// These policies are to be there, and no others.
+    ReplacePolicies {
+        /// They.
+        policies: Policies,
+    },
 }
 
 /// Why a change is refused, and what to do instead.
@@ -224,6 +248,17 @@ pub enum ChangeError {
         /// How slots are placed.
         strategy: StrategyKind,
     },
+    /// A cluster cannot have that policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// There is no policy before which another one could stand.
+    #[error("`{before}` has no policy to stand before; {}", patterns(.known))]
+    UnknownPolicy {
+        /// Its pattern.
+        before: String,
+        /// The patterns that have one, in their order.
+        known: Vec<String>,
+    },
     /// What would follow does not fit together.
     #[error("{0}")]
     View(String),
@@ -234,6 +269,13 @@ impl ChangeError {
     /// one is on its way that makes room for it.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::BeingRemoved { .. } | Self::LinkTaken { is_leaving: true, .. })
+    }
+}
+
+fn patterns(known: &[String]) -> String {
+    match known {
+        [] => "there is no policy at all".into(),
+        known => format!("there are those of {}", known.join(", ")),
     }
 }
 
@@ -273,6 +315,13 @@ impl View {
                 next.members[at].weight = *weight;
             }
             Change::Rebalance => {}
+            Change::BeginPolicies { .. }
+            | Change::SetPolicy { .. }
+            | Change::RemovePolicy { .. }
+            | Change::ReplacePolicies { .. } => {
+                next.change_policies(change)?;
+                keeps_rows = true;
+            }
         }
         next.check_members()?;
         if !keeps_rows {
@@ -458,6 +507,29 @@ impl Parts {
             return Err(ChangeError::NotLeaving { name: name.into() });
         }
         self.members.remove(at);
+        Ok(())
+    }
+
+    fn change_policies(&mut self, change: &Change) -> Result<(), ChangeError> {
+        let known = self.policies.clone().unwrap_or_default();
+        let next = match change {
+            Change::BeginPolicies { .. } if self.policies.is_some() => return Ok(()),
+            Change::BeginPolicies { policies } | Change::ReplacePolicies { policies } => {
+                policies.clone()
+            }
+            Change::SetPolicy { policy, before } => {
+                known.with(policy, before.as_ref())?.ok_or_else(|| ChangeError::UnknownPolicy {
+                    before: before.as_ref().map_or_else(String::new, ToString::to_string),
+                    known: known.entries().iter().map(|it| it.destination.to_string()).collect(),
+                })?
+            }
+            Change::RemovePolicy { destination } => known.without(destination),
+            _ => known.clone(),
+        };
+        // That there is none need not be written down before there was one.
+        if next != known {
+            self.policies = Some(next);
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Who is in a cluster, and which of them are to hold which slot.
+//! Who is in a cluster, which of them are to hold which slot, and what holds for which destinations.
 //!
 //! A [`View`] is a value that does not change; a cluster that changes goes from one to the next, whose
 //! epoch is the next one. So a word that names its sender's epoch is understood by whoever has that
@@ -11,6 +11,7 @@ mod change;
 mod id;
 mod lives;
 mod member;
+mod policy;
 mod progress;
 mod rows;
 mod view;
@@ -19,5 +20,9 @@ pub use change::{Change, ChangeError};
 pub use id::{Epoch, NodeId};
 pub use lives::{Life, LifeError, Lives, LivesError};
 pub use member::{Founder, Layout, Member, MemberState};
+pub use policy::{
+    Durability, InvalidPolicy, MAX_PATTERN_BYTES, MAX_POLICIES, Policies, Policy, PolicyError,
+    WhenFull,
+};
 pub use progress::{Holding, Progress, moves};
 pub use view::{Summary, View, ViewError};

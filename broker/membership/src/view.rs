@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::{
     id::{Epoch, NodeId},
     member::{Founder, Layout, Member, MemberState},
+    policy::Policies,
     rows,
 };
 
@@ -31,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) members: Vec<Member>,
     /// By group.
     pub(crate) rows: Vec<Vec<NodeId>>,
+    /// None before the founders' are written down, or any are set.
+    pub(crate) policies: Option<Policies>,
 }
 
 /// What does not fit together in a view.
@@ -260,7 +263,8 @@ impl View {
         let mut rows = rows::placed(&layout, &members)?;
         rows.push(rows::metadata(&layout, &members, &[]));
         let next_id = NodeId(members.len() as u64 + 1);
-        Self::try_from(Parts { epoch: Epoch::FIRST, layout, next_id, members, rows })
+        let (epoch, policies) = (Epoch::FIRST, None);
+        Self::try_from(Parts { epoch, layout, next_id, members, rows, policies })
     }
 
     /// Which view of the cluster it is.
@@ -276,6 +280,12 @@ impl View {
     /// The number of the node that joins next.
     pub fn next_id(&self) -> NodeId {
         self.0.next_id
+    }
+
+    /// What holds for some destinations only. None before that is written down which the founders
+    /// began with, or any is set.
+    pub fn policies(&self) -> Option<&Policies> {
+        self.0.policies.as_ref()
     }
 
     /// All members, by number.

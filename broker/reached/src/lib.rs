@@ -99,6 +99,10 @@ points! {
     ReplicaLeft,
     /// a node asked another one for a later view of the cluster
     ViewFetched,
+    /// the policies that a cluster began with were written down
+    PoliciesBegun,
+    /// a node that runs took over other policies
+    PoliciesFollowed,
     /// a change of the cluster came too late for its view, and was made from the next one
     ChangeRepeated,
     /// a node did not vote, since it had left the shard and was not as far again
@@ -203,6 +207,8 @@ points! {
     DecidedElsewhere,
     /// a queue took no further message, since it may hold no more
     QueueFull,
+    /// a queue took no message though no policy bounds it any more, since its sender keeps earlier ones
+    ShutWithoutBound,
     /// a message that found no room waits for some at its ingress node
     RoomAwaited,
     /// a leader said that there is room again

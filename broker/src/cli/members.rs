@@ -1,25 +1,20 @@
 //! `paceline cluster`
 
 use std::{
-    fmt::Write as _,
     io::{self, IsTerminal, Write as _},
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Subcommand};
-use paceline_membership::{Change, Member, MemberState, NodeId, Progress, View, moves};
+use paceline_membership::{Change, Member, NodeId, View, moves};
 use paceline_runtime::{
     output, say,
     time::{self, Instant},
 };
-use serde_json::json;
 
-use super::{cluster::ClusterArgs, table};
-use crate::{
-    operator::{self, OperatorError, Survey},
-    replication::protocol::NotChanged,
-};
+use super::{cluster::ClusterArgs, reached::Reached, survey};
+use crate::operator::Survey;
 
 /// How often is looked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -219,72 +214,6 @@ fn member<'a>(view: &'a View, name: &str) -> Result<&'a Member> {
     Ok(view.member(id).expect("it has a number"))
 }
 
-/// A node that answers, of a cluster.
-struct Reached {
-    cluster: String,
-    address: String,
-    /// Others that may answer when it does no more.
-    others: Vec<String>,
-}
-
-impl Reached {
-    async fn by(args: &ClusterArgs) -> Result<Self> {
-        let (definition, address) = args.reach().await?;
-        let mut reached = Self { cluster: definition.name, address, others: Vec::new() };
-        reached.know(&definition.view);
-        Ok(reached)
-    }
-
-    fn know(&mut self, view: &View) {
-        self.others = view.members().iter().map(|member| member.link.clone()).collect();
-    }
-
-    /// Whom to ask, in turn: the one that was asked last, and when that is gone the others.
-    fn addresses(&self) -> Vec<String> {
-        let others = self.others.iter().filter(|address| **address != self.address);
-        std::iter::once(&self.address).chain(others).cloned().collect()
-    }
-
-    /// The views before and after.
-    async fn change(&mut self, change: &Change) -> Result<(View, View)> {
-        let mut error = None;
-        for address in self.addresses() {
-            let before = match operator::definition(&self.cluster, &address).await {
-                Ok(definition) => definition.view,
-                Err(why) => {
-                    error.get_or_insert(why);
-                    continue;
-                }
-            };
-            match operator::change(&self.cluster, &address, change).await {
-                Ok(after) => {
-                    self.address = address;
-                    self.know(&after);
-                    return Ok((before, after));
-                }
-                Err(OperatorError::NotChanged(NotChanged::Refused(why))) => bail!("{why}"),
-                Err(why) => drop(error.get_or_insert(why)),
-            }
-        }
-        Err(error.expect("one was asked")).context("no node could be asked")
-    }
-
-    async fn survey(&mut self) -> Result<Survey> {
-        let mut error = None;
-        for address in self.addresses() {
-            match operator::survey(&self.cluster, &address).await {
-                Ok(survey) => {
-                    self.address = address;
-                    self.know(&survey.view);
-                    return Ok(survey);
-                }
-                Err(why) => drop(error.get_or_insert(why)),
-            }
-        }
-        Err(error.expect("one was asked")).context("no node could be asked")
-    }
-}
-
 impl Moving {
     /// Makes a change and waits until the shards have followed, unless that is not wanted. `goes` is
     /// the node that is to hold nothing then, if one is.
@@ -318,7 +247,7 @@ impl Replace {
         let Self { moving, old, new, link, force } = self;
         let mut reached = Reached::by(&moving.cluster).await?;
         if !reserve(&mut reached, &old, &new, &link).await? {
-            let address = &reached.address;
+            let address = reached.address();
             say!("start node {new}: paceline serve --join {address} --name {new} …");
             if moving.no_wait {
                 say!("and then give this command again");
@@ -425,40 +354,10 @@ async fn wait(reached: &mut Reached, goes: Option<NodeId>) -> Result<()> {
             say!("all shards are where they are to be, after {seconds:.1} s");
             return Ok(());
         }
-        let left = left(&survey);
-        line.say(&format!("{}{}", in_words(&survey), pace.estimate(left)));
+        let left = survey::left(&survey);
+        line.say(&format!("{}{}", survey::in_words(&survey), pace.estimate(left)));
         time::sleep(LOOK_EVERY).await;
     }
-}
-
-/// How many copies are still to come or to go.
-fn left(survey: &Survey) -> u32 {
-    let Progress { to_add, to_drop, .. } = &survey.progress;
-    let lingering = survey.lingering.values().sum::<u32>().max(to_drop.values().sum());
-    to_add.values().sum::<u32>() + lingering
-}
-
-fn in_words(survey: &Survey) -> String {
-    let Progress { unknown, copies_wanted, copies_in_place, to_add, .. } = &survey.progress;
-    let mut words = format!("{copies_in_place} of {copies_wanted} copies are in place");
-    let name =
-        |node: &NodeId| survey.view.member(*node).map_or("?", |member| &member.name).to_owned();
-    let to_fill: Vec<_> =
-        to_add.iter().map(|(node, count)| format!("{count} on {}", name(node))).collect();
-    if !to_fill.is_empty() {
-        let _ = write!(words, ", to fill: {}", to_fill.join(", "));
-    }
-    let lingering: u32 = survey.lingering.values().sum();
-    if lingering > 0 {
-        let _ = write!(words, ", to delete: {lingering}");
-    }
-    if !unknown.is_empty() {
-        let _ = write!(words, ", {} shards have no leader that answers", unknown.len());
-    }
-    if !survey.unreachable.is_empty() {
-        let _ = write!(words, "; no answer from {}", survey.unreachable.join(", "));
-    }
-    words
 }
 
 /// How fast it goes.
@@ -510,91 +409,9 @@ impl Status {
         let mut reached = Reached::by(&self.cluster).await?;
         let survey = reached.survey().await?;
         match self.json {
-            true => say!("{:#}", json_of(&survey)),
-            false => print(&reached.cluster, &survey),
+            true => say!("{:#}", survey::json_of(&survey)),
+            false => survey::print(reached.cluster(), &survey),
         }
         Ok(())
     }
-}
-
-fn state(survey: &Survey, member: &Member) -> &'static str {
-    match (member.state, survey.epochs.contains_key(&member.id)) {
-        _ if member.reserved => "reserved",
-        (MemberState::Draining, _) if survey.is_free(member.id) => "drained",
-        (MemberState::Draining, _) => "draining",
-        (MemberState::Leaving, _) => "leaving",
-        (MemberState::Active, true) => "active",
-        (MemberState::Active, false) => "no answer",
-    }
-}
-
-/// Copies that a node is to have, and that count.
-fn copies(survey: &Survey, node: NodeId) -> (usize, usize) {
-    let wanted = survey.view.slots_of(node).count();
-    let slots = survey.view.slots();
-    let held = survey.holdings.iter().filter(|it| it.group < slots && it.voters.contains(&node));
-    (wanted, held.count())
-}
-
-fn print(cluster: &str, survey: &Survey) {
-    let view = &survey.view;
-    say!(
-        "cluster {cluster} at epoch {}: {} slots, {} copies each, on {} nodes\n",
-        view.epoch(),
-        view.slots(),
-        view.layout().replicas,
-        view.members().len()
-    );
-    let mut rows = vec![table::row([
-        "NODE",
-        "NUMBER",
-        "STATE",
-        "ZONE",
-        "WEIGHT",
-        "COPIES",
-        "IS TO HAVE",
-        "EPOCH",
-        "LINK",
-    ])];
-    for member in view.members() {
-        let (wanted, held) = copies(survey, member.id);
-        let epoch = survey.epochs.get(&member.id).map_or_else(|| "?".into(), u64::to_string);
-        rows.push(table::row([
-            &member.name,
-            &member.id.to_string(),
-            state(survey, member),
-            member.zone.as_deref().unwrap_or("-"),
-            &member.weight.to_string(),
-            &held.to_string(),
-            &wanted.to_string(),
-            &epoch,
-            &member.link,
-        ]));
-    }
-    table::print(&rows);
-    say!();
-    match survey.is_settled() {
-        true => say!("all shards are where they are to be"),
-        false => say!("{}", in_words(survey)),
-    }
-}
-
-fn json_of(survey: &Survey) -> serde_json::Value {
-    let nodes: Vec<_> = survey
-        .view
-        .members()
-        .iter()
-        .map(|member| {
-            let (wanted, held) = copies(survey, member.id);
-            json!({
-                "name": member.name, "number": member.id, "state": state(survey, member),
-                "zone": member.zone, "weight": member.weight, "link": member.link,
-                "copies": held, "wanted": wanted, "epoch": survey.epochs.get(&member.id),
-            })
-        })
-        .collect();
-    json!({
-        "epoch": survey.view.epoch(), "settled": survey.is_settled(), "nodes": nodes,
-        "progress": survey.progress, "unreachable": survey.unreachable,
-    })
 }

@@ -6,11 +6,14 @@ mod consume;
 mod histogram;
 mod manual;
 mod members;
+mod policy;
 mod produce;
 mod progress;
+mod reached;
 mod route;
 mod serve;
 mod status;
+mod survey;
 mod table;
 
 use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
@@ -55,6 +58,7 @@ enum Command {
     Consume(consume::Consume),
     Status(status::Status),
     Cluster(members::Cluster),
+    Policy(policy::PolicyCommand),
     Route(route::Route),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -80,6 +84,7 @@ impl Cli {
             Command::Consume(command) => command.run().await,
             Command::Status(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
+            Command::Policy(command) => command.run().await,
             Command::Route(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),
@@ -106,7 +111,11 @@ async fn load_and(
     path: &Path,
     add: impl FnOnce(&mut NodeConfig),
 ) -> Result<NodeConfig, ConfigError> {
-    let name = path.display().to_string();
+    NodeConfig::parse_and(&path.display().to_string(), &read(path).await?, add)
+}
+
+/// The text of a file of configuration.
+async fn read(path: &Path) -> Result<String, ConfigError> {
     let read = async {
         let options = OpenOptions { read: true, ..OpenOptions::default() };
         let file = File::open(path, &options).await?;
@@ -114,8 +123,8 @@ async fn load_and(
         let bytes = file.read_at(0, len as usize).await?;
         String::from_utf8(bytes.into()).map_err(|_| std::io::Error::other("it is not UTF-8"))
     };
-    let text = read.await.map_err(|error| ConfigError::unreadable(&name, &error))?;
-    NodeConfig::parse_and(&name, &text, add)
+    let name = path.display();
+    read.await.map_err(|error| ConfigError::unreadable(&name.to_string(), &error))
 }
 
 /// Reads a number of which there must be one at least.

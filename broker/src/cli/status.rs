@@ -282,6 +282,14 @@ impl Status {
 
         for status in answers.nodes.values().flatten() {
             let name = &status.name;
+            if !status.other_policies.is_empty() {
+                say!(
+                    "\n{name} has other policies in its file than the cluster, whose count: {}; `paceline \
+                     policy apply FILE` makes the cluster's what a file says, `paceline policy list` says \
+                     what they are",
+                    status.other_policies.join("; ")
+                );
+            }
             if !status.waits_for.is_empty() {
                 let missing = status.waits_for.iter().map(|node| answers.name(*node));
                 let missing = missing.collect::<Vec<_>>().join(", ");

@@ -1,9 +1,10 @@
 //! `[[policy]]`: what holds for some destinations only.
 
-use paceline_core::{Destination, DestinationKind, bounds::WhenFull};
+use paceline_core::Destination;
+use paceline_membership::{self as membership, Durability, InvalidPolicy, WhenFull};
 use serde::{Deserialize, Serialize};
 
-/// `[[policy]]`: what holds for the destinations that a pattern covers.
+/// `[[policy]]`: what holds for the destinations that a pattern covers, as a file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -36,46 +37,34 @@ impl Policy {
         }
     }
 
+    /// The same as a cluster has it.
+    ///
+    /// # Errors
     /// Which key is wrong, and why.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub fn read(&self) -> Result<membership::Policy, InvalidPolicy> {
         let destination = Destination::parse(&self.destination)
-            .map_err(|error| ("destination", error.to_string()))?;
-        for (key, most) in [("max_messages", self.max_messages), ("max_bytes", self.max_bytes)] {
-            if most == Some(0) {
-                return Err((key, "at least 1, or leave it out for no limit".into()));
-            }
-        }
-        match (destination.kind, self.when_full) {
-            (DestinationKind::Queue, Some(WhenFull::DropOldest)) => {
-                Err(("when_full", "a queue drops nothing; use \"block\" or \"reject\"".into()))
-            }
-            (DestinationKind::Queue, Some(_))
-                if self.max_messages.is_none() && self.max_bytes.is_none() =>
-            {
-                let reason = "a queue without `max_messages` or `max_bytes` is never full";
-                Err(("when_full", reason.into()))
-            }
-            (DestinationKind::Topic, Some(WhenFull::Block)) => Err((
-                "when_full",
-                "one slow subscriber would hold up all producers and subscribers of a topic; use \
-                 \"drop-oldest\" or \"reject\""
-                    .into(),
-            )),
-            _ => Ok(()),
-        }
+            .map_err(|error| InvalidPolicy::Destination(error.to_string()))?;
+        let policy = membership::Policy {
+            destination,
+            durability: self.durability,
+            max_messages: self.max_messages,
+            max_bytes: self.max_bytes,
+            when_full: self.when_full,
+        };
+        policy.check().map(|()| policy)
     }
 }
 
-/// What an acknowledgement of a persistent message promises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// That it is on the disks, synced, of a majority of its shard's nodes.
-    #[default]
-    Synced,
-    /// That it is in the memory of its shard's leader. A crash of that node loses it: persistent
-    /// messages are handled as non-persistent ones.
-    Memory,
+impl From<&membership::Policy> for Policy {
+    fn from(policy: &membership::Policy) -> Self {
+        Self {
+            destination: policy.destination.to_string(),
+            durability: policy.durability,
+            max_messages: policy.max_messages,
+            max_bytes: policy.max_bytes,
+            when_full: policy.when_full,
+        }
+    }
 }
 
 /// A size that may be left out.

@@ -20,6 +20,7 @@ use paceline_core::{
     operation::Operation,
     session::{Brokers, Now, Session},
 };
+use paceline_membership::Policies;
 use paceline_runtime::{
     cpu,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
@@ -28,7 +29,7 @@ use paceline_runtime::{
 use paceline_wire::Expected;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 
 pub(crate) use self::receiving::Receiving;
@@ -37,7 +38,7 @@ use self::{
     receiving::{Plan, Share},
 };
 use crate::{
-    policy::Policies,
+    policy,
     router::{ConnectionEvent, ConnectionHandle},
 };
 
@@ -83,7 +84,7 @@ impl Cluster for ConnectionHandle {
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     /// What holds for some destinations only.
-    pub policies: Arc<Policies>,
+    pub policies: watch::Receiver<Arc<Policies>>,
     /// Memory for frames that are being received.
     pub receiving: Arc<Receiving>,
 }
@@ -134,7 +135,7 @@ pub(crate) async fn serve<S: Session, C: Cluster>(
 struct Connection<S, C> {
     session: S,
     share: Share,
-    policies: Arc<Policies>,
+    policies: watch::Receiver<Arc<Policies>>,
     began: Instant,
     cluster: C,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
@@ -253,7 +254,7 @@ impl<S: Session, C: Cluster> Connection<S, C> {
     fn submit(&mut self) {
         while let Some(mut operation) = self.session.poll_operation() {
             self.frames += 1;
-            self.policies.apply(&mut operation);
+            policy::apply(&self.policies.borrow(), &mut operation);
             self.cluster.submit(operation);
         }
     }

@@ -37,7 +37,8 @@ async fn dial(
     let (drain, drained) = mpsc::unbounded_channel();
     let session = format!("s{}", memory.connections()).into();
     let session = StompSession::new(config.into(), session);
-    let common = Common { policies: Arc::default(), receiving: receiving.clone() };
+    let (_, policies) = watch::channel(Arc::default());
+    let common = Common { policies, receiving: receiving.clone() };
     task::spawn(serve(served, session, "test", common, cluster, drained));
     (stream, drain)
 }

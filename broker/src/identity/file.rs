@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use paceline_membership::{Life, Lives};
+use paceline_membership::{Life, Lives, Policies};
 use paceline_runtime::time::Duration;
 use tokio::sync::watch;
 
@@ -104,6 +104,14 @@ impl IdentityFile {
     /// either: until then it may have been somebody in this cluster, and must promise nothing.
     pub fn is_new(&self) -> bool {
         self.now().new
+    }
+
+    /// The policies that the cluster begins with, as the node's configuration had them when it first
+    /// took part. None of one that did not begin the cluster, or has forgotten.
+    pub fn policies(&self) -> Option<Policies> {
+        let json = self.now().policies.clone()?;
+        let policies = serde_json::from_str(&json);
+        policies.inspect_err(|error| tracing::error!(%error, "the policies in {FILE}")).ok()
     }
 
     /// The slots whose replicas here have forgotten what they promised and were not reset since.
@@ -238,6 +246,8 @@ impl IdentityFile {
         self.write(|written| {
             written.lives = Some(Lives::after(last, draw()));
             written.new = false;
+            // The cluster has been there, and its own count.
+            written.policies = None;
             written.refill = refill;
         })
         .await?;

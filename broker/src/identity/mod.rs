@@ -121,6 +121,9 @@ struct Written {
     cluster: String,
     /// What the cluster began with. Empty of a node that has not joined yet.
     placement: String,
+    /// See [`IdentityFile::policies`]. As JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policies: Option<String>,
     /// Of a node that joins: tells it from another one of its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<u64>,
@@ -178,6 +181,10 @@ impl Claim {
             id: founding.as_ref().and_then(|cluster| cluster.number_of(&config.node.name)),
             cluster: config.cluster.name.clone(),
             placement: founding.as_ref().map_or_else(String::new, |it| it.founded.to_string()),
+            policies: founding.is_some().then(|| {
+                let policies = config.policies().expect("a checked configuration");
+                serde_json::to_string(&policies).expect("plain values")
+            }),
             // One that a file of numbers can hold.
             mark: joins.then(|| draw() >> 1),
             starts: None,
@@ -207,7 +214,9 @@ impl Claim {
             let id = found.id.or(written.id);
             // One that began a cluster and is told to join one is told by that one that it cannot.
             let mark = found.mark.or(written.mark);
-            written = Written { id, mark, starts: None, lives: Some(lives), ..found };
+            // Until the node takes part, what it begins the cluster with may still be set right.
+            let policies = if found.new { written.policies } else { found.policies.clone() };
+            written = Written { id, mark, policies, starts: None, lives: Some(lives), ..found };
         }
         let file = dir.join(CLUSTER_FILE);
         let cluster = match disk::exists(&file).await.map_err(io(&file))? {
@@ -502,5 +511,25 @@ mod tests {
         replace(dir.path(), FILE, "node = 3".into()).await.unwrap();
         let error = claim(&config).await.unwrap_err();
         assert!(error.contains("is damaged"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_the_cluster_begins_with_may_change_until_the_node_takes_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = of_two(dir.path());
+        drop(claim(&config).await.unwrap());
+        let policies = |config: &NodeConfig| Some(config.policies().unwrap());
+        config.policies = vec![crate::config::Policy::of("/queue/q")];
+        let second = claim(&config).await.unwrap();
+        assert_eq!(second.identity_file.policies(), policies(&config));
+        second.identity_file.join().await.unwrap();
+        drop(second);
+        let other = NodeConfig { policies: Vec::new(), ..config.clone() };
+        let third = claim(&other).await.unwrap();
+        assert_eq!(third.identity_file.policies(), policies(&config), "its file counts no more");
+        third.identity_file.forget(Life { number: 9, mark: 9 }, []).await.unwrap();
+        assert_eq!(third.identity_file.policies(), None);
+        drop(third);
+        assert_eq!(claim(&config).await.unwrap().identity_file.policies(), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use paceline_membership::{Epoch, Life, Lives, NodeId, Summary};
+use paceline_membership::{Epoch, Life, Lives, NodeId, Policies, Summary};
 use paceline_wire::link::Hello;
 
 use super::{LinkError, PeerId, refusals::Refusals};
@@ -75,6 +75,8 @@ impl Identity {
             knows: None,
             members: Vec::new(),
             placement: String::new(),
+            policies: String::new(),
+            is_new: false,
         };
         if let Some((cluster, identity_file)) = &self.member {
             let plain = |life: Life| (life.number, life.mark);
@@ -87,6 +89,10 @@ impl Identity {
             let members = view.summary().members.into_iter();
             hello.members = members.map(|(id, name)| (id.0, name)).collect();
             hello.placement = cluster.founded.to_string();
+            hello.is_new = identity_file.is_new();
+            if let Some(policies) = identity_file.policies() {
+                hello.policies = serde_json::to_string(&policies).expect("plain values");
+            }
         }
         hello
     }
@@ -179,9 +185,14 @@ impl Identity {
         }
         match identity_file.known(hello.node) {
             Some(life) if !lives(hello)?.remember(life) => {
-                Err(LinkError::Forgetful { name: hello.name.clone(), life })
+                return Err(LinkError::Forgetful { name: hello.name.clone(), life });
             }
-            _ => Ok(()),
+            _ => {}
+        }
+        // Neither has forgotten, so one that is new begins the cluster, which has no policies yet.
+        match identity_file.policies().filter(|_| hello.is_new || identity_file.is_new()) {
+            Some(ours) => same_policies(&ours, hello),
+            None => Ok(()),
         }
     }
 }
@@ -206,6 +217,19 @@ impl Admitted {
             Some((life, identity_file)) => identity_file.outlived(self.node, *life).await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Whether two that begin a cluster begin it with the same policies.
+fn same_policies(ours: &Policies, hello: &Hello) -> Result<(), LinkError> {
+    if hello.policies.is_empty() {
+        return Ok(());
+    }
+    let its: Policies = serde_json::from_str(&hello.policies).map_err(|_| LinkError::Unexpected)?;
+    let difference = ours.difference(&its).join("; ");
+    match difference.is_empty() {
+        true => Ok(()),
+        false => Err(LinkError::OtherPolicies { name: hello.name.clone(), difference }),
     }
 }
 

@@ -129,6 +129,18 @@ pub enum LinkError {
         /// What this node's follows from.
         ours: Arc<str>,
     },
+    /// Both begin the cluster, each with other policies.
+    #[error(
+        "`{name}` begins the cluster with other policies than this node, whose would become its by \
+         {difference}; make the [[policy]] entries the same in the files of all nodes that begin the \
+         cluster, and start those again that you have changed"
+    )]
+    OtherPolicies {
+        /// The peer's name.
+        name: String,
+        /// What is to be done to make its policies of this node's.
+        difference: String,
+    },
     /// The peer says that it is this node.
     #[error(
         "the peer says that it is `{0}`, which is this node; stop the other process, or give it a \
@@ -194,6 +206,7 @@ impl LinkError {
             | LinkError::OtherCluster { .. }
             | LinkError::OtherView { .. }
             | LinkError::OtherPlacement { .. }
+            | LinkError::OtherPolicies { .. }
             | LinkError::Itself(_)
             | LinkError::Stranger { .. }
             | LinkError::HasForgotten { .. }

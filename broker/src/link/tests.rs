@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     cluster::{Cluster, Later},
-    config::{ClusterConfig, Member, NodeConfig},
+    config::{ClusterConfig, Member, NodeConfig, Policy},
     identity::{Claim, IdentityFile},
 };
 
@@ -55,8 +55,14 @@ struct Node {
 
 /// A node of that cluster, of which the members are named in the order of their numbers.
 async fn member(node: u64, cluster: &ClusterConfig) -> Node {
+    member_with(node, cluster, &[]).await
+}
+
+/// The same with what its file says of policies.
+async fn member_with(node: u64, cluster: &ClusterConfig, policies: &[Policy]) -> Node {
     let dir = tempfile::tempdir().unwrap();
     let mut config = NodeConfig::dev(dir.path().into());
+    config.policies = policies.to_vec();
     config.node.name = cluster.members[node as usize - 1].name.clone();
     config.cluster = cluster.clone();
     let identity_file = Claim::take(&config).await.unwrap().identity_file;
@@ -228,6 +234,32 @@ async fn another_node_at_the_address_is_not_the_one_that_was_dialled() {
         assert!(said.starts_with("node 2 answers at the address of node 3"), "{said}");
     }
     assert_eq!(here.identity_file.heard().borrow().forgotten, None);
+}
+
+#[tokio::test]
+async fn who_begins_a_cluster_begins_it_with_the_policies_of_the_others() {
+    let of_two = config("test", &["a", "b"]);
+    let policy = |messages| Policy { max_messages: Some(messages), ..Policy::of("/queue/q") };
+    let (one, other) =
+        (member_with(1, &of_two, &[policy(1)]).await, member_with(2, &of_two, &[]).await);
+    let [ours, theirs] = refusals(&one.identity, 2, &other.identity).await;
+    assert!(
+        ours.starts_with("`b` begins the cluster with other policies than this node, whose would become its by - /queue/q max_messages=1; make"),
+        "{ours}"
+    );
+    assert!(theirs.contains("by + /queue/q max_messages=1; make"), "{theirs}");
+    // A joined one with another list is told of its old life, and nothing of policies.
+    for node in [&one, &other] {
+        node.identity_file.join().await.unwrap();
+    }
+    assert!(one.identity.check(1, &other.identity.hello(1)).is_ok(), "the cluster's count by now");
+    let empty = member_with(2, &of_two, &[policy(3)]).await;
+    one.identity_file.know(2, other.identity_file.lives().present()).await.unwrap();
+    let [told, _] = refusals(&empty.identity, 1, &one.identity).await;
+    assert!(told.starts_with("`a` remembers life 1-"), "{told}");
+    empty.identity_file.forget(Life { number: 1, mark: 0 }, []).await.unwrap();
+    assert_eq!(empty.identity_file.policies(), None);
+    assert!(one.identity.check(1, &empty.identity.hello(1)).is_ok(), "it takes the cluster's");
 }
 
 #[tokio::test]

@@ -8,17 +8,18 @@ use std::{
 
 use paceline_consensus::{Config, NodeId, Recovered, Replica};
 use paceline_core::{
-    bounds::Bounds,
     dispatch::Limits,
     serving::{self, Serving},
 };
-use paceline_membership::View;
+use paceline_membership::{Policies, View};
+use paceline_reached::{Point, reached};
 use paceline_runtime::{
     random,
     time::{Duration, Instant},
 };
 use paceline_store::{Damage, GroupId, Journal};
 use rand::RngExt;
+use tokio::sync::watch;
 
 use super::NodeError;
 use crate::{
@@ -26,7 +27,8 @@ use crate::{
     config::NodeConfig,
     identity::IdentityFile,
     link::Peers,
-    replication::{Pace, Parts, Recent, Settings, Shards, Traced, storage},
+    policy,
+    replication::{Input, Pace, Parts, Recent, Settings, Shards, Traced, storage},
 };
 
 /// Of the memory for message bodies, the part that the log's latest entries may take.
@@ -63,8 +65,8 @@ impl fmt::Display for Loss {
 /// What every shard of a node is made from.
 pub(super) struct Context {
     pub(super) config: NodeConfig,
-    /// What destinations may hold.
-    pub(super) bounds: Arc<Bounds>,
+    /// The policies in force.
+    pub(super) policies: watch::Sender<Arc<Policies>>,
     pub(super) node: u64,
     pub(super) identity_file: Arc<IdentityFile>,
     pub(super) cluster: Arc<Cluster>,
@@ -84,6 +86,37 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Has whoever goes by policies go by those of the latest view.
+    pub(super) fn follow_policies(&self) {
+        let now = policy::in_force(&self.cluster.view(), self.identity_file.policies());
+        let is_other = self.policies.send_if_modified(|known| {
+            let is_other = **known != now;
+            if is_other {
+                *known = Arc::new(now.clone());
+            }
+            is_other
+        });
+        if is_other {
+            reached(Point::PoliciesFollowed);
+            tracing::info!(policies = now.entries().len(), "other policies are in force");
+            self.shards.tell(Input::Bounds(Arc::new(policy::bounds(&now))));
+            self.warn_of_other_policies();
+        }
+    }
+
+    /// Says so where the node's configuration has other policies than the cluster.
+    pub(super) fn warn_of_other_policies(&self) {
+        let difference = policy::of_file(&self.config, &self.policies.borrow());
+        if !difference.is_empty() {
+            tracing::warn!(
+                difference = difference.join("; "),
+                "the [[policy]] entries of this node's file are not the cluster's policies, which \
+                 count: `paceline policy apply FILE` makes the cluster's what a file says; or set \
+                 the file right by what `paceline policy list` says, or leave its entries out"
+            );
+        }
+    }
+
     /// A shard's part of the journal.
     pub(super) fn part(&self, slot: u32) -> paceline_store::Group {
         self.journal.group(GroupId(slot.into()))
@@ -148,7 +181,8 @@ impl Context {
             batch_bytes: replication.batch_bytes as usize,
             patience: replication.settle_within,
             in_doubt_after: replication.operation_timeout / 3,
-            limits: Limits { volatile_bytes: 0, bounds: self.bounds.clone(), ..Limits::default() },
+            // The driver says what destinations may hold, and how much memory there is.
+            limits: Limits { volatile_bytes: 0, ..Limits::default() },
         };
         let recovered = Recovered { promised: self.promised, ..opened.recovered };
         Ok(Parts {

@@ -135,6 +135,7 @@ impl Keeper {
         tracing::info!(epoch = view.epoch().0, members = view.members().len(), "a new view");
         context.peers.follow(&view);
         context.cluster.adopt(view);
+        context.follow_policies();
         context.shards.set_rows(context.cluster.rows());
         self.open_what_is_to_be_here().await;
     }

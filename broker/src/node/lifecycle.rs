@@ -20,7 +20,6 @@ use crate::{
     drain::Drain,
     identity::{Claim, ClaimError, IdentityFile},
     listener::{Listener, Room},
-    policy::Policies,
 };
 
 use super::{NodeError, Replicas, joining};
@@ -125,10 +124,7 @@ async fn run_once(
         Replicas::start(config, cluster, identity_file.clone(), links, advertised).await?;
     let router = replicas.router().clone();
     let room = Room::new(config.limits.connections);
-    let common = Common {
-        policies: Arc::new(Policies::new(&config.policies).expect("checked above")),
-        receiving: replicas.receiving().clone(),
-    };
+    let common = Common { policies: replicas.policies(), receiving: replicas.receiving().clone() };
     let name = format!("{}-{}", config.node.name, identity_file.incarnation());
     let brokers = replicas.brokers();
     let mut listeners = JoinSet::new();

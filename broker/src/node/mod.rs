@@ -6,6 +6,7 @@ pub mod compare;
 mod context;
 mod error;
 mod forgetting;
+mod founding;
 mod joining;
 mod keeper;
 mod lifecycle;

@@ -8,7 +8,7 @@ use std::{
 
 use paceline_core::{ingress::Inquiry, session::Brokers, shard::SessionId};
 use paceline_events::emit;
-use paceline_membership::NodeId;
+use paceline_membership::{NodeId, Policies};
 use paceline_runtime::{
     net::TcpListener,
     task,
@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     NodeError, brokers,
     context::Context,
-    forgetting,
+    forgetting, founding,
     keeper::Keeper,
     repair,
     service::Service,
@@ -32,7 +32,7 @@ use crate::{
     connection::Receiving,
     identity::{ClaimError, IdentityFile},
     link::{self, Peers},
-    policy::Policies,
+    policy,
     replication::{Driver, Input, Memory, Pace, Shards},
     router::{Connector, Router},
 };
@@ -46,6 +46,7 @@ pub struct Replicas {
     journal: Journal,
     router: Router,
     brokers: watch::Receiver<Arc<Brokers>>,
+    policies: watch::Receiver<Arc<Policies>>,
     driving: Mutex<Option<task::JoinHandle<()>>>,
     /// Repairs, what asks after transactions, and what serves the other nodes.
     tasks: Mutex<Vec<task::JoinHandle<()>>>,
@@ -102,12 +103,14 @@ impl Replicas {
             .map_err(|error| ClaimError::Io { path: config.node.data_dir.clone(), error })?;
 
         let (shards, inbox) = Shards::new(node, groups);
+        let in_force = policy::in_force(&cluster.view(), identity_file.policies());
+        shards.tell(Input::Bounds(Arc::new(policy::bounds(&in_force))));
         let founding = match config.cluster.join.is_empty() {
             true => Some(cluster::first_view(&config.cluster)?),
             false => None,
         };
         let context = Arc::new(Context {
-            bounds: Arc::new(Policies::bounds(&config.policies).expect("checked before")),
+            policies: watch::Sender::new(Arc::new(in_force)),
             config: config.clone(),
             node,
             identity_file: identity_file.clone(),
@@ -121,6 +124,8 @@ impl Replicas {
             pace: Arc::new(Pace::new(config.replication.move_bandwidth)),
             held: Mutex::default(),
         });
+        context.warn_of_other_policies();
+        let policies = context.policies.subscribe();
         let mut tasks = Vec::new();
         if promised > promise {
             let identity_file = identity_file.clone();
@@ -173,6 +178,13 @@ impl Replicas {
             config.replication.operation_timeout,
         );
         tasks.push(task::spawn(resolve_doubts(doubtful, router.clone())));
+        if let Some(begun_with) = founding::to_begin(&cluster, &identity_file) {
+            let (identity_file, views) = (identity_file.clone(), views.clone());
+            let (cluster, router) = (cluster.clone(), router.clone());
+            tasks.push(task::spawn(async move {
+                founding::begin(&cluster, &router, &views, &identity_file, begun_with).await;
+            }));
+        }
         tasks.push(task::spawn(Keeper::new(context, committed).run()));
         let told = watch::Sender::default();
         let brokers = told.subscribe();
@@ -189,12 +201,14 @@ impl Replicas {
             shards: shards.clone(),
             receiving: Arc::new(Receiving::new(config.limits.receiving)),
             router: router.clone(),
+            policies: policies.clone(),
+            config: config.clone(),
         });
         let service =
             Service { shards, journal: journal.clone(), subject: Arc::downgrade(&subject), views };
         tasks.push(task::spawn(link::serve(links, identity, timings, Arc::new(service))));
         let tasks = Mutex::new(tasks);
-        Ok(Arc::new(Self { subject, journal, router, brokers, driving, tasks }))
+        Ok(Arc::new(Self { subject, journal, router, brokers, policies, driving, tasks }))
     }
 
     /// See [`Status`].
@@ -215,6 +229,11 @@ impl Replicas {
     /// Where OpenWire clients find the cluster.
     pub(crate) fn brokers(&self) -> watch::Receiver<Arc<Brokers>> {
         self.brokers.clone()
+    }
+
+    /// The policies in force.
+    pub(crate) fn policies(&self) -> watch::Receiver<Arc<Policies>> {
+        self.policies.clone()
     }
 
     /// The replicas of this node.

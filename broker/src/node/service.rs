@@ -3,12 +3,12 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use paceline_membership::View;
+use paceline_membership::{Change, View};
 use paceline_runtime::{task, time};
 use paceline_store::{GroupId, Journal};
 use tokio::sync::mpsc;
 
-use super::{changing, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
+use super::{changing, founding, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
 use crate::{
     link::{self, PeerId, Reply, Stream},
     replication::{GroupWord, Input, OpenStream, Shards, channel, protocol::Request},
@@ -89,8 +89,16 @@ impl Service {
             Request::Change(change) => {
                 if let Some(subject) = self.subject.upgrade() {
                     let (cluster, router) = (subject.cluster.clone(), subject.router.clone());
+                    let to_begin = founding::to_begin(&cluster, &subject.identity_file);
                     drop(subject);
-                    let changed = changing::change(&cluster, &router, &self.views, &change);
+                    let changed = async {
+                        // Nothing changes before what the cluster begins with is written down.
+                        if let Some(policies) = to_begin {
+                            let begin = Change::BeginPolicies { policies };
+                            changing::change(&cluster, &router, &self.views, &begin).await?;
+                        }
+                        changing::change(&cluster, &router, &self.views, &change).await
+                    };
                     // Whoever asked waits no longer, and may have changed their mind.
                     if let Ok(changed) = time::timeout(CHANGED_WITHIN, changed).await {
                         reply.send(&changed.map(|view| View::clone(&view)));

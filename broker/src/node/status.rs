@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use paceline_membership::Policies;
 use paceline_runtime::time::Instant;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::forgetting;
 use crate::replication::status::Standing;
 pub use crate::replication::status::{ShardRole, ShardStatus};
 use crate::{
     cluster::Cluster,
+    config::NodeConfig,
     connection::Receiving,
     identity::IdentityFile,
     link::{Identity, Peers},
+    policy,
     replication::Shards,
     router::Router,
 };
@@ -45,6 +49,9 @@ pub struct Status {
     pub refused: Vec<(String, String)>,
     /// The shards it holds, by slot.
     pub shards: Vec<ShardStatus>,
+    /// What is to be done to make the policies of its file of the cluster's, line by line; nothing if
+    /// they are the same, or it has none.
+    pub other_policies: Vec<String>,
     /// Bytes reserved for frames that are being received from clients.
     pub receiving_bytes: u64,
     /// The most that can be reserved.
@@ -72,6 +79,8 @@ pub(super) struct Subject {
     /// Clients' connections draw on it.
     pub(super) receiving: Arc<Receiving>,
     pub(super) router: Router,
+    pub(super) policies: watch::Receiver<Arc<Policies>>,
+    pub(super) config: NodeConfig,
 }
 
 impl Subject {
@@ -92,6 +101,7 @@ impl Subject {
             peers: self.peers.linked(),
             refused: self.identity.refused(),
             shards,
+            other_policies: policy::of_file(&self.config, &self.policies.borrow()),
             receiving_bytes: self.receiving.reserved(),
             receiving_limit: self.receiving.limit(),
             waiting_bytes: waiting.used as u64,

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use paceline_core::{UnixMillis, ingress::Inquiry};
+use paceline_core::{UnixMillis, bounds::Bounds, ingress::Inquiry};
 use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
@@ -52,6 +52,8 @@ pub struct Driver {
     /// What waits for writes, in order.
     written: VecDeque<Then>,
     memory: Memory,
+    /// What destinations may hold. That it was told of before it runs counts from the beginning.
+    bounds: Arc<Bounds>,
     /// When groups want to be woken; each stands here once at its `scheduled`.
     timers: BTreeSet<(Duration, u32)>,
     origin: Instant,
@@ -83,6 +85,7 @@ impl Driver {
             writes: Writes::default(),
             written: VecDeque::new(),
             memory,
+            bounds: Arc::default(),
             timers: BTreeSet::new(),
             origin,
             moving: 0,
@@ -169,6 +172,10 @@ impl Driver {
                         None => drop(told),
                     }
                 }
+                Input::Bounds(bounds) => {
+                    self.groups.set_bounds(&bounds);
+                    self.bounds = bounds;
+                }
                 Input::Stop => *turn.failed = true,
                 Input::Written(Err(error)) => {
                     tracing::error!(%error, "the journal has failed");
@@ -228,7 +235,8 @@ impl Driver {
     }
 
     fn start(&mut self, parts: Parts) {
-        let group = Group::new(parts);
+        let mut group = Group::new(parts);
+        group.set_bounds(self.bounds.clone());
         let slot = group.slot();
         if let Some(view) = group.view() {
             let _ = self.views.send(view);
@@ -294,6 +302,14 @@ impl Groups {
             }
         }
         awake
+    }
+
+    fn set_bounds(&mut self, bounds: &Arc<Bounds>) {
+        for slot in self.iter().map(Group::slot).collect::<Vec<_>>() {
+            if let Some(group) = self.wake(slot) {
+                group.set_bounds(bounds.clone());
+            }
+        }
     }
 
     fn written(&mut self, then: Then, turn: &mut Turn) {
@@ -396,6 +412,7 @@ impl Groups {
                 }
             }
             Input::Start(_)
+            | Input::Bounds(_)
             | Input::Leave { .. }
             | Input::Stop
             | Input::Written(_)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use paceline_consensus::Entry;
 use paceline_core::{
     Message,
+    bounds::Bounds,
     channel::{FromLeader, ToLeader},
     shard::{MessageRef, SessionId, Table, TableEntry},
 };
@@ -118,6 +119,8 @@ pub enum Input {
     Start(Box<Parts>),
     /// The cluster has changed: the nodes that are to hold each group, by number.
     Rows(Vec<Vec<u64>>),
+    /// Destinations may hold so much from now on.
+    Bounds(Arc<Bounds>),
     /// This node holds a group no more, if these do.
     Leave {
         /// The group.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use paceline::config::Policy;
+use paceline::{config::Policy, operator};
 use paceline_core::{
     bounds::WhenFull,
     operation::{Refusal, Settlement},
 };
+use paceline_membership::Change;
 use paceline_runtime::time::Instant;
 
 use super::harness::{Client, Cluster};
@@ -72,5 +73,40 @@ async fn who_waits_in_vain_is_told_of_the_full_queue() {
         }
     }
     assert_eq!(cluster.router(0).waiting().used, 0);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_are_the_clusters_and_take_hold_while_it_works() {
+    let cluster = Cluster::with_policies(3, &[policy("/queue/full", None)]).await;
+    let mut producer = Client::new(cluster.router(0));
+    let mut sent: Vec<_> = (0..30)
+        .map(|number| producer.begin_send("/queue/full", &format!("{number}"), true))
+        .collect();
+    for tag in sent.drain(..5) {
+        assert_eq!(producer.outcome(tag).await, Ok(()));
+    }
+    let slot = cluster.slot_of("full");
+    let raised = Policy { max_messages: Some(20), ..policy("/queue/full", None) }.read().unwrap();
+    let change = Change::SetPolicy { policy: raised.clone(), before: None };
+    let view = operator::change("test", &cluster.address(1), &change).await.unwrap();
+    assert_eq!(view.policies().unwrap().entries(), [raised.clone()]);
+    for tag in sent.drain(..15) {
+        assert_eq!(producer.outcome(tag).await, Ok(()), "there is room for it now");
+    }
+    assert!(cluster.depths(slot).await.into_iter().all(|depth| depth <= 20));
+    let change = Change::RemovePolicy { destination: raised.destination };
+    operator::change("test", &cluster.address(2), &change).await.unwrap();
+    for tag in sent {
+        assert_eq!(producer.outcome(tag).await, Ok(()), "nothing holds it back any more");
+    }
+    let mut consumer = Client::new(cluster.router(1));
+    consumer.subscribe(1, "/queue/full", 100).await.unwrap();
+    for number in 0..30 {
+        let body = consumer.delivery().await.message.body.bytes().to_vec();
+        assert_eq!(body, number.to_string().into_bytes(), "in order");
+    }
+    // Files differ from it, and say so.
+    assert_eq!(cluster.other_policies(2).await, ["+ /queue/full max_messages=5"]);
     cluster.stop().await;
 }

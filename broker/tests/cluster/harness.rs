@@ -104,6 +104,16 @@ impl Cluster {
         self.nodes[node].replicas.as_ref().expect("it runs").status(false).await.memory_bytes
     }
 
+    /// Where a node is reached by the others.
+    pub fn address(&self, node: usize) -> String {
+        self.nodes[node].address.to_string()
+    }
+
+    /// In what the policies of a node's file differ from the cluster's.
+    pub async fn other_policies(&self, node: usize) -> Vec<String> {
+        self.nodes[node].replicas.as_ref().expect("it runs").status(false).await.other_policies
+    }
+
     /// Asks a node to stop in good order.
     pub async fn shut_down(&mut self, node: usize) {
         let replicas = self.nodes[node].replicas.take().expect("it runs");

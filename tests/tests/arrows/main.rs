@@ -10,16 +10,23 @@ use modules::Tree;
 
 /// Each crate and the crates of this workspace it may use directly, tests aside.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("paceline-destination", &[]),
     ("paceline-placement", &[]),
     ("paceline-wire", &[]),
-    ("paceline-membership", &["paceline-placement"]),
+    ("paceline-membership", &["paceline-destination", "paceline-placement"]),
     ("paceline-reached", &[]),
     ("paceline-consensus", &["paceline-reached"]),
     ("paceline-runtime", &[]),
     ("paceline-reports", &[]),
     (
         "paceline-core",
-        &["paceline-membership", "paceline-placement", "paceline-reached", "paceline-wire"],
+        &[
+            "paceline-destination",
+            "paceline-membership",
+            "paceline-placement",
+            "paceline-reached",
+            "paceline-wire",
+        ],
     ),
     ("paceline-client", &["paceline-runtime", "paceline-wire"]),
     ("paceline-events", &["paceline-runtime"]),
@@ -74,6 +81,7 @@ const IMPURE: &[&str] =
 
 /// The crates whose purity the simulator leans on.
 const PURE: &[&str] = &[
+    "paceline-destination",
     "paceline-placement",
     "paceline-reached",
     "paceline-wire",

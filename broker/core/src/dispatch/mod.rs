@@ -87,6 +87,7 @@ use self::{
 };
 use crate::{
     Destination, Message, UnixMillis,
+    bounds::Bounds,
     destination::DestinationKind,
     durable::is_durable,
     operation::Settlement,
@@ -507,6 +508,11 @@ impl Dispatcher {
     /// From now on volatile messages may take so many bytes. What is there stays.
     pub fn limit_volatile(&mut self, bytes: usize) {
         self.limits.volatile_bytes = bytes;
+    }
+
+    /// From now on destinations may hold so much. What is there stays.
+    pub fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        self.limits.bounds = bounds;
     }
 
     /// What became of volatile messages under this leadership.

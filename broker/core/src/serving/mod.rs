@@ -359,18 +359,6 @@ impl<T: Told> Serving<T> {
         self.find_room(state);
     }
 
-    /// Tells those who wait for room in a queue of what there is now.
-    fn find_room(&mut self, state: &ShardState) {
-        let Some(term) = self.term.as_mut().filter(|term| !term.room_awaited.is_empty()) else {
-            return;
-        };
-        let bounds = &self.settings.limits.bounds;
-        for (channel, queue, room) in term.room_awaited.find(bounds, state, &term.dispatcher) {
-            let message = FromLeader::Room { queue, room };
-            self.output.push_back(Output::Say { channel, message });
-        }
-    }
-
     // What is replicated.
 
     /// What is to be proposed next. [`Serving::proposed`] is to follow.

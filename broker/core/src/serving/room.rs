@@ -10,9 +10,11 @@ use std::{
 
 use paceline_reached::{Point, reached};
 
+use super::{Output, Serving, Told};
 use crate::{
     Destination, DestinationKind, Message,
     bounds::{Bound, Bounds, QueueFull, Room, Size, WhenFull},
+    channel::FromLeader,
     dispatch::Dispatcher,
     durable,
     schedule::Schedule,
@@ -61,18 +63,22 @@ impl RoomAwaited {
         bounds: &Bounds,
         (state, dispatcher): (&ShardState, &Dispatcher),
     ) -> Option<QueueFull> {
-        let bound = bounds.of(&message.destination)?;
         if message.destination.kind != DestinationKind::Queue {
             return None;
         }
         let queue = message.destination.name.clone();
+        let is_shut = !self.shut.is_empty() && self.shut.contains(&(channel, queue.clone()));
+        // Those that it keeps wait until it is told of room, whatever has become of the policy.
+        let bound = match bounds.of(&message.destination).cloned() {
+            None if is_shut => Arc::new(Bound::none()),
+            Some(bound) if is_shut && bound.when_full != WhenFull::Block => {
+                Arc::new(Bound { when_full: WhenFull::Block, ..Bound::clone(&bound) })
+            }
+            bound => bound?,
+        };
         let (messages, bytes) = held(state, dispatcher, &queue);
-        let (size, bound) = (Size::of(message).bytes(), bound.clone());
-        let full = QueueFull { queue, messages, bytes, size, bound };
-        let is_shut = !self.shut.is_empty()
-            && full.waits()
-            && self.shut.contains(&(channel, full.queue.clone()));
-        if !is_shut && full.bound.admits(messages, bytes, size) {
+        let full = QueueFull { queue, messages, bytes, size: Size::of(message).bytes(), bound };
+        if !(is_shut && full.waits()) && full.bound.admits(messages, bytes, full.size) {
             return None;
         }
         reached(Point::VolatileQueueFull);
@@ -128,6 +134,29 @@ impl RoomAwaited {
     }
 }
 
+impl<T: Told> Serving<T> {
+    /// From now on destinations may hold so much. What waits for room is told if there is some.
+    pub fn set_bounds(&mut self, state: &ShardState, bounds: Arc<Bounds>) {
+        self.settings.limits.bounds = bounds.clone();
+        if let Some(term) = &mut self.term {
+            term.dispatcher.set_bounds(bounds);
+            self.find_room(state);
+        }
+    }
+
+    /// Tells those who wait for room in a queue of what there is now.
+    pub(super) fn find_room(&mut self, state: &ShardState) {
+        let Some(term) = self.term.as_mut().filter(|term| !term.room_awaited.is_empty()) else {
+            return;
+        };
+        let bounds = &self.settings.limits.bounds;
+        for (channel, queue, room) in term.room_awaited.find(bounds, state, &term.dispatcher) {
+            let message = FromLeader::Room { queue, room };
+            self.output.push_back(Output::Say { channel, message });
+        }
+    }
+}
+
 fn held(state: &ShardState, dispatcher: &Dispatcher, queue: &str) -> (u64, u64) {
     let (stored, stored_bytes) = state.held(queue);
     let (volatile, volatile_bytes) = dispatcher.volatile_in(queue);
@@ -172,8 +201,10 @@ pub(super) fn bind(command: &mut Command, bounds: &Bounds, state: &ShardState, h
                 *command = Command::PublishWithin { message, again: false, bound };
             }
         }
-        Command::PublishWithin { message, bound, .. } => match bounds.of(&message.destination) {
+        Command::PublishWithin { message, bound, again } => match bounds.of(&message.destination) {
             Some(ours) => *bound = ours.clone(),
+            // What its sender has kept still goes before what follows it.
+            None if *again => *bound = Arc::new(Bound::none()),
             None => *command = Command::Publish { message: message.clone() },
         },
         Command::Transact { work } | Command::Prepare { work, .. } if !bounds.is_empty() => {

@@ -65,6 +65,11 @@ impl World {
         world
     }
 
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        self.serving.set_bounds(&self.state, Arc::new(bounds));
+        self.settle_outputs();
+    }
+
     /// The session of a channel.
     pub(super) fn session(&self, channel: u64) -> SessionId {
         self.serving.clients[&channel].session

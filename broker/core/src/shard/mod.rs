@@ -42,6 +42,7 @@ mod command;
 mod compare;
 mod groups;
 mod producers;
+mod publishing;
 mod session;
 mod snapshot;
 mod standing;
@@ -53,7 +54,7 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use paceline_membership::{Epoch, View};
 use paceline_reached::{Point, reached};
@@ -78,14 +79,7 @@ use self::{
     step::{Step, Written},
     tables::{Arrival, Derived, Leave, Stored, Tables},
 };
-use crate::{
-    Message, UnixMillis,
-    bounds::{Bound, QueueFull, Size},
-    destination::DestinationKind,
-    message::MAX_PRIORITY,
-    operation::Settlement,
-    schedule::Schedule,
-};
+use crate::{UnixMillis, operation::Settlement};
 
 /// How often a message is delivered again after it was rejected; ActiveMQ's default.
 pub const MAX_REDELIVERIES: u8 = 6;
@@ -177,7 +171,10 @@ impl ShardState {
             Command::Publish { message } if message.destination.is_pattern() => {
                 Err(Refused::Pattern(message.destination.name.clone()))
             }
-            Command::Publish { message } => self.publish(step, message, true),
+            Command::Publish { message } => match self.shut_to(step, message) {
+                Some(full) => Err(Refused::Full(Box::new(full))),
+                None => self.publish(step, message, true),
+            },
             Command::Settle { settles } => self.settle_all(step, settles),
             Command::Expire { as_of, messages } => {
                 self.expire(step, *as_of, messages);
@@ -246,101 +243,6 @@ impl ShardState {
     /// In the metadata shard, once it has changed: the cluster's view.
     pub fn view(&self) -> Option<&Arc<View>> {
         self.view.as_ref()
-    }
-
-    /// Enters a message into one queue.
-    fn enter_queue(
-        &mut self,
-        step: &mut Step,
-        part: usize,
-        queue: &Arc<str>,
-        message: &Arc<Message>,
-        written: Written,
-    ) {
-        // 0 stands for never in the table; a millisecond later is as long ago as that.
-        let expires = message.expires.map(|at| NonZeroU64::new(at.0).unwrap_or(NonZeroU64::MIN));
-        let stored = Stored {
-            expires,
-            queue: QueueId::default(),
-            priority: message.priority.min(MAX_PRIORITY),
-            rejected: 0,
-            released: 0,
-            size: Size::of(message),
-        };
-        let (body, member) = (Some(message.clone()), Membership::of(message));
-        self.enter(step, part, queue, written, Arrival { stored, body, member });
-    }
-
-    /// Takes in a message that a command is about, unless its producer has sent it before. A topic's one
-    /// goes to the subscribers there are as well, if it `fans_out`.
-    fn publish(
-        &mut self,
-        step: &mut Step,
-        message: &Arc<Message>,
-        fans_out: bool,
-    ) -> Result<(), Refused> {
-        if !self.is_resent(message) {
-            self.take_in(step, message, fans_out)?;
-            self.note_sent(step, message);
-        }
-        Ok(())
-    }
-
-    fn take_in(
-        &mut self,
-        step: &mut Step,
-        message: &Arc<Message>,
-        fans_out: bool,
-    ) -> Result<(), Refused> {
-        // Sessions refuse what cannot be read.
-        if let Ok(Some(schedule)) = Schedule::of(message) {
-            let at = MessageRef::new(step.index, step.command, 0);
-            self.put_off(step, at, message, &schedule);
-            return Ok(());
-        }
-        match message.destination.kind {
-            DestinationKind::Topic => self.publish_to_topic(step, message, fans_out),
-            DestinationKind::Queue => {
-                self.enter_queue(step, 0, &message.destination.name, message, Written::Here);
-                Ok(())
-            }
-        }
-    }
-
-    fn publish_within(
-        &mut self,
-        step: &mut Step,
-        message: &Arc<Message>,
-        again: bool,
-        bound: &Arc<Bound>,
-    ) -> Result<(), Refused> {
-        let name = &message.destination.name;
-        if message.destination.is_pattern() {
-            return Err(Refused::Pattern(name.clone()));
-        }
-        let id = self.queue_named(step.index, name);
-        if self.is_resent(message) {
-            if let Some(node) = step.sender.filter(|_| again) {
-                let queue = self.tables.queues.get_mut(&id).expect("just looked up");
-                queue.shut.remove(&node);
-            }
-            return Ok(());
-        }
-        let queue = self.tables.queues.get_mut(&id).expect("just looked up");
-        let (messages, bytes, size) = (queue.depth, queue.bytes, Size::of(message).bytes());
-        let (queue_name, bound) = (name.clone(), bound.clone());
-        let full = QueueFull { queue: queue_name, messages, bytes, size, bound };
-        let keeps = step.sender.filter(|_| full.waits());
-        let is_shut = !again && keeps.is_some_and(|node| queue.shut.contains(&node));
-        if is_shut || !full.bound.admits(messages, bytes, size) {
-            reached(Point::QueueFull);
-            queue.shut.extend(keeps);
-            return Err(Refused::Full(Box::new(full)));
-        }
-        if let Some(node) = keeps {
-            queue.shut.remove(&node);
-        }
-        self.publish(step, message, true)
     }
 
     fn settle_all(

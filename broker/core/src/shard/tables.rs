@@ -20,7 +20,10 @@ use super::{
     step::{Step, Written},
     waiting::{WaitingCounts, WaitingTable},
 };
-use crate::{Message, UnixMillis, bounds::Size};
+use crate::{
+    Message, UnixMillis,
+    bounds::{Bound, QueueFull, Size},
+};
 
 /// What a queue remembers of one message; the key beside it is its [`MessageRef`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -101,6 +104,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// How full it is for a message, with what it may hold.
+    pub(super) fn filled(&self, message: &Message, bound: Arc<Bound>) -> QueueFull {
+        let (queue, size) = (self.name.clone(), Size::of(message).bytes());
+        QueueFull { queue, messages: self.depth, bytes: self.bytes, size, bound }
+    }
+
     /// Conservation: whatever came is still there or is accounted for.
     fn assert_balanced(&self) {
         assert_eq!(

@@ -6,7 +6,10 @@ use paceline_placement::StrategyKind;
 mod standing;
 
 use super::*;
-use crate::testing::{batch, message, publish};
+use crate::{
+    Message,
+    testing::{batch, message, publish},
+};
 
 const SESSION: SessionId = SessionId { node: 1, incarnation: 5 };
 

@@ -291,3 +291,49 @@ fn a_view_at_the_last_number_refuses_instead_of_counting_on() {
     let view = View::try_from(parts).unwrap();
     assert!(refused(&view, &drain("n1")).contains("beyond the last"));
 }
+
+#[test]
+fn policies_change_by_epochs_and_move_nothing() {
+    fn destination(text: &str) -> Destination {
+        Destination::parse(text).unwrap()
+    }
+    let bounded = |text: &str, messages| Policy {
+        max_messages: Some(messages),
+        ..Policy::of(destination(text))
+    };
+    let set = |text: &str, messages, before: Option<&str>| Change::SetPolicy {
+        policy: bounded(text, messages),
+        before: before.map(destination),
+    };
+    let begin = |policies: &[Policy]| Change::BeginPolicies {
+        policies: Policies::try_from(policies.to_vec()).unwrap(),
+    };
+    let view = founded(3, "abc");
+    assert_eq!(view.policies(), None);
+    let remove = Change::RemovePolicy { destination: destination("/queue/a") };
+    for nothing in [begin(&[]), remove.clone()] {
+        assert_eq!(view.changed(&nothing), Ok(None), "{nothing:?}");
+    }
+    let begun = after(view.clone(), &[begin(&[bounded("/queue/a", 1)])]);
+    assert_eq!(begun.changed(&begin(&[])), Ok(None), "the founders' are written down once");
+    let next = after(
+        begun.clone(),
+        &[set("/queue/a", 2, None), set("/queue/b", 3, Some("/queue/a")), remove.clone()],
+    );
+    assert_eq!(next.policies().unwrap().entries(), [bounded("/queue/b", 3)]);
+    assert_eq!(next.changed(&set("/queue/b", 3, None)), Ok(None));
+    assert_eq!((next.epoch(), next.members()), (Epoch(5), view.members()));
+    assert!((0..view.groups()).all(|group| next.row(group) == view.row(group)));
+    let none = Change::ReplacePolicies { policies: Policies::default() };
+    assert!(after(next.clone(), &[none]).policies().unwrap().is_empty());
+    assert_eq!(
+        refused(&next, &set("/queue/c", 1, Some("/queue/a"))),
+        "`/queue/a` has no policy to stand before; there are those of /queue/b"
+    );
+    assert_eq!(
+        refused(&next, &set("/queue/c", 0, None)),
+        "the policy of `/queue/c`: max_messages: at least 1, or leave it out for no limit"
+    );
+    let bytes = postcard::to_stdvec(&next).unwrap();
+    assert_eq!(postcard::from_bytes::<View>(&bytes).unwrap(), next);
+}

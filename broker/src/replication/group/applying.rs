@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc};
 
 use paceline_consensus::{Entry, Payload};
-use paceline_core::shard::Batch;
+use paceline_core::{bounds::Bounds, shard::Batch};
 use paceline_events::emit;
 
 use super::Group;
@@ -77,6 +77,11 @@ impl Group {
         });
         self.freed.extend_from_slice(&applied.freed);
         self.serving.handle_applied(&self.state, applied);
+    }
+
+    /// From now on destinations may hold so much.
+    pub fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        self.serving.set_bounds(&self.state, bounds);
     }
 
     pub(super) fn tell_view(&self, turn: &Turn) {

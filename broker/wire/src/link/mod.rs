@@ -20,7 +20,7 @@ use thiserror::Error;
 
 /// The version of this format and of the bodies in it. Nodes with different versions refuse each
 /// other.
-pub const PROTOCOL_VERSION: u16 = 8;
+pub const PROTOCOL_VERSION: u16 = 9;
 
 /// The longest frame accepted, without its length field. Larger than the largest message by enough
 /// for a whole Raft entry; senders keep batches far below it.
@@ -64,6 +64,10 @@ pub struct Hello {
     /// What the cluster began with, in words: its first members, and what decides which slot a message
     /// has.
     pub placement: String,
+    /// Of one of those, the policies that it has the cluster begin with, as JSON; empty of others.
+    pub policies: String,
+    /// Whether its disk was empty, and not all others have said yet that they do not know it either.
+    pub is_new: bool,
 }
 
 /// One frame.
@@ -357,8 +361,22 @@ mod tests {
             (to, knows) in any::<(u64, Option<(u64, u64)>)>(),
             members in proptest::collection::vec((any::<u64>(), "[a-z]{0,9}"), 0..9),
             placement in "[a-z= ]{0,40}",
+            (policies, is_new) in ("[a-z]{0,9}", any::<bool>()),
         ) -> Hello {
-            Hello { cluster, node, name, link, openwire, lives, to, knows, members, placement }
+            Hello {
+                cluster,
+                node,
+                name,
+                link,
+                openwire,
+                lives,
+                to,
+                knows,
+                members,
+                placement,
+                policies,
+                is_new,
+            }
         }
     }
 
@@ -463,6 +481,8 @@ mod tests {
             knows: None,
             members: vec![],
             placement: String::new(),
+            policies: String::new(),
+            is_new: false,
         };
         let mut out = BytesMut::new();
         encode(1, &Frame::Hello(hello(MAX_NAME_BYTES)), &mut out);

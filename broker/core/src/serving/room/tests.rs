@@ -114,3 +114,57 @@ fn what_is_not_stored_waits_as_well_and_is_not_overtaken() {
     assert_eq!(room(&mut world, 1), Some(1));
     assert_eq!(volatile(&mut world, 1), Some(answer));
 }
+
+/// What a queue may hold from now on.
+fn set(world: &mut World, bound: Option<(u64, WhenFull)>) {
+    let bound = bound.map(|(messages, when_full)| {
+        let (policy, max_messages) = ("/queue/q".into(), Some(messages));
+        Arc::new(Bound { policy, max_messages, max_bytes: None, when_full })
+    });
+    let bounds = Bounds::new(vec![(Destination::queue("q").unwrap(), bound)]);
+    world.set_bounds(bounds);
+}
+
+#[test]
+fn whoever_waits_is_told_of_the_room_that_another_policy_makes() {
+    let mut world = bounded(WhenFull::Block);
+    world.open(1);
+    assert_eq!([1, 2].map(|seq| publish(&mut world, 1, seq)), [None, None]);
+    assert!(publish(&mut world, 1, 3).is_some());
+    await_room(&mut world, 1);
+    assert_eq!(room(&mut world, 1), None);
+    set(&mut world, Some((5, WhenFull::Block)));
+    assert_eq!(room(&mut world, 1), Some(3));
+}
+
+#[test]
+fn nothing_is_overtaken_when_the_policy_goes() {
+    for then in [None, Some((9, WhenFull::Reject))] {
+        let mut world = bounded(WhenFull::Block);
+        world.open(1);
+        assert_eq!([1, 2].map(|seq| publish(&mut world, 1, seq)), [None, None]);
+        assert!(publish(&mut world, 1, 3).unwrap().waits());
+        let is_refused = |said| matches!(said, Some(FromLeader::NoRoom { number: 7, .. }));
+        assert!(is_refused(volatile(&mut world, 1)));
+        set(&mut world, then);
+        world.take(1);
+        assert!(publish(&mut world, 1, 4).unwrap().waits(), "another one comes before it");
+        assert!(is_refused(volatile(&mut world, 1)), "likewise");
+        await_room(&mut world, 1);
+        assert!(room(&mut world, 1).is_some());
+        let (message, bound) = (Arc::new(message("q", "m")), Arc::new(Bound::none()));
+        let again = |again| Command::PublishWithin {
+            message: message.clone(),
+            again,
+            bound: bound.clone(),
+        };
+        for (seq, command) in [(5, again(true)), (6, again(false))] {
+            world.command(1, seq, command);
+            world.carry_out();
+            assert_eq!(world.outcomes(1), [(seq, Outcome::Done)]);
+        }
+        assert_eq!(publish(&mut world, 1, 7), None);
+        let taken = FromLeader::Answer { number: 7, result: Ok(()) };
+        assert_eq!(volatile(&mut world, 1), Some(taken));
+    }
+}

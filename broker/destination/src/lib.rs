@@ -1,11 +1,13 @@
 //! Names of queues and topics, and the wildcards over them.
 
-use std::{fmt, sync::Arc};
+pub mod slotting;
+
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::slotting::dead_letters_of;
+use self::slotting::dead_letters_of;
 
 /// The longest destination name accepted, in bytes.
 pub const MAX_NAME_BYTES: usize = 1024;
@@ -103,7 +105,13 @@ impl Destination {
         self.name.split('.').any(|part| part == "*" || part == ">")
     }
 
-    /// Whether this destination, read as a pattern, covers `other`.
+    /// Whether this destination, read as a pattern, covers all that `other` does.
+    pub fn covers(&self, other: &Destination) -> bool {
+        let is_open = |name: &str| name.rsplit('.').next() == Some(">");
+        self.matches(other) && (is_open(&self.name) || !is_open(&other.name))
+    }
+
+    /// Whether this destination, read as a pattern, covers `other`, which is none.
     pub fn matches(&self, other: &Destination) -> bool {
         if self.kind != other.kind {
             return false;
@@ -120,6 +128,14 @@ impl Destination {
             }
         }
         parts.next().is_none()
+    }
+}
+
+impl FromStr for Destination {
+    type Err = InvalidDestination;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDestination> {
+        Self::parse(text)
     }
 }
 
@@ -149,6 +165,22 @@ mod tests {
         assert!(queue(">").matches(&queue("PRICE")));
         assert!(!queue("a.b").matches(&queue("a.b.c")));
         assert!(!queue("a").matches(&Destination::topic("a").unwrap()));
+    }
+
+    #[test]
+    fn a_pattern_covers_another_if_it_covers_all_that_the_other_does() {
+        for (one, other, expected) in [
+            (">", "a.>", true),
+            ("a.>", "a.b", true),
+            ("a.>", "a.*.c", true),
+            ("a.*", "a.b", true),
+            ("a.*", "a.>", false),
+            ("a.>", ">", false),
+            ("a.b", "a.*", false),
+            ("a.*.>", "a.>", false),
+        ] {
+            assert_eq!(queue(one).covers(&queue(other)), expected, "{one} {other}");
+        }
     }
 
     #[test]
