@@ -6,6 +6,7 @@ use paceline_core::{
     DestinationKind, Message,
     bounds::{Bound, Bounds},
     operation::Operation,
+    rules::Rules,
 };
 use paceline_membership::{Durability, Policies, Policy, View, WhenFull};
 
@@ -24,8 +25,24 @@ pub(crate) fn of_file(config: &NodeConfig, in_force: &Policies) -> Vec<String> {
     if file.is_empty() { Vec::new() } else { in_force.difference(&file) }
 }
 
-/// What destinations may hold, for the leaders of shards.
-pub(crate) fn bounds(policies: &Policies) -> Bounds {
+/// What policies say to the leaders of shards.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// What destinations may hold.
+    pub bounds: Arc<Bounds>,
+    /// What becomes of messages that nobody consumes.
+    pub rules: Arc<Rules>,
+}
+
+impl InForce {
+    /// What these policies say.
+    pub(crate) fn of(policies: &Policies) -> Self {
+        let rules = Arc::new(Rules::of_policies(policies));
+        Self { bounds: Arc::new(bounds(policies)), rules }
+    }
+}
+
+fn bounds(policies: &Policies) -> Bounds {
     let entries = policies.entries().iter().map(|policy| {
         let is_bounded = policy.max_messages.is_some() || policy.max_bytes.is_some();
         let bound = (is_bounded || policy.when_full.is_some()).then(|| Arc::new(bound(policy)));

@@ -64,6 +64,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// The program that the nodes run.
+    pub fn program(&self) -> &Path {
+        &self.binary
+    }
+
     /// `host:port` of every node's STOMP listener, with commas between them.
     pub fn stomp_addresses(&self) -> String {
         let all: Vec<_> =

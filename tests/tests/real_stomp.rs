@@ -125,6 +125,46 @@ fn what_is_put_off_comes_when_it_is_due_and_as_often_as_it_says() -> Result<()> 
 
 #[test]
 #[ignore = "needs real clients; run by cargo suite"]
+fn policies_change_while_clients_work() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cluster = Cluster::start(folder.path(), 3, 64)?;
+    let links: Vec<_> = (0..3).map(|node| cluster.link_address(node)).collect();
+    let program = cluster.program().display().to_string();
+    let more = ["--program", &program, "--links", &links.join(",")];
+    let summary = summary(client("stomp_policies.py", &cluster, &more)?)?;
+    let said = |at: usize, what: &str| summary["said"][at][what].as_str().unwrap_or_default();
+    assert!(said(0, "out").contains("all nodes go by it"), "{summary}");
+    assert!(said(1, "out").contains("it never counts: /queue/> stands before it"), "{summary}");
+    assert_eq!(summary["held"], 5, "so many the queue may hold: {summary}");
+    assert_eq!(summary["raised"], 20, "there is more room: {summary}");
+    assert_eq!(summary["removed"], 30, "nothing holds it back: {summary}");
+    let all: Vec<String> = (0..30).map(|number: u32| number.to_string()).collect();
+    assert_eq!(summary["came"], serde_json::json!(all), "in order");
+    assert_eq!(summary["eaten"], serde_json::json!(["bad"]), "the others have expired");
+    let dead = summary["dead"].as_object().context("dead letters")?;
+    assert_eq!(dead.len(), 3, "what is not stored is gone: {summary}");
+    for (body, cause) in [("waited", "expired before"), ("late", "expired before"), ("bad", "rej")]
+    {
+        let letter = &dead[body];
+        assert_eq!(letter["from"], "/queue/mortal");
+        assert!(letter["cause"].as_str().unwrap_or_default().starts_with(cause), "{letter}");
+    }
+    assert_eq!(dead["waited"]["expiration"], summary["expiration"]);
+    let listed: Value = serde_json::from_str(said(5, "out"))?;
+    assert_eq!(listed[0]["destination"], "/queue/>");
+    assert_eq!(
+        (&listed[0]["expired"], &listed[0]["max_redeliveries"]),
+        (&"dead-letter".into(), &0.into())
+    );
+    assert!(said(6, "err").contains("--when-full: a queue without"), "{summary}");
+    let codes: Vec<_> = (0..7).map(|at| summary["said"][at]["code"].as_i64()).collect();
+    assert_eq!(codes, [0, 0, 0, 0, 0, 0, 1].map(Some), "{summary}");
+    assert_eq!(summary["errors"], serde_json::json!([]));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
 fn a_durable_subscriber_gets_what_was_sent_while_it_was_away() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cluster = Cluster::start(folder.path(), 3, 64)?;

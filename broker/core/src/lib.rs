@@ -11,6 +11,7 @@ pub mod durable;
 pub mod ingress;
 pub mod message;
 pub mod operation;
+pub mod rules;
 pub mod schedule;
 pub mod selector;
 pub mod serving;

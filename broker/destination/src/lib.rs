@@ -33,6 +33,11 @@ pub struct Destination {
     pub name: Arc<str>,
 }
 
+/// Whether a destination of that name ends with the connection of the client that made it.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with("ID:")
+}
+
 /// Why a text is not a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidDestination {
@@ -79,7 +84,7 @@ impl Destination {
 
     /// Whether it ends with the connection of the client that made it, whose id its name begins with.
     pub fn is_temporary(&self) -> bool {
-        self.name.starts_with("ID:")
+        is_temporary(&self.name)
     }
 
     /// Reads `/queue/NAME`, `/topic/NAME`, `queue://NAME` or `topic://NAME`; a temporary destination of

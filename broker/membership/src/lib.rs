@@ -21,8 +21,8 @@ pub use id::{Epoch, NodeId};
 pub use lives::{Life, LifeError, Lives, LivesError};
 pub use member::{Founder, Layout, Member, MemberState};
 pub use policy::{
-    Durability, InvalidPolicy, MAX_PATTERN_BYTES, MAX_POLICIES, Policies, Policy, PolicyError,
-    WhenFull,
+    DEFAULT_MAX_REDELIVERIES, Durability, Expired, InvalidPolicy, MAX_PATTERN_BYTES, MAX_POLICIES,
+    MOST_REDELIVERIES, Policies, Policy, PolicyError, WhenFull,
 };
 pub use progress::{Holding, Progress, moves};
 pub use view::{Summary, View, ViewError};

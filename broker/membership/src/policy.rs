@@ -29,7 +29,39 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
     /// What becomes of more; none for what is usual of its kind.
     pub when_full: Option<WhenFull>,
+    /// How often a message that was rejected is delivered again before it is dead-lettered; none for
+    /// what is usual.
+    pub max_redeliveries: Option<u8>,
+    /// What becomes of a stored message whose time is over; none for what is usual.
+    pub expired: Option<Expired>,
 }
+
+/// What becomes of a stored message whose time is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expired {
+    /// It goes.
+    #[default]
+    Drop,
+    /// It goes to the dead-letter queue.
+    DeadLetter,
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drop => "drop",
+            Self::DeadLetter => "dead-letter",
+        })
+    }
+}
+
+/// How often a message that was rejected is delivered again, unless a policy says otherwise; ActiveMQ's
+/// default.
+pub const DEFAULT_MAX_REDELIVERIES: u8 = 6;
+
+/// The most that a policy may say: rejections are counted up to one more.
+pub const MOST_REDELIVERIES: u8 = 254;
 
 /// What becomes of a message for which its destination has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +138,9 @@ pub enum InvalidPolicy {
     /// Nothing could be sent.
     #[error("at least 1, or leave it out for no limit")]
     NoBytes,
+    /// Nobody counts so far.
+    #[error("at most {MOST_REDELIVERIES}")]
+    TooManyRedeliveries,
     /// What a queue holds is to be consumed.
     #[error("a queue drops nothing; use \"block\" or \"reject\"")]
     QueueDrops,
@@ -127,6 +162,7 @@ impl InvalidPolicy {
             Self::Destination(_) | Self::Twice | Self::TooMany => "destination",
             Self::NoMessages => "max_messages",
             Self::NoBytes => "max_bytes",
+            Self::TooManyRedeliveries => "max_redeliveries",
             Self::QueueDrops | Self::NeverFull | Self::TopicBlocks => "when_full",
         }
     }
@@ -141,6 +177,8 @@ impl Policy {
             max_messages: None,
             max_bytes: None,
             when_full: None,
+            max_redeliveries: None,
+            expired: None,
         }
     }
 
@@ -156,6 +194,9 @@ impl Policy {
             (Some(0), _) => return Err(InvalidPolicy::NoMessages),
             (_, Some(0)) => return Err(InvalidPolicy::NoBytes),
             _ => {}
+        }
+        if self.max_redeliveries.is_some_and(|most| most > MOST_REDELIVERIES) {
+            return Err(InvalidPolicy::TooManyRedeliveries);
         }
         let is_bounded = self.max_messages.is_some() || self.max_bytes.is_some();
         match (kind, self.when_full) {
@@ -182,6 +223,12 @@ impl fmt::Display for Policy {
         }
         if let Some(when_full) = self.when_full {
             write!(f, " when_full={when_full}")?;
+        }
+        if let Some(most) = self.max_redeliveries {
+            write!(f, " max_redeliveries={most}")?;
+        }
+        if let Some(expired) = self.expired {
+            write!(f, " expired={expired}")?;
         }
         Ok(())
     }
@@ -350,6 +397,10 @@ mod tests {
             (
                 Policy { max_bytes: Some(0), ..queue.clone() },
                 "the policy of `/queue/q`: max_bytes:",
+            ),
+            (
+                Policy { max_redeliveries: Some(255), ..queue.clone() },
+                "the policy of `/queue/q`: max_redeliveries: at most 254",
             ),
             (
                 Policy { when_full: Some(WhenFull::DropOldest), ..bounded("/queue/q", 1) },

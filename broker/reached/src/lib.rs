@@ -207,6 +207,10 @@ points! {
     DecidedElsewhere,
     /// a queue took no further message, since it may hold no more
     QueueFull,
+    /// an expired message went to the dead-letter queue
+    ExpiredDeadLetter,
+    /// a leader had what policies say of redelivery and expiry written into its shard
+    RulesWritten,
     /// a queue took no message though no policy bounds it any more, since its sender keeps earlier ones
     ShutWithoutBound,
     /// a message that found no room waits for some at its ingress node

@@ -8,7 +8,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use paceline_core::Destination;
-use paceline_membership::{Change, Durability, Epoch, Policies, Policy, View, WhenFull};
+use paceline_membership::{Change, Durability, Epoch, Expired, Policies, Policy, View, WhenFull};
 use paceline_runtime::{
     say,
     time::{self, Instant},
@@ -83,6 +83,13 @@ struct Set {
     /// in the memory of one node.
     #[arg(long, value_parser = durability(), default_value = "synced")]
     durability: Durability,
+    /// How often a message that was rejected is delivered again before it goes to the dead-letter queue;
+    /// 0 for never. 6 if left out.
+    #[arg(long, value_name = "N")]
+    max_redeliveries: Option<u8>,
+    /// What becomes of a stored message whose time is over. `drop` if left out.
+    #[arg(long, value_parser = expired())]
+    expired: Option<Expired>,
     /// Have it stand before the policy of this destination.
     #[arg(long, value_name = "DESTINATION")]
     before: Option<Destination>,
@@ -119,6 +126,13 @@ fn when_full() -> impl TypedValueParser<Value = WhenFull> {
         "block" => WhenFull::Block,
         "reject" => WhenFull::Reject,
         _ => WhenFull::DropOldest,
+    })
+}
+
+fn expired() -> impl TypedValueParser<Value = Expired> {
+    PossibleValuesParser::new(["drop", "dead-letter"]).map(|text| match &*text {
+        "dead-letter" => Expired::DeadLetter,
+        _ => Expired::Drop,
     })
 }
 
@@ -159,10 +173,16 @@ impl PolicyCommand {
 
 impl Set {
     async fn run(self) -> Result<()> {
-        let Self { cluster, destination, max_messages, max_bytes, when_full, durability, before } =
-            self;
-        let pattern = destination.clone();
-        let policy = Policy { destination, durability, max_messages, max_bytes, when_full };
+        let policy = Policy {
+            destination: self.destination,
+            durability: self.durability,
+            max_messages: self.max_messages,
+            max_bytes: self.max_bytes,
+            when_full: self.when_full,
+            max_redeliveries: self.max_redeliveries,
+            expired: self.expired,
+        };
+        let (cluster, before, pattern) = (self.cluster, self.before, policy.destination.clone());
         if let Err(why) = policy.check() {
             anyhow::bail!("--{}: {why}", why.key().replace('_', "-"));
         }
@@ -252,7 +272,15 @@ fn print(policies: &Policies) {
         say!("the cluster has no policies");
         return;
     }
-    let head = ["DESTINATION", "DURABILITY", "MAX MESSAGES", "MAX BYTES", "WHEN FULL"];
+    let head = [
+        "DESTINATION",
+        "DURABILITY",
+        "MAX MESSAGES",
+        "MAX BYTES",
+        "WHEN FULL",
+        "REDELIVERIES",
+        "EXPIRED",
+    ];
     let mut rows = vec![table::row(head)];
     for policy in policies.entries() {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
@@ -262,6 +290,8 @@ fn print(policies: &Policies) {
             or_none(policy.max_messages.map(|it| it.to_string())),
             or_none(policy.max_bytes.map(units::show_size)),
             or_none(policy.when_full.map(|it| it.to_string())),
+            or_none(policy.max_redeliveries.map(|it| it.to_string())),
+            or_none(policy.expired.map(|it| it.to_string())),
         ]);
     }
     table::print(&rows);
@@ -274,6 +304,7 @@ fn json_of(policies: &Policies) -> Value {
             "destination": policy.destination.to_string(),
             "durability": policy.durability, "max_messages": policy.max_messages,
             "max_bytes": policy.max_bytes, "when_full": policy.when_full,
+            "max_redeliveries": policy.max_redeliveries, "expired": policy.expired,
         })
     });
     policies.collect()

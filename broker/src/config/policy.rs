@@ -1,7 +1,7 @@
 //! `[[policy]]`: what holds for some destinations only.
 
 use paceline_core::Destination;
-use paceline_membership::{self as membership, Durability, InvalidPolicy, WhenFull};
+use paceline_membership::{self as membership, Durability, Expired, InvalidPolicy, WhenFull};
 use serde::{Deserialize, Serialize};
 
 /// `[[policy]]`: what holds for the destinations that a pattern covers, as a file says it.
@@ -23,6 +23,13 @@ pub struct Policy {
     /// What becomes of more: of a queue `block` if left out, of a topic `drop-oldest`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_full: Option<WhenFull>,
+    /// How often a message that was rejected is delivered again before it goes to the dead-letter
+    /// queue; 6 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_redeliveries: Option<u8>,
+    /// What becomes of a stored message whose time is over; `drop` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<Expired>,
 }
 
 impl Policy {
@@ -34,6 +41,8 @@ impl Policy {
             max_messages: None,
             max_bytes: None,
             when_full: None,
+            max_redeliveries: None,
+            expired: None,
         }
     }
 
@@ -50,6 +59,8 @@ impl Policy {
             max_messages: self.max_messages,
             max_bytes: self.max_bytes,
             when_full: self.when_full,
+            max_redeliveries: self.max_redeliveries,
+            expired: self.expired,
         };
         policy.check().map(|()| policy)
     }
@@ -63,6 +74,8 @@ impl From<&membership::Policy> for Policy {
             max_messages: policy.max_messages,
             max_bytes: policy.max_bytes,
             when_full: policy.when_full,
+            max_redeliveries: policy.max_redeliveries,
+            expired: policy.expired,
         }
     }
 }

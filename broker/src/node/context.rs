@@ -27,7 +27,7 @@ use crate::{
     config::NodeConfig,
     identity::IdentityFile,
     link::Peers,
-    policy,
+    policy::{self, InForce},
     replication::{Input, Pace, Parts, Recent, Settings, Shards, Traced, storage},
 };
 
@@ -99,7 +99,7 @@ impl Context {
         if is_other {
             reached(Point::PoliciesFollowed);
             tracing::info!(policies = now.entries().len(), "other policies are in force");
-            self.shards.tell(Input::Bounds(Arc::new(policy::bounds(&now))));
+            self.shards.tell(Input::Policies(InForce::of(&now)));
             self.warn_of_other_policies();
         }
     }

@@ -32,7 +32,7 @@ use crate::{
     connection::Receiving,
     identity::{ClaimError, IdentityFile},
     link::{self, Peers},
-    policy,
+    policy::{self, InForce},
     replication::{Driver, Input, Memory, Pace, Shards},
     router::{Connector, Router},
 };
@@ -104,7 +104,7 @@ impl Replicas {
 
         let (shards, inbox) = Shards::new(node, groups);
         let in_force = policy::in_force(&cluster.view(), identity_file.policies());
-        shards.tell(Input::Bounds(Arc::new(policy::bounds(&in_force))));
+        shards.tell(Input::Policies(InForce::of(&in_force)));
         let founding = match config.cluster.join.is_empty() {
             true => Some(cluster::first_view(&config.cluster)?),
             false => None,

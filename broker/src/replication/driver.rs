@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use paceline_core::{UnixMillis, bounds::Bounds, ingress::Inquiry};
+use paceline_core::{UnixMillis, ingress::Inquiry};
 use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
@@ -33,7 +33,7 @@ use super::{
     words::Outbox,
     writes::{Awaited, Then, Writes},
 };
-use crate::link::Peers;
+use crate::{link::Peers, policy::InForce};
 
 /// The most that is taken in at once.
 const INPUTS_A_TURN: usize = 512;
@@ -52,8 +52,8 @@ pub struct Driver {
     /// What waits for writes, in order.
     written: VecDeque<Then>,
     memory: Memory,
-    /// What destinations may hold. That it was told of before it runs counts from the beginning.
-    bounds: Arc<Bounds>,
+    /// The policies. Those that it was told of before it runs count from the beginning.
+    policies: InForce,
     /// When groups want to be woken; each stands here once at its `scheduled`.
     timers: BTreeSet<(Duration, u32)>,
     origin: Instant,
@@ -85,7 +85,7 @@ impl Driver {
             writes: Writes::default(),
             written: VecDeque::new(),
             memory,
-            bounds: Arc::default(),
+            policies: InForce::default(),
             timers: BTreeSet::new(),
             origin,
             moving: 0,
@@ -172,9 +172,9 @@ impl Driver {
                         None => drop(told),
                     }
                 }
-                Input::Bounds(bounds) => {
-                    self.groups.set_bounds(&bounds);
-                    self.bounds = bounds;
+                Input::Policies(policies) => {
+                    self.groups.set_policies(&policies);
+                    self.policies = policies;
                 }
                 Input::Stop => *turn.failed = true,
                 Input::Written(Err(error)) => {
@@ -236,7 +236,7 @@ impl Driver {
 
     fn start(&mut self, parts: Parts) {
         let mut group = Group::new(parts);
-        group.set_bounds(self.bounds.clone());
+        group.set_policies(self.policies.clone());
         let slot = group.slot();
         if let Some(view) = group.view() {
             let _ = self.views.send(view);
@@ -304,10 +304,10 @@ impl Groups {
         awake
     }
 
-    fn set_bounds(&mut self, bounds: &Arc<Bounds>) {
+    fn set_policies(&mut self, policies: &InForce) {
         for slot in self.iter().map(Group::slot).collect::<Vec<_>>() {
             if let Some(group) = self.wake(slot) {
-                group.set_bounds(bounds.clone());
+                group.set_policies(policies.clone());
             }
         }
     }
@@ -412,7 +412,7 @@ impl Groups {
                 }
             }
             Input::Start(_)
-            | Input::Bounds(_)
+            | Input::Policies(_)
             | Input::Leave { .. }
             | Input::Stop
             | Input::Written(_)

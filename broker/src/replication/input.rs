@@ -5,7 +5,6 @@ use std::sync::Arc;
 use paceline_consensus::Entry;
 use paceline_core::{
     Message,
-    bounds::Bounds,
     channel::{FromLeader, ToLeader},
     shard::{MessageRef, SessionId, Table, TableEntry},
 };
@@ -20,7 +19,7 @@ use super::{
     streams::Head,
     words::GroupWord,
 };
-use crate::link::Stream;
+use crate::{link::Stream, policy::InForce};
 
 /// What comes in.
 pub enum Input {
@@ -119,8 +118,8 @@ pub enum Input {
     Start(Box<Parts>),
     /// The cluster has changed: the nodes that are to hold each group, by number.
     Rows(Vec<Vec<u64>>),
-    /// Destinations may hold so much from now on.
-    Bounds(Arc<Bounds>),
+    /// These are the policies from now on.
+    Policies(InForce),
     /// This node holds a group no more, if these do.
     Leave {
         /// The group.

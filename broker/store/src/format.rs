@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Version of the format, in every segment header.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// First bytes of a segment file.
 pub const MAGIC: [u8; 8] = *b"PACELINE";

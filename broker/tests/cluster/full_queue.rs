@@ -90,7 +90,7 @@ async fn policies_are_the_clusters_and_take_hold_while_it_works() {
     let raised = Policy { max_messages: Some(20), ..policy("/queue/full", None) }.read().unwrap();
     let change = Change::SetPolicy { policy: raised.clone(), before: None };
     let view = operator::change("test", &cluster.address(1), &change).await.unwrap();
-    assert_eq!(view.policies().unwrap().entries(), [raised.clone()]);
+    assert_eq!(view.policies().unwrap().entries(), std::slice::from_ref(&raised));
     for tag in sent.drain(..15) {
         assert_eq!(producer.outcome(tag).await, Ok(()), "there is room for it now");
     }

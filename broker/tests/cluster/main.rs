@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use harness::{Client, Cluster};
 use paceline_core::{
     operation::{Refusal, Settlement},
-    shard::{Command, MAX_REDELIVERIES, Outcome, SessionId, TransactionId, Work},
+    rules::DEFAULT_MAX_REDELIVERIES,
+    shard::{Command, Outcome, SessionId, TransactionId, Work},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +73,7 @@ async fn a_message_that_kills_its_consumers_is_dead_lettered() {
         for body in ["poison", "good"] {
             clients[0].send(&format!("/queue/{queue}"), body, persistent).await.unwrap();
         }
-        for count in 0..=u32::from(MAX_REDELIVERIES) {
+        for count in 0..=u32::from(DEFAULT_MAX_REDELIVERIES) {
             let client = &mut clients[count as usize % 3];
             client.subscribe(1, &format!("/queue/{queue}"), 2).await.unwrap();
             let (poison, good) = (client.delivery().await, client.delivery().await);

@@ -91,6 +91,7 @@ use crate::{
     destination::DestinationKind,
     durable::is_durable,
     operation::Settlement,
+    rules::Rules,
     selector::Selector,
     shard::{Content, Membership, MessageRef, QueueId, ShardState},
 };
@@ -510,9 +511,9 @@ impl Dispatcher {
         self.limits.volatile_bytes = bytes;
     }
 
-    /// From now on destinations may hold so much. What is there stays.
-    pub fn set_bounds(&mut self, bounds: Arc<Bounds>) {
-        self.limits.bounds = bounds;
+    /// From now on these are the policies. What is there stays.
+    pub fn set_policies(&mut self, bounds: Arc<Bounds>, rules: Arc<Rules>) {
+        (self.limits.bounds, self.limits.rules) = (bounds, rules);
     }
 
     /// What became of volatile messages under this leadership.

@@ -14,7 +14,8 @@ use crate::{
         Settlement::{self, Accept, Reject, Release},
         Subscription,
     },
-    shard::{Applied, Batch, Command, MAX_REDELIVERIES, Outcome, TransactionId, Work},
+    rules::DEFAULT_MAX_REDELIVERIES,
+    shard::{Applied, Batch, Command, Outcome, TransactionId, Work},
     testing::{batch, message, message_to, publish},
 };
 
@@ -273,7 +274,7 @@ fn rejected_too_often_a_message_becomes_a_dead_letter_that_says_why() {
     let mut leader = Leader::new();
     leader.attach(1, "q", 1);
     leader.send("q", &["a", "b"]);
-    for count in 0..=u32::from(MAX_REDELIVERIES) {
+    for count in 0..=u32::from(DEFAULT_MAX_REDELIVERIES) {
         let delivery = leader.deliver().remove(0);
         assert_eq!((text(&delivery).as_str(), delivery.redelivery_count), ("a", count));
         leader.settle(&delivery, Reject);
@@ -297,7 +298,7 @@ fn rejected_too_often_a_message_becomes_a_dead_letter_that_says_why() {
 fn a_message_that_consumers_die_of_keeps_its_place_until_it_is_a_dead_letter() {
     let mut leader = Leader::new();
     leader.send("q", &["a", "b"]);
-    for count in 0..=u32::from(MAX_REDELIVERIES) {
+    for count in 0..=u32::from(DEFAULT_MAX_REDELIVERIES) {
         let consumer = leader.attach(u64::from(count), "q", 1);
         let delivery = leader.deliver().remove(0);
         assert_eq!((text(&delivery).as_str(), delivery.redelivery_count), ("a", count));

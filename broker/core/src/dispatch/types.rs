@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::{
     Destination,
     bounds::Bounds,
+    rules::Rules,
     selector::SelectorError,
     shard::{Content, MessageRef},
 };
@@ -102,6 +103,8 @@ pub struct Limits {
     pub topic_bytes: usize,
     /// What single destinations may hold.
     pub bounds: Arc<Bounds>,
+    /// What becomes of messages that nobody consumes.
+    pub rules: Arc<Rules>,
 }
 
 impl Default for Limits {
@@ -111,6 +114,7 @@ impl Default for Limits {
             topic_backlog: 10_000,
             topic_bytes: 64 << 20,
             bounds: Arc::default(),
+            rules: Arc::default(),
         }
     }
 }

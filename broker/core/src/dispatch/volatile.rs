@@ -23,7 +23,7 @@ use crate::{
     message::MAX_PRIORITY,
     operation::Settlement,
     selector::Candidate,
-    shard::{MAX_REDELIVERIES, Membership, ShardState, dead_letter, in_queue},
+    shard::{Death, Membership, ShardState, dead_letter, in_queue},
     slotting::dead_letter_queue,
 };
 
@@ -284,21 +284,27 @@ impl Dispatcher {
         }
         let (id, priority, position) = (entry.lane, entry.priority(), entry.position(number));
         let (rejected, expires) = (entry.rejected, entry.message.expires);
-        let topic = entry.message.destination.name.clone();
+        let destination = entry.message.destination.clone();
         let lane = self.lanes.get_mut(&id).expect("its lane exists");
-        let is_worn_out = how != Settlement::Release && rejected > MAX_REDELIVERIES;
+        let most = match lane.is_subscriber() || is_durable(&lane.name) {
+            true => self.limits.rules.of(&destination),
+            false => self.limits.rules.of_queue(&lane.name),
+        }
+        .max_redeliveries;
+        let is_worn_out = how != Settlement::Release && rejected > most;
         if is_worn_out || how == Settlement::DeadLetter {
             if lane.is_subscriber() {
                 self.remove_volatile(number);
                 self.counters.dropped += 1;
                 return;
             }
-            let of = if is_durable(&lane.name) { &topic } else { &lane.name };
+            let of = if is_durable(&lane.name) { &destination.name } else { &lane.name };
             if let Some(graveyard) = dead_letter_queue(of) {
                 reached(Point::VolatileDeadLetter);
                 let entry = self.remove_volatile(number);
                 self.counters.dead_lettered += 1;
-                let dead = dead_letter(&entry.message, graveyard.clone(), rejected);
+                let dead =
+                    dead_letter(&entry.message, graveyard.clone(), Death::Rejected(rejected));
                 let graveyard = self.lane_named(&graveyard);
                 self.add_volatile(graveyard, dead.into());
                 return;

@@ -30,6 +30,8 @@ pub(super) enum Target {
     },
     /// The dispatcher, which asked for it.
     Dispatcher(Command),
+    /// Nobody: the leader wants it so.
+    Leader,
     /// Nobody but this leader, which has a message delivered that was written there.
     Due(MessageRef),
 }

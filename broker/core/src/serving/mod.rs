@@ -14,6 +14,7 @@
 mod bodies;
 mod due;
 mod gathered;
+mod policies;
 mod room;
 mod settling;
 pub(crate) mod standing;
@@ -43,6 +44,7 @@ use crate::{
     channel::{FromLeader, ToLeader},
     dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
     ingress::{Doubts, Inquiry},
+    rules::Rules,
     shard::{
         Applied, Batch, Command, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId,
     },
@@ -127,6 +129,8 @@ struct Term {
     next_look: Duration,
     due: DueMessages,
     room_awaited: RoomAwaited,
+    /// Those of the state, once what is under way is applied.
+    rules: Arc<Rules>,
 }
 
 /// See the module.
@@ -189,7 +193,11 @@ impl<T: Told> Serving<T> {
             next_look: now,
             due: DueMessages::default(),
             room_awaited: RoomAwaited::default(),
+            rules: Arc::new(state.rules().clone()),
         });
+        if let Some(term) = &mut self.term {
+            term.have_rules(self.settings.limits.rules.clone());
+        }
         for (channel, client) in &mut self.clients {
             serve(&mut self.output, *channel, client, term);
         }
@@ -425,6 +433,7 @@ impl<T: Told> Serving<T> {
                         term.dispatcher.command_failed(&command);
                     }
                 }
+                Target::Leader => {}
                 Target::Due(at) => term.due.handle_applied(at),
             }
         }

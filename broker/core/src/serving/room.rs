@@ -135,15 +135,6 @@ impl RoomAwaited {
 }
 
 impl<T: Told> Serving<T> {
-    /// From now on destinations may hold so much. What waits for room is told if there is some.
-    pub fn set_bounds(&mut self, state: &ShardState, bounds: Arc<Bounds>) {
-        self.settings.limits.bounds = bounds.clone();
-        if let Some(term) = &mut self.term {
-            term.dispatcher.set_bounds(bounds);
-            self.find_room(state);
-        }
-    }
-
     /// Tells those who wait for room in a queue of what there is now.
     pub(super) fn find_room(&mut self, state: &ShardState) {
         let Some(term) = self.term.as_mut().filter(|term| !term.room_awaited.is_empty()) else {

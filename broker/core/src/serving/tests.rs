@@ -1,3 +1,5 @@
+mod policies;
+
 use std::{sync::Arc, time::Duration};
 
 use super::*;
@@ -66,7 +68,7 @@ impl World {
     }
 
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {
-        self.serving.set_bounds(&self.state, Arc::new(bounds));
+        self.serving.set_policies(&self.state, Arc::new(bounds), Arc::default());
         self.settle_outputs();
     }
 

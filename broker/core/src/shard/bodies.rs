@@ -13,6 +13,8 @@
 
 use std::{iter::Peekable, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{ShardState, command::MessageRef};
 use crate::{Destination, DestinationKind, Message, Value, durable::is_durable, slotting};
 
@@ -21,6 +23,19 @@ pub const ORIGINAL_DESTINATION: &str = "original-destination";
 
 /// The property of a dead letter that says why it is one, as ActiveMQ names it.
 pub const FAILURE_CAUSE: &str = "dlqDeliveryFailureCause";
+
+/// Why a message is a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Death {
+    /// It was rejected so often.
+    Rejected(u8),
+    /// Its time was over.
+    Expired,
+}
+
+/// The property of an expired dead letter that says when its time was over, in milliseconds since the
+/// Unix epoch, as ActiveMQ names it.
+pub const ORIGINAL_EXPIRATION: &str = "originalExpiration";
 
 /// Where a stored message's body is to be had.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,10 +76,10 @@ impl ShardState {
     /// virtual topic names the queue. `None` if it is gone.
     pub fn compose(&self, message: MessageRef, written: &Arc<Message>) -> Option<Arc<Message>> {
         let stored = self.stored(message)?;
-        let dead_after = self.tables.moved.get(message).and_then(|moved| moved.dead_after);
+        let death = self.tables.moved.get(message).and_then(|moved| moved.death);
         let queue = &self.tables.queues[&stored.queue].name;
-        let Some(rejections) = dead_after else { return Some(in_queue(written, queue)) };
-        Some(dead_letter(written, queue.clone(), rejections).into())
+        let Some(death) = death else { return Some(in_queue(written, queue)) };
+        Some(dead_letter(written, queue.clone(), death).into())
     }
 
     /// How many bytes the bodies in memory take, about.
@@ -127,7 +142,7 @@ pub(crate) fn in_queue(message: &Arc<Message>, queue: &Arc<str>) -> Arc<Message>
 }
 
 /// The message a consumer of the dead-letter queue `queue` gets for `message`.
-pub(crate) fn dead_letter(message: &Message, queue: Arc<str>, rejections: u8) -> Message {
+pub(crate) fn dead_letter(message: &Message, queue: Arc<str>, death: Death) -> Message {
     let mut dead = message.clone();
     // What came from a topic was sent to that, or has died in a queue that took part in it.
     let original = match (message.destination.kind, slotting::dead_letters_of(&queue)) {
@@ -141,11 +156,23 @@ pub(crate) fn dead_letter(message: &Message, queue: Arc<str>, rejections: u8) ->
     };
     dead.destination = Destination { kind: DestinationKind::Queue, name: queue };
     dead.expires = None;
-    let cause =
-        format!("rejected by its consumers, or left behind when they died, {rejections} times");
-    for (name, value) in [(ORIGINAL_DESTINATION, original.to_string()), (FAILURE_CAUSE, cause)] {
+    let cause = match death {
+        Death::Rejected(times) => {
+            format!("rejected by its consumers, or left behind when they died, {times} times")
+        }
+        Death::Expired => "expired before it was consumed".into(),
+    };
+    let text = |text: String| Value::Text(text.into());
+    let expired = message.expires.filter(|_| death == Death::Expired);
+    let said = [
+        (ORIGINAL_DESTINATION, Some(text(original.to_string()))),
+        (FAILURE_CAUSE, Some(text(cause))),
+        (ORIGINAL_EXPIRATION, expired.map(|at| Value::Long(at.0 as i64))),
+    ];
+    for (name, value) in said {
+        let Some(value) = value else { continue };
         dead.properties.retain(|(known, _)| &**known != name);
-        dead.properties.push((name.into(), Value::Text(value.into())));
+        dead.properties.push((name.into(), value));
     }
     dead
 }

@@ -12,6 +12,7 @@ use crate::{
     bounds::{Bound, QueueFull},
     durable::Durable,
     operation::Settlement,
+    rules::Rules,
     schedule::Due,
 };
 
@@ -257,6 +258,12 @@ pub enum Command {
         /// As [`Outcome::Registered`] had it.
         at: u64,
     },
+    /// What the cluster's policies say from now on of messages that nobody consumes, as the leader has
+    /// them.
+    Rules {
+        /// They.
+        rules: Arc<Rules>,
+    },
 }
 
 /// What a durable subscription is about.
@@ -290,6 +297,7 @@ impl Command {
             Command::Settle { settles } => settles.len(),
             Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
             Command::Expire { messages, .. } => messages.len(),
+            Command::Rules { rules } => return 64 + rules.footprint(),
             Command::View { view } => view.members().len() + view.groups() as usize,
             _ => 0,
         };

@@ -95,7 +95,9 @@ impl ShardState {
     pub fn table_digest(&self, table: Table) -> [u8; 32] {
         let tables = &self.tables;
         match table {
-            Table::Counters => digest(&(tables.applied, tables.next_queue, &tables.deleted)),
+            Table::Counters => {
+                digest(&(tables.applied, tables.next_queue, &tables.deleted, &tables.rules))
+            }
             Table::Sessions => digest(&tables.sessions),
             Table::Queues => digest(&tables.queues),
             Table::Messages => digest(&tables.messages),
@@ -120,6 +122,7 @@ impl ShardState {
                     entry("applied", &tables.applied),
                     entry("next queue", &tables.next_queue),
                     entry("deleted queues", &tables.deleted),
+                    entry("rules of policies", &tables.rules),
                 ];
                 counters.into_iter().skip(skip).take(most).collect()
             }

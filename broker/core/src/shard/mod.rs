@@ -13,7 +13,7 @@
 //!   the shard only counts deliveries that were rejected or released.
 //! - A message that its producer sends again, to another node, is stored once for as long as the shard
 //!   remembers the producer.
-//! - A message rejected more than [`MAX_REDELIVERIES`] times, or once and for good
+//! - A message rejected more often than [its policy](crate::rules) allows, or once and for good
 //!   ([`Settlement::DeadLetter`]), moves to `DLQ.<its queue>`, of a durable subscription
 //!   `DLQ.<its topic>`, which is in the same shard ([`slotting`](crate::slotting)). Released
 //!   deliveries (the consumer went away) raise the count that consumers see but never make a dead
@@ -21,7 +21,8 @@
 //!   them. The one that it was working on is suspected, though, and counts as rejected
 //!   ([`Settlement::Fail`]). Dead letters rejected again stay.
 //! - A message whose time is over when it is applied is counted as entered and expired, and not
-//!   stored. Expired messages are dropped, not dead-lettered.
+//!   stored. Where the policy of its queue says so, it is dead-lettered instead, as is one that expires
+//!   in the queue; a topic's policy says it of the topic's durable subscriptions.
 //! - **Topics are not stored**, their durable subscriptions are. Each of these is a queue in the shard
 //!   of its topic, and so is each `Consumer.<anybody>.VirtualTopic.<rest>`: applying a persistent
 //!   message to the topic enters it into all of them, and gives [`Effect::FanOut`] for the other
@@ -59,8 +60,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use paceline_membership::{Epoch, View};
 use paceline_reached::{Point, reached};
 
-pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};
-pub(crate) use bodies::{dead_letter, in_queue};
+pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION, ORIGINAL_EXPIRATION};
+pub(crate) use bodies::{Death, dead_letter, in_queue};
 pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
     Refused, SessionId, Terms, TransactionId, Waiting, Work,
@@ -79,10 +80,7 @@ use self::{
     step::{Step, Written},
     tables::{Arrival, Derived, Leave, Stored, Tables},
 };
-use crate::{UnixMillis, operation::Settlement};
-
-/// How often a message is delivered again after it was rejected; ActiveMQ's default.
-pub const MAX_REDELIVERIES: u8 = 6;
+use crate::{UnixMillis, operation::Settlement, rules::Rules};
 
 /// What one shard's replicas agree on. See the module's head.
 #[derive(Clone, Debug, Default)]
@@ -197,6 +195,10 @@ impl ShardState {
             }
             Command::Purge { queue } => self.purge(step, queue),
             Command::Delete { queue } => self.delete(step, queue),
+            Command::Rules { rules } => {
+                self.tables.rules = Rules::clone(rules);
+                Ok(())
+            }
             Command::Refuse { reason } => Err(Refused::ByLeader(reason.clone())),
             Command::View { view } => self.change_view(step, view),
             Command::PublishWithin { message, again, bound } => {
@@ -284,7 +286,8 @@ impl ShardState {
             Settlement::Reject | Settlement::DeadLetter => {
                 stored.rejected = stored.rejected.saturating_add(1);
                 let (queue, rejected) = (stored.queue, stored.rejected);
-                let is_dead = how == Settlement::DeadLetter || rejected > MAX_REDELIVERIES;
+                let most = self.rule_of(queue).max_redeliveries;
+                let is_dead = how == Settlement::DeadLetter || rejected > most;
                 let graveyard = self.graveyard_of(queue);
                 match graveyard.filter(|_| is_dead) {
                     None => {
@@ -298,12 +301,7 @@ impl ShardState {
                             Settlement::DeadLetter => Point::DeadLetterAtOnce,
                             _ => Point::DeadLetter,
                         });
-                        let member = self.member(message);
-                        let (at, stored, body) = self.leave(step, message, Leave::DeadLettered);
-                        let written = Written::Earlier { at, dead_after: Some(rejected) };
-                        let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
-                        let dead = Arrival { stored: dead, body, member };
-                        self.enter(step, part, &graveyard, written, dead);
+                        self.bury(step, part, message, &graveyard, Death::Rejected(rejected));
                     }
                 }
             }
@@ -311,16 +309,38 @@ impl ShardState {
     }
 
     fn expire(&mut self, step: &mut Step, as_of: UnixMillis, messages: &[MessageRef]) {
-        for message in messages {
+        for (part, message) in messages.iter().enumerate() {
             let Some(stored) = self.stored(*message) else { continue };
-            let due = stored.expires().is_some_and(|at| at <= as_of);
-            if due && !self.is_locked(*message) {
-                reached(Point::ExpiredInQueue);
-                self.leave(step, *message, Leave::Expired);
-            } else {
+            let (queue, due) = (stored.queue, stored.expires().is_some_and(|at| at <= as_of));
+            if !due || self.is_locked(*message) {
                 step.effects.push(Effect::Kept { message: *message });
+                continue;
+            }
+            reached(Point::ExpiredInQueue);
+            match self.graveyard_of_expired(queue) {
+                None => drop(self.leave(step, *message, Leave::Expired)),
+                Some(graveyard) => {
+                    reached(Point::ExpiredDeadLetter);
+                    self.bury(step, part, *message, &graveyard, Death::Expired);
+                }
             }
         }
+    }
+
+    /// Moves a message to a dead-letter queue, under the name that the command's `part` gives it.
+    fn bury(
+        &mut self,
+        step: &mut Step,
+        part: usize,
+        message: MessageRef,
+        graveyard: &Arc<str>,
+        death: Death,
+    ) {
+        let member = self.member(message);
+        let (at, stored, body) = self.leave(step, message, Leave::DeadLettered);
+        let written = Written::Earlier { at, death: Some(death) };
+        let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
+        self.enter(step, part, graveyard, written, Arrival { stored: dead, body, member });
     }
 
     fn purge(&mut self, step: &mut Step, name: &Arc<str>) -> Result<(), Refused> {
@@ -366,6 +386,12 @@ impl ShardState {
         step.effects.push(Effect::QueueDeleted { queue: id, name: queue.name });
     }
 
+    /// What the cluster's policies say of messages that nobody consumes, as leaders have had them
+    /// written here.
+    pub fn rules(&self) -> &Rules {
+        &self.tables.rules
+    }
+
     /// The log entry applied last; 0 if none was.
     pub fn applied(&self) -> u64 {
         self.tables.applied
@@ -375,7 +401,8 @@ impl ShardState {
     /// `failures` times is on its way through the log.
     pub(crate) fn is_worn_out(&self, message: MessageRef, failures: u32) -> bool {
         self.stored(message).is_some_and(|stored| {
-            u32::from(stored.rejected) + failures >= u32::from(MAX_REDELIVERIES)
+            let most = self.rule_of(stored.queue).max_redeliveries;
+            u32::from(stored.rejected) + failures >= u32::from(most)
                 && self.graveyard_of(stored.queue).is_some()
         })
     }
@@ -410,7 +437,7 @@ impl ShardState {
     }
 
     /// How many messages are in the queue called `name`, and of how many bytes in all, as their
-    /// [`Size`]s say.
+    /// [`Size`](crate::bounds::Size)s say.
     pub fn held(&self, name: &str) -> (u64, u64) {
         let queue = self.derived.names.get(name).map(|id| &self.tables.queues[id]);
         queue.map_or((0, 0), |queue| (queue.depth, queue.bytes))

@@ -31,7 +31,7 @@ use super::{
 use crate::slotting;
 
 /// The first byte of a snapshot. Changes with the layout of the tables.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -222,7 +222,7 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
     for (_, moved) in tables.moved.iter() {
         let queue = &tables.queues[&moved.stored.queue];
         let dead_letters = slotting::dead_letters_of(&queue.name).is_some();
-        check(moved.dead_after.is_none() || dead_letters, "a dead letter is in another queue")?;
+        check(moved.death.is_none() || dead_letters, "a dead letter is in another queue")?;
         derived.pin(moved.body_at.index, 1);
     }
     for (transaction, prepared) in &tables.prepared {

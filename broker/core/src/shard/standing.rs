@@ -20,8 +20,10 @@ use super::{
     step::{Step, Written},
 };
 use crate::{
-    Message,
+    Destination, DestinationKind, Message,
+    destination::is_temporary,
     durable::Durable,
+    rules::{Expired, Rule},
     selector::{Candidate, Selector},
     slotting::{dead_letter_queue, virtual_topic_of},
 };
@@ -253,19 +255,19 @@ impl ShardState {
         if copies >= MAX_PARTS {
             return Err(Refused::TooLarge(copies));
         }
-        if message.is_expired(step.now) {
-            return Ok(());
-        }
+        let is_late = message.is_expired(step.now);
         let at = MessageRef::new(step.index, step.command, 0);
-        for (number, queue) in self.queues_of(message).iter().enumerate() {
+        let mut queues = self.queues_of(message);
+        queues.retain(|queue| !is_late || self.keeps_expired(queue));
+        for (number, queue) in queues.iter().enumerate() {
             reached(Point::TopicStored);
             let (part, written) = match number {
                 0 => (0, Written::Here),
-                _ => (step.take_part(), Written::Earlier { at, dead_after: None }),
+                _ => (step.take_part(), Written::Earlier { at, death: None }),
             };
             self.enter_queue(step, part, queue, message, written);
         }
-        if fans_out {
+        if fans_out && !is_late {
             step.effects.push(Effect::FanOut { message: message.clone() });
         }
         Ok(())
@@ -278,17 +280,25 @@ impl ShardState {
         message: &Arc<Message>,
         at: MessageRef,
     ) {
-        if message.is_expired(step.now) {
-            return;
-        }
+        let is_late = message.is_expired(step.now);
         // As many as were counted when it was prepared, at most.
-        for queue in self.entered_by(message, at.index) {
+        let mut queues = self.entered_by(message, at.index);
+        queues.retain(|queue| !is_late || self.keeps_expired(queue));
+        for queue in queues {
             reached(Point::TopicStored);
             let part = step.take_part();
-            let written = Written::Earlier { at, dead_after: None };
+            let written = Written::Earlier { at, death: None };
             self.enter_queue(step, part, &queue, message, written);
         }
-        step.effects.push(Effect::FanOut { message: message.clone() });
+        if !is_late {
+            step.effects.push(Effect::FanOut { message: message.clone() });
+        }
+    }
+
+    /// Whether a message that comes too late for a queue is a dead letter.
+    fn keeps_expired(&self, queue: &Arc<str>) -> bool {
+        let id = self.derived.names.get(queue);
+        id.is_some_and(|id| self.graveyard_of_expired(*id).is_some())
     }
 
     // ---- what is there --------------------------------------------------------------------------
@@ -299,6 +309,25 @@ impl ShardState {
             Some(Wants::Durable(_, terms)) => dead_letter_queue(&terms.topic),
             _ => dead_letter_queue(&self.tables.queues[&queue].name),
         }
+    }
+
+    /// What the policies say of a queue; of a durable subscription its topic's count.
+    pub(super) fn rule_of(&self, queue: QueueId) -> Rule {
+        match self.tables.standings.queues.get(&queue).map(|it| &it.wants) {
+            Some(Wants::Durable(_, terms)) => {
+                let (kind, name) = (DestinationKind::Topic, terms.topic.clone());
+                self.tables.rules.of(&Destination { kind, name })
+            }
+            _ => self.tables.rules.of_queue(&self.tables.queues[&queue].name),
+        }
+    }
+
+    /// Where a message of a queue goes whose time is over, if it is kept. None of a client's temporary
+    /// queue is.
+    pub(super) fn graveyard_of_expired(&self, queue: QueueId) -> Option<Arc<str>> {
+        let is_kept = self.rule_of(queue).expired == Expired::DeadLetter;
+        let is_temporary = || is_temporary(&self.tables.queues[&queue].name);
+        if is_kept && !is_temporary() { self.graveyard_of(queue) } else { None }
     }
 
     /// The terms of a durable subscription; `None` if it is not here.

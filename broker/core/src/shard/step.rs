@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::command::{Effect, MessageRef};
+use super::{
+    bodies::Death,
+    command::{Effect, MessageRef},
+};
 use crate::UnixMillis;
 
 /// The application of one log entry, while it lasts.
@@ -36,5 +39,5 @@ pub(super) enum Written {
     /// In the command being applied.
     Here,
     /// Earlier in the log.
-    Earlier { at: MessageRef, dead_after: Option<u8> },
+    Earlier { at: MessageRef, death: Option<Death> },
 }

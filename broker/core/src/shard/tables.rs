@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     backlog::Backlog,
+    bodies::Death,
     command::{Effect, MessageRef, QueueId, TransactionId, Work},
     groups::Membership,
     producers::{ProducerTable, ProducersByUse},
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     Message, UnixMillis,
     bounds::{Bound, QueueFull, Size},
+    rules::Rules,
 };
 
 /// What a queue remembers of one message; the key beside it is its [`MessageRef`].
@@ -57,8 +59,8 @@ pub(super) struct Moved {
     pub(super) stored: Stored,
     /// Where the body was written.
     pub(super) body_at: MessageRef,
-    /// For a dead letter, how often it had been rejected.
-    pub(super) dead_after: Option<u8>,
+    /// For a dead letter, why it is one.
+    pub(super) death: Option<Death>,
 }
 
 /// What went in and out of a queue, or of several together.
@@ -183,6 +185,8 @@ pub(super) struct Tables {
     pub(super) waiting: WaitingTable,
     pub(super) producers: ProducerTable,
     pub(super) standings: Standings,
+    /// What the cluster's policies say of messages that nobody consumes.
+    pub(super) rules: Rules,
 }
 
 /// What follows from the tables, and what is cached.
@@ -291,12 +295,31 @@ impl super::ShardState {
         let Arrival { mut stored, body, member } = arrival;
         let message = MessageRef::new(step.index, step.command, part);
         let id = self.queue_named(step.index, name);
+        let is_late = stored.expires().is_some_and(|at| at <= step.now);
+        let graveyard = if is_late { self.graveyard_of_expired(id) } else { None };
         let queue = self.tables.queues.get_mut(&id).expect("just looked up");
         queue.counters.entered += 1;
-        if stored.expires().is_some_and(|at| at <= step.now) {
+        if is_late {
             reached(Point::ExpiredOnArrival);
-            queue.counters.expired += 1;
-            queue.assert_balanced();
+            match graveyard {
+                None => {
+                    queue.counters.expired += 1;
+                    queue.assert_balanced();
+                }
+                Some(graveyard) => {
+                    reached(Point::ExpiredDeadLetter);
+                    queue.counters.dead_lettered += 1;
+                    queue.assert_balanced();
+                    let at = match written {
+                        Written::Here => message,
+                        Written::Earlier { at, .. } => at,
+                    };
+                    let written = Written::Earlier { at, death: Some(Death::Expired) };
+                    let dead = Stored { expires: None, ..stored };
+                    let dead = Arrival { stored: dead, body, member };
+                    self.enter(step, part, &graveyard, written, dead);
+                }
+            }
             return;
         }
         queue.depth += 1;
@@ -319,9 +342,9 @@ impl super::ShardState {
         }
         let is_first = match written {
             Written::Here => self.tables.messages.insert(message, stored),
-            Written::Earlier { at, dead_after } => {
+            Written::Earlier { at, death } => {
                 self.derived.pin(at.index, 1);
-                let moved = Moved { stored, body_at: at, dead_after };
+                let moved = Moved { stored, body_at: at, death };
                 self.tables.moved.insert(message, moved)
             }
         };

@@ -3,11 +3,13 @@
 use paceline_membership::{Change, Founder, Layout};
 use paceline_placement::StrategyKind;
 
+mod rules;
 mod standing;
 
 use super::*;
 use crate::{
     Message,
+    rules::DEFAULT_MAX_REDELIVERIES,
     testing::{batch, message, publish},
 };
 
@@ -129,7 +131,7 @@ fn a_resend_hears_the_refusal_it_missed() {
 fn a_dead_letter_keeps_its_body_where_it_was_written() {
     let mut state = ShardState::new();
     let first = ready(&apply(&mut state, [publish(message("q", "a"))]))[0];
-    for _ in 0..MAX_REDELIVERIES {
+    for _ in 0..DEFAULT_MAX_REDELIVERIES {
         let applied = apply(&mut state, [reject(first)]);
         assert_eq!(applied.effects, [Effect::Returned { message: first, how: Settlement::Reject }]);
     }

@@ -109,7 +109,7 @@ impl ShardState {
                 }
                 DestinationKind::Queue => {
                     let part = step.take_part();
-                    let written = Written::Earlier { at, dead_after: None };
+                    let written = Written::Earlier { at, death: None };
                     self.enter_queue(step, part, queue, message, written);
                 }
             }

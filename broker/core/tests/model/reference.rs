@@ -6,7 +6,8 @@ use paceline_core::{
     Destination, Value,
     dispatch::{MessageKey, VolatileCounters},
     operation::Settlement,
-    shard::{Command, Counters, MAX_REDELIVERIES, MessageRef, TransactionId, Work},
+    rules::DEFAULT_MAX_REDELIVERIES,
+    shard::{Command, Counters, MessageRef, TransactionId, Work},
 };
 
 /// A message that is somewhere.
@@ -313,7 +314,7 @@ impl Reference {
         match message {
             MessageKey::Volatile(_) => self.settle_volatile(message, Settlement::Reject),
             // The log has to say first that it is dead.
-            _ if entry.rejected + entry.failing >= u32::from(MAX_REDELIVERIES)
+            _ if entry.rejected + entry.failing >= u32::from(DEFAULT_MAX_REDELIVERIES)
                 && !is_dead_letter =>
             {
                 entry.settling = true;
@@ -382,8 +383,8 @@ impl Reference {
             Settlement::Release => entry.released += 1,
             Settlement::Reject | Settlement::Fail | Settlement::DeadLetter => {
                 entry.rejected += 1;
-                let lost =
-                    how == Settlement::DeadLetter || entry.rejected > u32::from(MAX_REDELIVERIES);
+                let lost = how == Settlement::DeadLetter
+                    || entry.rejected > u32::from(DEFAULT_MAX_REDELIVERIES);
                 if lost && !entry.queue.starts_with("DLQ.") {
                     let entry = self.entries.remove(at);
                     self.volatile.dead_lettered += 1;
@@ -545,7 +546,7 @@ impl Reference {
                 Settlement::Reject | Settlement::DeadLetter => {
                     entry.rejected += 1;
                     if (*how == Settlement::DeadLetter
-                        || entry.rejected > u32::from(MAX_REDELIVERIES))
+                        || entry.rejected > u32::from(DEFAULT_MAX_REDELIVERIES))
                         && !entry.queue.starts_with("DLQ.")
                     {
                         let entry = self.entries.remove(at);

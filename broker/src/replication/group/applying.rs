@@ -3,12 +3,13 @@
 use std::{mem, sync::Arc};
 
 use paceline_consensus::{Entry, Payload};
-use paceline_core::{bounds::Bounds, shard::Batch};
+use paceline_core::shard::Batch;
 use paceline_events::emit;
 
 use super::Group;
 use crate::{
     costs,
+    policy::InForce,
     replication::{encoding, input::Input, turn::Turn},
 };
 
@@ -79,9 +80,9 @@ impl Group {
         self.serving.handle_applied(&self.state, applied);
     }
 
-    /// From now on destinations may hold so much.
-    pub fn set_bounds(&mut self, bounds: Arc<Bounds>) {
-        self.serving.set_bounds(&self.state, bounds);
+    /// From now on these are the policies.
+    pub fn set_policies(&mut self, InForce { bounds, rules }: InForce) {
+        self.serving.set_policies(&self.state, bounds, rules);
     }
 
     pub(super) fn tell_view(&self, turn: &Turn) {
