@@ -7,6 +7,7 @@ use paceline::{
     config::{ClusterConfig, Member, NodeConfig},
 };
 use paceline_core::slotting;
+use paceline_membership::{Expired, Policies};
 use paceline_placement::{NameHasher, Placement, PlacementError, SlotId};
 
 use super::{
@@ -109,6 +110,20 @@ impl Scenario {
     /// What the node itself would say of it.
     pub fn node_config(&self, name: &str) -> Result<NodeConfig, String> {
         self.config(node_section(name), self.cluster_config(), &toml::Table::new())
+    }
+
+    /// The policies that the cluster begins with.
+    pub fn first_policies(&self) -> Policies {
+        let config = self.node_config("n1").expect("validated: the node accepts it");
+        config.policies().expect("checked when it was read")
+    }
+
+    /// Whether at some time expired messages of some queue may be dead letters.
+    pub fn keeps_expired(&self) -> bool {
+        let set = self.changes.iter().filter_map(|change| change.set_policy.as_ref());
+        let first = self.first_policies();
+        let mut all = first.entries().iter().map(|it| it.expired).chain(set.map(|it| it.expired));
+        all.any(|expired| expired == Some(Expired::DeadLetter))
     }
 
     /// What a node that is a member reads when it is started again with other settings; `members` are

@@ -1,4 +1,4 @@
-//! An expired message is not handed out.
+//! An expired message is not handed out, and what is a dead letter for that has expired.
 //!
 //! The leader decides by its own wall clock, which may be off, and how long the delivery is under way
 //! afterwards is no matter. So what counts is when the leader handed the message out; it says so
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::workload::{
     history::{History, Observation},
-    operation::MessageId,
+    operation::{Delivery, MessageId},
 };
 
 /// What reports call the check.
@@ -61,6 +61,9 @@ impl Expired {
         names: &mut Steps,
     ) -> Result<(), String> {
         let Observation::Delivered(delivery) = seen else { return Ok(()) };
+        if delivery.expired {
+            return self.is_over(delivery, history);
+        }
         let (Some(_), Some(publish)) = (delivery.destination, history.publish(delivery.id)) else {
             return Ok(());
         };
@@ -77,6 +80,26 @@ impl Expired {
                 delivery.at.as_secs_f64()
             )),
             None => Ok(()),
+        }
+    }
+
+    /// Whether what is said to have expired could have.
+    fn is_over(&self, delivery: &Delivery, history: &History) -> Result<(), String> {
+        // What nobody has sent the check `invented` reports.
+        let Some(publish) = history.publish(delivery.id) else { return Ok(()) };
+        let (id, at) = (delivery.id, delivery.at);
+        match publish.expires {
+            // What is sent in a transaction, or put off, is stored in any case.
+            _ if !publish.is_stored() && publish.transaction.is_none() => {
+                Err(format!("{id} is not kept, and came as a dead letter"))
+            }
+            Some(expires) if expires <= at + self.clock_error => Ok(()),
+            Some(expires) => Err(format!(
+                "{id} came as an expired dead letter at {:.3}s, and expires at {:.3}s",
+                at.as_secs_f64(),
+                expires.as_secs_f64()
+            )),
+            None => Err(format!("{id} came as an expired dead letter, and never expires")),
         }
     }
 
@@ -151,6 +174,26 @@ mod tests {
             let delivery = told.deliver(id, false);
             let seen = Observation::Delivered(&delivery);
             assert_eq!(check.observe(seen, &told.history, &mut names).is_ok(), right);
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_that_says_so_has_expired() {
+        for (expires, persistent, is_right) in [
+            (Some(5), true, true),
+            (Some(99), true, false),
+            (None, true, false),
+            (Some(5), false, false),
+        ] {
+            let mut told = Told::new();
+            let id = told.send_by(0, QUEUE, |it| {
+                (it.expires, it.persistent) = (expires.map(milli), persistent);
+            });
+            let mut delivery = told.deliver(id, false);
+            (delivery.at, delivery.destination, delivery.expired) = (milli(30), None, true);
+            let seen = Observation::Delivered(&delivery);
+            let found = Expired::allowing(milli(5)).observe(seen, &told.history, &mut names());
+            assert_eq!(found.is_ok(), is_right, "{expires:?} {persistent}: {found:?}");
         }
     }
 }

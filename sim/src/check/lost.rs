@@ -1,4 +1,5 @@
-//! Every acknowledged persistent message of a queue was delivered, dead-lettered, or expired.
+//! Every acknowledged persistent message of a queue was delivered, dead-lettered, or expired; where a
+//! policy says that what expires is a dead letter, it was delivered or dead-lettered.
 //!
 //! Three things lose messages rightly, by their specification: messages that are not persistent,
 //! consumers for whom sending settles (`auto`), and topics without durable subscribers. In a run
@@ -33,7 +34,10 @@ fn is_owed(id: MessageId, publish: &Publish, history: &History, end: &End) -> bo
     let goes_with_its_consumer = destination.auto_ack || destination.topic;
     let is_safe = end.faultless && (!goes_with_its_consumer || history.closed.is_empty());
     let at_most_once = !publish.is_stored() || goes_with_its_consumer;
-    let may_expire = publish.expires.is_some_and(|expires| expires <= end.at + end.clock_error);
+    // What is a dead letter then is seen by whoever looks after those.
+    let is_kept = publish.persistent && !destination.topic && end.keeps_expired(&destination.name);
+    let is_over = publish.expires.is_some_and(|expires| expires <= end.at + end.clock_error);
+    let may_expire = is_over && !is_kept;
     if !publish.is_acknowledged() || may_expire || (at_most_once && !is_safe) {
         return false;
     }
@@ -77,7 +81,13 @@ impl EndCheck for Lost {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::testing::*, *};
+    use paceline_destination::Destination;
+    use paceline_membership::{Expired, Policies, Policy};
+
+    use super::{
+        super::{PoliciesInForce, testing::*},
+        *,
+    };
     use crate::workload::{ids::ConnectionId, operation::Reply};
 
     fn end() -> End {
@@ -104,6 +114,13 @@ mod tests {
         }
         let expired = told.send_by(0, QUEUE, |it| it.expires = Some(Duration::from_millis(9)));
         told.reply(expired, Reply::Ok);
+        let policy = Policy::of(Destination::queue(">").unwrap());
+        let policy = Policy { expired: Some(Expired::DeadLetter), ..policy };
+        let policies = Policies::try_from(vec![policy]).unwrap();
+        let (from, until) = (Duration::ZERO, Duration::MAX);
+        let policies = vec![PoliciesInForce { from, until, policies }];
+        let kept = End { policies, ..end() };
+        assert_eq!(Lost::find(&told.history, &kept), [expired], "it should be a dead letter");
         assert_eq!(Lost::find(&told.history, &end()), []);
     }
 

@@ -11,6 +11,7 @@
 mod asked;
 mod atomic;
 mod balance;
+mod bounded;
 mod chain;
 mod conservation;
 mod copies;
@@ -42,6 +43,8 @@ pub mod step;
 mod topics;
 mod trail;
 
+use paceline_destination::Destination;
+use paceline_membership::{Expired, Policies};
 use std::{
     collections::{self, BTreeMap},
     fmt,
@@ -153,12 +156,44 @@ pub struct End {
     pub replicas: Vec<Replica>,
     /// In what replicas differ that should not, in words.
     pub differences: BTreeMap<Pair, String>,
+    /// The policies that the cluster had, one list after the other.
+    pub policies: Vec<PoliciesInForce>,
+}
+
+/// Policies, and when they may have been in force somewhere.
+#[derive(Clone, Debug)]
+pub struct PoliciesInForce {
+    /// From then on.
+    pub from: Duration,
+    /// Nowhere any more from then on.
+    pub until: Duration,
+    /// They.
+    pub policies: Policies,
 }
 
 impl End {
     /// The acknowledged messages that are nowhere.
     pub fn lost(&self, history: &History) -> Vec<MessageId> {
         lost::Lost::find(history, self)
+    }
+
+    /// The lists of policies that may have been in force at some moment between these.
+    pub fn policies_between(
+        &self,
+        from: Duration,
+        to: Duration,
+    ) -> impl Iterator<Item = &Policies> {
+        let lists = self.policies.iter().filter(move |list| list.from <= to && list.until >= from);
+        lists.map(|list| &list.policies)
+    }
+
+    /// Whether a queue's messages whose time was over were dead letters, by any policy that there was.
+    pub fn keeps_expired(&self, queue: &str) -> bool {
+        let Ok(queue) = Destination::queue(queue) else { return false };
+        let keeps = |list: &PoliciesInForce| {
+            list.policies.of(&queue).and_then(|policy| policy.expired) == Some(Expired::DeadLetter)
+        };
+        !self.policies.is_empty() && self.policies.iter().all(keeps)
     }
 
     /// Messages that the queues still hold, each counted once.
@@ -227,6 +262,7 @@ impl Checks {
             ],
             ends: vec![
                 Box::new(lost::Lost),
+                Box::new(bounded::Bounded),
                 Box::new(kept::Kept),
                 Box::new(asked::Consumed),
                 Box::new(atomic::Atomic),

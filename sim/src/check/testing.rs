@@ -159,6 +159,7 @@ impl Told {
             id,
             broker_id: Arc::from(format!("id-{id}")),
             destination: Some(self.history.publish(id).map_or(QUEUE, |it| it.destination)),
+            expired: false,
             client: ClientId(client),
             connection: ConnectionId(100 + client),
             at: self.tick(),

@@ -341,6 +341,7 @@ impl Consumer {
             id,
             broker_id: broker_id.into(),
             destination: *destination,
+            expired: destination.is_none() && arrival.cause.starts_with("expired"),
             client: self.plan.client,
             connection: connection.id,
             at: self.shared.recorder.now(),

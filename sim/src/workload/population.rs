@@ -204,8 +204,11 @@ impl Population {
         }
         // Refused too often, or too often with a consumer whose connection broke.
         let storms = scenario.faults.iter().any(|fault| fault.reconnect_storm.is_some());
-        let makes_dead_letters =
-            |it: &&Workload| storms || it.nack.0 + it.drop.0 + it.vanish.0 > 0.0;
+        let keeps_expired = scenario.keeps_expired();
+        let makes_dead_letters = |it: &&Workload| {
+            let expires = keeps_expired && it.expiry.is_some();
+            storms || expires || it.nack.0 + it.drop.0 + it.vanish.0 > 0.0
+        };
         if let Some(workload) = scenario.workloads.iter().find(makes_dead_letters) {
             population.consumers.push(ConsumerPlan {
                 client: client(),

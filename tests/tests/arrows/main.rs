@@ -46,7 +46,16 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline-wire",
         ],
     ),
-    ("paceline-scenario", &["paceline", "paceline-core", "paceline-events", "paceline-placement"]),
+    (
+        "paceline-scenario",
+        &[
+            "paceline",
+            "paceline-core",
+            "paceline-events",
+            "paceline-membership",
+            "paceline-placement",
+        ],
+    ),
     (
         "paceline-compare",
         &[
@@ -63,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "paceline",
             "paceline-client",
             "paceline-compare",
+            "paceline-destination",
             "paceline-events",
             "paceline-membership",
             "paceline-placement",

@@ -6,6 +6,7 @@
 
 mod forms;
 
+use paceline::config::Policy;
 use serde::{Deserialize, Serialize};
 
 pub use self::forms::{Chosen, Join, Newcomers, Replace, Restart, Weight};
@@ -42,6 +43,12 @@ pub struct Change {
     /// Processes are asked to end and started again, one after the other, with other settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
+    /// A destination has this policy from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_policy: Option<Policy>,
+    /// A destination has no policy of its own from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove_policy: Option<String>,
 }
 
 /// One kind of change, borrowed from its [`Change`].
@@ -55,6 +62,8 @@ pub enum Kind<'a> {
     Replace(&'a Replace),
     Weight(&'a Weight),
     Restart(&'a Restart),
+    SetPolicy(&'a Policy),
+    RemovePolicy(&'a str),
 }
 
 impl Change {
@@ -68,6 +77,8 @@ impl Change {
         kinds.extend(self.replace.as_ref().map(Kind::Replace));
         kinds.extend(self.weight.as_ref().map(Kind::Weight));
         kinds.extend(self.restart.as_ref().map(Kind::Restart));
+        kinds.extend(self.set_policy.as_ref().map(Kind::SetPolicy));
+        kinds.extend(self.remove_policy.as_deref().map(Kind::RemovePolicy));
         kinds
     }
 
@@ -122,6 +133,11 @@ impl Change {
                     false => format!("restart {nodes} with other settings"),
                 }
             }
+            Kind::SetPolicy(policy) => match policy.read() {
+                Ok(policy) => format!("policy {policy}"),
+                Err(_) => format!("policy {}", policy.destination),
+            },
+            Kind::RemovePolicy(destination) => format!("no policy {destination}"),
         }
     }
 
@@ -145,6 +161,8 @@ impl<'a> Kind<'a> {
             Kind::Replace(_) => "replace",
             Kind::Weight(_) => "weight",
             Kind::Restart(_) => "restart",
+            Kind::SetPolicy(_) => "set_policy",
+            Kind::RemovePolicy(_) => "remove_policy",
         }
     }
 
@@ -173,7 +191,7 @@ impl<'a> Kind<'a> {
             Kind::Replace(replace) => Some(&replace.nodes),
             Kind::Weight(weight) => Some(&weight.nodes),
             Kind::Restart(restart) => restart.nodes.as_ref(),
-            Kind::Join(_) | Kind::Rebalance => None,
+            Kind::Join(_) | Kind::Rebalance | Kind::SetPolicy(_) | Kind::RemovePolicy(_) => None,
         }
     }
 

@@ -89,7 +89,8 @@ pub(super) fn decide(scenario: &Scenario, seed: u64) -> (Vec<Change>, Members) {
         }
         let names = |names: Option<Vec<String>>| Chosen::Names(names.unwrap_or_default());
         match kind {
-            Kind::Rebalance => {}
+            // They say all that there is to say.
+            Kind::Rebalance | Kind::SetPolicy(_) | Kind::RemovePolicy(_) => {}
             Kind::Join(join) => {
                 let nodes = Newcomers::Names(newcomers);
                 decision.join = Some(Join { nodes, ..join.clone() });

@@ -58,6 +58,14 @@ at = "43s"
 rebalance = true
 
 [[change]]
+at = "43s"
+set_policy = { destination = "/queue/a.>", max_bytes = "1KiB", max_redeliveries = 0 }
+
+[[change]]
+between = ["43s", "44s"]
+remove_policy = "/queue/a.>"
+
+[[change]]
 at = "44s"
 restart = { all = true, broker = { replication = { lease = "320ms" } } }
 
@@ -292,4 +300,18 @@ fn what_makes_no_sense_beside_changes_is_refused() {
         + "[[workload]]\ndestinations = { count = 1 }\nproducers = 1\nconsumers = 1\n\
            rate = \"1/s\"\nconnect = [\"n6\"]";
     refused(&only, 15, "there from the beginning, too");
+}
+
+#[test]
+fn a_policy_that_no_cluster_may_have_is_refused_by_its_key() {
+    let policy = |what: &str| change(&format!("set_policy = {{ {what} }}"));
+    elastic(&policy("destination = \"/queue/a\", expired = \"dead-letter\"")).unwrap();
+    for (what, reason) in [
+        ("destination = \"a\"", "`a` is neither a queue nor a topic"),
+        ("destination = \"/queue/a\", max_messages = 0", "at least 1"),
+        ("destination = \"/topic/a\", when_full = \"block\"", "one slow subscriber"),
+    ] {
+        refused(&policy(what), 9, reason);
+    }
+    refused(&change("remove_policy = \"a\""), 9, "`a` is neither a queue nor a topic");
 }

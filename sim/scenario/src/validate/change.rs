@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use paceline_core::Destination;
+
 use super::{Checked, MAX_NODES, broker_settings, known_node, refuse};
 use crate::{
     Scenario, Step,
@@ -107,6 +109,16 @@ fn one(scenario: &Scenario, change: &Change, index: usize) -> Checked {
             let reason = format!("the nodes would refuse their configuration: {reason}");
             return refuse(path(index, &["restart", "broker"]), reason);
         }
+    }
+    if let Kind::SetPolicy(policy) = kind
+        && let Err(why) = policy.read()
+    {
+        return refuse(path(index, &["set_policy", why.key()]), why.to_string());
+    }
+    if let Kind::RemovePolicy(destination) = kind
+        && let Err(why) = Destination::parse(destination)
+    {
+        return refuse(path(index, &["remove_policy"]), why.to_string());
     }
     if let Kind::Replace(replace) = kind
         && let Some(by) = &replace.by

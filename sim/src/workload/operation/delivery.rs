@@ -14,6 +14,8 @@ pub struct Delivery {
     pub broker_id: Arc<str>,
     /// Where the consumer got it from; `None` for a dead letter queue.
     pub destination: Option<DestinationId>,
+    /// Whether it is a dead letter that says that its time was over.
+    pub expired: bool,
     /// Who got it.
     pub client: ClientId,
     /// Over which connection.

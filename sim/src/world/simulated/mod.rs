@@ -234,6 +234,7 @@ impl<'a> Run<'a> {
             allowed_lost: self.scenario.expect.acknowledged_lost,
             clock_error: self.scenario.clock_error(),
             shards: self.recorder.lock().meter.shards().to_vec(),
+            policies: self.operator.policies(),
             ..End::default()
         }
     }

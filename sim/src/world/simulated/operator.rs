@@ -23,12 +23,14 @@ use paceline_scenario::{
 use tokio::sync::watch;
 
 use super::supervisor::Supervisor;
-use crate::observe::recorder::SharedRecorder;
+use crate::{check::PoliciesInForce, observe::recorder::SharedRecorder};
 
 /// How long a node may take to answer before another is asked.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long after no answer, or a refusal, the next node is asked.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// A leader that has not heard of other policies by then leads no more.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(10);
 /// How often he looks whether what he waits for has come.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -142,6 +144,38 @@ impl Operator {
         })
     }
 
+    /// The policies that the cluster had, and when each list of them may have been in force: from when
+    /// it was asked for until all nodes know that another one is, where faults do not hold them up for
+    /// long.
+    pub fn policies(&self) -> Vec<PoliciesInForce> {
+        let progress = self.progress();
+        let founders = self.scenario.first_policies();
+        let mut lists = vec![PoliciesInForce {
+            from: Duration::ZERO,
+            until: Duration::MAX,
+            policies: founders,
+        }];
+        for (change, standing) in self.scenario.changes.iter().zip(&progress.changes) {
+            let last = lists.last_mut().expect("there are the founders'");
+            let policies = match change.kind() {
+                Kind::SetPolicy(policy) => {
+                    let policy = policy.read().expect("validated: a cluster may have it");
+                    last.policies.with(&policy, None).expect("validated").expect("before none")
+                }
+                Kind::RemovePolicy(destination) => {
+                    last.policies.without(&destination.parse().expect("validated: it is one"))
+                }
+                _ => continue,
+            };
+            let Some(from) = standing.began else { break };
+            if let Some(made) = standing.made {
+                last.until = made + FOLLOWED_WITHIN;
+            }
+            lists.push(PoliciesInForce { from, until: Duration::MAX, policies });
+        }
+        lists
+    }
+
     /// When he began with the first change.
     pub fn first_began(&self) -> Option<Duration> {
         self.progress().changes.iter().find_map(|it| it.began)
@@ -202,6 +236,14 @@ impl Operator {
                     let request = Request::Weight { name: name.clone(), weight: *weight };
                     self.ask(number, request).await;
                 }
+            }
+            Kind::SetPolicy(policy) => {
+                let policy = policy.read().expect("validated: a cluster may have it");
+                self.ask(number, Request::SetPolicy { policy, before: None }).await;
+            }
+            Kind::RemovePolicy(destination) => {
+                let destination = destination.parse().expect("validated: it is one");
+                self.ask(number, Request::RemovePolicy { destination }).await;
             }
             Kind::Restart(restart) => {
                 let nodes = restart.nodes.as_ref().expect("expanded: it names everybody");
