@@ -187,12 +187,9 @@ impl Set {
             anyhow::bail!("--{}: {why}", why.key().replace('_', "-"));
         }
         let mut reached = Reached::by(&cluster).await?;
-        let (epoch, after) = {
-            let (before, after) =
-                reached.change(&Change::SetPolicy { policy: policy.clone(), before }).await?;
-            (before.epoch(), after)
-        };
-        match epoch == after.epoch() {
+        let change = Change::SetPolicy { policy: policy.clone(), before };
+        let (before, after) = reached.change(&change).await?;
+        match before.epoch() == after.epoch() {
             true => say!("it is as it was asked to be, at epoch {}", after.epoch()),
             false => say!("epoch {}: {policy}", after.epoch()),
         }

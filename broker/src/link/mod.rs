@@ -131,14 +131,14 @@ pub enum LinkError {
     },
     /// Both begin the cluster, each with other policies.
     #[error(
-        "`{name}` begins the cluster with other policies than this node, whose would become its by \
-         {difference}; make the [[policy]] entries the same in the files of all nodes that begin the \
-         cluster, and start those again that you have changed"
+        "`{name}` begins the cluster with other policies than this node (`-` only this node has, `+` \
+         only it: {difference}); make the [[policy]] entries the same in the files of all nodes that \
+         begin the cluster, and start those again that you have changed"
     )]
     OtherPolicies {
         /// The peer's name.
         name: String,
-        /// What is to be done to make its policies of this node's.
+        /// What is to be done to make its policies of this node's, line by line.
         difference: String,
     },
     /// The peer says that it is this node.
