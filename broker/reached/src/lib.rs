@@ -211,8 +211,6 @@ points! {
     ExpiredDeadLetter,
     /// a leader had what policies say of redelivery and expiry written into its shard
     RulesWritten,
-    /// a queue took no message though no policy bounds it any more, since its sender keeps earlier ones
-    ShutWithoutBound,
     /// a message that found no room waits for some at its ingress node
     RoomAwaited,
     /// a leader said that there is room again

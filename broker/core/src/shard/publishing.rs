@@ -126,7 +126,6 @@ impl ShardState {
         if !is_shut || Schedule::is_put_off(message) || self.is_resent(message) {
             return None;
         }
-        reached(Point::ShutWithoutBound);
         Some(queue.filled(message, Arc::new(Bound::none())))
     }
 }

@@ -151,6 +151,7 @@ impl<'a> Run<'a> {
 
         end.at = self.recorder.now();
         end.quiet = self.quiet(end.at);
+        end.policies = self.operator.policies();
         end.drained = drained_after.is_some();
         {
             let mut recorder = self.recorder.lock();
@@ -234,7 +235,6 @@ impl<'a> Run<'a> {
             allowed_lost: self.scenario.expect.acknowledged_lost,
             clock_error: self.scenario.clock_error(),
             shards: self.recorder.lock().meter.shards().to_vec(),
-            policies: self.operator.policies(),
             ..End::default()
         }
     }
