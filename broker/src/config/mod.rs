@@ -17,15 +17,15 @@ use paceline_core::{
     session::{OperationLimits, openwire::OpenWireConfig, stomp::StompConfig},
     shard::MAX_COMMANDS,
 };
-use paceline_membership::{InvalidPolicy, Policies};
+use paceline_membership::Policies;
 use paceline_wire::stomp::Limits;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 pub use address::Address;
 pub use advertise::Advertise;
 pub use cluster::{ClusterConfig, Member, ReplicationConfig};
 pub use error::ConfigError;
-pub use policy::Policy;
+pub use policy::{Policy, parse_policies, read_policies};
 pub use storage::StorageSection;
 
 /// Where STOMP clients are served unless the configuration says otherwise.
@@ -548,50 +548,6 @@ pub const MAX_SLOTS: u32 = 4096;
 /// The largest body, and the most a transaction holds: what one Raft entry and one link frame can
 /// carry.
 const MAX_BODY_BYTES: u64 = 32 << 20;
-
-/// `[[policy]]` entries as a cluster has them.
-///
-/// # Errors
-/// Which key of which entry is wrong, and why.
-pub fn read_policies(entries: &[Policy]) -> Result<Policies, Wrong> {
-    let at_entry = |at: usize, why: InvalidPolicy| {
-        wrong(&format!("policy.{at}.{}", why.key()), why.to_string())
-    };
-    let mut read = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        read.push(entry.read().map_err(|why| at_entry(at, why))?);
-    }
-    Policies::try_from(read).map_err(|error| at_entry(error.at, error.why))
-}
-
-/// Reads the `[[policy]]` entries of a file, which may be a node's configuration or hold nothing else.
-/// `file` is named in errors.
-///
-/// # Errors
-/// What is wrong with them, and where.
-pub fn parse_policies(file: &str, text: &str) -> Result<Policies, ConfigError> {
-    let PolicyFile { policy, .. } =
-        toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
-    read_policies(&policy)
-        .map_err(|wrong| ConfigError::at_key(file, text, &wrong.key, wrong.reason))
-}
-
-/// What may stand in such a file; no misspelt table is passed over.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what is not about policies is only allowed to stand there")]
-struct PolicyFile {
-    #[serde(default)]
-    policy: Vec<Policy>,
-    node: Option<IgnoredAny>,
-    listen: Option<IgnoredAny>,
-    cluster: Option<IgnoredAny>,
-    replication: Option<IgnoredAny>,
-    storage: Option<IgnoredAny>,
-    stomp: Option<IgnoredAny>,
-    openwire: Option<IgnoredAny>,
-    limits: Option<IgnoredAny>,
-}
 
 /// A value that does not go with the others.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,12 @@
 //! `[[policy]]`: what holds for some destinations only.
 
 use paceline_core::Destination;
-use paceline_membership::{self as membership, Durability, Expired, InvalidPolicy, WhenFull};
-use serde::{Deserialize, Serialize};
+use paceline_membership::{
+    self as membership, Durability, Expired, InvalidPolicy, Policies, WhenFull,
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use super::{ConfigError, Wrong, wrong};
 
 /// `[[policy]]`: what holds for the destinations that a pattern covers, as a file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +82,50 @@ impl From<&membership::Policy> for Policy {
             expired: policy.expired,
         }
     }
+}
+
+/// `[[policy]]` entries as a cluster has them.
+///
+/// # Errors
+/// Which key of which entry is wrong, and why.
+pub fn read_policies(entries: &[Policy]) -> Result<Policies, Wrong> {
+    let at_entry = |at: usize, why: InvalidPolicy| {
+        wrong(&format!("policy.{at}.{}", why.key()), why.to_string())
+    };
+    let mut read = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        read.push(entry.read().map_err(|why| at_entry(at, why))?);
+    }
+    Policies::try_from(read).map_err(|error| at_entry(error.at, error.why))
+}
+
+/// Reads the `[[policy]]` entries of a file, which may be a node's configuration or hold nothing else.
+/// `file` is named in errors.
+///
+/// # Errors
+/// What is wrong with them, and where.
+pub fn parse_policies(file: &str, text: &str) -> Result<Policies, ConfigError> {
+    let PolicyFile { policy, .. } =
+        toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
+    read_policies(&policy)
+        .map_err(|wrong| ConfigError::at_key(file, text, &wrong.key, wrong.reason))
+}
+
+/// What may stand in such a file; no misspelt table is passed over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is not about policies is only allowed to stand there")]
+struct PolicyFile {
+    #[serde(default)]
+    policy: Vec<Policy>,
+    node: Option<IgnoredAny>,
+    listen: Option<IgnoredAny>,
+    cluster: Option<IgnoredAny>,
+    replication: Option<IgnoredAny>,
+    storage: Option<IgnoredAny>,
+    stomp: Option<IgnoredAny>,
+    openwire: Option<IgnoredAny>,
+    limits: Option<IgnoredAny>,
 }
 
 /// A size that may be left out.
