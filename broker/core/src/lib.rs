@@ -18,6 +18,7 @@ pub mod serving;
 pub mod session;
 pub mod shard;
 pub mod slotting;
+pub mod xa;
 
 #[cfg(test)]
 mod testing;

@@ -269,6 +269,18 @@ points! {
     SetAside,
     /// a queue came to be another consumer's alone
     ExclusiveChanged,
+    /// a branch of a distributed transaction was prepared
+    BranchPrepared,
+    /// a branch of a distributed transaction was given up before it was prepared
+    BranchGivenUp,
+    /// a participant asked after a branch that nobody has ended yet
+    BranchUndecided,
+    /// a transaction manager was told of branches that are prepared
+    BranchesListed,
+    /// what a branch would have settled was delivered again, since another connection rolled it back
+    BranchGivenBack,
+    /// a branch was to be ended that had ended before, or was never prepared
+    BranchUnknown,
 }
 
 const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");

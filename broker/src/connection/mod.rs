@@ -305,6 +305,7 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                     self.session.handle_delivery(delivery);
                 }
                 ConnectionEvent::BrowseEnd(consumer) => self.session.handle_browse_end(consumer),
+                ConnectionEvent::Branches(_, found) => self.session.handle_branches(found),
             }
         }
     }

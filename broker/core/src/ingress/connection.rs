@@ -4,6 +4,7 @@
 //! the answers of the parts are put together again. Its transactions are run here too, even when the
 //! connection itself has gone.
 
+mod branches;
 mod standing;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use self::branches::Branches;
 use super::{
     Budget, ChannelId, Request,
     commit::{Commit, Send, Share},
@@ -30,6 +32,7 @@ use crate::{
     },
     schedule::Schedule,
     shard::{self, Command, MessageRef, Refused, TransactionId},
+    xa::BranchInfo,
 };
 
 /// What an operation weighs beside its messages.
@@ -50,6 +53,9 @@ pub enum ConnectionEvent {
     BrowseEnd(ConsumerId),
     /// A consumer gets nothing more: the durable subscription that it had is another's, or gone.
     Detached(ConsumerId, String),
+    /// The branches that are prepared in the cluster, in the order of their names; the outcome of the
+    /// operation that asked follows.
+    Branches(OpTag, Vec<BranchInfo>),
 }
 
 /// What a connection has to know of its cluster and its node.
@@ -79,6 +85,8 @@ pub enum Part {
     Unawaited,
     /// What has to be there before an operation's consumer is.
     Standing(OpTag),
+    /// A command about branches of distributed transactions, for the shard of a slot.
+    Branch(OpTag, u32),
 }
 
 /// What is settled in one shard's log, and the consumers that held it.
@@ -126,6 +134,7 @@ pub struct Connection {
     deliveries: Deliveries,
     operations: Operations,
     commits: BTreeMap<OpTag, Committing>,
+    branches: Branches,
     /// Consumers that end as soon as what they hold is settled.
     leaving: Vec<(OpTag, ConsumerId, Parting<DeliveryId>)>,
     /// What is made before consumers are attached.
@@ -166,6 +175,14 @@ impl Connection {
                 self.identify(tag, client, &connection, directory);
             }
             Operation::Forget { tag, durable } => self.forget(tag, durable, directory),
+            Operation::Prepare { tag, xid, publishes, settles } => {
+                self.prepare(tag, xid, publishes, &settles, directory);
+            }
+            Operation::Resolve { tag, xid, commit, by } => {
+                self.resolve(tag, xid, commit, by, directory);
+            }
+            Operation::Recover { tag } => self.recover(tag, directory),
+            Operation::ForgetBranch { tag, xid } => self.forget_branch(tag, xid, directory),
         }
         self.advance();
     }
@@ -177,6 +194,7 @@ impl Connection {
             Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome),
             Part::Unawaited => {}
             Part::Standing(tag) => self.continue_course(tag, outcome),
+            Part::Branch(tag, slot) => self.continue_branch(tag, slot, outcome),
         }
     }
 
@@ -187,6 +205,7 @@ impl Connection {
             Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome_of(result)),
             Part::Unawaited => {}
             Part::Standing(tag) => self.continue_course(tag, outcome_of(result)),
+            Part::Branch(tag, slot) => self.continue_branch(tag, slot, outcome_of(result)),
         }
     }
 
@@ -236,6 +255,7 @@ impl Connection {
         if let Some(client) = self.client.take() {
             directory.release_client(&client);
         }
+        self.branches.clear();
         // Nobody is told of the transactions that these wait for.
         for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
             self.detach(tag, consumer, parting);
@@ -350,6 +370,7 @@ impl Connection {
         // Who acknowledges a message has looked at it, whatever comes of that.
         let committing = self.commits.values().flat_map(|it| &it.taken).map(|(_, held, _)| *held);
         let acknowledged: Vec<Held> = committing
+            .chain(self.branches.taken())
             .filter(|held| held.consumer == consumer)
             .chain(self.deliveries.acknowledged_in_vain(consumer))
             .collect();
@@ -429,8 +450,27 @@ impl Connection {
             Ok(taken) => taken,
             Err(why) => return self.end_part(tag, Err(why)),
         };
+        let (shares, coordinator, volatile) = Self::share(publishes, &taken, directory);
+        let Some(coordinator) = coordinator else {
+            self.settle_volatile(volatile);
+            return self.end_part(tag, Ok(()));
+        };
+        let mut sends = Vec::new();
+        let transaction = directory.next_transaction();
+        let commit = Commit::begin(transaction, coordinator, shares, &mut sends);
+        self.commits.insert(tag, Committing { commit, taken, volatile });
+        self.send(tag, sends);
+    }
+
+    /// What of a transaction each shard is to do; the slot of the first that is to store or to settle
+    /// something; and what is settled besides.
+    fn share(
+        publishes: Vec<Arc<Message>>,
+        taken: &[(DeliveryId, Held, Settlement)],
+        directory: &impl Directory,
+    ) -> (BTreeMap<u32, Share>, Option<u32>, VolatileSettles) {
         let mut settles = Settles::default();
-        for (_, held, how) in &taken {
+        for (_, held, how) in taken {
             settles.add(held, *how);
         }
         let first_settled = taken.first().map(|(_, held, _)| held.slot);
@@ -448,15 +488,7 @@ impl Connection {
         let coordinator = first_published
             .or(first_settled.filter(|slot| shares.contains_key(slot)))
             .or(shares.keys().next().copied());
-        let Some(coordinator) = coordinator else {
-            self.settle_volatile(settles.volatile);
-            return self.end_part(tag, Ok(()));
-        };
-        let mut sends = Vec::new();
-        let transaction = directory.next_transaction();
-        let commit = Commit::begin(transaction, coordinator, shares, &mut sends);
-        self.commits.insert(tag, Committing { commit, taken, volatile: settles.volatile });
-        self.send(tag, sends);
+        (shares, coordinator, settles.volatile)
     }
 
     fn continue_commit(&mut self, tag: OpTag, slot: u32, outcome: shard::Outcome) {
@@ -465,6 +497,7 @@ impl Connection {
         };
         let mut sends = Vec::new();
         let progress = committing.commit.handle_outcome(slot, outcome, &mut sends);
+        let branch = committing.commit.branch().cloned();
         let ended = progress.answer.map(|answer| {
             (
                 answer,
@@ -479,9 +512,10 @@ impl Connection {
         let Some((answer, taken, volatile)) = ended else { return };
         // What is not stored takes no part in the decision: it is settled behind it, and can say
         // nothing against it.
-        match answer {
-            Ok(()) => self.settle_volatile(volatile),
-            Err(_) => {
+        match (&answer, branch) {
+            (Ok(()), Some(xid)) => self.handle_prepared(xid, taken, volatile),
+            (Ok(()), None) => self.settle_volatile(volatile),
+            (Err(_), _) => {
                 for (id, held, _) in taken {
                     self.deliveries.unsettle(id, held);
                 }
@@ -544,6 +578,7 @@ fn outcome_of(result: Outcome) -> shard::Outcome {
         Err(Refusal::Rejected(why) | Refusal::Unknown(why) | Refusal::Missing(why)) => {
             shard::Outcome::Refused(Refused::ByLeader(why))
         }
+        Err(Refusal::Branch(why)) => shard::Outcome::Refused(Refused::Branch(why)),
     }
 }
 

@@ -10,6 +10,7 @@
 //! None of them knows a task, a channel, a clock or how a shard replicates. Who drives them carries
 //! requests from connections to clients, messages from clients to leaders, and events back.
 
+mod branch;
 mod budget;
 mod client;
 mod commit;
@@ -152,7 +153,11 @@ fn result_of(outcome: shard::Outcome) -> Outcome {
         shard::Outcome::Done
         | shard::Outcome::Duplicate
         | shard::Outcome::Decided { .. }
-        | shard::Outcome::Registered(_) => Ok(()),
+        | shard::Outcome::Registered(_)
+        | shard::Outcome::Entered
+        | shard::Outcome::Resolved { .. }
+        | shard::Outcome::Branches(_) => Ok(()),
+        shard::Outcome::Refused(shard::Refused::Branch(why)) => Err(Refusal::Branch(why)),
         shard::Outcome::Refused(why) => Err(Refusal::Rejected(why.to_string())),
         shard::Outcome::Superseded => {
             Err(Refusal::Unknown("another process runs as this node".into()))

@@ -36,7 +36,7 @@ use self::{
     due::DueMessages,
     gathered::{Gathered, Settles, Target},
     room::RoomAwaited,
-    settling::begin_settling,
+    settling::{begin_settling, given_back},
 };
 use crate::{
     Message, UnixMillis,
@@ -561,15 +561,17 @@ impl Term {
     ) {
         let node = origin.session.node;
         let mut settles = begin_settling(&mut self.dispatcher, node, &mut command, holders);
-        let prepares = match &command {
-            Command::Prepare { transaction, .. } => Some(*transaction),
+        match &command {
             Command::Finish { transaction, commit } => {
                 let prepared = self.prepared.remove(transaction);
                 settles = prepared.filter(|_| *commit).unwrap_or_default();
-                None
             }
-            _ => None,
-        };
+            Command::GiveBack { transaction } => {
+                settles = given_back(self.prepared.remove(transaction));
+            }
+            _ => {}
+        }
+        let prepares = command.prepares();
         let target = Target::Client { channel, seq: origin.seq, settles, prepares };
         // Its own next deliveries may wait for what a consumer ends.
         let key = |number: &u64| ConsumerKey { node, number: *number };

@@ -29,6 +29,7 @@ use self::operations::Operations;
 use crate::{
     UnixMillis,
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
+    xa::BranchInfo,
 };
 
 /// The time at which something is handled.
@@ -103,6 +104,10 @@ pub trait Session: Sized + Send + 'static {
 
     /// One of the session's consumers only looks at what is in a queue, and has been given all of it.
     fn handle_browse_end(&mut self, consumer: ConsumerId);
+
+    /// The branches of distributed transactions that are prepared in the cluster: what an operation has
+    /// asked for. Its outcome follows at once.
+    fn handle_branches(&mut self, _found: Vec<BranchInfo>) {}
 
     /// A deadline that [`Self::poll_timeout`] gave may have passed.
     fn handle_timeout(&mut self, now: Now);

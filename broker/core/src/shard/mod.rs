@@ -38,6 +38,7 @@
 
 mod backlog;
 mod bodies;
+mod branches;
 mod command;
 mod compare;
 mod groups;
@@ -60,6 +61,7 @@ use paceline_reached::{Point, reached};
 
 pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION};
 pub(crate) use bodies::{dead_letter, in_queue};
+pub use branches::{MAX_BRANCH_BYTES, MAX_BRANCHES};
 pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
     Refused, SessionId, Terms, TransactionId, Waiting, Work,
@@ -71,12 +73,13 @@ pub use session::SESSION_WINDOW;
 pub use snapshot::{Piece, RestoreError, Snapshot};
 pub use standing::StandingStats;
 pub use tables::Counters;
-pub use transaction::InDoubt;
+pub use transaction::{Decided, InDoubt};
 
 use self::{
     session::Admission,
     step::{Step, Written},
     tables::{Arrival, Derived, Leave, Stored, Tables},
+    transaction::End,
 };
 use crate::{
     Message, UnixMillis,
@@ -185,13 +188,13 @@ impl ShardState {
             }
             Command::Transact { work } => self.transact(step, work),
             Command::Prepare { transaction, coordinator, work } => {
-                self.prepare(step, *transaction, *coordinator, work)
+                self.prepare(step, *transaction, *coordinator, work, false)
             }
             Command::Decide { transaction, commit, participants } => {
                 return self.decide(*transaction, *commit, participants);
             }
             Command::Finish { transaction, commit } => {
-                self.finish(step, *transaction, *commit);
+                self.finish(step, *transaction, if *commit { End::Commit } else { End::Abort });
                 Ok(())
             }
             Command::Forget { transaction, participant } => {
@@ -223,6 +226,12 @@ impl ShardState {
                 self.tables.standings.unregister(durable, *slot, *at);
                 Ok(())
             }
+            Command::PrepareBranch { .. }
+            | Command::EnterBranch { .. }
+            | Command::ResolveBranch { .. }
+            | Command::ForgetBranch { .. }
+            | Command::ListBranches
+            | Command::GiveBack { .. } => return self.execute_on_branch(step, command),
         };
         match done {
             Ok(()) => Outcome::Done,

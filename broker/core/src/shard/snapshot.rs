@@ -23,6 +23,7 @@ use thiserror::Error;
 use super::{
     ShardState,
     backlog::{Backlog, Run},
+    branches,
     groups::Membership,
     producers,
     tables::{Derived, Moved, Stored, Tables},
@@ -31,7 +32,7 @@ use super::{
 use crate::slotting;
 
 /// The first byte of a snapshot. Changes with the layout of the tables.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -234,5 +235,7 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
             check(twin.is_none(), "two transactions hold one message")?;
         }
     }
+    derived.branches = branches::derive(tables)
+        .ok_or(RestoreError::Inconsistent("two branches are one transaction"))?;
     Ok(derived)
 }

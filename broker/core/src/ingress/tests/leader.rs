@@ -82,7 +82,9 @@ impl Shard {
                 standing::guard(&mut command, dispatcher, &self.state);
                 let settles = match &mut command {
                     Command::Settle { settles } => settles,
-                    Command::Transact { work } | Command::Prepare { work, .. } => &mut work.settles,
+                    Command::Transact { work }
+                    | Command::Prepare { work, .. }
+                    | Command::PrepareBranch { work, .. } => &mut work.settles,
                     _ => &mut Vec::new(),
                 };
                 for ((message, how), holder) in settles.iter().zip(holders) {

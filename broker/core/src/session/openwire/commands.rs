@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use paceline_reached::{Point, reached};
 use paceline_wire::openwire::{
-    Command, ConnectionInfo, DataArrayResponse, DestinationInfo, DestinationKind, KeepAliveInfo,
-    MIN_VERSION, Message, ObjectId, ProducerInfo, RemoveInfo, TransactionId, TransactionInfo,
-    WireFormatInfo, transaction_type,
+    Command, ConnectionInfo, DestinationInfo, DestinationKind, KeepAliveInfo, MIN_VERSION, Message,
+    ObjectId, ProducerInfo, RemoveInfo, TransactionId, TransactionInfo, WireFormatInfo,
+    transaction_type,
 };
 
 use super::{
@@ -229,10 +229,10 @@ impl OpenWireSession {
         let id = match &info.transaction_id {
             Some(id @ TransactionId::Local { .. }) => id,
             _ if info.transaction_type == transaction_type::RECOVER => {
-                return Ok(self.recover(response));
+                return Ok(self.recover(now, response));
             }
-            Some(TransactionId::Xa { .. }) => {
-                return Err(Refused::unsupported("distributed transactions (XA)"));
+            Some(id @ TransactionId::Xa { .. }) => {
+                return self.handle_branch(now, id, info, response);
             }
             None => return Err(Refused::new(Exception::Jms, "it names no transaction")),
         };
@@ -270,15 +270,6 @@ impl OpenWireSession {
         if self.operations.is_open(transaction) {
             self.doomed.entry(transaction.detached()).or_insert_with(|| why.into());
         }
-    }
-
-    /// There are no distributed transactions to recover.
-    fn recover(&mut self, response: Option<i32>) -> Handled {
-        if let Some(correlation_id) = response {
-            let nothing = DataArrayResponse { correlation_id, ..DataArrayResponse::default() };
-            self.send(|command_id| DataArrayResponse { command_id, ..nothing }.into());
-        }
-        Handled::Later
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod advisories;
 mod answers;
+mod branches;
 mod commands;
 mod config;
 mod consumers;
@@ -52,7 +53,10 @@ use self::{
     inactivity::Inactivity, subscriber::Subscriber,
 };
 use super::{Brokers, Now, Operations, Session, operations::Purpose};
-use crate::operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal};
+use crate::{
+    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal},
+    xa::BranchInfo,
+};
 
 /// At most about so many bytes are handed out for sending at a time.
 const TRANSMIT_BYTES: usize = 64 * 1024;
@@ -79,6 +83,10 @@ pub struct OpenWireSession {
     advisories: Advisories,
     /// Open transactions of which a part was refused, and why.
     doomed: BTreeMap<TransactionId, String>,
+    /// What there is of branches that are prepared; the operation that asked ends next.
+    listed: Vec<BranchInfo>,
+    /// Names the session, over the cluster and over restarts.
+    name: Arc<str>,
     consumers: BTreeMap<WireConsumer, Known>,
     /// Consumers that wait for one message, and until when.
     pulls: BTreeSet<(Duration, WireConsumer)>,
@@ -121,6 +129,14 @@ enum Asked {
     Consumer(WireConsumer, Option<i32>),
     /// The connection is to have its client id; as before.
     Connection(Option<i32>),
+    /// A branch is to be prepared, and the command of this number gets a vote.
+    Prepared(Option<i32>),
+    /// A branch is to be committed that was not prepared; as before.
+    OnePhase(Option<i32>),
+    /// A branch that is prepared is to end, or to be forgotten; as before.
+    Branch(Option<i32>),
+    /// The branches that are prepared are to be listed.
+    Recovered(Option<i32>),
 }
 
 impl Purpose for Asked {
@@ -132,8 +148,7 @@ impl Purpose for Asked {
 impl Session for OpenWireSession {
     type Config = OpenWireConfig;
 
-    /// Ids of messages are the clients', so the session's name is of no use.
-    fn new(config: Arc<OpenWireConfig>, _name: Arc<str>) -> Self {
+    fn new(config: Arc<OpenWireConfig>, name: Arc<str>) -> Self {
         let mut session = Self {
             decoder: Decoder::new(config.frames),
             operations: Operations::new(config.operations.clone()),
@@ -150,6 +165,8 @@ impl Session for OpenWireSession {
             windows: BTreeSet::new(),
             advisories: Advisories::default(),
             doomed: BTreeMap::new(),
+            listed: Vec::new(),
+            name,
             consumers: BTreeMap::new(),
             pulls: BTreeSet::new(),
             last_destination: None,
@@ -199,6 +216,12 @@ impl Session for OpenWireSession {
             match outcome {
                 Ok(()) => self.answer(&asked),
                 Err(Refusal::Unknown(_)) => self.close(),
+                Err(refusal) if asked.is_about_branch() => {
+                    self.refuse_about_branch(now, &asked, &refusal);
+                }
+                Err(Refusal::Branch(why)) => {
+                    self.handle_refused(now, &asked, Exception::Jms, &why.to_string());
+                }
                 Err(Refusal::Rejected(why)) => {
                     self.handle_refused(now, &asked, Exception::Jms, &why)
                 }
@@ -227,6 +250,10 @@ impl Session for OpenWireSession {
 
     fn handle_browse_end(&mut self, consumer: ConsumerId) {
         self.operations.handle_browse_end(consumer);
+    }
+
+    fn handle_branches(&mut self, found: Vec<BranchInfo>) {
+        self.listed = found;
     }
 
     fn handle_timeout(&mut self, now: Now) {

@@ -20,6 +20,7 @@ use crate::{
     testing,
 };
 
+mod branches;
 mod brokers;
 mod durable;
 mod pulls;

@@ -170,6 +170,10 @@ impl World {
             Operation::Hurry { .. } => self.hurried += 1,
             Operation::Identify { .. } => unreachable!("STOMP clients share client ids"),
             Operation::Forget { durable, .. } => self.forgotten.push(durable.to_string()),
+            Operation::Prepare { .. }
+            | Operation::Resolve { .. }
+            | Operation::Recover { .. }
+            | Operation::ForgetBranch { .. } => unreachable!("STOMP has no such transactions"),
             Operation::Commit { publishes, settles, .. } => {
                 self.commits += 1;
                 for message in publishes {
