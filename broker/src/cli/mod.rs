@@ -12,6 +12,7 @@ mod route;
 mod serve;
 mod status;
 mod table;
+mod transactions;
 
 use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
 
@@ -56,6 +57,7 @@ enum Command {
     Status(status::Status),
     Cluster(members::Cluster),
     Route(route::Route),
+    Transactions(transactions::Transactions),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -81,6 +83,7 @@ impl Cli {
             Command::Status(command) => command.run().await,
             Command::Cluster(command) => command.run().await,
             Command::Route(command) => command.run().await,
+            Command::Transactions(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),
         };

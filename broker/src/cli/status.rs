@@ -312,6 +312,13 @@ impl Status {
         if in_doubt > 0 {
             say!("\nparts of transactions that wait for their decision: {in_doubt}");
         }
+        let branches: u64 = slots.iter().filter_map(|slot| Some(slot.best()?.branches)).sum();
+        if branches > 0 {
+            say!(
+                "\ndistributed transactions that are prepared: {branches}; see `paceline transactions \
+                 list`"
+            );
+        }
         if self.verify {
             let differ: Vec<_> = slots
                 .iter()

@@ -8,10 +8,11 @@ use paceline_runtime::{task, time};
 use paceline_store::{GroupId, Journal};
 use tokio::sync::mpsc;
 
-use super::{changing, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
+use super::{branches, changing, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
 use crate::{
     link::{self, PeerId, Reply, Stream},
     replication::{GroupWord, Input, OpenStream, Shards, channel, protocol::Request},
+    router::Router,
 };
 
 /// Answers while the node lives.
@@ -58,6 +59,11 @@ impl link::Service for Service {
 }
 
 impl Service {
+    /// Of a node that is not about to end.
+    fn router(&self) -> Option<Router> {
+        Some(self.subject.upgrade()?.router.clone())
+    }
+
     async fn answer(&self, asker: u64, request: Request, reply: Reply) {
         match request {
             Request::Status { verify } => {
@@ -84,6 +90,16 @@ impl Service {
             Request::View => {
                 if let Some(subject) = self.subject.upgrade() {
                     reply.send(&*subject.cluster.view());
+                }
+            }
+            Request::Branches => {
+                if let Some(router) = self.router() {
+                    reply.send(&branches::list(&router).await);
+                }
+            }
+            Request::EndBranch { xid, end } => {
+                if let Some(router) = self.router() {
+                    reply.send(&branches::end(&router, xid, end).await);
                 }
             }
             Request::Change(change) => {

@@ -40,6 +40,9 @@ pub struct ShardStatus {
     pub waiting: Vec<(String, u64)>,
     /// How many transactions are prepared here and wait for their decision.
     pub in_doubt: u64,
+    /// How many branches of distributed transactions are entered here and wait for somebody to end them,
+    /// or to be told how an operator has.
+    pub branches: u64,
     /// A hash of the state, equal on all replicas that have applied the same entries. Computed on
     /// demand only.
     pub digest: Option<[u8; 32]>,

@@ -185,7 +185,13 @@ impl Cluster for Handle {
                 let key = (self.connection, consumer);
                 state.consumers.get_mut(&key).expect("it is subscribed").prefetch = prefetch;
             }
-            Operation::Hurry { .. } | Operation::Identify { .. } | Operation::Forget { .. } => {}
+            Operation::Hurry { .. }
+            | Operation::Identify { .. }
+            | Operation::Forget { .. }
+            | Operation::Prepare { .. }
+            | Operation::Resolve { .. }
+            | Operation::Recover { .. }
+            | Operation::ForgetBranch { .. } => {}
             Operation::Unsubscribe { consumer, parting, .. } => {
                 let key = (self.connection, consumer);
                 let out = &state.consumers[&key].out;

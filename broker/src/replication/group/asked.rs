@@ -61,6 +61,7 @@ impl Group {
                 .map(|(it, count)| (shown(it), count))
                 .collect(),
             in_doubt: self.state.prepared().count() as u64,
+            branches: self.state.branches().count() as u64,
             digest: verify.then(|| self.state.digest()),
             durables: durables.collect(),
         }
