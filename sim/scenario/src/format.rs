@@ -183,6 +183,10 @@ pub struct Workload {
     /// then; default none.
     #[serde(default)]
     pub aborts: Fraction,
+    /// The share of transactions of OpenWire clients that are branches of distributed ones, prepared before
+    /// they are committed; default none.
+    #[serde(default)]
+    pub distributed: Fraction,
     /// The share of deliveries that the consumer refuses (NACK); default none.
     #[serde(default)]
     pub nack: Fraction,

@@ -149,6 +149,7 @@ impl Consumer {
         self.attempts += 1;
         let client = Keeping::client_id(plan);
         let mut connection = Connection::open_as(plan.speaks, id, &node, client).await?;
+        connection.distribute(plan.workload.distributed.0);
         back_off.reset();
         self.shared.recorder.opened(id, &node);
         self.reigns = self.shared.recorder.reigns();
@@ -246,6 +247,7 @@ impl Consumer {
                 self.pull(connection, subscription);
                 Ok(())
             }
+            Said::Prepared(_) => unreachable!("consumers ask for no list"),
             Said::Stray(text) => {
                 self.shared.recorder.stray(&text);
                 Ok(())
@@ -269,7 +271,7 @@ impl Consumer {
                 self.closings.remove(&index);
                 self.shared.recorder.closing_replied(index, reply);
             }
-            Asked::Publish(_) | Asked::Commit(_) => {
+            _ => {
                 self.shared.recorder.stray(&format!("{asked:?}"));
             }
         }

@@ -1,13 +1,13 @@
 //! What goes to and fro between a client and its node, whatever they speak.
 
-use std::{io, time::Duration};
+use std::{fmt, io, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use paceline_client::{HeartBeat, Lost};
 use paceline_wire::text::Text;
 
 use crate::workload::{
-    ids::DestinationInfo,
+    ids::{ConnectionId, DestinationInfo},
     operation::{MessageId, Publish, Reply, TransactionId, publish},
 };
 
@@ -37,6 +37,47 @@ pub enum Asked {
     Close(u32),
     /// The end of the durable subscription of this number.
     Forget(usize),
+    /// Whether a branch of messages can be committed.
+    Prepare(TransactionId),
+    /// The end of a branch that is prepared.
+    End(TransactionId),
+    /// The end of a branch that somebody else has left.
+    Abandoned,
+    /// Which branches are prepared.
+    Recover,
+}
+
+/// The name of a branch of a distributed transaction in the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Branch {
+    /// Of messages.
+    Messages(TransactionId),
+    /// Of acknowledgements: the connection, and its number there.
+    Acknowledgements(ConnectionId, u32),
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Messages(TransactionId(number)) => write!(f, "t{number}"),
+            Self::Acknowledgements(ConnectionId(connection), number) => {
+                write!(f, "c{connection}-{number}")
+            }
+        }
+    }
+}
+
+impl FromStr for Branch {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |text: &str| text.parse().map_err(|_| ());
+        if let Some(transaction) = text.strip_prefix('t') {
+            return Ok(Self::Messages(TransactionId(number(transaction)?)));
+        }
+        let (connection, branch) = text.strip_prefix('c').ok_or(())?.split_once('-').ok_or(())?;
+        Ok(Self::Acknowledgements(ConnectionId(number(connection)?), number(branch)?))
+    }
 }
 
 /// A message to send.
@@ -127,6 +168,8 @@ pub enum Said {
     Stray(String),
     /// There is no message for the subscription of this number, which had asked for one.
     Nothing(usize),
+    /// These branches are prepared.
+    Prepared(Vec<Branch>),
 }
 
 /// The end of a connection in the words of a run's log.
@@ -135,5 +178,23 @@ pub fn told(lost: Lost) -> io::Error {
         Lost::Io(error) => error,
         Lost::Closed => io::ErrorKind::UnexpectedEof.into(),
         Lost::Silent => io::ErrorKind::TimedOut.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_known_by_its_name() {
+        for branch in [
+            Branch::Messages(TransactionId(7)),
+            Branch::Acknowledgements(ConnectionId(12), 3),
+        ] {
+            assert_eq!(branch.to_string().parse(), Ok(branch));
+        }
+        for other in ["", "t", "c1", "x7", "c-1", "c1-"] {
+            assert_eq!(other.parse::<Branch>(), Err(()));
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! by nothing but its answers. [`client`] is one connection, whatever it speaks; [`producer`] and
 //! [`consumer`] are a client's life, [`canary`] is what producers of topics do at the end.
 
+mod branches;
 pub mod canary;
 pub mod client;
 pub mod consumer;
@@ -10,6 +11,7 @@ mod keeping;
 mod openwire;
 pub mod producer;
 mod pulls;
+mod recovering;
 mod stomp;
 
 use std::{

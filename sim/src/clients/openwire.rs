@@ -18,6 +18,7 @@ use paceline_wire::{
     text::Text,
 };
 
+use super::branches::{self, Branches, refused};
 use super::dialogue::{
     Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
 };
@@ -37,7 +38,10 @@ const CAUSE: &str = "dlqDeliveryFailureCause";
 
 /// An OpenWire connection to one node.
 pub struct OpenWire {
-    client: Client,
+    pub(super) client: Client,
+    pub(super) branches: Branches,
+    /// Branches that are to be committed once they are prepared, by the number of the command.
+    pub(super) voting: BTreeMap<i32, WireTransaction>,
     producer: Option<ProducerId>,
     /// Where the consumers receive from, by their number.
     sources: Vec<Destination>,
@@ -64,6 +68,8 @@ impl OpenWire {
         client.send(SessionInfo { session_id: Some(session_id), ..SessionInfo::default() });
         Ok(Self {
             client,
+            branches: Branches::new(id),
+            voting: BTreeMap::new(),
             producer: None,
             sources: Vec::new(),
             transactions: 0,
@@ -75,7 +81,7 @@ impl OpenWire {
         self.client.connection().value.clone()
     }
 
-    fn ask(&mut self, command: impl Into<Command>, asked: Option<Asked>) {
+    pub(super) fn ask(&mut self, command: impl Into<Command>, asked: Option<Asked>) {
         match asked {
             Some(asked) => _ = self.asked.insert(self.client.ask(command), asked),
             None => self.client.send(command),
@@ -152,11 +158,14 @@ impl OpenWire {
     }
 
     fn transaction(&self, number: TransactionId) -> WireTransaction {
+        if let Some(branch) = self.branches.id(number) {
+            return branch;
+        }
         let value = i64::from(number.0) + 1;
         WireTransaction::Local { value, connection: self.client.connection().clone() }
     }
 
-    fn transact(&mut self, transaction: WireTransaction, what: i8, asked: Option<Asked>) {
+    pub(super) fn transact(&mut self, transaction: WireTransaction, what: i8, asked: Option<Asked>) {
         let info = TransactionInfo {
             connection_id: Some(self.client.connection().clone()),
             transaction_id: Some(transaction),
@@ -241,7 +250,9 @@ impl OpenWire {
         self.transactions += 1;
         // Those of messages count from 1.
         let (value, connection) = (-self.transactions, self.client.connection().clone());
-        let transaction = WireTransaction::Local { value, connection };
+        let branch = index.and_then(|_| self.branches.next());
+        let is_branch = branch.is_some();
+        let transaction = branch.unwrap_or(WireTransaction::Local { value, connection });
         self.transact(transaction.clone(), transaction_type::BEGIN, None);
         let acks: Vec<MessageAck> = if up_to {
             let handles: Vec<Handle> = deliveries.iter().map(|(_, it)| it.clone()).collect();
@@ -257,6 +268,19 @@ impl OpenWire {
         for ack in acks {
             let transaction_id = Some(transaction.clone());
             self.client.send(MessageAck { transaction_id, ..ack });
+        }
+        if let Some(index) = index.filter(|_| is_branch) {
+            self.transact(transaction.clone(), transaction_type::END, None);
+            let info = TransactionInfo {
+                connection_id: Some(self.client.connection().clone()),
+                transaction_id: Some(transaction.clone()),
+                transaction_type: transaction_type::PREPARE,
+                ..TransactionInfo::default()
+            };
+            let command = self.client.ask(info);
+            self.asked.insert(command, Asked::Settle(index));
+            self.voting.insert(command, transaction);
+            return;
         }
         let end = match index {
             Some(_) => transaction_type::COMMIT_ONE_PHASE,
@@ -306,8 +330,28 @@ impl OpenWire {
             let (command, reply) = match self.client.receive().await.map_err(in_words)? {
                 Command::MessageDispatch(it) => return dispatched(it),
                 Command::Response(it) => (it.correlation_id, Reply::Ok),
+                Command::IntegerResponse(it) => {
+                    let Some(asked) = self.asked.remove(&it.correlation_id) else {
+                        return Ok(Said::Stray(format!("command {}", it.correlation_id)));
+                    };
+                    match self.voted(it.correlation_id, asked) {
+                        Some((asked, reply)) => return Ok(Said::Answered(asked, reply, None)),
+                        None => continue,
+                    }
+                }
+                Command::DataArrayResponse(it) => {
+                    return Ok(match self.asked.remove(&it.correlation_id) {
+                        Some(Asked::Recover) => Said::Prepared(branches::listed(&it.data)),
+                        _ => Said::Stray(format!("command {}", it.correlation_id)),
+                    });
+                }
                 // What is not certain closes the connection.
-                Command::ExceptionResponse(it) => (it.correlation_id, Reply::Failed),
+                Command::ExceptionResponse(it) => {
+                    let asked = self.asked.get(&it.correlation_id);
+                    let reply = asked.map_or(Reply::Failed, |it_was| refused(*it_was, &it));
+                    self.voting.remove(&it.correlation_id);
+                    (it.correlation_id, reply)
+                }
                 Command::ConnectionControl(it) if it.rebalance_connection => {
                     return Err(io::Error::other("the node asks for going to another one"));
                 }

@@ -210,6 +210,9 @@ fn receipt(asked: Asked) -> String {
         Asked::Settle(index) => index.to_string(),
         Asked::Close(index) => format!("close-{index}"),
         Asked::Forget(number) => format!("forget-{number}"),
+        Asked::Prepare(_) | Asked::End(_) | Asked::Abandoned | Asked::Recover => {
+            unreachable!("validated: STOMP has no distributed transactions")
+        }
     }
 }
 
