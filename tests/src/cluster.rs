@@ -156,6 +156,18 @@ impl Cluster {
         self.run(number, &[&["cluster"], action].concat())
     }
 
+    /// Names the node that leads a destination, as `paceline route` says.
+    pub fn leader_of(&self, destination: &str) -> Result<String> {
+        let route: serde_json::Value =
+            serde_json::from_slice(&self.run(0, &["route", destination, "--json"])?)?;
+        Ok(route["leader"].as_str().context("it has no leader")?.to_owned())
+    }
+
+    /// Runs `paceline transactions` with the configuration of a node, and gives what it prints.
+    pub fn transactions(&self, number: usize, action: &[&str]) -> Result<String> {
+        Ok(String::from_utf8(self.run(number, &[&["transactions"], action].concat())?)?)
+    }
+
     /// Runs a command with the configuration of a node.
     fn run(&self, number: usize, command: &[&str]) -> Result<Vec<u8>> {
         let config = &self.nodes[number].config;

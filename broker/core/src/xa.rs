@@ -129,7 +129,7 @@ pub enum BranchRefused {
     #[error("the transaction took too long to prepare and was rolled back")]
     GivenUp,
     /// It has ended the other way.
-    #[error("the transaction was {} {}", in_words(*.by), outcome(*.commit))]
+    #[error("the transaction was {} {}", outcome(*.commit), in_words(*.by))]
     Ended {
         /// How.
         commit: bool,
@@ -149,7 +149,7 @@ pub enum BranchRefused {
 
 fn in_words(by: Resolver) -> &'static str {
     match by {
-        Resolver::Manager => "already",
+        Resolver::Manager => "before",
         Resolver::Operator => "by an operator",
     }
 }

@@ -187,10 +187,9 @@ mod tests {
 
     #[test]
     fn a_branch_is_known_by_its_name() {
-        for branch in [
-            Branch::Messages(TransactionId(7)),
-            Branch::Acknowledgements(ConnectionId(12), 3),
-        ] {
+        for branch in
+            [Branch::Messages(TransactionId(7)), Branch::Acknowledgements(ConnectionId(12), 3)]
+        {
             assert_eq!(branch.to_string().parse(), Ok(branch));
         }
         for other in ["", "t", "c1", "x7", "c-1", "c1-"] {

@@ -165,7 +165,12 @@ impl OpenWire {
         WireTransaction::Local { value, connection: self.client.connection().clone() }
     }
 
-    pub(super) fn transact(&mut self, transaction: WireTransaction, what: i8, asked: Option<Asked>) {
+    pub(super) fn transact(
+        &mut self,
+        transaction: WireTransaction,
+        what: i8,
+        asked: Option<Asked>,
+    ) {
         let info = TransactionInfo {
             connection_id: Some(self.client.connection().clone()),
             transaction_id: Some(transaction),

@@ -11,10 +11,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     Phase, Shared,
-    until_stop,
     client::{BackOff, Connection},
     dialogue::{Asked, Said, Sending},
     recovering::Log,
+    until_stop,
 };
 use crate::workload::{
     operation::{Delay, MessageId, Publish, Reply, TransactionId, body},
