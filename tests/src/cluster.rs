@@ -156,11 +156,17 @@ impl Cluster {
         self.run(number, &[&["cluster"], action].concat())
     }
 
-    /// Names the node that leads a destination, as `paceline route` says.
+    /// Names the node that leads a destination, as `paceline route` says, once one does.
     pub fn leader_of(&self, destination: &str) -> Result<String> {
-        let route: serde_json::Value =
-            serde_json::from_slice(&self.run(0, &["route", destination, "--json"])?)?;
-        Ok(route["leader"].as_str().context("it has no leader")?.to_owned())
+        let mut leader = None;
+        wait_until(READY_WITHIN, "a destination has no leader", || {
+            let said = self.run(0, &["route", destination, "--json"]).ok();
+            let route: Option<serde_json::Value> =
+                said.and_then(|said| serde_json::from_slice(&said).ok());
+            leader = route.and_then(|route| Some(route["leader"].as_str()?.to_owned()));
+            leader.is_some()
+        })?;
+        leader.context("it was there a moment ago")
     }
 
     /// Runs `paceline transactions` with the configuration of a node, and gives what it prints.

@@ -99,7 +99,7 @@ fn transaction_managers_find_what_they_rely_on_on_one_node_and_on_three() -> Res
         let folder = tempfile::tempdir()?;
         let cluster = Cluster::start(folder.path(), count, 16)?;
         // Two queues that are led by different nodes, where there are several.
-        let names = (0..64).map(|number| format!("xa.together.{number}"));
+        let names = (0..16).map(|number| format!("xa.together.{number}"));
         let led: Vec<(String, String)> =
             names.map(|name| Ok((cluster.leader_of(&name)?, name))).collect::<Result<_>>()?;
         let (first, one) = &led[0];
