@@ -204,16 +204,13 @@ impl ShardState {
             End::Commit => Point::FinishedByCommit,
             End::Abort | End::GivenBack => Point::FinishedByAbort,
         });
-        let settles = prepared.work.settles.iter().enumerate();
+        let settles = prepared.work.settles.iter().map(|(message, _)| *message);
         match end {
             End::Commit => self.carry_out(step, &prepared.work, Some(prepared.written_at)),
-            End::Abort => {
-                let kept = settles.map(|(_, (message, _))| Effect::Kept { message: *message });
-                step.effects.extend(kept);
-            }
-            End::GivenBack => settles.for_each(|(part, (message, _))| {
+            End::Abort => step.effects.extend(settles.map(|message| Effect::Kept { message })),
+            End::GivenBack => settles.enumerate().for_each(|(part, message)| {
                 reached(Point::BranchGivenBack);
-                self.settle(step, part, *message, Settlement::Release);
+                self.settle(step, part, message, Settlement::Release);
             }),
         }
         // After the messages have taken their own pins, so that the entry is never without any.
