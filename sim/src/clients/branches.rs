@@ -3,15 +3,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use paceline_wire::openwire::{
-    AnyStructure, ExceptionResponse, TransactionId as WireTransaction, TransactionInfo,
-    transaction_type,
-};
+use paceline_wire::openwire::{AnyStructure, ExceptionResponse, TransactionId as WireTransaction};
 
-use super::{
-    dialogue::{Asked, Branch},
-    openwire::OpenWire,
-};
+use super::dialogue::{Asked, Branch};
 use crate::workload::{
     ids::ConnectionId,
     operation::{Reply, TransactionId},
@@ -46,6 +40,11 @@ impl Branches {
         self.share = share;
     }
 
+    /// A transaction of messages is a branch.
+    pub fn add(&mut self, number: TransactionId) {
+        self.messages.insert(number);
+    }
+
     /// The id of a transaction of messages, if it is a branch.
     pub fn id(&self, number: TransactionId) -> Option<WireTransaction> {
         self.messages.contains(&number).then(|| wire_id(Branch::Messages(number)))
@@ -60,42 +59,6 @@ impl Branches {
         self.due -= 1.0;
         self.last += 1;
         Some(wire_id(Branch::Acknowledgements(self.connection, self.last)))
-    }
-}
-
-impl OpenWire {
-    pub fn begin_branch(&mut self, number: TransactionId) {
-        self.branches.messages.insert(number);
-        self.begin(number);
-    }
-
-    pub fn prepare(&mut self, number: TransactionId) {
-        let id = wire_id(Branch::Messages(number));
-        self.transact(id.clone(), transaction_type::END, None);
-        self.transact(id, transaction_type::PREPARE, Some(Asked::Prepare(number)));
-    }
-
-    pub fn end_branch(&mut self, branch: Branch, commit: bool, asked: Asked) {
-        let step =
-            if commit { transaction_type::COMMIT_TWO_PHASE } else { transaction_type::ROLLBACK };
-        self.transact(wire_id(branch), step, Some(asked));
-    }
-
-    pub fn recover(&mut self) {
-        let info = TransactionInfo {
-            connection_id: Some(self.client.connection().clone()),
-            transaction_type: transaction_type::RECOVER,
-            ..TransactionInfo::default()
-        };
-        self.ask(info, Some(Asked::Recover));
-    }
-
-    /// A branch was prepared, or had nothing to do. One of acknowledgements is committed at once: what is
-    /// still to be heard of `asked`.
-    pub fn voted(&mut self, command: i32, asked: Asked) -> Option<(Asked, Reply)> {
-        let Some(branch) = self.voting.remove(&command) else { return Some((asked, Reply::Ok)) };
-        self.transact(branch, transaction_type::COMMIT_TWO_PHASE, Some(asked));
-        None
     }
 }
 
@@ -118,7 +81,8 @@ pub fn listed(data: &[AnyStructure]) -> Vec<Branch> {
     data.iter().filter_map(read).collect()
 }
 
-fn wire_id(branch: Branch) -> WireTransaction {
+/// What a branch is called.
+pub fn wire_id(branch: Branch) -> WireTransaction {
     let (global, branch) = (branch.to_string().into(), Bytes::from_static(b"1"));
     WireTransaction::Xa { format: FORMAT, global, branch }
 }

@@ -11,7 +11,6 @@ mod keeping;
 mod openwire;
 pub mod producer;
 mod pulls;
-mod recovering;
 mod stomp;
 
 use std::{

@@ -18,9 +18,10 @@ use paceline_wire::{
     text::Text,
 };
 
-use super::branches::{self, Branches, refused};
+use super::branches::{self, Branches, refused, wire_id};
 use super::dialogue::{
-    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
+    Arrival, Asked, Branch, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source,
+    told,
 };
 use crate::workload::{
     ids::ConnectionId,
@@ -38,10 +39,10 @@ const CAUSE: &str = "dlqDeliveryFailureCause";
 
 /// An OpenWire connection to one node.
 pub struct OpenWire {
-    pub(super) client: Client,
+    client: Client,
     pub(super) branches: Branches,
     /// Branches that are to be committed once they are prepared, by the number of the command.
-    pub(super) voting: BTreeMap<i32, WireTransaction>,
+    voting: BTreeMap<i32, WireTransaction>,
     producer: Option<ProducerId>,
     /// Where the consumers receive from, by their number.
     sources: Vec<Destination>,
@@ -81,7 +82,7 @@ impl OpenWire {
         self.client.connection().value.clone()
     }
 
-    pub(super) fn ask(&mut self, command: impl Into<Command>, asked: Option<Asked>) {
+    fn ask(&mut self, command: impl Into<Command>, asked: Option<Asked>) {
         match asked {
             Some(asked) => _ = self.asked.insert(self.client.ask(command), asked),
             None => self.client.send(command),
@@ -165,12 +166,7 @@ impl OpenWire {
         WireTransaction::Local { value, connection: self.client.connection().clone() }
     }
 
-    pub(super) fn transact(
-        &mut self,
-        transaction: WireTransaction,
-        what: i8,
-        asked: Option<Asked>,
-    ) {
+    fn transact(&mut self, transaction: WireTransaction, what: i8, asked: Option<Asked>) {
         let info = TransactionInfo {
             connection_id: Some(self.client.connection().clone()),
             transaction_id: Some(transaction),
@@ -318,6 +314,42 @@ impl OpenWire {
             ..RemoveInfo::default()
         };
         self.ask(info, index.map(Asked::Close));
+    }
+
+    // ---- branches -------------------------------------------------------------------------------
+
+    pub fn begin_branch(&mut self, number: TransactionId) {
+        self.branches.add(number);
+        self.begin(number);
+    }
+
+    pub fn prepare(&mut self, number: TransactionId) {
+        let id = wire_id(Branch::Messages(number));
+        self.transact(id.clone(), transaction_type::END, None);
+        self.transact(id, transaction_type::PREPARE, Some(Asked::Prepare(number)));
+    }
+
+    pub fn end_branch(&mut self, branch: Branch, commit: bool, asked: Asked) {
+        let step =
+            if commit { transaction_type::COMMIT_TWO_PHASE } else { transaction_type::ROLLBACK };
+        self.transact(wire_id(branch), step, Some(asked));
+    }
+
+    pub fn recover(&mut self) {
+        let info = TransactionInfo {
+            connection_id: Some(self.client.connection().clone()),
+            transaction_type: transaction_type::RECOVER,
+            ..TransactionInfo::default()
+        };
+        self.ask(info, Some(Asked::Recover));
+    }
+
+    /// A branch was prepared, or had nothing to do. One of acknowledgements is committed at once: what is
+    /// still to be heard of `asked`.
+    fn voted(&mut self, command: i32, asked: Asked) -> Option<(Asked, Reply)> {
+        let Some(branch) = self.voting.remove(&command) else { return Some((asked, Reply::Ok)) };
+        self.transact(branch, transaction_type::COMMIT_TWO_PHASE, Some(asked));
+        None
     }
 
     // ---- both -----------------------------------------------------------------------------------

@@ -3,17 +3,19 @@
 //! alone and stored: that they send again under the same id, as ActiveMQ's do. Branches of distributed
 //! transactions are ended by the producer's own log: see `recovering`.
 
+mod recovering;
+
 use std::{collections::BTreeMap, io, time::Duration};
 
 use paceline_runtime::{random, time, trace};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use self::recovering::Log;
 use super::{
     Phase, Shared,
     client::{BackOff, Connection},
     dialogue::{Asked, Said, Sending},
-    recovering::Log,
     until_stop,
 };
 use crate::workload::{
@@ -35,12 +37,12 @@ struct Waiting {
     resend: Option<(Publish, bool)>,
 }
 
-pub(super) struct Producer {
-    pub(super) plan: ProducerPlan,
-    pub(super) shared: Shared,
-    pub(super) random: ChaCha8Rng,
+struct Producer {
+    plan: ProducerPlan,
+    shared: Shared,
+    random: ChaCha8Rng,
     /// Of branches of distributed transactions.
-    pub(super) log: Log,
+    log: Log,
     /// When the next message is due.
     next: time::Instant,
     waiting: BTreeMap<Asked, Waiting>,
@@ -110,14 +112,14 @@ impl Producer {
     }
 
     /// Where to connect next.
-    pub(super) fn next_node(&mut self) -> String {
+    fn next_node(&mut self) -> String {
         let Self { plan, shared, attempts, random, .. } = self;
         *attempts += 1;
         shared.node(&plan.workload, plan.client, *attempts - 1, random)
     }
 
     /// Whether something was asked and not answered.
-    pub(super) fn awaits(&self, asked: Asked) -> bool {
+    fn awaits(&self, asked: Asked) -> bool {
         self.waiting.contains_key(&asked)
     }
 
@@ -246,7 +248,7 @@ impl Producer {
         connection.publish(&Sending { id, publish, destination, expires, body });
     }
 
-    pub(super) fn wait_for(
+    fn wait_for(
         &mut self,
         asked: Asked,
         messages: Vec<MessageId>,
@@ -302,7 +304,7 @@ impl Producer {
     }
 
     /// What awaits an answer no longer, which were so many messages.
-    pub(super) fn answered(&mut self, asked: Asked) -> Option<Vec<MessageId>> {
+    fn answered(&mut self, asked: Asked) -> Option<Vec<MessageId>> {
         let messages = self.waiting.remove(&asked)?.messages;
         self.unanswered -= messages.len();
         Some(messages)

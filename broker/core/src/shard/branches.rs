@@ -24,9 +24,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     ShardState,
     command::{Command, Outcome, Refused, TransactionId, Work},
+    ends::{Decided, End},
     step::Step,
-    tables::Tables,
-    transaction::{Decided, End},
 };
 use crate::{
     UnixMillis,
@@ -73,13 +72,11 @@ pub(super) struct BranchesDerived {
     pub(super) bytes: usize,
 }
 
-/// `None` where two branches are one transaction.
-pub(super) fn derive(tables: &Tables) -> Option<BranchesDerived> {
-    let parts = tables.prepared.values().filter(|prepared| prepared.is_branch);
-    let bytes = parts.map(|prepared| prepared.footprint()).sum();
-    let names = tables.branches.iter().map(|(xid, branch)| (branch.transaction, xid.clone()));
+/// Of these branches, beside parts that take so many bytes. `None` where two branches are one transaction.
+pub(super) fn derive(branches: &BTreeMap<Xid, Branch>, bytes: usize) -> Option<BranchesDerived> {
+    let names = branches.iter().map(|(xid, branch)| (branch.transaction, xid.clone()));
     let names: BTreeMap<_, _> = names.collect();
-    (names.len() == tables.branches.len()).then_some(BranchesDerived { names, bytes })
+    (names.len() == branches.len()).then_some(BranchesDerived { names, bytes })
 }
 
 impl ShardState {

@@ -41,6 +41,7 @@ mod bodies;
 mod branches;
 mod command;
 mod compare;
+mod ends;
 mod groups;
 mod producers;
 mod session;
@@ -67,19 +68,20 @@ pub use command::{
     Refused, SessionId, Terms, TransactionId, Waiting, Work,
 };
 pub use compare::{Table, TableEntry};
+pub use ends::Decided;
 pub use groups::{GROUP_ID, GROUP_SEQUENCE, Membership};
 pub(crate) use groups::{GroupId, sequence as group_sequence};
 pub use session::SESSION_WINDOW;
 pub use snapshot::{Piece, RestoreError, Snapshot};
 pub use standing::StandingStats;
 pub use tables::Counters;
-pub use transaction::{Decided, InDoubt};
+pub use transaction::InDoubt;
 
 use self::{
+    ends::End,
     session::Admission,
     step::{Step, Written},
     tables::{Arrival, Derived, Leave, Stored, Tables},
-    transaction::End,
 };
 use crate::{
     Message, UnixMillis,

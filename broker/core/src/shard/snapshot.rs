@@ -235,7 +235,9 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
             check(twin.is_none(), "two transactions hold one message")?;
         }
     }
-    derived.branches = branches::derive(tables)
+    let parts = tables.prepared.values().filter(|prepared| prepared.is_branch);
+    let bytes = parts.map(|prepared| prepared.footprint()).sum();
+    derived.branches = branches::derive(&tables.branches, bytes)
         .ok_or(RestoreError::Inconsistent("two branches are one transaction"))?;
     Ok(derived)
 }

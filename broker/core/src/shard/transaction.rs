@@ -26,6 +26,7 @@ use paceline_reached::{Point, reached};
 use super::{
     ShardState,
     command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
+    ends::{Decided, End},
     step::{Step, Written},
     tables::{Decision, Prepared},
 };
@@ -42,29 +43,6 @@ pub struct InDoubt {
     pub since: UnixMillis,
     /// Whether it is a branch of a distributed transaction, whose end may be long in coming.
     pub is_branch: bool,
-}
-
-/// A decision that a participant may not have carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// The transaction.
-    pub transaction: TransactionId,
-    /// The slot of the participant.
-    pub participant: u32,
-    /// Whether it commits.
-    pub commit: bool,
-    /// Whether it is a branch of a distributed transaction.
-    pub is_branch: bool,
-}
-
-/// How what is prepared ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Commit,
-    /// Whoever held what it would have settled holds that again.
-    Abort,
-    /// What it would have settled is delivered again.
-    GivenBack,
 }
 
 impl ShardState {

@@ -11,14 +11,16 @@ use std::{collections::BTreeMap, io, time::Duration};
 use paceline_runtime::time;
 use rand::RngExt;
 
-use super::{
-    client::Connection,
-    dialogue::{Asked, Branch, Said},
-    producer::Producer,
-};
-use crate::workload::{
-    operation::{MessageId, Reply, TransactionId},
-    population::Speaks,
+use super::Producer;
+use crate::{
+    clients::{
+        client::Connection,
+        dialogue::{Asked, Branch, Said},
+    },
+    workload::{
+        operation::{MessageId, Reply, TransactionId},
+        population::Speaks,
+    },
 };
 
 /// Of so many branches one is ended over another connection than it was prepared over.
