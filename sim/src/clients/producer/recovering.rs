@@ -157,28 +157,23 @@ impl Producer {
         let node = self.next_node();
         let mut connection = Connection::open(self.plan.speaks, id, &node).await?;
         connection.recover();
-        loop {
-            match connection.receive().await? {
-                Said::Prepared(branches) => {
-                    for branch in branches {
-                        let commit = match branch {
-                            Branch::Messages(number) => self.log.decided.get(&number).copied(),
-                            Branch::Acknowledgements(of, _) => {
-                                let recorder = self.shared.recorder.lock();
-                                let is_left = recorder.history.closed.contains_key(&of);
-                                is_left.then_some(of.0 % 2 == 0)
-                            }
-                        };
-                        if let Some(commit) = commit {
-                            connection.end_branch(branch, commit, Asked::Abandoned);
-                        }
-                    }
-                    return connection.leave().await;
+        let branches = match connection.receive().await? {
+            Said::Prepared(branches) => branches,
+            other => return Err(io::Error::other(format!("who lists branches hears {other:?}"))),
+        };
+        for branch in branches {
+            let commit = match branch {
+                Branch::Messages(number) => self.log.decided.get(&number).copied(),
+                Branch::Acknowledgements(of, _) => {
+                    let recorder = self.shared.recorder.lock();
+                    let is_left = recorder.history.closed.contains_key(&of);
+                    is_left.then_some(of.0 % 2 == 0)
                 }
-                other => {
-                    return Err(io::Error::other(format!("who lists branches hears {other:?}")));
-                }
+            };
+            if let Some(commit) = commit {
+                connection.end_branch(branch, commit, Asked::Abandoned);
             }
         }
+        connection.leave().await
     }
 }
