@@ -3,8 +3,8 @@
 //! prepared and ends what is its own as its log says. What it has not decided on when it lost the
 //! connection it has decided against: nobody but itself commits.
 //!
-//! What it has decided to commit and does not find on a list is done. So a list that lacks a branch leaves
-//! that prepared for ever, and the run does not drain.
+//! What it has decided to commit and does not find on a list has ended; it says so again, since only the
+//! answer to that tells that all of it is carried out.
 
 use std::{collections::BTreeMap, io, time::Duration};
 
@@ -135,11 +135,10 @@ impl Producer {
                 }
             }
         }
+        // What is on no list has ended, and is carried out at the latest when that is said again.
         for (number, messages) in std::mem::take(&mut self.log.untold) {
-            self.log.decided.remove(&number);
-            for id in messages {
-                self.shared.recorder.replied(id, Reply::Ok);
-            }
+            connection.end_branch(Branch::Messages(number), true, Asked::End(number));
+            self.wait_for(Asked::End(number), messages, None);
         }
     }
 
