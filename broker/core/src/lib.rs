@@ -18,9 +18,11 @@ pub mod serving;
 pub mod session;
 pub mod shard;
 pub mod slotting;
+pub mod source;
 
 #[cfg(test)]
 mod testing;
 
 pub use destination::{Destination, DestinationKind};
 pub use message::{Body, Message, UnixMillis, Value};
+pub use source::Source;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Destination, Message, durable::Durable};
+use crate::{Message, Source, durable::Durable};
 
 /// Pairs an [`Operation`] with its outcome; unique within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,8 +54,8 @@ pub enum Parting<D> {
 /// What a consumer wants to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
-    /// A destination or a pattern of them.
-    pub source: Destination,
+    /// Destinations, or patterns of them.
+    pub source: Source,
     /// The most deliveries that may be unsettled at a time. With 0 none comes before
     /// [`Operation::SetPrefetch`] allows some.
     pub prefetch: u32,
@@ -84,7 +84,8 @@ pub struct Kept {
 
 impl Subscription {
     /// To all messages of a source.
-    pub fn new(source: Destination, prefetch: u32) -> Self {
+    pub fn new(source: impl Into<Source>, prefetch: u32) -> Self {
+        let source = source.into();
         let (exclusive, priority, browses, durable) = (false, 0, false, None);
         Self { source, prefetch, selector: None, exclusive, priority, browses, durable }
     }

@@ -137,6 +137,8 @@ points! {
     CommandsResent,
     /// a consumer's transactions acknowledged so much that it may hold more than its prefetch
     WindowChanged,
+    /// a consumer of several destinations was attached to the shards of each
+    CompositeAttached,
     /// a consumer said that messages had come, and was allowed more
     WindowWidened,
     /// a message came for a consumer that had asked for one

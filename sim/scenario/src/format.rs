@@ -221,6 +221,9 @@ pub struct Workload {
     /// Whether each consumer of a queue wants it for itself; default no.
     #[serde(default)]
     pub exclusive: bool,
+    /// Whether a consumer that has several destinations subscribes to all of them at once; default no.
+    #[serde(default)]
+    pub composite: bool,
     /// Messages that expire; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,

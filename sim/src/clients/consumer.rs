@@ -282,7 +282,7 @@ impl Consumer {
     }
 
     fn confirmed(&mut self, connection: &mut Connection, number: usize) {
-        if let Some((_, Some(destination))) = self.sources.get(number) {
+        for destination in self.sources.get(number).into_iter().flat_map(|(_, ids)| ids) {
             self.shared.recorder.subscribed(self.plan.client, connection.id, *destination);
         }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
@@ -313,8 +313,12 @@ impl Consumer {
             Err(io::ErrorKind::InvalidData.into())
         };
         let source = arrival.subscription.and_then(|number| self.sources.get(number));
-        let (Some(subscription), Some((_, destination))) = (arrival.subscription, source) else {
+        let (Some(subscription), Some((_, of))) = (arrival.subscription, source) else {
             return nonsense("invented", format!("{broker_id} came for no subscription"));
+        };
+        let destination = match keeping::came_from(arrival, of, &self.shared.population) {
+            Ok(destination) => destination,
+            Err(detail) => return nonsense("invented", detail),
         };
         let Some(id) = check_body(&arrival.body) else {
             let detail = format!("the body of {broker_id} is not one that any producer has sent");
@@ -340,7 +344,7 @@ impl Consumer {
         let delivery = self.shared.recorder.delivered(Delivery {
             id,
             broker_id: broker_id.into(),
-            destination: *destination,
+            destination,
             client: self.plan.client,
             connection: connection.id,
             at: self.shared.recorder.now(),
@@ -474,7 +478,7 @@ impl Consumer {
         let recorder = &self.shared.recorder;
         let index = recorder.closing(Closing {
             connection: connection.id,
-            destination: self.sources[number].1,
+            destinations: self.sources[number].1.clone(),
             unseen: self.in_hand.iter().filter(of_it).map(|it| it.delivery).collect(),
             sent: recorder.now(),
             reply: None,

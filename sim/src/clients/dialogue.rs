@@ -76,6 +76,8 @@ impl Sending<'_> {
 pub struct Source {
     /// Its name, which may hold wildcards.
     pub name: String,
+    /// The names of others of its kind that belong to it.
+    pub others: Vec<String>,
     /// Topic or queue.
     pub topic: bool,
     /// Which of its messages, if not all.
@@ -104,6 +106,8 @@ pub struct Arrival {
     pub body: Bytes,
     /// What its producer says that it is, if it says so beside the body.
     pub sent_as: Option<String>,
+    /// The name of the destination that it comes from.
+    pub to: String,
     /// The broker's name of the message.
     pub broker_id: String,
     /// Whether it is marked as possibly delivered before.

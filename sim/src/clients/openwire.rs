@@ -172,7 +172,9 @@ impl OpenWire {
         let selector = source.selector.as_deref().map(Text::from);
         let subscription_name = source.durable.as_deref().map(Text::from);
         let exclusive = source.exclusive;
-        let source = destination(source.topic, &source.name);
+        let names: Vec<&str> =
+            [&source.name].into_iter().chain(&source.others).map(String::as_str).collect();
+        let source = destination(source.topic, &names.join(","));
         self.sources.push(source.clone());
         let info = ConsumerInfo {
             consumer_id: Some(self.consumer(number)),
@@ -351,8 +353,10 @@ fn dispatched(dispatch: MessageDispatch) -> io::Result<Said> {
     };
     let id = message.message_id.as_ref().ok_or_else(|| malformed("a message without an id"))?;
     let broker_id = id_of(id);
+    let to = message.destination.as_ref().map(|it| it.name.as_str().to_owned());
     Ok(Said::Message(Arrival {
         subscription: number,
+        to: to.ok_or_else(|| malformed("a message without a destination"))?,
         sent_as: text(SENT_AS),
         handle: Some(Handle { name: broker_id.as_str().into(), place: id.broker_sequence }),
         broker_id,

@@ -95,9 +95,11 @@ impl Stomp {
             AckMode::Client => "client",
             AckMode::ClientIndividual => "client-individual",
         };
+        let names = [&source.name].into_iter().chain(&source.others);
+        let paths: Vec<String> = names.map(|name| path(source.topic, name)).collect();
         let mut frame = Frame::new(Command::Subscribe)
             .with(header::ID, number.to_string())
-            .with(header::DESTINATION, path(source.topic, &source.name))
+            .with(header::DESTINATION, paths.join(","))
             .with("ack", mode)
             .with(header::PREFETCH_SIZE, prefetch.to_string())
             .with(header::RECEIPT, receipt(Asked::Subscribe(number)));
@@ -243,6 +245,8 @@ fn arrival(frame: &Frame) -> Arrival {
         subscription: header(header::SUBSCRIPTION).and_then(|number| number.parse().ok()),
         body: frame.body.clone(),
         sent_as: header(SENT_AS).map(str::to_owned),
+        // Behind its kind.
+        to: text(header::DESTINATION).splitn(3, '/').nth(2).unwrap_or_default().to_owned(),
         broker_id: text(header::MESSAGE_ID),
         redelivered: header(header::REDELIVERED) == Some("true"),
         handle: frame.header(header::ACK).map(|ack: &Text| Handle { name: ack.clone(), place: 0 }),

@@ -86,7 +86,7 @@ use self::{
     volatile::Volatile,
 };
 use crate::{
-    Destination, Message, UnixMillis,
+    Destination, Message, Source, UnixMillis,
     destination::DestinationKind,
     durable::is_durable,
     operation::Settlement,
@@ -112,8 +112,8 @@ pub struct Dispatcher {
     queues: BTreeMap<QueueId, LaneId>,
     /// The lanes of topic subscribers, by the topic's name,
     topics: BTreeMap<Arc<str>, BTreeSet<LaneId>>,
-    /// and of those who gave a pattern.
-    topic_patterns: BTreeMap<LaneId, Destination>,
+    /// and of those who gave a pattern, or several.
+    topic_patterns: BTreeMap<LaneId, Source>,
     /// Lanes that may have a message for a consumer with credit, in the order they are served.
     active: VecDeque<LaneId>,
 
@@ -126,8 +126,8 @@ pub struct Dispatcher {
 
     consumers: BTreeMap<ConsumerKey, Consumer>,
     browsers: Browsers,
-    /// Consumers whose source is a pattern of queues.
-    queue_patterns: BTreeMap<ConsumerKey, Destination>,
+    /// Consumers whose source holds a pattern of queues.
+    queue_patterns: BTreeMap<ConsumerKey, Source>,
     /// Consumers who have credit again and were parked at some lane.
     hungry: VecDeque<ConsumerKey>,
 
@@ -484,7 +484,7 @@ impl Dispatcher {
     }
 
     /// The consumers attached, and what each consumes from.
-    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerKey, &Destination)> {
+    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerKey, &Source)> {
         self.consumers.iter().map(|(key, consumer)| (*key, &consumer.source))
     }
 
@@ -555,8 +555,8 @@ fn is_there(state: &ShardState, volatile: &BTreeMap<u64, Volatile>, item: Item) 
     }
 }
 
-/// Whether the pattern of a queue consumer covers the queue called `name`.
-fn matches_queue(pattern: &Destination, name: &Arc<str>) -> bool {
+/// Whether the patterns of a queue consumer cover the queue called `name`.
+fn matches_queue(pattern: &Source, name: &Arc<str>) -> bool {
     !is_durable(name)
         && pattern.matches(&Destination { kind: DestinationKind::Queue, name: name.clone() })
 }

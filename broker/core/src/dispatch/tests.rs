@@ -5,6 +5,7 @@ mod browsing;
 mod groups;
 mod precedence;
 mod selectors;
+mod sources;
 
 use super::*;
 use crate::{

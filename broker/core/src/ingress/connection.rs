@@ -8,9 +8,10 @@ mod standing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
     sync::Arc,
 };
+
+use paceline_reached::{Point, reached};
 
 use super::{
     Budget, ChannelId, Request,
@@ -21,7 +22,7 @@ use super::{
     standing::Course,
 };
 use crate::{
-    Destination, DestinationKind, Message,
+    Destination, DestinationKind, Message, Source,
     channel::Delivered,
     dispatch::{MessageKey, VolatileId},
     operation::{
@@ -296,19 +297,31 @@ impl Connection {
     ) {
         self.operations.begin(tag, OPERATION_BYTES);
         let number = directory.next_consumer();
-        let slots = slots_of(&subscription.source, directory);
+        let sources = sources_of(&subscription.source, directory);
+        let slots: Vec<u32> = sources.keys().copied().collect();
         let prefetch = subscription.prefetch;
-        if !self.deliveries.subscribe(consumer, number, prefetch, slots.clone()) {
+        if !self.deliveries.subscribe(consumer, number, prefetch, slots) {
             let why = format!("consumer {} of this connection exists already", consumer.0);
             return self.end_part(tag, Err(Refusal::Rejected(why)));
         }
-        if self.makes_first(tag, consumer, subscription, slots.start, directory) {
+        if subscription.source.single().is_none() {
+            reached(Point::CompositeAttached);
+        }
+        let first = sources.keys().next().copied().expect("a source is of some shard");
+        if self.makes_first(tag, consumer, subscription, first, directory) {
             return;
         }
-        for slot in slots {
-            let (subscription, asker) = (subscription.clone(), self.part(tag));
-            let (consumer, sink) = (number, consumer);
-            self.request(slot, Request::Attach { consumer, subscription, sink, asker });
+        for (slot, source) in sources {
+            // One alone has been made first.
+            for queue in source.all().iter().filter(|queue| standing::takes_part(queue)) {
+                let (command, holders) =
+                    (Command::CreateQueue { queue: queue.name.clone() }, Vec::new());
+                let asker = self.part(tag);
+                self.request(slot, Request::Command { command, holders, urgent: true, asker });
+            }
+            let subscription = Subscription { source, ..subscription.clone() };
+            let (asker, sink) = (self.part(tag), consumer);
+            self.request(slot, Request::Attach { consumer: number, subscription, sink, asker });
         }
         self.end_part(tag, Ok(()));
     }
@@ -551,11 +564,15 @@ fn unknown_consumer(consumer: ConsumerId) -> Outcome {
     Err(Refusal::Rejected(format!("this connection has no consumer {}", consumer.0)))
 }
 
-/// The shards that may hold something of a source.
-fn slots_of(source: &Destination, directory: &impl Directory) -> Range<u32> {
-    if source.is_pattern() {
-        return 0..directory.slots();
-    }
-    let slot = directory.slot_of(source);
-    slot..slot + 1
+/// The slots whose shards may hold something of a source, and what of it each may hold.
+fn sources_of(source: &Source, directory: &impl Directory) -> BTreeMap<u32, Source> {
+    let slots: BTreeSet<u32> = match source.has_pattern() {
+        true => (0..directory.slots()).collect(),
+        false => source.all().iter().map(|one| directory.slot_of(one)).collect(),
+    };
+    let of = |slot| {
+        let is_there = |one: &Destination| one.is_pattern() || directory.slot_of(one) == slot;
+        Some((slot, source.filter(is_there)?))
+    };
+    slots.into_iter().filter_map(of).collect()
 }

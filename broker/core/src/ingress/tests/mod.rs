@@ -4,6 +4,7 @@ mod browsing;
 mod courses;
 mod leader;
 mod parting;
+mod sources;
 mod standing;
 mod world;
 

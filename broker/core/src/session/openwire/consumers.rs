@@ -16,7 +16,7 @@ use super::{
     subscriber::Subscriber,
 };
 use crate::{
-    Destination, DestinationKind,
+    DestinationKind, Source,
     operation::{ConsumerId, Kept, Settlement, Subscription},
     selector::Selector,
     session::{
@@ -75,8 +75,7 @@ impl OpenWireSession {
         check_supported(info)?;
         let source = destinations::source(written)?;
         check_browsed(info, &source)?;
-        // A queue's messages are for somebody, whoever sent them.
-        let no_local = info.no_local && source.kind == DestinationKind::Topic;
+        let no_local = info.no_local && source.has(DestinationKind::Topic);
         let label = Subscriber { id: id.detached(), no_local, pulls };
         let least = u32::from(info.browser);
         let prefetch = u32::try_from(info.prefetch_size).ok().map(|prefetch| prefetch.max(least));
@@ -326,7 +325,10 @@ impl OpenWireSession {
         }
         let Some(handed) = self.operations.hand_out(now) else { return false };
         let (consumer, place) = (handed.delivery.consumer, handed.place);
-        let connection = handed.label.no_local.then_some(&self.connection).and_then(Option::as_ref);
+        // A queue's messages are for somebody, whoever sent them.
+        let is_local = handed.label.no_local
+            && handed.delivery.message.destination.kind == DestinationKind::Topic;
+        let connection = is_local.then_some(&self.connection).and_then(Option::as_ref);
         let is_own = connection.is_some_and(|connection| {
             let rest = handed.delivery.message.id.strip_prefix(connection.value.as_str());
             rest.is_some_and(|rest| rest.starts_with(':'))
@@ -380,8 +382,8 @@ fn check_supported(info: &ConsumerInfo) -> Result<(), Refused> {
 }
 
 /// A browser looks at one queue.
-fn check_browsed(info: &ConsumerInfo, source: &Destination) -> Result<(), Refused> {
-    if !info.browser || source.kind == DestinationKind::Queue && !source.is_pattern() {
+fn check_browsed(info: &ConsumerInfo, source: &Source) -> Result<(), Refused> {
+    if !info.browser || source.exact().is_some_and(|one| one.kind == DestinationKind::Queue) {
         return Ok(());
     }
     let why = format!("`{source}` cannot be browsed: it is not one queue");

@@ -511,10 +511,9 @@ fn a_connection_ends_when_all_is_answered() {
 
 #[test]
 fn what_is_not_supported_is_said() {
-    let unsupported: [fn(&mut ConsumerInfo); 3] = [
+    let unsupported: [fn(&mut ConsumerInfo); 2] = [
         |info| info.retroactive = true,
         |info| info.network_subscription = true,
-        |info| info.destination = Some(queue("a,b")),
     ];
     for more in unsupported {
         let mut client = Client::connected();

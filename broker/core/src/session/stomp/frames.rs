@@ -13,7 +13,7 @@ use super::{
     subscriptions::{AckMode, Key, Subscription},
 };
 use crate::{
-    Destination, DestinationKind,
+    Destination, DestinationKind, Source,
     operation::{self, ConsumerId, Settlement},
     schedule::Schedule,
     selector::Selector,
@@ -177,13 +177,13 @@ impl StompSession {
             })?,
         };
         let no_local = (durable::is_no_local(frame)? || options.no_local)
-            && source.kind == DestinationKind::Topic;
+            && source.has(DestinationKind::Topic);
         let named = durable::name_of(frame)?.map(|name| self.durable(name)).transpose()?;
         let durable = named.map(|durable| operation::Kept { durable, no_local });
         let wanted = self.read_wanted(frame, source, options)?;
         let wanted = operation::Subscription { durable, ..wanted };
         // What a browser is given are copies, which nobody waits for.
-        let browses = wanted.browses.then(|| wanted.source.clone());
+        let browses = wanted.source.exact().filter(|_| wanted.browses).cloned();
         let settles = if browses.is_some() { Settles::WhenSent } else { mode.settles() };
         let asked = Asked::by(frame.command, receipt);
         let label = Subscription { key: key.clone(), mode, browses, no_local };
@@ -200,7 +200,7 @@ impl StompSession {
     fn read_wanted(
         &self,
         frame: &Frame,
-        source: Destination,
+        source: Source,
         options: Options,
     ) -> Result<operation::Subscription, String> {
         let prefetch = match frame.header(header::PREFETCH_SIZE) {
@@ -226,7 +226,8 @@ impl StompSession {
         if browses && self.version == Version::V1_0 {
             return Err("STOMP 1.0 has no header `browser`".into());
         }
-        if browses && (source.kind != DestinationKind::Queue || source.is_pattern()) {
+        let is_queue = source.exact().is_some_and(|one| one.kind == DestinationKind::Queue);
+        if browses && !is_queue {
             return Err(format!("`{source}` cannot be browsed: it is not one queue"));
         }
         let selector = frame.header(header::SELECTOR).map(Text::as_str);

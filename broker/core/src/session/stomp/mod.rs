@@ -47,7 +47,7 @@ use super::{
     operations::Purpose,
 };
 use crate::{
-    Destination,
+    Destination, DestinationKind,
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
 };
 
@@ -355,7 +355,9 @@ impl StompSession {
         }
         let Some(handed) = self.operations.hand_out(now.elapsed) else { return false };
         let is_own = || handed.delivery.message.id.starts_with(&frames::ids_begin_with(&self.name));
-        if !handed.label.no_local || !is_own() {
+        // A queue's messages are for somebody, whoever sent them.
+        let is_topics = handed.delivery.message.destination.kind == DestinationKind::Topic;
+        if !handed.label.no_local || !is_topics || !is_own() {
             write_delivery(&self.name, &handed, self.version, out);
             return true;
         }

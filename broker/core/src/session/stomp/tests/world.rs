@@ -1,7 +1,10 @@
 //! Sessions, and a broker in memory that is just enough for them.
 
 use super::*;
-use crate::operation::{Kept, Parting, Subscription};
+use crate::{
+    Source,
+    operation::{Kept, Parting, Subscription},
+};
 
 pub(super) fn config() -> StompConfig {
     StompConfig { server: "test".into(), ..StompConfig::default() }
@@ -17,7 +20,7 @@ pub(super) fn frame(text: &str) -> Frame {
 struct Consumer {
     session: usize,
     id: ConsumerId,
-    source: Destination,
+    source: Source,
 }
 
 #[derive(Default)]
