@@ -152,6 +152,7 @@ fn consumers_browse_and_stand_before_each_other_as_they_ask() -> Result<()> {
     assert_eq!(said["browse"], serde_json::json!([all, ["1", "3"], all, []]));
     assert_eq!(said["exclusive"], serde_json::json!([[], all[..4], ["4"]]));
     assert_eq!(said["priority"], serde_json::json!([["2", "3"], ["0", "1"]]));
+    assert_eq!(said["several"], serde_json::json!([["0", "1", "2"], ["4"], []]));
     assert_eq!(said["groups"], serde_json::json!([["0", "2", "4"], ["1", "3", "5"], ["6", "7"]]));
     Ok(())
 }
