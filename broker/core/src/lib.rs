@@ -12,6 +12,7 @@ pub mod durable;
 pub mod ingress;
 pub mod message;
 pub mod operation;
+pub mod presence;
 pub mod schedule;
 pub mod selector;
 pub mod serving;

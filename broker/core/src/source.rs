@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn it_matches_what_one_of_them_does() {
-        let [a, b, topic] = ["/queue/a.b", "/queue/b.>", "/topic/t"]
-            .map(|text| Destination::parse(text).unwrap());
+        let [a, b, topic] =
+            ["/queue/a.b", "/queue/b.>", "/topic/t"].map(|text| Destination::parse(text).unwrap());
         let source = Source::several(&[a.clone(), b, topic.clone()]).unwrap();
         assert!(source.matches(&a) && source.matches(&topic) && source.has_pattern());
         assert!(source.matches(&Destination::queue("b.c").unwrap()));
@@ -149,8 +149,9 @@ mod tests {
 
     #[test]
     fn a_consumer_cannot_name_any_number() {
-        let many: Vec<_> =
-            (0..=MAX_DESTINATIONS).map(|at| Destination::queue(&format!("q{at}")).unwrap()).collect();
+        let many: Vec<_> = (0..=MAX_DESTINATIONS)
+            .map(|at| Destination::queue(&format!("q{at}")).unwrap())
+            .collect();
         assert_eq!(Source::several(&many), Err(TooMany(MAX_DESTINATIONS + 1)));
         assert!(Source::several(&many[1..]).is_ok());
     }

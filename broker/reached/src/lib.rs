@@ -219,6 +219,12 @@ points! {
     SubscriberFull,
     /// a topic's message found a subscriber
     FannedOut,
+    /// a node said to another leader what is there of its clients
+    PresenceKept,
+    /// a subscriber was told of what was there before it came
+    PresenceTold,
+    /// a node could not be reached, and with it went what was there of its clients
+    PresenceLost,
     /// a topic's message was dropped, since its subscriber is too slow
     SubscriberTooSlow,
     /// a topic's message went out with its transaction

@@ -14,7 +14,7 @@ pub mod units;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use paceline_core::{
-    session::{OperationLimits, openwire::OpenWireConfig, stomp::StompConfig},
+    session::{OperationLimits, Origin, openwire::OpenWireConfig, stomp::StompConfig},
     shard::MAX_COMMANDS,
 };
 use paceline_wire::stomp::Limits;
@@ -484,6 +484,7 @@ impl NodeConfig {
         let defaults = StompConfig::default();
         StompConfig {
             server: defaults.server,
+            origin: self.origin(),
             frames: Limits {
                 max_headers: limits.headers,
                 max_line_bytes: bytes(limits.header_line),
@@ -503,7 +504,7 @@ impl NodeConfig {
         let (openwire, limits) = (&self.openwire, &self.limits);
         let defaults = OpenWireConfig::default();
         OpenWireConfig {
-            broker: self.node.name.clone(),
+            origin: self.origin(),
             frames: paceline_wire::openwire::Limits {
                 max_frame_bytes: bytes(limits.body).saturating_add(OPENWIRE_HEAD_BYTES),
                 ..defaults.frames
@@ -513,6 +514,18 @@ impl NodeConfig {
             connect_timeout: openwire.connect_timeout,
             max_pending_output_bytes: defaults.max_pending_output_bytes,
         }
+    }
+
+    /// What advisories say of the node.
+    fn origin(&self) -> Origin {
+        let at = match &self.openwire.advertise {
+            Advertise::At(address) => Some(address.to_string()),
+            Advertise::Automatic | Advertise::Nothing => {
+                self.listen.openwire.as_ref().map(ToString::to_string)
+            }
+        };
+        let url = at.map(|at| format!("tcp://{at}")).unwrap_or_default();
+        Origin { broker: self.node.name.as_str().into(), url: url.into() }
     }
 
     /// What a client may cause that speaks a protocol with these prefetches.

@@ -18,6 +18,7 @@ use bytes::BytesMut;
 use paceline_core::{
     UnixMillis,
     operation::Operation,
+    presence::Announcement,
     session::{Brokers, Now, Session},
 };
 use paceline_runtime::{
@@ -65,6 +66,8 @@ const GOING_AWAY: &str = "this node is shutting down; connect to another one";
 pub(crate) trait Cluster: Send + Sync {
     /// See [`ConnectionHandle::submit`].
     fn submit(&self, operation: Operation);
+    /// See [`ConnectionHandle::announce`].
+    fn announce(&self, said: Announcement);
     /// See [`ConnectionHandle::ready`].
     fn ready(&self) -> impl Future<Output = ()> + Send;
 }
@@ -72,6 +75,10 @@ pub(crate) trait Cluster: Send + Sync {
 impl Cluster for ConnectionHandle {
     fn submit(&self, operation: Operation) {
         ConnectionHandle::submit(self, operation);
+    }
+
+    fn announce(&self, said: Announcement) {
+        ConnectionHandle::announce(self, said);
     }
 
     async fn ready(&self) {
@@ -255,6 +262,9 @@ impl<S: Session, C: Cluster> Connection<S, C> {
             self.frames += 1;
             self.policies.apply(&mut operation);
             self.cluster.submit(operation);
+        }
+        while let Some(said) = self.session.poll_announcement() {
+            self.cluster.announce(said);
         }
     }
 

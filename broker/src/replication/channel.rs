@@ -127,6 +127,7 @@ impl Sized for ToLeader {
         match self {
             ToLeader::Command { command, .. } => command.footprint(),
             ToLeader::Publish { message, .. } => message.footprint(),
+            ToLeader::Announce { presence, .. } => presence.footprint(),
             _ => 64,
         }
     }

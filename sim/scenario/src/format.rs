@@ -390,6 +390,10 @@ pub struct Expect {
     /// cluster wants them within this; default as `drained_within`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_within: Option<TimeSpan>,
+    /// Whether who begins to listen to advisories at the end is told of exactly the consumers there
+    /// are; default not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub consumers_told: bool,
     /// How many copies of shards are filled because of the changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<MovesExpectation>,
@@ -419,6 +423,7 @@ impl Default for Expect {
             acknowledged_lost: 0,
             drained_within: TimeSpan(Duration::from_secs(60)),
             settled_within: None,
+            consumers_told: false,
             moves: None,
             snapshot_bytes: None,
             peak_to_average: None,

@@ -68,7 +68,9 @@ pub fn came_from(
         [one] => Ok(Some(*one)),
         _ => match of.iter().find(is_it) {
             Some(id) => Ok(Some(*id)),
-            None => Err(format!("{} came from `{}`, as not asked for", arrival.broker_id, arrival.to)),
+            None => {
+                Err(format!("{} came from `{}`, as not asked for", arrival.broker_id, arrival.to))
+            }
         },
     }
 }

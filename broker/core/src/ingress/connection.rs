@@ -4,6 +4,7 @@
 //! the answers of the parts are put together again. Its transactions are run here too, even when the
 //! connection itself has gone.
 
+mod announcing;
 mod standing;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{
         ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Refusal, Settlement,
         Subscription,
     },
+    presence::PresenceId,
     schedule::Schedule,
     shard::{self, Command, MessageRef, Refused, TransactionId},
 };
@@ -131,6 +133,8 @@ pub struct Connection {
     leaving: Vec<(OpTag, ConsumerId, Parting<DeliveryId>)>,
     /// What is made before consumers are attached.
     courses: BTreeMap<OpTag, Course>,
+    /// What there is of it, by its number in the node, and the slot of the topic.
+    present: BTreeMap<PresenceId, (u64, u32)>,
     /// The client id that it has taken.
     client: Option<Arc<str>>,
     /// Slots whose shards were asked for what need not hurry.
@@ -237,6 +241,7 @@ impl Connection {
         if let Some(client) = self.client.take() {
             directory.release_client(&client);
         }
+        self.withdraw_all();
         // Nobody is told of the transactions that these wait for.
         for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
             self.detach(tag, consumer, parting);

@@ -36,6 +36,7 @@ use crate::{
     Message,
     dispatch::{MessageKey, VolatileId},
     operation::{Outcome, Parting, Refusal, Settlement, Subscription},
+    presence::Presence,
     shard::{self, Command},
 };
 
@@ -110,6 +111,18 @@ pub enum Request<T, S> {
         /// Who asks.
         asker: T,
     },
+    /// To tell who listens that something is there. Nobody is told what becomes of it.
+    Announce {
+        /// Its number, unique in the node.
+        number: u64,
+        /// It.
+        presence: Presence,
+    },
+    /// To tell them that it is not any more.
+    Withdraw {
+        /// As announced.
+        number: u64,
+    },
 }
 
 impl<T, S> Request<T, S> {
@@ -139,6 +152,8 @@ impl<T, S> Request<T, S> {
             Request::Detach { consumer, parting, asker } => {
                 Request::Detach { consumer, parting, asker: asker_of(asker) }
             }
+            Request::Announce { number, presence } => Request::Announce { number, presence },
+            Request::Withdraw { number } => Request::Withdraw { number },
             Request::Settle { consumer, channel, messages, how, asker } => {
                 Request::Settle { consumer, channel, messages, how, asker: asker_of(asker) }
             }

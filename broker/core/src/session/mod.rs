@@ -9,6 +9,7 @@
 //! outstanding, unsettled and open, and the bounds on that, is `operations::Operations`, made of a
 //! ledger, consumers and transactions.
 
+mod advisory;
 mod consumers;
 mod ledger;
 mod limits;
@@ -24,11 +25,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use paceline_wire::Expected;
 
-pub use self::limits::OperationLimits;
 use self::operations::Operations;
+pub use self::{advisory::Origin, limits::OperationLimits};
 use crate::{
     UnixMillis,
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
+    presence::Announcement,
 };
 
 /// The time at which something is handled.
@@ -120,6 +122,9 @@ pub trait Session: Sized + Send + 'static {
     /// The next operation to submit. Still to be called once the session is closed: a client's last
     /// frames may stand before the one that closed it.
     fn poll_operation(&mut self) -> Option<Operation>;
+
+    /// What to tell others of the client next. To be called wherever [`Self::poll_operation`] is.
+    fn poll_announcement(&mut self) -> Option<Announcement>;
 
     /// Appends bytes to send, some 64 KiB at a time; false where there are none. What is handed out
     /// counts as sent.

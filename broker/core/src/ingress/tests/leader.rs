@@ -104,12 +104,13 @@ impl Shard {
             }
             ToLeader::PublishAgain { number, .. } => (number, Ok(())),
             ToLeader::Browse { .. } => panic!("nobody browses"),
+            ToLeader::Announce { .. } | ToLeader::Withdraw { .. } => panic!("nobody says that"),
             ToLeader::Publish { number, message } => {
                 standing::enter(dispatcher, &self.state, &message, WALL);
                 let taken = dispatcher.handle_volatile(WALL, message);
                 (number, taken.map(|_| ()).map_err(|why| why.to_string()))
             }
-            ToLeader::Attach { number, consumer, subscription } => {
+            ToLeader::Attach { number, consumer, subscription, is_new: _ } => {
                 let resolved = standing::resolve(subscription, dispatcher, &self.state);
                 let attached = resolved.and_then(|subscription| {
                     let attached = dispatcher.attach(key(consumer), subscription);

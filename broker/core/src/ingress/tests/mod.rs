@@ -1,5 +1,6 @@
 //! Stories of ingress nodes, and courses of drawn events.
 
+mod announcing;
 mod browsing;
 mod courses;
 mod leader;

@@ -36,7 +36,8 @@ fn it_holds_no_more_than_its_prefetch_of_all_of_them_and_gives_all_back() {
     world.subscribe(1, "q0", 9);
     world.subscribe_as(1, 1, several(&["q1", "q2"], 9));
     world.settle_down();
-    let mut left: Vec<_> = world.nodes[1].deliveries.iter().map(|it| it.message.id.clone()).collect();
+    let mut left: Vec<_> =
+        world.nodes[1].deliveries.iter().map(|it| it.message.id.clone()).collect();
     left.sort();
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(left.contains(&all[3].message.id) && !left.contains(&all[2].message.id), "{left:?}");

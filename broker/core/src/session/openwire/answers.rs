@@ -119,7 +119,7 @@ impl OpenWireSession {
 
     /// Who the broker is. Clients wait for it.
     pub(super) fn send_broker_info(&mut self) {
-        let broker = Text::from(self.config.broker.as_str());
+        let broker = Text::from(&*self.config.origin.broker);
         self.send(|command_id| {
             Command::BrokerInfo(Box::new(BrokerInfo {
                 command_id,

@@ -20,7 +20,7 @@ use crate::{
     operation::{ConsumerId, Kept, Settlement, Subscription},
     selector::Selector,
     session::{
-        Now, Violation,
+        Now, Violation, advisory,
         consumers::{Place, Settles},
         options::Options,
     },
@@ -29,6 +29,9 @@ use crate::{
 /// How long a client that will not wait for a message waits all the same: until the shard's leader
 /// had the time to send one.
 const AT_ONCE: Duration = Duration::from_millis(250);
+
+/// The session of consumers that a client has for itself, and none of its application's.
+const CLIENTS_OWN: i64 = -1;
 
 /// A consumer as the client knows it.
 #[derive(Debug)]
@@ -65,10 +68,8 @@ impl OpenWireSession {
         // Of a browser's messages none is asked for: that there are no more must not be said too soon.
         let pulls = info.prefetch_size == 0 && !info.browser;
         let mut known = Known { consumer: None, pulls, delivered: 0, waits: false, until: None };
-        if destinations::is_advisory(written) {
-            if written.name.contains("ActiveMQ.Advisory.Temp") {
-                self.advisories.listener = Some(id.detached());
-            }
+        if id.session == CLIENTS_OWN && destinations::is_advisory(written) {
+            self.temporaries.listener = Some(id.detached());
             self.consumers.insert(id.detached(), known);
             return Ok(Handled::Done);
         }
@@ -99,6 +100,7 @@ impl OpenWireSession {
             asked,
         )?);
         self.consumers.insert(id.detached(), known);
+        self.subscribing(id, info);
         Ok(Handled::Later)
     }
 
@@ -111,7 +113,8 @@ impl OpenWireSession {
         response: Option<i32>,
     ) -> Handled {
         let Some(known) = self.consumers.remove(id) else { return Handled::Done };
-        self.advisories.listener.take_if(|listener| listener == id);
+        self.temporaries.listener.take_if(|listener| listener == id);
+        self.consumer_gone(id);
         if let Some(until) = known.until {
             self.pulls.remove(&(until, id.clone()));
         }
@@ -343,9 +346,14 @@ impl OpenWireSession {
         }
         if let Some(reply_to) = &handed.delivery.message.reply_to {
             let own = self.connection.as_ref().map(|connection| connection.value.as_str());
-            self.advisories.tell(reply_to, own, self.version, out);
+            self.temporaries.tell(reply_to, own, self.version, out);
         }
-        message::write(&handed, self.next_command, self.version, out);
+        match advisory::structure_of(&handed.delivery.message) {
+            Some(about) => {
+                message::write_advisory(&handed, about, self.next_command, self.version, out);
+            }
+            None => message::write(&handed, self.next_command, self.version, out),
+        }
         self.next_command = self.next_command.wrapping_add(1);
         if handed.label.pulls {
             reached(Point::Pulled);

@@ -17,10 +17,7 @@ use paceline_wire::{
 };
 
 use super::answers::{Exception, Refused};
-use crate::{Destination, Source, destination::DestinationKind};
-
-/// What the topics begin with by which ActiveMQ tells of itself.
-const ADVISORY: &str = "ActiveMQ.Advisory.";
+use crate::{Destination, Source, destination::DestinationKind, session::advisory::ADVISORY};
 
 /// One destination as a client wrote it, and the destinations that it stands for.
 #[derive(Debug)]

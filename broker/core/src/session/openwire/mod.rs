@@ -14,9 +14,10 @@
 //!   message it has come; what is behind that was never delivered.
 //! - A refused operation is answered by the JMS exception that the application is to see. An
 //!   operation whose outcome is unknown closes the connection: a `failover:` client tries again.
-//! - Advisory topics can be subscribed to and stay silent, but for temporary destinations.
+//! - What others are told of its client goes to advisory topics. The consumer of those that a client has
+//!   for itself is told of temporary destinations alone, and only when it needs to know them.
 
-mod advisories;
+mod announcing;
 mod answers;
 mod commands;
 mod config;
@@ -26,6 +27,7 @@ mod durable;
 mod inactivity;
 mod message;
 mod subscriber;
+mod temporaries;
 
 #[cfg(test)]
 mod tests;
@@ -48,11 +50,14 @@ use paceline_wire::{
 
 pub use self::config::OpenWireConfig;
 use self::{
-    advisories::Advisories, answers::Exception, consumers::Known, destinations::Composite,
-    inactivity::Inactivity, subscriber::Subscriber,
+    announcing::Announced, answers::Exception, consumers::Known, destinations::Composite,
+    inactivity::Inactivity, subscriber::Subscriber, temporaries::Temporaries,
 };
 use super::{Brokers, Now, Operations, Session, operations::Purpose};
-use crate::operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal};
+use crate::{
+    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal},
+    presence::Announcement,
+};
 
 /// At most about so many bytes are handed out for sending at a time.
 const TRANSMIT_BYTES: usize = 64 * 1024;
@@ -76,7 +81,8 @@ pub struct OpenWireSession {
     client: Option<Arc<str>>,
     /// The producers that want to hear of each message that was taken.
     windows: BTreeSet<ProducerId>,
-    advisories: Advisories,
+    temporaries: Temporaries,
+    announced: Announced,
     /// Open transactions of which a part was refused, and why.
     doomed: BTreeMap<TransactionId, String>,
     consumers: BTreeMap<WireConsumer, Known>,
@@ -132,8 +138,8 @@ impl Purpose for Asked {
 impl Session for OpenWireSession {
     type Config = OpenWireConfig;
 
-    /// Ids of messages are the clients', so the session's name is of no use.
-    fn new(config: Arc<OpenWireConfig>, _name: Arc<str>) -> Self {
+    fn new(config: Arc<OpenWireConfig>, name: Arc<str>) -> Self {
+        let announced = Announced::new(config.origin.clone(), name);
         let mut session = Self {
             decoder: Decoder::new(config.frames),
             operations: Operations::new(config.operations.clone()),
@@ -148,7 +154,8 @@ impl Session for OpenWireSession {
             brokers: Arc::default(),
             client: None,
             windows: BTreeSet::new(),
-            advisories: Advisories::default(),
+            temporaries: Temporaries::default(),
+            announced,
             doomed: BTreeMap::new(),
             consumers: BTreeMap::new(),
             pulls: BTreeSet::new(),
@@ -197,7 +204,10 @@ impl Session for OpenWireSession {
     fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome) {
         if let Some(asked) = self.operations.handle_outcome(tag, outcome.is_ok()) {
             match outcome {
-                Ok(()) => self.answer(&asked),
+                Ok(()) => {
+                    self.answer(&asked);
+                    self.announce(now, &asked);
+                }
                 Err(Refusal::Unknown(_)) => self.close(),
                 Err(Refusal::Rejected(why)) => {
                     self.handle_refused(now, &asked, Exception::Jms, &why)
@@ -280,6 +290,10 @@ impl Session for OpenWireSession {
 
     fn poll_operation(&mut self) -> Option<Operation> {
         self.operations.poll()
+    }
+
+    fn poll_announcement(&mut self) -> Option<Announcement> {
+        self.announced.advisories.poll()
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut BytesMut) -> bool {

@@ -34,9 +34,9 @@ pub(super) fn source(text: &str, session: &str) -> Result<Source, String> {
     let part = |part: &str| {
         let source = one(part.trim(), session)?;
         match source.is_temporary() && own(&source, session).is_none() {
-            true => Err(format!(
-                "`{part}` belongs to another client, which alone may subscribe to it"
-            )),
+            true => {
+                Err(format!("`{part}` belongs to another client, which alone may subscribe to it"))
+            }
             false => Ok(source),
         }
     };

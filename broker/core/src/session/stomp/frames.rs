@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// The header of CONNECT that says who the client is.
+const LOGIN: &str = "login";
+
 /// The headers by which ActiveMQ's clients say how they stand among other consumers.
 const EXCLUSIVE: &str = "activemq.exclusive";
 const PRIORITY: &str = "activemq.priority";
@@ -85,6 +88,7 @@ impl StompSession {
         }
         // A copy, so as not to keep the receive buffer.
         self.client = frame.header(CLIENT_ID).map(|client| Text::from(client.as_str()));
+        self.announce_connection(now, frame.header(LOGIN).map(|user| user.as_str()));
         self.version = version;
         self.decoder.set_version(version);
         self.phase = Phase::Open;
@@ -189,8 +193,9 @@ impl StompSession {
         let label = Subscription { key: key.clone(), mode, browses, no_local };
         let consumer = self
             .operations
-            .subscribe(now.elapsed, wanted, settles, label, asked)
+            .subscribe(now.elapsed, wanted.clone(), settles, label, asked)
             .map_err(|it| describe(it, ""))?;
+        self.announce_consumer(now, consumer, &wanted, no_local);
         self.subscriptions.insert(key, consumer);
         Ok(())
     }
@@ -252,6 +257,7 @@ impl StompSession {
             let consumer = self.subscription_key(frame).ok();
             if let Some(consumer) = consumer.and_then(|key| self.subscriptions.remove(&key)) {
                 let asked = Asked::by(frame.command, None);
+                self.withdraw_consumer(consumer);
                 self.operations.unsubscribe(now.elapsed, consumer, None, asked);
             }
             self.operations.forget(now.elapsed, durable, Asked::by(frame.command, receipt));
@@ -263,6 +269,7 @@ impl StompSession {
             return Err(format!("there is no subscription `{text}`"));
         };
         let asked = Asked::by(frame.command, receipt);
+        self.withdraw_consumer(consumer);
         self.operations.unsubscribe(now.elapsed, consumer, None, asked);
         Ok(())
     }

@@ -22,7 +22,10 @@ fn a_consumer_says_how_it_stands_among_others() {
             "a?consumer.prefetchSize=2&consumer.selector=n+IN+('x','y')&consumer.exclusive=true";
         info.destination = Some(queue(text));
     });
-    assert_eq!((&*found.source.exact().unwrap().name, found.prefetch, found.exclusive), ("a", 2, true));
+    assert_eq!(
+        (&*found.source.exact().unwrap().name, found.prefetch, found.exclusive),
+        ("a", 2, true)
+    );
     assert_eq!(found.selector.as_deref(), Some("n IN ('x','y')"));
     let mut client = Client::connected();
     client.consumer(1, |info| info.destination = Some(queue("a?consumer.what=1")));

@@ -186,7 +186,12 @@ impl World {
         }
     }
 
-    fn publish(&mut self, message: Arc<Message>) {
+    pub fn announcements(&mut self, session: usize) -> Vec<crate::presence::Announcement> {
+        let session = &mut self.sessions[session];
+        std::iter::from_fn(|| session.poll_announcement()).collect()
+    }
+
+    pub fn publish(&mut self, message: Arc<Message>) {
         self.published.push(message.clone());
         self.deliver(message, 0);
     }
