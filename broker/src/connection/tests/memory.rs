@@ -9,7 +9,7 @@ use std::{
 };
 
 use paceline_core::{
-    Destination, DestinationKind, Message, Source,
+    DestinationKind, Message, Source,
     operation::{ConsumerId, Delivery, DeliveryId, Parting, Settlement, Subscription},
 };
 use tokio::sync::Notify;
