@@ -22,6 +22,7 @@
 //! | [`output`] | standard output | the same |
 //! | [`trace`] | one atomic load when nobody listens | the run's event log and fingerprint |
 
+mod alarm;
 mod clock;
 mod entry;
 mod events;

@@ -5,7 +5,6 @@
 //! all of it, so a client that does not read holds up nobody but itself: its deliveries stop at its
 //! prefetch.
 
-mod alarm;
 mod linger;
 mod receiving;
 
@@ -23,7 +22,7 @@ use paceline_core::{
 use paceline_runtime::{
     cpu,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
-    time::{self, Instant},
+    time::{self, Alarm, Instant},
 };
 use paceline_wire::Expected;
 use tokio::{
@@ -32,10 +31,7 @@ use tokio::{
 };
 
 pub(crate) use self::receiving::Receiving;
-use self::{
-    alarm::Alarm,
-    receiving::{Plan, Share},
-};
+use self::receiving::{Plan, Share};
 use crate::{
     policy::Policies,
     router::{ConnectionEvent, ConnectionHandle},

@@ -3,11 +3,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    future::ready,
     io,
     time::Duration,
 };
 
-use paceline_runtime::{random, time, trace};
+use paceline_runtime::{
+    random,
+    time::{self, Alarm},
+    trace,
+};
 use paceline_scenario::format::{AckMode, Workload};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -214,14 +219,19 @@ impl Consumer {
 
     /// Works until the connection fails or is not wanted any more.
     async fn work(&mut self, connection: &mut Connection) -> io::Result<Wish> {
+        let mut alarm = Alarm::default();
         loop {
+            let now = time::Instant::now();
             let done = self.in_hand.front().map(|it| it.done);
             let cumulative = self.pending.values().filter_map(|it| it.due).min();
             let gathered = self.transaction.since.map(|at| at + CUMULATIVE_DELAY);
             let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
+            let is_due = |at: Option<time::Instant>| at.is_some_and(|at| at <= now);
+            let deadline = [done, cumulative, gathered, overdue].into_iter().flatten().min();
+            alarm.arm(deadline.filter(|at| *at > now));
             tokio::select! {
                 biased;
-                () = at(done) => match self.finish(connection)? {
+                () = ready(()), if is_due(done) => match self.finish(connection)? {
                     Wish::Stay => {}
                     Wish::Leave => {
                         self.leave(connection).await?;
@@ -229,10 +239,11 @@ impl Consumer {
                     }
                     Wish::Vanish => return Ok(Wish::Vanish),
                 },
-                () = at(cumulative) => self.acknowledge_due(connection),
-                () = at(gathered) => self.commit(connection),
+                () = ready(()), if is_due(cumulative) => self.acknowledge_due(connection),
+                () = ready(()), if is_due(gathered) => self.commit(connection),
                 said = connection.receive() => self.take(connection, said?)?,
-                () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
+                () = ready(()), if is_due(overdue) => return Err(io::ErrorKind::TimedOut.into()),
+                () = alarm.ring() => {}
             }
         }
     }
@@ -585,12 +596,4 @@ impl Consumer {
 
 fn handles(of: &[InHand]) -> Vec<Handle> {
     of.iter().map(|it| it.handle.clone()).collect()
-}
-
-/// Waits for an instant, or for ever.
-async fn at(instant: Option<time::Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
 }

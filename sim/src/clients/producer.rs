@@ -2,9 +2,13 @@
 //! node. What was unanswered on a broken connection stays unknown, but for what clients of OpenWire sent
 //! alone and stored: that they send again under the same id, as ActiveMQ's do.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, io, pin::pin, time::Duration};
 
-use paceline_runtime::{random, time, trace};
+use paceline_runtime::{
+    random,
+    time::{self, Alarm},
+    trace,
+};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -108,6 +112,9 @@ impl Producer {
             self.put_out(connection, id, &publish);
             self.wait_for(Asked::Publish(id), vec![id], Some((publish, true)));
         }
+        let mut phase = self.shared.phase.clone();
+        let mut drain = pin!(phase.wait_for(|phase| *phase >= Phase::Drain));
+        let (mut overdue_alarm, mut next_alarm) = (Alarm::default(), Alarm::default());
         loop {
             let working = self.shared.phase() < Phase::Drain;
             if !working && self.waiting.is_empty() {
@@ -116,15 +123,22 @@ impl Producer {
             let has_room = self.unanswered < self.plan.workload.window as usize;
             let oldest = self.waiting.values().map(|waiting| waiting.since).min();
             let overdue = oldest.map(|since| since + REPLY_TIMEOUT);
-            let mut phase = self.shared.phase.clone();
+            overdue_alarm.arm(overdue);
+            next_alarm.arm((working && has_room).then_some(self.next));
             tokio::select! {
                 biased;
                 said = connection.receive() => self.answer(said?)?,
-                () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
-                () = time::sleep_until(self.next), if working && has_room => {
-                    self.send(connection);
+                () = overdue_alarm.ring() => {
+                    if overdue.is_some_and(|at| at <= time::Instant::now()) {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
                 }
-                _ = phase.wait_for(|phase| *phase >= Phase::Drain), if working => {}
+                () = next_alarm.ring(), if working && has_room => {
+                    if self.next <= time::Instant::now() {
+                        self.send(connection);
+                    }
+                }
+                _ = &mut drain, if working => {}
             }
         }
     }
@@ -280,13 +294,5 @@ impl Producer {
         let now = time::Instant::now();
         let behind = now.saturating_duration_since(self.next);
         self.next = if behind > MOST_BEHIND { now + pause } else { self.next + pause };
-    }
-}
-
-/// Waits for an instant, or for ever.
-async fn at(instant: Option<time::Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }
