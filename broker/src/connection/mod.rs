@@ -11,7 +11,14 @@ mod receiving;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use paceline_core::{
@@ -161,6 +168,13 @@ impl<S: Session, C: Cluster> Connection<S, C> {
         loop {
             self.hand_out();
             cpu::charge(FRAME_COST * std::mem::take(&mut self.frames)).await;
+            // Mostly the socket takes all of it.
+            while !self.out.is_empty()
+                && let Some(written) = at_once(write(&mut writer, &mut self.out)).await
+            {
+                self.handle_written(written?)?;
+                self.hand_out();
+            }
             if self.session.is_closed() {
                 if self.out.is_empty() {
                     break;
@@ -169,6 +183,10 @@ impl<S: Session, C: Cluster> Connection<S, C> {
             }
             let may_read = self.session.wants_input();
             let room = self.make_room(may_read);
+            if may_read && !is_cleared && at_once(self.cluster.ready()).await.is_some() {
+                is_cleared = true;
+                self.session.handle_held_back(self.now());
+            }
             let reads = may_read && is_cleared && !self.share.is_waiting();
             self.share.reads(reads);
             let deadline = match self.session.poll_timeout() {
@@ -190,13 +208,8 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                         self.session.shut_down(self.now(), GOING_AWAY);
                     }
                 },
-                written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
-                    if written? == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
-                    if self.out.is_empty() && self.out_bytes > KEPT_BYTES {
-                        self.out = BytesMut::new();
-                    }
+                written = write(&mut writer, &mut self.out), if !self.out.is_empty() => {
+                    self.handle_written(written?)?;
                 }
                 () = self.cluster.ready(), if may_read && !is_cleared => {
                     is_cleared = true;
@@ -270,6 +283,16 @@ impl<S: Session, C: Cluster> Connection<S, C> {
         plan.room
     }
 
+    fn handle_written(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        if self.out.is_empty() && self.out_bytes > KEPT_BYTES {
+            self.out = BytesMut::new();
+        }
+        Ok(())
+    }
+
     fn handle_read(&mut self, read: usize) {
         let now = self.now();
         if read == 0 {
@@ -319,6 +342,21 @@ impl<S: Session, C: Cluster> Connection<S, C> {
         self.session.handle_timeout(now);
         Ok(())
     }
+}
+
+/// What comes of a future without waiting, if anything does.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Writes once.
+async fn write(writer: &mut (impl AsyncWriteExt + Unpin), out: &mut BytesMut) -> io::Result<usize> {
+    writer.write_buf(out).await
 }
 
 /// Reads once; 0 is the end of the stream.
