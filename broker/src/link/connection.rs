@@ -279,17 +279,13 @@ async fn read<R: AsyncRead + Unpin>(
                         let _ = answer.send(body);
                     }
                 }
-                Frame::Data { stream, body } => {
-                    shared.with_tables(|tables| {
-                        if let Some(entry) = tables.streams.get(&stream) {
-                            let _ = entry.incoming.send(body);
-                        }
-                    });
-                }
+                Frame::Data { stream, body } => shared.handle_data(stream, body),
                 Frame::Credit { stream, bytes } => {
                     shared.with_tables(|tables| {
                         if let Some(entry) = tables.streams.get(&stream) {
-                            entry.window.widen(bytes);
+                            entry.window.widen(bytes, |frame| {
+                                shared.outbox.push(Lane::Bulk, |out| out.extend_from_slice(&frame));
+                            });
                         }
                     });
                 }

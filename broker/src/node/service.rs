@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{changing, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
 use crate::{
     link::{self, PeerId, Reply, Stream},
-    replication::{GroupWord, Input, OpenStream, Shards, channel, protocol::Request},
+    replication::{GroupWord, Input, OpenStream, Shards, protocol::Request},
 };
 
 /// Answers while the node lives.
@@ -45,9 +45,7 @@ impl link::Service for Service {
         match postcard::from_bytes(&body) {
             Ok(OpenStream::Channel(open)) => {
                 // Without the shard the stream closes, and the client asks elsewhere.
-                if let Some(channel) = self.shards.open(open.slot, open.session) {
-                    channel::serve_remote(stream, channel);
-                }
+                self.shards.serve(open.slot, open.session, stream);
             }
             Ok(OpenStream::Snapshot(head)) => {
                 self.shards.tell(Input::SnapshotOffered { from: from.node, head, stream });
