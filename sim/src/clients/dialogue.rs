@@ -19,6 +19,9 @@ pub const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
 pub const SILENCE: Duration = Duration::from_secs(12);
 /// What both sides promise each other.
 pub const HEART_BEAT: HeartBeat = HeartBeat { every: HEART_BEAT_EVERY, silence: SILENCE };
+/// What a client's read has room for: most frames, as with any client. The network cuts enough of the
+/// reads short that frames come in pieces, too.
+pub const READ_BYTES: usize = 1024;
 /// The property of a message in which some producers say its name a second time.
 pub const SENT_AS: &str = "sent_as";
 

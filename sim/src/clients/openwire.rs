@@ -19,7 +19,8 @@ use paceline_wire::{
 };
 
 use super::dialogue::{
-    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
+    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, READ_BYTES, SENT_AS, Said, Sending,
+    Source, told,
 };
 use crate::workload::{
     ids::ConnectionId,
@@ -53,8 +54,7 @@ impl OpenWire {
             client_id: client_id.map(Text::from),
             connect_timeout: CONNECT_TIMEOUT,
             heart_beat: Some(HEART_BEAT),
-            // So that frames come in many pieces.
-            read_bytes: 0,
+            read_bytes: READ_BYTES,
             ..Options::new(format!("ID:c{}", id.0))
         };
         let client = Client::connect(&format!("{node}:{OPENWIRE_PORT}"), &options).await;

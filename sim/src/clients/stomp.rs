@@ -10,7 +10,8 @@ use paceline_wire::{
 };
 
 use super::dialogue::{
-    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
+    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, READ_BYTES, SENT_AS, Said, Sending,
+    Source, told,
 };
 use crate::workload::operation::{Delay, How, MessageId, Reply, TransactionId, publish::PART};
 
@@ -33,8 +34,7 @@ impl Stomp {
             client_id,
             connect_timeout: CONNECT_TIMEOUT,
             heart_beat: Some(HEART_BEAT),
-            // So that frames come in many pieces.
-            read_bytes: 0,
+            read_bytes: READ_BYTES,
             ..Options::default()
         };
         let client = Client::connect(&format!("{node}:{STOMP_PORT}"), &options).await;
