@@ -95,7 +95,7 @@ pub struct RemoteSender<T> {
     gathered: Vec<T>,
 }
 
-impl<T: Serialize + Sized> RemoteSender<T> {
+impl<T: Serialize + Footprint> RemoteSender<T> {
     fn new(stream: StreamSender) -> Self {
         Self { stream, gathered: Vec::new() }
     }
@@ -216,12 +216,12 @@ fn decode<T: for<'de> Deserialize<'de>>(body: &[u8], take: impl FnMut(T) -> bool
 }
 
 /// Something with a size, to cut frames by.
-pub trait Sized {
+pub trait Footprint {
     /// About how many.
     fn bytes(&self) -> usize;
 }
 
-impl Sized for ToLeader {
+impl Footprint for ToLeader {
     fn bytes(&self) -> usize {
         match self {
             ToLeader::Command { command, .. } => command.footprint(),
@@ -231,7 +231,7 @@ impl Sized for ToLeader {
     }
 }
 
-impl Sized for FromLeader {
+impl Footprint for FromLeader {
     fn bytes(&self) -> usize {
         match self {
             FromLeader::Deliver(delivered) => delivered.message.footprint(),
