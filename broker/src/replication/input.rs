@@ -12,9 +12,9 @@ use paceline_store::JournalError;
 use tokio::sync::oneshot;
 
 use super::{
-    channel::Reply,
     parts::Parts,
     saved::Saved,
+    sending::Reply,
     snapshot::{Partial, Taken},
     status::{Holders, Standing, Tables, Voters},
     streams::Head,

@@ -32,13 +32,13 @@ use paceline_store::Group as Part;
 
 use self::sending::Sending;
 use super::{
-    channel::Reply,
     encoding,
     input::Input,
     memory::Holds,
     parts::{Parts, Settings},
     recent::Recent,
     saved::Saved,
+    sending::Reply,
     snapshot::{Partial, Taken},
     storage,
     told::Traced,
