@@ -4,8 +4,9 @@ use std::{future::Future, io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use paceline_runtime::{
+    alarm::Alarm,
     net::{self, OwnedReadHalf, TcpStream},
-    time::{self, Alarm, Instant},
+    time::{self, Instant},
 };
 use thiserror::Error;
 use tokio::io::AsyncReadExt;

@@ -3,11 +3,7 @@
 use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use paceline_runtime::{
-    net::OwnedWriteHalf,
-    task,
-    time::{Alarm, Instant},
-};
+use paceline_runtime::{alarm::Alarm, net::OwnedWriteHalf, task, time::Instant};
 use tokio::{io::AsyncWriteExt, sync::mpsc};
 
 /// About so many bytes are written at a time.

@@ -27,9 +27,10 @@ use paceline_core::{
     session::{Brokers, Now, Session},
 };
 use paceline_runtime::{
+    alarm::Alarm,
     cpu,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
-    time::{self, Alarm, Instant},
+    time::{self, Instant},
 };
 use paceline_wire::Expected;
 use tokio::{

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use paceline_runtime::{
+    alarm::Alarm,
     cpu,
     net::TcpStream,
     task,
-    time::{self, Alarm, Instant},
+    time::{self, Instant},
 };
 use paceline_wire::link::{self as wire, BodyKind, Frame, FrameError, Hello, MAX_HELLO_BYTES};
 use serde::Serialize;

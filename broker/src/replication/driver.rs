@@ -15,8 +15,9 @@ use paceline_core::{UnixMillis, ingress::Inquiry};
 use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
+    alarm::Alarm,
     cpu, task,
-    time::{self, Alarm, Duration, Instant},
+    time::{self, Duration, Instant},
 };
 use paceline_store::Journal;
 use tokio::sync::mpsc;

@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
+    alarm::Alarm,
     disk::{self, File, OpenOptions},
-    time::{Alarm, Instant},
+    time::Instant,
 };
 
 use crate::{

@@ -8,11 +8,7 @@ use std::{
     time::Duration,
 };
 
-use paceline_runtime::{
-    random,
-    time::{self, Alarm},
-    trace,
-};
+use paceline_runtime::{alarm::Alarm, random, time, trace};
 use paceline_scenario::format::{AckMode, Workload};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

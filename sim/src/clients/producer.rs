@@ -4,11 +4,7 @@
 
 use std::{collections::BTreeMap, io, pin::pin, time::Duration};
 
-use paceline_runtime::{
-    random,
-    time::{self, Alarm},
-    trace,
-};
+use paceline_runtime::{alarm::Alarm, random, time, trace};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 

@@ -1,6 +1,5 @@
 //! Clocks and timers: tokio's, which round a wait up to the next millisecond.
 
-pub use crate::alarm::Alarm;
 pub use crate::clock::UnixMillis;
 use std::time::SystemTime;
 pub use tokio::time::error::Elapsed;

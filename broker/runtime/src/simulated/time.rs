@@ -3,7 +3,6 @@
 
 use super::context;
 use super::timers::{self, Nanos, TimerKey};
-pub use crate::alarm::Alarm;
 pub use crate::clock::UnixMillis;
 use std::fmt;
 use std::future::Future;
