@@ -194,6 +194,14 @@ fn a_cluster_grows_and_shrinks_under_load_and_nothing_is_lost() -> Result<()> {
     assert_eq!(copies.len(), 5, "{said}");
     assert!(copies.iter().all(|copies| (*copies as f64 - ideal).abs() < 1.0), "{copies:?}");
 
+    // Each has a copy of everything, and then three of five again.
+    cluster.operate(4, &["replicas", "5"])?;
+    let said = cluster.operate(0, &["status"])?;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("5 copies each") && said.contains("all shards are where"), "{said}");
+    assert!(cluster.operate(0, &["replicas", "6"]).is_err(), "there are five nodes");
+    cluster.operate(1, &["replicas", "3"])?;
+
     // One is drained, and stays.
     cluster.operate(3, &["drain", "n2"])?;
     // One dies and is removed at once, though shards it led have no leader yet; another one comes.

@@ -89,7 +89,7 @@ pub(super) fn decide(scenario: &Scenario, seed: u64) -> (Vec<Change>, Members) {
         }
         let names = |names: Option<Vec<String>>| Chosen::Names(names.unwrap_or_default());
         match kind {
-            Kind::Rebalance => {}
+            Kind::Rebalance | Kind::Replicas(_) => {}
             Kind::Join(join) => {
                 let nodes = Newcomers::Names(newcomers);
                 decision.join = Some(Join { nodes, ..join.clone() });
