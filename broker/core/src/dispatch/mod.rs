@@ -54,6 +54,7 @@ mod lane;
 mod ready;
 mod select;
 mod settle;
+mod slow;
 mod turn;
 mod types;
 mod view;
@@ -82,6 +83,7 @@ use self::{
     ready::{Item, Position},
     select::{Found, LOOKED_AT_ONCE, Reader},
     settle::{Flight, Returns},
+    slow::Missed,
     turn::Turn,
     volatile::Volatile,
 };
@@ -150,6 +152,7 @@ pub struct Dispatcher {
     next_volatile: u64,
     volatile_bytes: usize,
     counters: VolatileCounters,
+    missed: Missed,
 }
 
 impl Dispatcher {
@@ -186,6 +189,7 @@ impl Dispatcher {
             next_volatile: 1,
             volatile_bytes: 0,
             counters: VolatileCounters::default(),
+            missed: Missed::default(),
         };
         for (queue, name) in state.queue_names() {
             new.lane_of(queue, name);

@@ -205,6 +205,7 @@ impl Dispatcher {
             } else {
                 self.counters.entered += 1;
                 self.counters.dropped += 1;
+                self.missed.count(&message.destination.name);
             }
         }
     }
@@ -224,7 +225,8 @@ impl Dispatcher {
                 panic!("a subscriber was given a stored message")
             };
             reached(Point::SubscriberTooSlow);
-            self.remove_volatile(number);
+            let missed = self.remove_volatile(number);
+            self.missed.count(&missed.message.destination.name);
             self.counters.dropped += 1;
         }
     }

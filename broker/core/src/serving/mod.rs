@@ -16,6 +16,7 @@ mod due;
 mod gathered;
 mod room;
 mod settling;
+mod slow;
 pub(crate) mod standing;
 mod told;
 

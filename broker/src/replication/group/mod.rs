@@ -470,6 +470,7 @@ impl Group {
         }
         let dispatched = self.serving.dispatch(&self.state, DELIVERIES_A_TURN, turn.wall);
         turn.cost += costs::DISPATCH * dispatched.decided as u32;
+        self.warn_of_slow_subscribers();
         dispatched.more
     }
 
