@@ -193,7 +193,7 @@ impl Cluster {
 
     /// Whether a view can be one of this cluster.
     pub fn fits(&self, view: &View) -> bool {
-        self.view.borrow().layout() == view.layout()
+        self.view.borrow().layout().is_of_one_cluster(&view.layout())
     }
 
     /// The number of the node called `name`.

@@ -297,6 +297,7 @@ mod tests {
                 auto_ack: false,
                 prefetch: 1,
                 delayed: false,
+                distributed: false,
                 parts: 1,
                 grouped: false,
                 exclusive: false,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Browsers, exclusive consumers, consumers of higher priority and message groups, with stomp.py.
+"""Browsers, exclusive consumers, consumers of higher priority or of several destinations, and message groups.
 
 Each client is connected to another node than the one before. The summary is one JSON object on
 standard output: by story the bodies that came, to each of its clients.
@@ -116,13 +116,27 @@ def groups(producer):
     return [*before, other.got]
 
 
+def several(producer):
+    one = Client("/queue/several.a,/queue/several.b,/topic/several.*")
+    for number, name in enumerate(["/queue/several.a", "/queue/several.b", "/topic/several.t"]):
+        producer.send(name, str(number))
+    producer.send("/queue/several.c", "3")
+    until(lambda: len(one.got) == 3)
+    one.leave()
+    time.sleep(1)
+    producer.send("/queue/several.b", "4")
+    other = Client("/queue/several.b")
+    until(lambda: len(other.got) == 1)
+    return [sorted(one.got), other.got, one.errors]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", required=True, help="host:port,…")
     nodes = [node.rsplit(":", 1) for node in parser.parse_args().nodes.split(",")]
     Client.nodes = itertools.cycle([(host, int(port)) for host, port in nodes])
     producer = Client()
-    stories = [browse, exclusive, priority, groups]
+    stories = [browse, exclusive, priority, groups, several]
     print(json.dumps({story.__name__: story(producer) for story in stories}))
 
 

@@ -161,6 +161,24 @@ impl Cluster {
         self.run(number, &[&["cluster"], action].concat())
     }
 
+    /// Names the node that leads a destination, as `paceline route` says, once one does.
+    pub fn leader_of(&self, destination: &str) -> Result<String> {
+        let mut leader = None;
+        wait_until(READY_WITHIN, "a destination has no leader", || {
+            let said = self.run(0, &["route", destination, "--json"]).ok();
+            let route: Option<serde_json::Value> =
+                said.and_then(|said| serde_json::from_slice(&said).ok());
+            leader = route.and_then(|route| Some(route["leader"].as_str()?.to_owned()));
+            leader.is_some()
+        })?;
+        leader.context("it was there a moment ago")
+    }
+
+    /// Runs `paceline transactions` with the configuration of a node, and gives what it prints.
+    pub fn transactions(&self, number: usize, action: &[&str]) -> Result<String> {
+        Ok(String::from_utf8(self.run(number, &[&["transactions"], action].concat())?)?)
+    }
+
     /// Runs a command with the configuration of a node.
     fn run(&self, number: usize, command: &[&str]) -> Result<Vec<u8>> {
         let config = &self.nodes[number].config;

@@ -91,3 +91,65 @@ fn a_client_that_knows_one_node_is_told_of_the_others() -> Result<()> {
     assert_eq!(summary["acknowledged"], 2_000, "{summary}");
     Ok(())
 }
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn transaction_managers_find_what_they_rely_on_on_one_node_and_on_three() -> Result<()> {
+    for count in [1, 3] {
+        let folder = tempfile::tempdir()?;
+        let cluster = Cluster::start(folder.path(), count, 16)?;
+        // Two queues that are led by different nodes, where there are several.
+        let names = (0..16).map(|number| format!("xa.together.{number}"));
+        let led: Vec<(String, String)> =
+            names.map(|name| Ok((cluster.leader_of(&name)?, name))).collect::<Result<_>>()?;
+        let (first, one) = &led[0];
+        let other = led.iter().skip(1).find(|(leader, _)| count == 1 || leader != first);
+        let (_, other) = other.context("one node leads all of them")?;
+        let (here, there) = (cluster.openwire_url(0), cluster.openwire_url(count - 1));
+        let said = succeeds(java("Distributed", &["behaviours", &here, &there, one, other])?)?;
+        assert_eq!(said.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs real clients; run by cargo suite"]
+fn what_is_prepared_outlives_its_client_its_node_and_the_cluster() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(folder.path(), 3, 16)?;
+    for name in ["first", "second", "third"] {
+        let said = succeeds(java("Distributed", &["prepare", &cluster.openwire_url(0), name])?)?;
+        assert_eq!(said.trim(), "prepared");
+    }
+    cluster.kill(0)?;
+    let commit = java("Distributed", &["commit", &cluster.openwire_url(2), "first"])?;
+    assert_eq!(succeeds(commit)?.trim(), "done");
+    for number in [1, 2] {
+        cluster.kill(number)?;
+    }
+    // A majority is ready before the last one is.
+    let starting: Vec<_> = (0..3).map(|number| cluster.spawn(number)).collect();
+    starting.into_iter().collect::<Result<Vec<()>>>()?;
+    let rollback = java("Distributed", &["rollback", &cluster.openwire_url(1), "second"])?;
+    assert_eq!(succeeds(rollback)?.trim(), "done");
+
+    // The operator guesses, and the transaction manager is told.
+    let listed: Value = serde_json::from_str(&cluster.transactions(1, &["list", "--json"])?)?;
+    let xid = listed["transactions"][0]["xid"].as_str().context("the third is prepared")?;
+    assert_eq!(xid, "4660:7468697264:01", "{listed}");
+    for _ in 0..2 {
+        assert_eq!(
+            cluster.transactions(0, &["rollback", xid])?.trim(),
+            format!("{xid} is rolled back")
+        );
+    }
+    let refused = cluster.transactions(2, &["commit", xid]).expect_err("it is rolled back");
+    assert!(refused.to_string().contains("rolled back by an operator"), "{refused}");
+    let heuristic = java("Distributed", &["heuristic", &cluster.openwire_url(0), "third"])?;
+    assert_eq!(succeeds(heuristic)?.trim(), "done");
+    let none = cluster.transactions(2, &["list"])?;
+    assert_eq!(none.trim(), "no distributed transaction is prepared");
+    let gone = cluster.transactions(2, &["rollback", xid]).expect_err("it is forgotten");
+    assert!(gone.to_string().contains("no prepared transaction has this name"), "{gone}");
+    Ok(())
+}

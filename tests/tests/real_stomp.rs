@@ -192,6 +192,7 @@ fn consumers_browse_and_stand_before_each_other_as_they_ask() -> Result<()> {
     assert_eq!(said["browse"], serde_json::json!([all, ["1", "3"], all, []]));
     assert_eq!(said["exclusive"], serde_json::json!([[], all[..4], ["4"]]));
     assert_eq!(said["priority"], serde_json::json!([["2", "3"], ["0", "1"]]));
+    assert_eq!(said["several"], serde_json::json!([["0", "1", "2"], ["4"], []]));
     assert_eq!(said["groups"], serde_json::json!([["0", "2", "4"], ["1", "3", "5"], ["6", "7"]]));
     Ok(())
 }
@@ -233,6 +234,14 @@ fn a_cluster_grows_and_shrinks_under_load_and_nothing_is_lost() -> Result<()> {
     let ideal = f64::from(3 * SLOTS) / 5.0;
     assert_eq!(copies.len(), 5, "{said}");
     assert!(copies.iter().all(|copies| (*copies as f64 - ideal).abs() < 1.0), "{copies:?}");
+
+    // Each has a copy of everything, and then three of five again.
+    cluster.operate(4, &["replicas", "5"])?;
+    let said = cluster.operate(0, &["status"])?;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("5 copies each") && said.contains("all shards are where"), "{said}");
+    assert!(cluster.operate(0, &["replicas", "6"]).is_err(), "there are five nodes");
+    cluster.operate(1, &["replicas", "3"])?;
 
     // One is drained, and stays.
     cluster.operate(3, &["drain", "n2"])?;

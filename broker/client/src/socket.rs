@@ -1,13 +1,10 @@
 //! What all speakers have in common: a socket, who writes to it, and what has come over it.
 
-use std::{
-    future::{Future, pending},
-    io,
-    time::Duration,
-};
+use std::{future::Future, io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use paceline_runtime::{
+    alarm::Alarm,
     net::{self, OwnedReadHalf, TcpStream},
     time::{self, Instant},
 };
@@ -70,6 +67,7 @@ pub(crate) struct Socket {
     /// The silence after which the server is given up, if there is one, and when it was heard last.
     silence: Option<Duration>,
     last_heard: Instant,
+    alarm: Alarm,
 }
 
 impl Socket {
@@ -91,6 +89,7 @@ impl Socket {
                 None => Writing::in_turn(writer),
             },
             last_heard: Instant::now(),
+            alarm: Alarm::default(),
         }
     }
 
@@ -114,6 +113,7 @@ impl Socket {
         self.hand_on();
         self.input.reserve(self.read_bytes);
         let given_up = self.silence.map(|silence| self.last_heard + silence);
+        self.alarm.arm(given_up);
         tokio::select! {
             biased;
             () = self.writing.write(&mut self.out), if self.writing.is_due(&self.out) => {}
@@ -122,7 +122,11 @@ impl Socket {
                 Ok(_) => self.last_heard = Instant::now(),
                 Err(error) => return Err(error.into()),
             },
-            () = at(given_up) => return Err(Lost::Silent),
+            () = self.alarm.ring() => {
+                if given_up.is_some_and(|at| at <= Instant::now()) {
+                    return Err(Lost::Silent);
+                }
+            }
         }
         Ok(())
     }
@@ -131,13 +135,5 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.writing.end();
-    }
-}
-
-/// Waits for an instant, or for ever.
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant).await,
-        None => pending().await,
     }
 }

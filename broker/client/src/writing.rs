@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use paceline_runtime::{net::OwnedWriteHalf, task, time};
+use paceline_runtime::{alarm::Alarm, net::OwnedWriteHalf, task, time::Instant};
 use tokio::{io::AsyncWriteExt, sync::mpsc};
 
 /// About so many bytes are written at a time.
@@ -91,9 +91,17 @@ async fn write_all(
 ) {
     let mut chunk = BytesMut::new();
     let mut is_silent = false;
+    let mut alarm = Alarm::default();
+    let mut due = Instant::now() + every * 4 / 5;
     loop {
-        match time::timeout(every * 4 / 5, queue.recv()).await {
-            Ok(Some(Some(bytes))) => {
+        alarm.arm(Some(due));
+        let next = tokio::select! {
+            biased;
+            next = queue.recv() => Some(next),
+            () = alarm.ring() => None,
+        };
+        match next {
+            Some(Some(Some(bytes))) => {
                 chunk.extend_from_slice(&bytes);
                 while chunk.len() < CHUNK_BYTES
                     && !is_silent
@@ -103,15 +111,17 @@ async fn write_all(
                     chunk.extend_from_slice(&next.unwrap_or_default());
                 }
             }
-            Ok(Some(None)) => is_silent = true,
-            Ok(None) => return,
-            Err(_) => chunk.extend_from_slice(&heart_beat),
+            Some(Some(None)) => is_silent = true,
+            Some(None) => return,
+            None if Instant::now() < due => continue,
+            None => chunk.extend_from_slice(&heart_beat),
         }
         // A broken socket shows at the reading side.
         if socket.write_all(&chunk).await.is_err() || socket.flush().await.is_err() {
             return;
         }
         chunk.clear();
+        due = Instant::now() + every * 4 / 5;
         if is_silent {
             // The socket stays open as long as its connection is there.
             return std::future::pending().await;

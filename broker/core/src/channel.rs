@@ -12,6 +12,7 @@ use crate::{
     bounds::{QueueFull, Room},
     dispatch::{Browsed, MessageKey, VolatileId},
     operation::{Parting, Settlement, Subscription},
+    presence::Presence,
     shard::{Command, Outcome},
 };
 
@@ -48,6 +49,9 @@ pub enum ToLeader {
         consumer: u64,
         /// What it wants.
         subscription: Subscription,
+        /// Whether no earlier leader knew it, or this one has forgotten it. It is told then of what there
+        /// is already.
+        is_new: bool,
     },
     /// A consumer may hold more messages from now on, or fewer; what it holds beyond that it keeps.
     /// Not answered, since it cannot fail.
@@ -104,6 +108,20 @@ pub enum ToLeader {
         subscription: Subscription,
         /// Where it had come to under an earlier leader.
         after: Option<Browsed>,
+    },
+    /// Something is there at one of the node's clients. Not answered.
+    Announce {
+        /// Unique in the client's node.
+        number: u64,
+        /// It.
+        presence: Presence,
+        /// Whether who listens has not heard of it, from this leader or another.
+        is_news: bool,
+    },
+    /// It is not there any more. Not answered.
+    Withdraw {
+        /// As announced.
+        number: u64,
     },
 }
 

@@ -11,15 +11,19 @@ pub mod durable;
 pub mod ingress;
 pub mod message;
 pub mod operation;
+pub mod presence;
 pub mod rules;
 pub mod schedule;
 pub mod selector;
 pub mod serving;
 pub mod session;
 pub mod shard;
+pub mod source;
+pub mod xa;
 
 #[cfg(test)]
 mod testing;
 
 pub use message::{Body, Message, UnixMillis, Value};
 pub use paceline_destination::{self as destination, Destination, DestinationKind, slotting};
+pub use source::Source;

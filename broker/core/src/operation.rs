@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Destination, Message, durable::Durable};
+use crate::{
+    Message, Source,
+    durable::Durable,
+    xa::{BranchRefused, Resolver, Xid},
+};
 
 /// Pairs an [`Operation`] with its outcome; unique within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,8 +58,8 @@ pub enum Parting<D> {
 /// What a consumer wants to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
-    /// A destination or a pattern of them.
-    pub source: Destination,
+    /// Destinations, or patterns of them.
+    pub source: Source,
     /// The most deliveries that may be unsettled at a time. With 0 none comes before
     /// [`Operation::SetPrefetch`] allows some.
     pub prefetch: u32,
@@ -84,7 +88,8 @@ pub struct Kept {
 
 impl Subscription {
     /// To all messages of a source.
-    pub fn new(source: Destination, prefetch: u32) -> Self {
+    pub fn new(source: impl Into<Source>, prefetch: u32) -> Self {
+        let source = source.into();
         let (exclusive, priority, browses, durable) = (false, 0, false, None);
         Self { source, prefetch, selector: None, exclusive, priority, browses, durable }
     }
@@ -168,6 +173,43 @@ pub enum Operation {
         /// Its name.
         durable: Durable,
     },
+    /// Make sure that all of it can be done, and keep it until somebody says whether it is to be: a
+    /// branch of a distributed transaction.
+    Prepare {
+        /// Answers carry it.
+        tag: OpTag,
+        /// The branch.
+        xid: Xid,
+        /// Messages to send, in order.
+        publishes: Vec<Arc<Message>>,
+        /// Deliveries to end.
+        settles: Vec<(DeliveryId, Settlement)>,
+    },
+    /// End a branch that is prepared, whoever prepared it. What it was to settle the connection that
+    /// prepared it holds again if it rolls it back itself; otherwise it is delivered again.
+    Resolve {
+        /// Answers carry it.
+        tag: OpTag,
+        /// The branch.
+        xid: Xid,
+        /// Whether it commits.
+        commit: bool,
+        /// Who says so.
+        by: Resolver,
+    },
+    /// List the branches that are prepared, in the whole cluster: answered by all of them, before the
+    /// outcome.
+    Recover {
+        /// Answers carry it.
+        tag: OpTag,
+    },
+    /// Remember no longer how an operator has ended a branch.
+    ForgetBranch {
+        /// Answers carry it.
+        tag: OpTag,
+        /// The branch.
+        xid: Xid,
+    },
 }
 
 impl Operation {
@@ -182,7 +224,11 @@ impl Operation {
             | Operation::Hurry { tag }
             | Operation::Commit { tag, .. }
             | Operation::Identify { tag, .. }
-            | Operation::Forget { tag, .. } => *tag,
+            | Operation::Forget { tag, .. }
+            | Operation::Prepare { tag, .. }
+            | Operation::Resolve { tag, .. }
+            | Operation::Recover { tag }
+            | Operation::ForgetBranch { tag, .. } => *tag,
         }
     }
 }
@@ -202,6 +248,9 @@ pub enum Refusal {
     /// What was to be ended is not there. Nothing was changed, and nothing will be.
     #[error("refused: {0}")]
     Missing(String),
+    /// As [`Refusal::Rejected`], about a branch of a distributed transaction.
+    #[error("refused: {0}")]
+    Branch(BranchRefused),
 }
 
 /// A message on its way to a consumer.

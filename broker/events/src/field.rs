@@ -8,9 +8,15 @@ pub(crate) trait Field<'a>: Sized {
     fn read(value: Value<'a>) -> Option<Self>;
 }
 
-/// The field of that name, if the event has one that holds such a thing.
-pub(crate) fn of<'a, F: Field<'a>>(event: &Event<'a>, name: &str) -> Option<F> {
-    let (_, value) = event.fields.iter().find(|(field, _)| *field == name)?;
+/// The field of that name, if the event has one that holds such a thing: the next of `rest`, or
+/// wherever else it stands.
+pub(crate) fn next<'a, F: Field<'a>>(
+    event: &Event<'a>,
+    rest: &mut std::slice::Iter<'_, (&'a str, Value<'a>)>,
+    name: &str,
+) -> Option<F> {
+    let found = rest.next().filter(|(field, _)| *field == name);
+    let (_, value) = found.or_else(|| event.fields.iter().find(|(field, _)| *field == name))?;
     F::read(*value)
 }
 

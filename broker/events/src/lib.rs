@@ -84,12 +84,16 @@ macro_rules! events {
             /// If it has the name of one and lacks a field.
             pub fn read(event: &trace::Event<'a>) -> Result<Option<Self>, Lacks> {
                 Ok(Some(match event.kind {
-                    $($kind => Event::$name {
+                    $($kind => {
+                        // Both ends have one order, so each is the next one.
+                        #[allow(unused, reason = "some kinds have no fields")]
+                        let mut rest = event.fields.iter();
+                        Event::$name {
                         $($($field: {
                             let (kind, field) = (Kind::$name, stringify!($field));
-                            field::of(event, field).ok_or(Lacks { kind, field })?
+                            field::next(event, &mut rest, field).ok_or(Lacks { kind, field })?
                         }),+)?
-                    },)+
+                    }})+
                     _ => return Ok(None),
                 }))
             }

@@ -81,6 +81,8 @@ pub enum Change {
         /// The weight.
         weight: f64,
     },
+    /// Every slot is to have so many copies.
+    Replicas(usize),
     /// The rows are to be balanced.
     Rebalance,
     /// These are the policies that the founders began with. Nothing if any are written down.
@@ -179,6 +181,20 @@ pub enum ChangeError {
         left: usize,
         /// Copies of every slot.
         replicas: usize,
+    },
+    /// A slot without a copy is lost.
+    #[error("every slot needs a copy: say 1 at least")]
+    NoCopies,
+    /// A node holds one copy of a slot.
+    #[error(
+        "{copies} copies of every slot need {copies} active members, and there are {active}: join \
+         another node first"
+    )]
+    TooFewForCopies {
+        /// The copies that were asked for.
+        copies: usize,
+        /// Active members.
+        active: usize,
     },
     /// One failure of a zone would take all copies.
     #[error(
@@ -314,6 +330,7 @@ impl View {
                 let at = next.require(name)?;
                 next.members[at].weight = *weight;
             }
+            Change::Replicas(copies) => next.set_copies(*copies)?,
             Change::Rebalance => {}
             Change::BeginPolicies { .. }
             | Change::SetPolicy { .. }
@@ -476,6 +493,16 @@ impl Parts {
         if loses_zones && !force {
             let (old, new) = (old.into(), new.into());
             return Err(ChangeError::FewerZones { old, new });
+        }
+        Ok(())
+    }
+
+    fn set_copies(&mut self, copies: usize) -> Result<(), ChangeError> {
+        let active = self.members.iter().filter(|member| member.is_placeable()).count();
+        match copies {
+            0 => return Err(ChangeError::NoCopies),
+            _ if copies > active => return Err(ChangeError::TooFewForCopies { copies, active }),
+            _ => self.layout.replicas = copies,
         }
         Ok(())
     }

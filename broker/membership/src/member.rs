@@ -46,15 +46,23 @@ pub enum MemberState {
     Leaving,
 }
 
-/// What a cluster is founded with and keeps.
+/// How a cluster lays its destinations out. All but the number of copies it keeps for its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// Copies of every slot, its leader's included.
+    /// Copies of every slot, its leader's included. See [`Change::Replicas`](crate::Change::Replicas).
     pub replicas: usize,
     /// Buckets of destination names.
     pub slots: u32,
     /// How slots are placed on nodes.
     pub strategy: StrategyKind,
+}
+
+impl Layout {
+    /// Whether both place a destination in the same slot, and slots in the same way: views of one
+    /// cluster do.
+    pub fn is_of_one_cluster(&self, other: &Self) -> bool {
+        (self.slots, self.strategy) == (other.slots, other.strategy)
+    }
 }
 
 /// A node that a cluster begins with.

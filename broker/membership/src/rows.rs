@@ -35,7 +35,8 @@ pub(crate) fn placed(
 }
 
 /// Rows of the slots on these members, by number, when they stood as in `rows` before: with as few
-/// moves as the shares demand, where the strategy is a table that knows how.
+/// moves as the shares demand, where the strategy is a table that knows how. They may have had another
+/// number of copies.
 pub(crate) fn replaced(
     layout: &Layout,
     members: &[Member],

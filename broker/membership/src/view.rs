@@ -272,7 +272,7 @@ impl View {
         self.0.epoch
     }
 
-    /// What is fixed for the cluster's life.
+    /// How destinations are laid out.
     pub fn layout(&self) -> Layout {
         self.0.layout
     }

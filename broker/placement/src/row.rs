@@ -39,7 +39,8 @@ impl Zones {
         self.of[node.get()]
     }
 
-    fn share(&self, a: NodeIndex, b: NodeIndex) -> bool {
+    /// Whether two nodes are of one zone.
+    pub(crate) fn share(&self, a: NodeIndex, b: NodeIndex) -> bool {
         self.matter() && self.of(a) == self.of(b)
     }
 

@@ -141,6 +141,8 @@ points! {
     CommandsResent,
     /// a consumer's transactions acknowledged so much that it may hold more than its prefetch
     WindowChanged,
+    /// a consumer of several destinations was attached to the shards of each
+    CompositeAttached,
     /// a consumer said that messages had come, and was allowed more
     WindowWidened,
     /// a message came for a consumer that had asked for one
@@ -225,6 +227,12 @@ points! {
     SubscriberFull,
     /// a topic's message found a subscriber
     FannedOut,
+    /// a node said to another leader what is there of its clients
+    PresenceKept,
+    /// a subscriber was told of what was there before it came
+    PresenceTold,
+    /// a node could not be reached, and with it went what was there of its clients
+    PresenceLost,
     /// a topic's message was dropped, since its subscriber is too slow
     SubscriberTooSlow,
     /// a topic's message went out with its transaction
@@ -277,6 +285,18 @@ points! {
     SetAside,
     /// a queue came to be another consumer's alone
     ExclusiveChanged,
+    /// a branch of a distributed transaction was prepared
+    BranchPrepared,
+    /// a branch of a distributed transaction was given up before it was prepared
+    BranchGivenUp,
+    /// a participant asked after a branch that nobody has ended yet
+    BranchUndecided,
+    /// a transaction manager was told of branches that are prepared
+    BranchesListed,
+    /// what a branch would have settled was delivered again, since another connection rolled it back
+    BranchGivenBack,
+    /// a branch was to be ended that had ended before, or was never prepared
+    BranchUnknown,
 }
 
 const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");

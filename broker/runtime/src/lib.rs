@@ -13,6 +13,7 @@
 //! |---|---|---|
 //! | [`net`] | tokio TCP | event-driven TCP with latency, bandwidth, loss, partitions |
 //! | [`disk`] | positional I/O on the blocking pool | a disk that loses unsynced bytes on a power cut |
+//! | [`alarm`] | a timer of `time` whose deadline moves | the same |
 //! | [`time`] | tokio timers | one virtual clock, a wall clock per node |
 //! | [`task`] | tokio tasks | tasks in one thread, scheduled by the seed |
 //! | [`random`] | ChaCha8 seeded by the system | ChaCha8 derived from seed, node, incarnation and label |
@@ -22,6 +23,7 @@
 //! | [`output`] | standard output | the same |
 //! | [`trace`] | one atomic load when nobody listens | the run's event log and fingerprint |
 
+pub mod alarm;
 mod clock;
 mod entry;
 mod events;

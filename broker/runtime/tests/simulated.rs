@@ -646,6 +646,36 @@ mod disks {
     }
 
     #[test]
+    fn short_writes_are_not_waited_for_and_take_their_time_all_the_same() {
+        world(1, |world| async move {
+            let micros = Duration::from_micros;
+            let (write, sync) = (Latency::constant(micros(10)), Latency::constant(micros(100)));
+            let config = DiskConfig { write, sync, ..DiskConfig::default() };
+            let node = world.add_node(NodeConfig::new("node").disk(config));
+            let work = || {
+                world.spawn_on(node, async {
+                    let file = File::open("/log", &NEW).await.unwrap();
+                    let begin = Instant::now();
+                    for at in 0..100 {
+                        file.write_all_at(Bytes::from_static(b"x"), at).await.unwrap();
+                    }
+                    let written = begin.elapsed();
+                    file.sync_data().await.unwrap();
+                    (written, begin.elapsed())
+                })
+            };
+            let (written, synced) = work().await.unwrap();
+            assert!(written < micros(10), "{written:?}");
+            assert!((micros(1_100)..micros(1_110)).contains(&synced), "{synced:?}");
+            // What takes long is waited for.
+            world.set_disk_fault(node, DiskFault { slowness: 10.0, ..DiskFault::default() });
+            let (written, synced) = work().await.unwrap();
+            assert!(written >= micros(10_000), "{written:?}");
+            assert!((micros(11_000)..micros(11_100)).contains(&synced), "{synced:?}");
+        });
+    }
+
+    #[test]
     fn the_writes_of_a_file_are_known_and_can_be_lost() {
         world(1, |world| async move {
             let node = world.add_node(NodeConfig::new("node"));

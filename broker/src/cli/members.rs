@@ -50,6 +50,7 @@ enum Action {
     Remove(Remove),
     Replace(Replace),
     Weight(Weight),
+    Replicas(Replicas),
     Rebalance(Rebalance),
 }
 
@@ -156,6 +157,19 @@ struct Weight {
     weight: f64,
 }
 
+/// Keep another number of copies of every slot.
+///
+/// More of them outlive the loss of more nodes: three outlive one, five outlive two. Each needs a node of
+/// its own. Those that a shard has stay where they are; of fewer, those go whose nodes hold most.
+#[derive(Debug, Args)]
+struct Replicas {
+    #[command(flatten)]
+    moving: Moving,
+    /// How many, the leader's included.
+    #[arg(value_name = "NUMBER")]
+    copies: usize,
+}
+
 /// Spread the slots evenly, if they are not.
 ///
 /// Slots are spread whenever the cluster changes, so this says that nothing is to be done unless they
@@ -202,6 +216,9 @@ impl Cluster {
                 let change = Change::Weight { name: name.clone(), weight };
                 moving.run(&change, "", false).await.map(drop)
             }
+            Action::Replicas(Replicas { moving, copies }) => {
+                moving.run(&Change::Replicas(copies), "", false).await.map(drop)
+            }
             Action::Rebalance(Rebalance { moving }) => {
                 moving.run(&Change::Rebalance, "", false).await.map(drop)
             }
@@ -227,11 +244,13 @@ impl Moving {
             matches!(change, Change::Remove { .. }) && survey.view.id_of(goes).is_none();
         let (before, after) = reached.change(change).await?;
         ensure!(!is_forgotten, "no member is called `{goes}`");
-        let copies = moves(&before, &after);
+        let (come, go) = (moves(&before, &after), moves(&after, &before));
         if before.epoch() == after.epoch() {
             say!("the cluster is as it was asked to be, at epoch {}", after.epoch());
+        } else if come == go {
+            say!("epoch {}: {come} copies of shards are to move", after.epoch());
         } else {
-            say!("epoch {}: {copies} copies of shards are to move", after.epoch());
+            say!("epoch {}: {come} copies of shards are to be made, {go} to go", after.epoch());
         }
         if self.no_wait {
             say!("`paceline cluster status` says how far that is");

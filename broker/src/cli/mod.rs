@@ -15,6 +15,7 @@ mod serve;
 mod status;
 mod survey;
 mod table;
+mod transactions;
 
 use std::{fmt::Display, path::Path, process::ExitCode, str::FromStr};
 
@@ -60,6 +61,7 @@ enum Command {
     Cluster(members::Cluster),
     Policy(policy::PolicyCommand),
     Route(route::Route),
+    Transactions(transactions::Transactions),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -86,6 +88,7 @@ impl Cli {
             Command::Cluster(command) => command.run().await,
             Command::Policy(command) => command.run().await,
             Command::Route(command) => command.run().await,
+            Command::Transactions(command) => command.run().await,
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),
         };

@@ -320,6 +320,13 @@ impl Status {
         if in_doubt > 0 {
             say!("\nparts of transactions that wait for their decision: {in_doubt}");
         }
+        let branches: u64 = slots.iter().filter_map(|slot| Some(slot.best()?.branches)).sum();
+        if branches > 0 {
+            say!(
+                "\ndistributed transactions that are prepared: {branches}; see `paceline transactions \
+                 list`"
+            );
+        }
         if self.verify {
             let differ: Vec<_> = slots
                 .iter()
@@ -368,6 +375,23 @@ impl Status {
             _ => table::print(&queues),
         }
         print_durables(answers, &slots);
+        print_missed(answers, &slots);
+    }
+}
+
+/// Topics that lose messages for want of subscribers that read fast enough.
+fn print_missed(answers: &Answers, slots: &[Slot<'_>]) {
+    let mut rows =
+        vec![table::row(["TOPIC", "SLOT", "LEADER", "COPIES SUBSCRIBERS WERE TOO SLOW FOR"])];
+    for slot in slots {
+        let leader = slot.leader.map_or("-", |leader| answers.name(leader));
+        for (topic, count) in slot.best().into_iter().flat_map(|shard| &shard.missed) {
+            rows.push(table::row([topic, &slot.slot.to_string(), leader, &count.to_string()]));
+        }
+    }
+    if rows.len() > 1 {
+        say!();
+        table::print(&rows);
     }
 }
 
@@ -425,6 +449,14 @@ fn json_of(answers: &Answers) -> Value {
             })
         })
         .collect();
+    let missed: Vec<_> = slots
+        .iter()
+        .flat_map(|slot| {
+            let missed = slot.best().into_iter().flat_map(|shard| &shard.missed);
+            missed
+                .map(|(topic, count)| json!({ "topic": topic, "slot": slot.slot, "copies": count }))
+        })
+        .collect();
     let slots: Vec<_> = slots
         .iter()
         .map(|slot| {
@@ -437,7 +469,7 @@ fn json_of(answers: &Answers) -> Value {
         .collect();
     json!({
         "cluster": &*answers.cluster.name, "nodes": nodes, "slots": slots, "queues": queues,
-        "durable_subscriptions": durables,
+        "durable_subscriptions": durables, "missed_by_slow_subscribers": missed,
     })
 }
 

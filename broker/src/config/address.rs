@@ -32,7 +32,7 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let example = "write host:port, such as localhost:61613";
+        let example = "write host:port";
         let Some((host, port)) = text.rsplit_once(':') else {
             return Err(format!("`{text}` has no port; {example}"));
         };

@@ -5,23 +5,31 @@
 //! all of it, so a client that does not read holds up nobody but itself: its deliveries stop at its
 //! prefetch.
 
-mod alarm;
 mod linger;
 mod receiving;
 
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use paceline_core::{
     UnixMillis,
     operation::Operation,
+    presence::Announcement,
     session::{Brokers, Now, Session},
 };
 use paceline_membership::Policies;
 use paceline_runtime::{
+    alarm::Alarm,
     cpu,
     net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
     time::{self, Instant},
@@ -33,10 +41,7 @@ use tokio::{
 };
 
 pub(crate) use self::receiving::Receiving;
-use self::{
-    alarm::Alarm,
-    receiving::{Plan, Share},
-};
+use self::receiving::{Plan, Share};
 use crate::{
     policy,
     router::{ConnectionEvent, ConnectionHandle},
@@ -66,6 +71,8 @@ const GOING_AWAY: &str = "this node is shutting down; connect to another one";
 pub(crate) trait Cluster: Send + Sync {
     /// See [`ConnectionHandle::submit`].
     fn submit(&self, operation: Operation);
+    /// See [`ConnectionHandle::announce`].
+    fn announce(&self, said: Announcement);
     /// See [`ConnectionHandle::ready`].
     fn ready(&self) -> impl Future<Output = ()> + Send;
 }
@@ -73,6 +80,10 @@ pub(crate) trait Cluster: Send + Sync {
 impl Cluster for ConnectionHandle {
     fn submit(&self, operation: Operation) {
         ConnectionHandle::submit(self, operation);
+    }
+
+    fn announce(&self, said: Announcement) {
+        ConnectionHandle::announce(self, said);
     }
 
     async fn ready(&self) {
@@ -166,6 +177,13 @@ impl<S: Session, C: Cluster> Connection<S, C> {
         loop {
             self.hand_out();
             cpu::charge(FRAME_COST * std::mem::take(&mut self.frames)).await;
+            // Mostly the socket takes all of it.
+            while !self.out.is_empty()
+                && let Some(written) = at_once(write(&mut writer, &mut self.out)).await
+            {
+                self.handle_written(written?)?;
+                self.hand_out();
+            }
             if self.session.is_closed() {
                 if self.out.is_empty() {
                     break;
@@ -174,6 +192,10 @@ impl<S: Session, C: Cluster> Connection<S, C> {
             }
             let may_read = self.session.wants_input();
             let room = self.make_room(may_read);
+            if may_read && !is_cleared && at_once(self.cluster.ready()).await.is_some() {
+                is_cleared = true;
+                self.session.handle_held_back(self.now());
+            }
             let reads = may_read && is_cleared && !self.share.is_waiting();
             self.share.reads(reads);
             let deadline = match self.session.poll_timeout() {
@@ -195,13 +217,8 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                         self.session.shut_down(self.now(), GOING_AWAY);
                     }
                 },
-                written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
-                    if written? == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
-                    if self.out.is_empty() && self.out_bytes > KEPT_BYTES {
-                        self.out = BytesMut::new();
-                    }
+                written = write(&mut writer, &mut self.out), if !self.out.is_empty() => {
+                    self.handle_written(written?)?;
                 }
                 () = self.cluster.ready(), if may_read && !is_cleared => {
                     is_cleared = true;
@@ -257,6 +274,9 @@ impl<S: Session, C: Cluster> Connection<S, C> {
             policy::apply(&self.policies.borrow(), &mut operation);
             self.cluster.submit(operation);
         }
+        while let Some(said) = self.session.poll_announcement() {
+            self.cluster.announce(said);
+        }
     }
 
     /// How many bytes to make room for before the next read. Reserves them where that is necessary,
@@ -273,6 +293,16 @@ impl<S: Session, C: Cluster> Connection<S, C> {
             self.session.shrink_input();
         }
         plan.room
+    }
+
+    fn handle_written(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        if self.out.is_empty() && self.out_bytes > KEPT_BYTES {
+            self.out = BytesMut::new();
+        }
+        Ok(())
     }
 
     fn handle_read(&mut self, read: usize) {
@@ -306,6 +336,7 @@ impl<S: Session, C: Cluster> Connection<S, C> {
                     self.session.handle_delivery(delivery);
                 }
                 ConnectionEvent::BrowseEnd(consumer) => self.session.handle_browse_end(consumer),
+                ConnectionEvent::Branches(_, found) => self.session.handle_branches(found),
             }
         }
     }
@@ -324,6 +355,21 @@ impl<S: Session, C: Cluster> Connection<S, C> {
         self.session.handle_timeout(now);
         Ok(())
     }
+}
+
+/// What comes of a future without waiting, if anything does.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Writes once.
+async fn write(writer: &mut (impl AsyncWriteExt + Unpin), out: &mut BytesMut) -> io::Result<usize> {
+    writer.write_buf(out).await
 }
 
 /// Reads once; 0 is the end of the stream.

@@ -4,7 +4,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use paceline_runtime::{cpu, net::TcpStream, task, time};
+use paceline_runtime::{
+    alarm::Alarm,
+    cpu,
+    net::TcpStream,
+    task,
+    time::{self, Instant},
+};
 use paceline_wire::link::{self as wire, BodyKind, Frame, FrameError, Hello, MAX_HELLO_BYTES};
 use serde::Serialize;
 use tokio::{
@@ -256,6 +262,7 @@ async fn read<R: AsyncRead + Unpin>(
     timings: &Timings,
     mut serve: impl FnMut(Frame, &Arc<Shared>) -> Result<(), LinkError>,
 ) -> Result<(), LinkError> {
+    let mut silence = Alarm::default();
     loop {
         let mut frames = 0;
         while let Some((epoch, frame)) = wire::decode(&mut input)? {
@@ -273,17 +280,13 @@ async fn read<R: AsyncRead + Unpin>(
                         let _ = answer.send(body);
                     }
                 }
-                Frame::Data { stream, body } => {
-                    shared.with_tables(|tables| {
-                        if let Some(entry) = tables.streams.get(&stream) {
-                            let _ = entry.incoming.send(body);
-                        }
-                    });
-                }
+                Frame::Data { stream, body } => shared.handle_data(stream, body),
                 Frame::Credit { stream, bytes } => {
                     shared.with_tables(|tables| {
                         if let Some(entry) = tables.streams.get(&stream) {
-                            entry.window.widen(bytes);
+                            entry.window.widen(bytes, |frame| {
+                                shared.outbox.push(Lane::Bulk, |out| out.extend_from_slice(&frame));
+                            });
                         }
                     });
                 }
@@ -300,12 +303,21 @@ async fn read<R: AsyncRead + Unpin>(
             cpu::charge(costs::LINK_FRAME * frames).await;
         }
         input.reserve(READ_BYTES);
-        let read = time::timeout(timings.silent_after, reader.read_buf(&mut input));
-        match read.await {
-            Err(_) => return Err(LinkError::Timeout),
-            Ok(Err(error)) => return Err(LinkError::Io(error)),
-            Ok(Ok(0)) => return Err(LinkError::Closed),
-            Ok(Ok(_)) => {}
+        let given_up = Instant::now() + timings.silent_after;
+        let read = loop {
+            silence.arm(Some(given_up));
+            tokio::select! {
+                biased;
+                read = reader.read_buf(&mut input) => break read,
+                () = silence.ring() => {
+                    if given_up <= Instant::now() {
+                        return Err(LinkError::Timeout);
+                    }
+                }
+            }
+        };
+        if read? == 0 {
+            return Err(LinkError::Closed);
         }
     }
 }

@@ -85,7 +85,7 @@ pub enum LinkError {
     Io(#[from] io::Error),
     /// The peer sent bytes that are no frame.
     #[error("malformed frame: {0}")]
-    Frame(#[from] FrameError),
+    Frame(FrameError),
     /// Something too large was to be sent.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -196,6 +196,13 @@ pub enum LinkError {
         /// Who answered.
         found: u64,
     },
+}
+
+/// Told by its words, so that a chain of causes does not say it twice.
+impl From<FrameError> for LinkError {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
 }
 
 impl LinkError {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,7 @@ use paceline_wire::link::{self as wire, Frame, Hello};
 use super::{
     identity::Identity,
     outbox::{Lane, Outbox},
-    window::Window,
+    window::{WINDOW_BYTES, Window},
 };
 
 /// What reader, writer and users of a connection share.
@@ -83,6 +84,46 @@ impl Shared {
         })
     }
 
+    /// Ends a stream for both ends, unless it has ended.
+    pub(super) fn end_stream(&self, id: u64) {
+        if self.forget_stream(id) {
+            self.push(Lane::Bulk, &Frame::Close { stream: id });
+        }
+    }
+
+    /// Gives bytes that were taken out back to the window of the stream's sender, when they are worth a
+    /// frame.
+    pub(super) fn give_back(&self, stream: u64, taken: &mut u32) {
+        if i64::from(*taken) >= WINDOW_BYTES / 4 {
+            self.push(Lane::Urgent, &Frame::Credit { stream, bytes: std::mem::take(taken) });
+        }
+    }
+
+    /// A piece of a stream has come.
+    pub(super) fn handle_data(&self, stream: u64, body: Bytes) {
+        let sink = self.with_tables(|tables| {
+            let entry = tables.streams.get_mut(&stream)?;
+            match &entry.incoming {
+                Incoming::Queue(queue) => {
+                    let _ = queue.send(body.clone());
+                    None
+                }
+                Incoming::Sink(take) => {
+                    entry.taken = entry.taken.saturating_add(body.len() as u32);
+                    let take = take.clone();
+                    self.give_back(stream, &mut entry.taken);
+                    Some(take)
+                }
+            }
+        });
+        // Not under the lock: this is work.
+        if let Some(take) = sink.flatten()
+            && !take(body)
+        {
+            self.end_stream(stream);
+        }
+    }
+
     pub(super) fn close(&self) {
         self.outbox.close();
         let tables = self.tables.lock().expect("no holder panics").take();
@@ -92,9 +133,28 @@ impl Shared {
     }
 }
 
+/// Where the pieces of a stream go.
+pub(super) enum Incoming {
+    /// To whoever receives them.
+    Queue(mpsc::UnboundedSender<Bytes>),
+    /// Into this, until it says false.
+    Sink(Arc<dyn Fn(Bytes) -> bool + Send + Sync>),
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Incoming::Queue(_) => "Queue",
+            Incoming::Sink(_) => "Sink",
+        })
+    }
+}
+
 /// What the connection knows of a stream.
 #[derive(Debug)]
 pub(super) struct Registered {
-    pub(super) incoming: mpsc::UnboundedSender<Bytes>,
+    pub(super) incoming: Incoming,
+    /// Bytes that went into a sink and were not yet given back to the sender's window.
+    pub(super) taken: u32,
     pub(super) window: Arc<Window>,
 }

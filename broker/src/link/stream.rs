@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use paceline_wire::link::{self as wire, BodyKind, Frame};
+use bytes::{Bytes, BytesMut};
+use paceline_wire::link::{self as wire, BodyKind};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{
     LinkError,
     outbox::Lane,
-    shared::{Registered, Shared},
-    window::{WINDOW_BYTES, Window},
+    shared::{Incoming, Registered, Shared},
+    window::Window,
 };
 
 /// One end of a stream. Dropping both halves closes it for both ends.
@@ -36,7 +36,7 @@ impl Stream {
             sender: StreamSender { end: end.clone(), window: window.clone() },
             receiver: StreamReceiver { end, receiver, taken: 0 },
         };
-        (stream, Registered { incoming, window })
+        (stream, Registered { incoming: Incoming::Queue(incoming), taken: 0, window })
     }
 }
 
@@ -49,10 +49,7 @@ struct End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        if self.shared.forget_stream(self.id) {
-            let close = Frame::Close { stream: self.id };
-            self.shared.push(Lane::Bulk, &close);
-        }
+        self.shared.end_stream(self.id);
     }
 }
 
@@ -84,6 +81,20 @@ impl StreamSender {
         self.window.spend(written);
         Ok(())
     }
+
+    /// Sends `value` in postcard, as soon as the window is open and behind all that was put before;
+    /// what waits for that when the stream ends is lost.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] once either end or the link is gone.
+    pub fn put<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), LinkError> {
+        let End { id, shared } = &*self.end;
+        let encode = |out: &mut BytesMut| {
+            wire::encode_value(BodyKind::Data, shared.epoch(), *id, value, out)
+        };
+        let put = self.window.put(|| shared.outbox.push(Lane::Bulk, encode), encode);
+        Ok(put.ok_or(LinkError::Closed)??)
+    }
 }
 
 /// The receiving half.
@@ -96,15 +107,31 @@ pub struct StreamReceiver {
 }
 
 impl StreamReceiver {
+    /// From now on `take` gets each piece as it comes, in the task that reads the link, so it is not to
+    /// take long. The stream ends when it says false; it is dropped when the stream has ended.
+    pub fn deliver(mut self, take: impl Fn(Bytes) -> bool + Send + Sync + 'static) {
+        let End { id, shared } = &*self.end;
+        let mut goes_on = true;
+        shared.with_tables(|tables| {
+            let Some(entry) = tables.streams.get_mut(id) else { return };
+            // Under the lock, so that nothing that comes later overtakes this.
+            while let Ok(body) = self.receiver.try_recv() {
+                self.taken = self.taken.saturating_add(body.len() as u32);
+                goes_on = goes_on && take(body);
+            }
+            entry.taken = self.taken;
+            entry.incoming = Incoming::Sink(Arc::new(take));
+        });
+        if !goes_on {
+            shared.end_stream(*id);
+        }
+    }
+
     /// The next piece; `None` once the other end or the link is gone. Cancel-safe.
     pub async fn receive(&mut self) -> Option<Bytes> {
         let body = self.receiver.recv().await?;
         self.taken = self.taken.saturating_add(body.len() as u32);
-        if i64::from(self.taken) >= WINDOW_BYTES / 4 {
-            let credit = Frame::Credit { stream: self.end.id, bytes: self.taken };
-            self.taken = 0;
-            self.end.shared.push(Lane::Urgent, &credit);
-        }
+        self.end.shared.give_back(self.end.id, &mut self.taken);
         Some(body)
     }
 }

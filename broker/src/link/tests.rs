@@ -124,6 +124,35 @@ async fn requests_are_answered_and_streams_flow_past_their_window() {
 }
 
 #[tokio::test]
+async fn what_is_put_follows_when_the_window_opens_and_is_delivered_in_order() {
+    let [a, b] = [node(1, "test").await, node(2, "test").await];
+    let (address, _serving) = server(&b, 0).await;
+    let peer = Peer::dial(2, address.to_string(), a.identity.clone(), timings(), || {});
+    let connection = connected(&peer).await;
+    let Stream { sender, receiver } = connection.open(&()).unwrap();
+    // Nothing is written while this does not wait, and this is five times the window.
+    for n in 0..25u8 {
+        sender.put(&vec![n; 200 << 10]).unwrap();
+    }
+    assert!(connection.waiting_bytes() < 2 * window::WINDOW_BYTES as usize, "the window is kept");
+    let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
+    receiver.deliver(move |body| {
+        let piece: Vec<u8> = postcard::from_bytes(&body).unwrap();
+        came.send(piece[0]).is_ok() && piece[0] < 24
+    });
+    let all = async {
+        for n in 0..25u8 {
+            assert_eq!(coming.recv().await, Some(n));
+        }
+        // The last one was refused, which ends the stream.
+        assert_eq!(coming.recv().await, None);
+    };
+    time::timeout(Duration::from_secs(10), all).await.expect("all of it comes");
+    assert!(sender.put(&vec![0u8]).is_err(), "the stream has ended");
+    assert!(connection.request(&vec![1u8]).await.is_ok(), "others go on");
+}
+
+#[tokio::test]
 async fn a_stream_that_nobody_reads_stops_its_sender_and_nobody_else() {
     let [a, b] = [node(1, "test").await, node(2, "test").await];
     let (address, _serving) = server(&b, 0).await;

@@ -1,5 +1,6 @@
 //! A node: its life from start to end, and what it answers to the others.
 
+mod branches;
 mod brokers;
 mod changing;
 pub mod compare;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use paceline_core::xa::{BranchInfo, Xid};
 use paceline_membership::{Change, Holding, NodeId, Progress, View};
 use paceline_runtime::{
     task,
@@ -14,7 +15,7 @@ use super::status::{ShardRole, Status};
 use crate::{
     cluster::Definition,
     link::{self, Identity, LinkError, Timings},
-    replication::protocol::{NotChanged, Request},
+    replication::protocol::{BranchEnd, BranchError, NotChanged, Request},
 };
 
 /// How long a node may take to be connected to; twice that until it has answered.
@@ -22,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a change may take until it is committed.
 pub(super) const CHANGED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long shards may take to say what they know of branches of distributed transactions, or to end one.
+pub(super) const BRANCHES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why nothing came of what was asked.
 #[derive(Debug, Error)]
@@ -40,6 +44,9 @@ pub enum OperatorError {
     /// The cluster was not changed, and why.
     #[error(transparent)]
     NotChanged(NotChanged),
+    /// What was asked about a branch of a distributed transaction was not done.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
     /// What it answered is nothing that this program knows.
     #[error("its answer makes no sense to this program: {0}; run the same release on both")]
     Malformed(String),
@@ -51,6 +58,7 @@ impl OperatorError {
         match self {
             Self::Link(_) | Self::Malformed(_) => true,
             Self::NotChanged(why) => why.is_passing(),
+            Self::Branch(why) => matches!(why, BranchError::Unanswered(_)),
             Self::OtherCluster { .. } => false,
         }
     }
@@ -108,6 +116,32 @@ pub async fn change(cluster: &str, address: &str, change: &Change) -> Result<Vie
     let answer = ask(cluster, address, &request, CHANGED_WITHIN).await?;
     let changed: Result<View, NotChanged> = decode(&answer)?;
     changed.map_err(OperatorError::NotChanged)
+}
+
+/// The branches of distributed transactions that are prepared in the cluster, or were ended by an operator.
+///
+/// # Errors
+/// See [`OperatorError`].
+pub async fn branches(cluster: &str, address: &str) -> Result<Vec<BranchInfo>, OperatorError> {
+    let answer = ask(cluster, address, &Request::Branches, BRANCHES_WITHIN + TIMEOUT).await?;
+    let listed: Result<Vec<BranchInfo>, BranchError> = decode(&answer)?;
+    Ok(listed?)
+}
+
+/// Ends a branch of a distributed transaction.
+///
+/// # Errors
+/// See [`OperatorError`]. Given again, what was done is not done again.
+pub async fn end_branch(
+    cluster: &str,
+    address: &str,
+    xid: &Xid,
+    end: BranchEnd,
+) -> Result<(), OperatorError> {
+    let request = Request::EndBranch { xid: xid.clone(), end };
+    let answer = ask(cluster, address, &request, BRANCHES_WITHIN + TIMEOUT).await?;
+    let ended: Result<(), BranchError> = decode(&answer)?;
+    Ok(ended?)
 }
 
 /// The name of the cluster of which a node is at this address.

@@ -8,10 +8,13 @@ use paceline_runtime::{task, time};
 use paceline_store::{GroupId, Journal};
 use tokio::sync::mpsc;
 
-use super::{changing, founding, operator::CHANGED_WITHIN, repair::Witness, status::Subject};
+use super::{
+    branches, changing, founding, operator::CHANGED_WITHIN, repair::Witness, status::Subject,
+};
 use crate::{
     link::{self, PeerId, Reply, Stream},
-    replication::{GroupWord, Input, OpenStream, Shards, channel, protocol::Request},
+    replication::{GroupWord, Input, OpenStream, Shards, protocol::Request},
+    router::Router,
 };
 
 /// Answers while the node lives.
@@ -45,9 +48,7 @@ impl link::Service for Service {
         match postcard::from_bytes(&body) {
             Ok(OpenStream::Channel(open)) => {
                 // Without the shard the stream closes, and the client asks elsewhere.
-                if let Some(channel) = self.shards.open(open.slot, open.session) {
-                    channel::serve_remote(stream, channel);
-                }
+                self.shards.serve(open.slot, open.session, stream);
             }
             Ok(OpenStream::Snapshot(head)) => {
                 self.shards.tell(Input::SnapshotOffered { from: from.node, head, stream });
@@ -58,6 +59,11 @@ impl link::Service for Service {
 }
 
 impl Service {
+    /// Of a node that is not about to end.
+    fn router(&self) -> Option<Router> {
+        Some(self.subject.upgrade()?.router.clone())
+    }
+
     async fn answer(&self, asker: u64, request: Request, reply: Reply) {
         match request {
             Request::Status { verify } => {
@@ -84,6 +90,16 @@ impl Service {
             Request::View => {
                 if let Some(subject) = self.subject.upgrade() {
                     reply.send(&*subject.cluster.view());
+                }
+            }
+            Request::Branches => {
+                if let Some(router) = self.router() {
+                    reply.send(&branches::list(&router).await);
+                }
+            }
+            Request::EndBranch { xid, end } => {
+                if let Some(router) = self.router() {
+                    reply.send(&branches::end(&router, xid, end).await);
                 }
             }
             Request::Change(change) => {

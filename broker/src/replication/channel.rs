@@ -8,15 +8,14 @@ use std::fmt;
 
 pub use paceline_core::channel::{Delivered, FromLeader, ToLeader};
 use paceline_core::shard::SessionId;
-use paceline_runtime::task;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use serde::Deserialize;
+use tokio::sync::mpsc;
 
-use super::input::Input;
-use crate::link::{Stream, StreamReceiver, StreamSender};
-
-/// A message over a link is cut into frames of about this many bytes.
-const FRAME_BYTES: usize = 128 << 10;
+use super::{
+    input::Input,
+    sending::{RemoteSender, Reply},
+};
+use crate::link::Stream;
 
 /// A client's end of a channel.
 #[derive(Debug)]
@@ -33,15 +32,24 @@ pub enum ChannelSender {
     /// In this process.
     Local(LocalSender),
     /// Over a link.
-    Remote(mpsc::UnboundedSender<ToLeader>),
+    Remote(RemoteSender<ToLeader>),
 }
 
 impl ChannelSender {
-    /// Sends; what is sent on a channel that has ended is lost, as its receiver will tell.
-    pub fn send(&self, message: ToLeader) {
+    /// Sends with the next [`ChannelSender::flush`] at the latest; what is sent on a channel that has
+    /// ended is lost, as its receiver will tell.
+    pub fn send(&mut self, message: ToLeader) {
         match self {
             ChannelSender::Local(sender) => sender.send(message),
-            ChannelSender::Remote(sender) => drop(sender.send(message)),
+            ChannelSender::Remote(sender) => sender.gather(message),
+        }
+    }
+
+    /// Sends what has gathered.
+    pub fn flush(&mut self) {
+        match self {
+            ChannelSender::Local(_) => {}
+            ChannelSender::Remote(sender) => sender.flush(),
         }
     }
 }
@@ -82,113 +90,56 @@ pub fn open_local(
     session: SessionId,
 ) -> Channel {
     let (reply, from) = mpsc::unbounded_channel();
-    // A driver that has ended drops the reply, and the receiver ends.
-    let _ = inbox.send(Input::Opened { slot, channel, session, reply });
-    let to = LocalSender { slot, channel, inbox: inbox.clone() };
+    let to = open(inbox, slot, channel, session, Reply::Local(reply));
     Channel { to: ChannelSender::Local(to), from }
 }
 
-/// Carries a channel to a replica of this node over a stream that a peer has opened.
-pub fn serve_remote(stream: Stream, channel: Channel) {
-    let Channel { to, from } = channel;
-    let (outgoing_ends, outgoing_ended) = oneshot::channel::<()>();
-    task::spawn(async move {
-        send_all(stream.sender, from).await;
-        drop(outgoing_ends);
+/// The same over a stream that a peer has opened.
+pub fn serve_remote(
+    inbox: &mpsc::UnboundedSender<Input>,
+    slot: u32,
+    channel: u64,
+    session: SessionId,
+    stream: Stream,
+) {
+    let Stream { sender, receiver } = stream;
+    let reply = Reply::Remote(RemoteSender::new(sender));
+    let to = open(inbox, slot, channel, session, reply);
+    receiver.deliver(move |body| {
+        decode(&body, |message| {
+            to.send(message);
+            true
+        })
     });
-    task::spawn(receive_all(stream.receiver, outgoing_ended, move |message| {
-        to.send(message);
-        true
-    }));
+}
+
+fn open(
+    inbox: &mpsc::UnboundedSender<Input>,
+    slot: u32,
+    channel: u64,
+    session: SessionId,
+    reply: Reply,
+) -> LocalSender {
+    // A driver that has ended drops the reply, and with it the channel.
+    let _ = inbox.send(Input::Opened { slot, channel, session, reply });
+    LocalSender { slot, channel, inbox: inbox.clone() }
 }
 
 /// The client's end of a channel over a stream to the leader's node.
 pub fn open_remote(stream: Stream) -> Channel {
-    let (to, outgoing) = mpsc::unbounded_channel();
+    let Stream { sender, receiver } = stream;
     let (incoming, from) = mpsc::unbounded_channel();
-    let (outgoing_ends, outgoing_ended) = oneshot::channel::<()>();
-    task::spawn(async move {
-        send_all(stream.sender, outgoing).await;
-        drop(outgoing_ends);
-    });
-    task::spawn(receive_all(stream.receiver, outgoing_ended, move |message| {
-        incoming.send(message).is_ok()
-    }));
-    Channel { to: ChannelSender::Remote(to), from }
+    receiver.deliver(move |body| decode(&body, |message| incoming.send(message).is_ok()));
+    Channel { to: ChannelSender::Remote(RemoteSender::new(sender)), from }
 }
 
-/// Something with a size, to cut frames by.
-trait Sized {
-    fn bytes(&self) -> usize;
-}
-
-impl Sized for ToLeader {
-    fn bytes(&self) -> usize {
-        match self {
-            ToLeader::Command { command, .. } => command.footprint(),
-            ToLeader::Publish { message, .. } => message.footprint(),
-            _ => 64,
-        }
-    }
-}
-
-impl Sized for FromLeader {
-    fn bytes(&self) -> usize {
-        match self {
-            FromLeader::Deliver(delivered) => delivered.message.footprint(),
-            FromLeader::Outcomes(outcomes) => 16 * outcomes.len(),
-            _ => 64,
-        }
-    }
-}
-
-async fn send_all<T: Serialize + Sized>(
-    sender: StreamSender,
-    mut messages: mpsc::UnboundedReceiver<T>,
-) {
-    let mut waiting = Vec::new();
-    while messages.recv_many(&mut waiting, 1024).await > 0 {
-        let mut rest = &waiting[..];
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = rest.iter().take_while(|message| {
-                let first = bytes == 0;
-                bytes += message.bytes();
-                first || bytes <= FRAME_BYTES
-            });
-            let (frame, later) = rest.split_at(fits.count());
-            if sender.send(frame).await.is_err() {
-                return;
-            }
-            rest = later;
-        }
-        waiting.clear();
-    }
-}
-
-async fn receive_all<T: for<'de> Deserialize<'de>>(
-    mut receiver: StreamReceiver,
-    mut ended: oneshot::Receiver<()>,
-    mut take: impl FnMut(T) -> bool,
-) {
-    loop {
-        let body = tokio::select! {
-            biased;
-            _ = &mut ended => return,
-            body = receiver.receive() => body,
-        };
-        let Some(body) = body else { return };
-        let messages: Vec<T> = match postcard::from_bytes(&body) {
-            Ok(messages) => messages,
-            Err(error) => {
-                tracing::error!(%error, "a peer sent a malformed message; its channel is closed");
-                return;
-            }
-        };
-        for message in messages {
-            if !take(message) {
-                return;
-            }
+/// Hands on the messages of a frame, until `take` says false. Whether the channel goes on.
+fn decode<T: for<'de> Deserialize<'de>>(body: &[u8], take: impl FnMut(T) -> bool) -> bool {
+    match postcard::from_bytes::<Vec<T>>(body) {
+        Ok(messages) => messages.into_iter().all(take),
+        Err(error) => {
+            tracing::error!(%error, "a peer sent a malformed message; its channel is closed");
+            false
         }
     }
 }

@@ -15,6 +15,7 @@ use paceline_core::{UnixMillis, ingress::Inquiry};
 use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
+    alarm::Alarm,
     cpu, task,
     time::{self, Duration, Instant},
 };
@@ -56,6 +57,7 @@ pub struct Driver {
     policies: InForce,
     /// When groups want to be woken; each stands here once at its `scheduled`.
     timers: BTreeSet<(Duration, u32)>,
+    alarm: Alarm,
     origin: Instant,
     /// Of the shards that this node leads, so many are getting a new copy.
     moving: usize,
@@ -87,6 +89,7 @@ impl Driver {
             memory,
             policies: InForce::default(),
             timers: BTreeSet::new(),
+            alarm: Alarm::default(),
             origin,
             moving: 0,
             failed: false,
@@ -100,7 +103,7 @@ impl Driver {
         let mut inputs = Vec::new();
         loop {
             if self.groups.awake.is_empty() {
-                let next = self.timers.first().map(|(at, _)| self.origin + *at);
+                self.alarm.arm(self.timers.first().map(|(at, _)| self.origin + *at));
                 tokio::select! {
                     biased;
                     count = self.inbox.recv_many(&mut inputs, INPUTS_A_TURN) => {
@@ -108,7 +111,7 @@ impl Driver {
                             return;
                         }
                     }
-                    () = sleep_until(next) => {}
+                    () = self.alarm.ring() => {}
                 }
             } else {
                 // There is more to do; what has come in meanwhile has its turn, too.
@@ -462,12 +465,5 @@ impl Groups {
                 let _ = reply.send(entries.unwrap_or_default());
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

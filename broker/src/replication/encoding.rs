@@ -58,7 +58,8 @@ pub fn encode_into<T: Serialize>(value: &T, out: &mut BytesMut) {
 
 /// `value` as bytes.
 pub fn encode<T: Serialize>(value: &T) -> Bytes {
-    let mut out = BytesMut::new();
+    // Enough for most, which would grow five times otherwise.
+    let mut out = BytesMut::with_capacity(256);
     encode_into(value, &mut out);
     out.freeze()
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use paceline_consensus::Entry;
 use paceline_core::{
     Message,
-    channel::{FromLeader, ToLeader},
+    channel::ToLeader,
     shard::{MessageRef, SessionId, Table, TableEntry},
 };
 use paceline_store::JournalError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     parts::Parts,
     saved::Saved,
+    sending::Reply,
     snapshot::{Partial, Taken},
     status::{Holders, Standing, Tables, Voters},
     streams::Head,
@@ -39,7 +40,7 @@ pub enum Input {
         /// Whose it is.
         session: SessionId,
         /// The way to the client. Dropping it ends the channel.
-        reply: mpsc::UnboundedSender<FromLeader>,
+        reply: Reply,
     },
     /// A client said something.
     Said {

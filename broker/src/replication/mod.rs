@@ -16,6 +16,7 @@ mod parts;
 pub mod protocol;
 mod recent;
 mod saved;
+mod sending;
 mod shards;
 mod snapshot;
 pub mod status;

@@ -1,6 +1,9 @@
 //! What nodes ask of each other over links.
 
-use paceline_core::shard::Table;
+use paceline_core::{
+    shard::Table,
+    xa::{BranchRefused, Xid},
+};
 use paceline_membership::{Change, ChangeError, Epoch};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -47,6 +50,38 @@ pub enum Request {
         /// How many entries the asker knows.
         skip: u64,
     },
+    /// Which branches of distributed transactions are prepared in the cluster, or were ended by an
+    /// operator. Answered by all of them, or not: `Result<Vec<BranchInfo>, BranchError>`.
+    Branches,
+    /// An operator ends a branch. Answered when it is done: `Result<(), BranchError>`.
+    EndBranch {
+        /// The branch.
+        xid: Xid,
+        /// How.
+        end: BranchEnd,
+    },
+}
+
+/// What an operator does to a branch of a distributed transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BranchEnd {
+    /// It is committed.
+    Commit,
+    /// It is rolled back.
+    Rollback,
+    /// How an operator has ended it is forgotten: no transaction manager will ask.
+    Forget,
+}
+
+/// Why nothing is known to have come of what was asked about branches.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+pub enum BranchError {
+    /// As the branch is, it cannot be.
+    #[error(transparent)]
+    Refused(BranchRefused),
+    /// Not all shards concerned have answered. It may be carried out all the same.
+    #[error("not all shards concerned have answered ({0}); give the command again, which is safe")]
+    Unanswered(String),
 }
 
 /// Why a cluster was not changed.

@@ -14,6 +14,7 @@ use super::{
     input::{Ask, Input},
     status::{Holders, Standing, Tables, Voters},
 };
+use crate::link::Stream;
 
 /// What a node knows of who leads a shard that it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +127,17 @@ impl Shards {
         let inner = &self.inner;
         let channel = inner.next_channel.fetch_add(1, Ordering::Relaxed);
         self.runs(slot).then(|| channel::open_local(&inner.inbox, slot, channel, session))
+    }
+
+    /// Gives a peer the ear of the shard's replica here over a stream; whether it runs.
+    pub fn serve(&self, slot: u32, session: SessionId, stream: Stream) -> bool {
+        let inner = &self.inner;
+        let runs = self.runs(slot);
+        if runs {
+            let channel = inner.next_channel.fetch_add(1, Ordering::Relaxed);
+            channel::serve_remote(&inner.inbox, slot, channel, session, stream);
+        }
+        runs
     }
 
     /// The replicas as they are now; none if they are not driven any more.

@@ -38,8 +38,14 @@ pub struct ShardStatus {
     pub queues: Vec<(String, u64)>,
     /// The destinations for which messages wait that are not due, and how many; topics as `/topic/NAME`.
     pub waiting: Vec<(String, u64)>,
+    /// Topics of which subscribers were too slow for messages, and how many copies they did not get since
+    /// this node began to lead; of a leader only.
+    pub missed: Vec<(String, u64)>,
     /// How many transactions are prepared here and wait for their decision.
     pub in_doubt: u64,
+    /// How many branches of distributed transactions are entered here and wait for somebody to end them,
+    /// or to be told how an operator has.
+    pub branches: u64,
     /// A hash of the state, equal on all replicas that have applied the same entries. Computed on
     /// demand only.
     pub digest: Option<[u8; 32]>,

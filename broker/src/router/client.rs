@@ -76,10 +76,11 @@ pub(super) async fn run(
                 }
             }
         }
-        if let Some(channel) = &channel {
+        if let Some(channel) = &mut channel {
             while let Some(message) = client.poll_transmit() {
                 channel.to.send(message);
             }
+            channel.to.flush();
         }
         // Before anybody is told that something waits no longer.
         counted.set(client.waiting_bytes());

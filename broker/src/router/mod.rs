@@ -22,6 +22,7 @@ use paceline_core::{
     Destination,
     ingress::{self, Budget, Directory, Inquiry},
     operation::Operation,
+    presence::Announcement,
     shard::{Command, Outcome, Refused, SessionId, TransactionId},
 };
 use paceline_runtime::task;
@@ -195,6 +196,11 @@ impl ConnectionHandle {
     /// in the order they were submitted. A caller that ignores [`Self::ready`] is not held back.
     pub fn submit(&self, operation: Operation) {
         self.connection.work(|it| it.handle_operation(operation, &*self.router.inner));
+    }
+
+    /// Has those told who listen of what there is of the client. Never blocks.
+    pub fn announce(&self, said: Announcement) {
+        self.connection.work(|it| it.handle_announcement(said, &*self.router.inner));
     }
 
     /// Waits until the cluster has caught up with what this connection has submitted. A connection

@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use paceline_events::emit;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{
+    alarm::Alarm,
     disk::{self, File, OpenOptions},
-    time,
+    time::Instant,
 };
 
 use crate::{
@@ -35,6 +36,9 @@ pub(crate) async fn run(shared: &Shared) {
     let mut spare = BytesMut::new();
     // Whether the last batch has no mark behind it yet.
     let mut exposed = !shared.lock().index.segments.is_empty();
+    // When there has been enough rest for a mark.
+    let mut rested: Option<Instant> = None;
+    let mut alarm = Alarm::default();
     loop {
         let (batch, closing) = {
             let mut inner = shared.lock();
@@ -52,18 +56,26 @@ pub(crate) async fn run(shared: &Shared) {
             if closing {
                 break;
             }
-            let rest = shared.options.seal_after;
             if !exposed {
                 shared.work.notified().await;
-            } else if time::timeout(rest, shared.work.notified()).await.is_err() {
-                let mut inner = shared.lock();
-                if inner.pending.is_empty() {
-                    seal(&mut inner);
-                    exposed = false;
+                continue;
+            }
+            let due = *rested.get_or_insert_with(|| Instant::now() + shared.options.seal_after);
+            alarm.arm(Some(due));
+            tokio::select! {
+                biased;
+                () = shared.work.notified() => {}
+                () = alarm.ring() => {
+                    let mut inner = shared.lock();
+                    if due <= Instant::now() && inner.pending.is_empty() {
+                        seal(&mut inner);
+                        exposed = false;
+                    }
                 }
             }
             continue;
         };
+        rested = None;
         exposed |= batch.bytes.len() > RECORD_HEADER_BYTES;
         match write(shared, &batch).await {
             Ok(file) => spare = finish(shared, batch, file),

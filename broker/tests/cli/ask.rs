@@ -71,6 +71,26 @@ fn a_node_is_asked_by_its_address_alone() {
 }
 
 #[test]
+fn transactions_that_are_not_there_are_said_not_to_be() {
+    let node = Node::start_at("127.0.0.1:0", "127.0.0.1:0");
+    let ask =
+        |action: &[&str]| run(&[&["transactions"], action, &["--address", &node.link]].concat());
+    let list = ask(&["list"]);
+    assert_eq!((list.code, &*list.out), (Some(0), "no distributed transaction is prepared\n"));
+    let list = ask(&["list", "--json"]);
+    assert!(list.out.contains("\"transactions\": []"), "{list:?}");
+    for action in ["commit", "rollback", "forget"] {
+        let ended = ask(&[action, "4660:6f72646572:01"]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let why = "error: 4660:6f72646572:01: no prepared transaction has this name";
+        assert!(ended.err.starts_with(why), "{ended:?}");
+        let ended = ask(&[action, "order-7"]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains("FORMAT:GLOBAL:BRANCH"), "{ended:?}");
+    }
+}
+
+#[test]
 fn an_address_at_which_no_node_answers_is_told() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = holder.local_addr().expect("it is bound").to_string();

@@ -399,7 +399,9 @@ impl Client {
             ConnectionEvent::Outcome(tag, outcome) => {
                 assert!(self.outcomes.insert(tag, outcome).is_none(), "answered twice");
             }
-            ConnectionEvent::Held(..) | ConnectionEvent::BrowseEnd(_) => {}
+            ConnectionEvent::Held(..)
+            | ConnectionEvent::BrowseEnd(_)
+            | ConnectionEvent::Branches(..) => {}
             ConnectionEvent::Delivery(delivery) => self.deliveries.push_back(delivery),
             ConnectionEvent::Detached(consumer, why) => panic!("{consumer:?}: {why}"),
         }

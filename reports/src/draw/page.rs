@@ -46,7 +46,7 @@ impl Page {
             let _ = write!(
                 self.body,
                 "<p class=\"again\">To see it again:</p><pre class=\"command\"><code>{}</code></pre>",
-                escape(command)
+                command.split(' ').map(unbroken).collect::<Vec<_>>().join(" ")
             );
         }
         self.body.push_str("</header>\n");
@@ -133,6 +133,11 @@ impl Page {
     }
 }
 
+/// A word of a command, which a narrow page does not break at its hyphens.
+fn unbroken(word: &str) -> String {
+    format!("<span>{}</span>", escape(word))
+}
+
 const STYLE: &str = "\
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;\
@@ -152,10 +157,15 @@ td.good,td.bad{font-weight:600;white-space:nowrap}
 pre{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6em .8em;margin:.3em 0;\
 overflow-x:auto;font-size:.85rem;line-height:1.45;overflow-wrap:normal}
 pre.command{white-space:pre-wrap;overflow-wrap:anywhere}
+pre.command span{display:inline-block;max-width:100%}
 code,.code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.5em 1.2em;margin:1.2em 0}
 .facts dt{color:var(--muted);font-size:.8rem}.facts dd{margin:0;font-size:.92rem;font-variant-numeric:tabular-nums}
-.scroll{width:fit-content;max-width:100%;overflow-x:auto;max-height:46rem;overflow-y:auto;border:1px solid var(--line);border-radius:6px;margin:.6em 0}
+.scroll{width:fit-content;max-width:100%;overflow-x:auto;max-height:46rem;overflow-y:auto;border:1px solid var(--line);border-radius:6px;margin:.6em 0;\
+background:linear-gradient(90deg,var(--paper) 40%,transparent) 0 0/2.4em 100% local,\
+linear-gradient(270deg,var(--paper) 40%,transparent) 100% 0/2.4em 100% local,\
+linear-gradient(90deg,var(--more),transparent) 0 0/1.1em 100% scroll,\
+linear-gradient(270deg,var(--more),transparent) 100% 0/1.1em 100% scroll;background-repeat:no-repeat}
 table{border-collapse:collapse;min-width:min(34rem,88vw);font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.35em .7em;border-bottom:1px solid var(--grid);vertical-align:top;\
 overflow-wrap:normal;font-weight:400}
@@ -187,7 +197,8 @@ ul{padding-left:1.3em;max-width:75ch}\
 details{margin:.5em 0}summary{cursor:pointer;color:var(--link);font-size:.9rem}
 footer{margin-top:3em;color:var(--muted);font-size:.8rem}
 @media(max-width:600px){body{font-size:15px}main{padding:14px 12px 32px}h1{font-size:1.35rem}.lead{font-size:1.08rem}\
-th,td{padding:.3em .5em}svg text{font-size:31px}}
+th,td{padding:.3em .4em}table{min-width:0;font-size:.82rem}thead th,th.n{white-space:normal}tbody th{min-width:5em}\
+td.words{min-width:9em}svg text{font-size:31px}}
 @media print{main{max-width:none;padding:0}body{font-size:10.5pt}figure,tr,pre,.facts div{break-inside:avoid}\
 h2,h3,figcaption{break-after:avoid}.scroll{max-height:none;overflow:visible}thead th{position:static}\
 .plots{grid-template-columns:1fr 1fr;gap:1em}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

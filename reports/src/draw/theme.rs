@@ -126,10 +126,10 @@ fn stand_in(text: &str) -> Option<(&'static str, &'static str)> {
 
 /// The style sheet's colours: light, then dark where the reader prefers it, then paper.
 pub(crate) const COLOURS: &str = "\
-:root{color-scheme:light dark;--ink:#1b1f24;--muted:#57606a;--grid:#e3e6ea;--paper:#fff;--card:#f6f7f9;\
+:root{color-scheme:light dark;--ink:#1b1f24;--muted:#57606a;--grid:#e3e6ea;--paper:#fff;--card:#f6f7f9;--more:#0005;\
 --line:#d0d7de;--theory:#57606a;--fault:#b5791f;--low:#0065a3;--high:#c24e00;--good:#00714f;--bad:#b42318;--link:#0a58ca;\
 --s0:#0072b2;--s1:#c24e00;--s2:#008560;--s3:#b0528a;--s4:#946200;--s5:#2b8cbe;--s6:#6b6b00}
-@media screen and (prefers-color-scheme:dark){:root{--ink:#e8eaed;--muted:#a3abb5;--grid:#2c323a;--paper:#14171b;--card:#1c2026;\
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e8eaed;--muted:#a3abb5;--grid:#2c323a;--paper:#14171b;--card:#1c2026;--more:#fff5;\
 --line:#39414b;--theory:#b6bec8;--fault:#d9a441;--low:#5fb4ee;--high:#ff9147;--good:#3ccf9f;--bad:#ff8a7a;--link:#7ab7ff;\
 --s0:#56b4e9;--s1:#ff9147;--s2:#35c493;--s3:#e493c1;--s4:#e6b93d;--s5:#8fd3ff;--s6:#d9d24a}}
 ";

@@ -64,6 +64,8 @@ pub struct NodeTotals {
     pub bytes_out: f64,
     /// Processor time used, in seconds.
     pub cpu_s: f64,
+    /// How long its process was not there, or not ready yet, after it had been, in seconds.
+    pub down_s: f64,
     /// Number of slots led at the end, if known.
     pub slots_led: Option<u64>,
 }

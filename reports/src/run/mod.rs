@@ -2,6 +2,7 @@
 
 mod charts;
 mod page;
+mod words;
 mod write;
 
 pub use page::run_page;

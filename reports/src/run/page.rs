@@ -1,14 +1,12 @@
 //! The page of one run.
 
 use super::charts::{MEASURES, heat_map, latency, load_bars, load_cdf, lorenz, over_time};
+use super::words::{Spread, explanation, lead};
 use crate::balance::{Balance, Expected};
 use crate::draw::page::Page;
 use crate::draw::table::{Cell, Table};
-use crate::draw::text::{and, bytes, capitalised, count, number, percent};
+use crate::draw::text::{and, bytes, count, number, percent};
 use crate::result::{FaultMark, Finding, ReportError, RunResult, Verdict};
-
-/// Below this a spread that chance explains is that rare, and is called significant.
-const SIGNIFICANT: f64 = 0.01;
 
 /// The most nodes that the page lists; the CSV holds them all.
 const LISTED: usize = 1000;
@@ -50,67 +48,6 @@ pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
         page.folded_text("The scenario as it ran, with everything random written out", scenario);
     }
     Ok(page.finish())
-}
-
-/// The spread of the messages taken in, and what chance would give.
-struct Spread {
-    balance: Option<Balance>,
-    expected: Option<Expected>,
-}
-
-impl Spread {
-    fn of(result: &RunResult) -> Spread {
-        let weights: Vec<f64> = result.nodes.iter().map(|node| node.weight).collect();
-        let loads: Vec<f64> = result.nodes.iter().map(|node| node.totals.messages_in).collect();
-        let messages: f64 = loads.iter().sum();
-        Spread {
-            balance: Balance::of(&loads, &weights),
-            expected: result.workload.and_then(|shape| Expected::of(&shape, messages, &weights)),
-        }
-    }
-}
-
-/// The sentence the page opens with.
-fn lead(result: &RunResult, spread: &Spread) -> String {
-    let what = match result.verdict {
-        Verdict::Passed => {
-            let met = match result.expectations.len() {
-                0 => String::new(),
-                1 => ", and the one expectation was met".to_owned(),
-                n => format!(", and all {n} expectations were met"),
-            };
-            let exits = result.exit_counts().in_words();
-            let exits = exits.map_or(String::new(), |exits| format!("; there were {exits}"));
-            format!("Every check held over {} seconds{met}{exits}", number(result.timing.virtual_s))
-        }
-        verdict => {
-            let found = result.findings.first().map(|finding| finding.detail.clone());
-            let missed = result.expectations.iter().find(|e| !e.met);
-            let missed =
-                missed.map(|e| format!("{} was {}, wanted {}", e.name, e.measured, e.wanted));
-            let why = if verdict == Verdict::ExpectationMissed {
-                missed.or(found)
-            } else {
-                found.or(missed)
-            };
-            let why = why.unwrap_or_else(|| "the run names no finding".to_owned());
-            format!("{}: {}", capitalised(verdict.label()), why.trim_end_matches('.'))
-        }
-    };
-    match &spread.balance {
-        Some(balance) if result.nodes.len() > 1 => {
-            let busiest = &result.nodes[balance.busiest()].name;
-            let chance = spread.expected.as_ref().map_or(String::new(), |expected| {
-                format!(", where chance alone gives {:.2}", expected.peak)
-            });
-            format!(
-                "{what}. The busiest of {} nodes, {busiest}, took {:.2} times its fair share of the messages{chance}.",
-                result.nodes.len(),
-                balance.peak
-            )
-        }
-        _ => format!("{what}."),
-    }
 }
 
 fn facts(page: &mut Page, result: &RunResult) {
@@ -197,7 +134,7 @@ fn balance(page: &mut Page, result: &RunResult, spread: &Spread) -> Result<(), R
     };
     let expected = spread.expected.as_ref();
     if let (Some(expected), Some(shape)) = (expected, &result.workload) {
-        page.paragraph(&explanation(balance, expected, shape.destinations));
+        page.paragraph(&explanation(result, balance, expected, shape.destinations));
     }
     let mut table = Table::new(["Messages taken in", "Measured", "By chance alone", "Perfect"], 1);
     let n = result.nodes.len() as f64;
@@ -240,39 +177,6 @@ fn balance(page: &mut Page, result: &RunResult, spread: &Spread) -> Result<(), R
     Ok(())
 }
 
-/// What the spread means, in words.
-fn explanation(balance: &Balance, expected: &Expected, destinations: u64) -> String {
-    let base = format!(
-        "Hashing {} destinations onto {} nodes spreads the load by {} (one standard deviation) if nothing but chance is at work.",
-        count(destinations),
-        balance.relative.len(),
-        percent(expected.cv)
-    );
-    let verdict = match expected.p_value(balance) {
-        None => String::new(),
-        Some(p) if p >= SIGNIFICANT => {
-            format!(" The measured {} is within that (p = {p:.2}).", percent(balance.cv))
-        }
-        Some(p) => {
-            let than = if balance.cv > expected.cv { "more uneven" } else { "more even" };
-            let p = if p < 1e-4 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") };
-            format!(
-                " The measured {} is {than} than chance: something else is at work ({p}).",
-                percent(balance.cv)
-            )
-        }
-    };
-    let bound = if expected.bound > 1.0 {
-        format!(
-            " The hottest destination alone is worth {} nodes' fair share; no placement of whole destinations has a lower peak.",
-            number(expected.bound)
-        )
-    } else {
-        String::new()
-    };
-    base + &verdict + &bound
-}
-
 fn nodes_table(result: &RunResult, balance: &Balance) -> Table {
     let total: f64 = result.nodes.iter().map(|node| node.totals.messages_in).sum();
     let mut table = Table::new(
@@ -287,6 +191,7 @@ fn nodes_table(result: &RunResult, balance: &Balance) -> Table {
             "Bytes in",
             "Bytes out",
             "Processor",
+            "Down",
             "Slots led",
         ],
         1,
@@ -304,6 +209,7 @@ fn nodes_table(result: &RunResult, balance: &Balance) -> Table {
             bytes(totals.bytes_in).into(),
             bytes(totals.bytes_out).into(),
             format!("{} s", number(totals.cpu_s)).into(),
+            format!("{} s", number(totals.down_s)).into(),
             totals.slots_led.map_or("–".to_owned(), count).into(),
         ]);
     }
@@ -397,7 +303,7 @@ fn counters(page: &mut Page, result: &RunResult) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::exits::{ExitCause, tests::exits_of};
     use crate::result::{
@@ -405,7 +311,7 @@ mod tests {
         Percentiles, WorkloadShape,
     };
 
-    fn run(nodes: usize, seconds: usize) -> RunResult {
+    pub(in crate::run) fn run(nodes: usize, seconds: usize) -> RunResult {
         let identity = Identity {
             scenario: "split-brain".into(),
             reproduce: "cargo sim replay split-brain.toml --seed 7".into(),
@@ -473,7 +379,7 @@ mod tests {
                 "Latency, publish to receipt, in milliseconds",
             ]
         );
-        let (lead, command) = (page.find("class=\"lead\""), page.find("replay split-brain"));
+        let (lead, command) = (page.find("class=\"lead\""), page.find("<span>replay</span>"));
         assert!(lead.unwrap() < command.unwrap() && command < page.find("<h2>"));
         assert_eq!(page.matches("<figure>").count(), page.matches("<title id=").count());
         assert_eq!(page.matches("<figure>").count(), page.matches("role=\"img\"").count());
@@ -573,30 +479,5 @@ mod tests {
         result.verdict = Verdict::ExpectationMissed;
         let page = run_page(&result).unwrap();
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
-    }
-
-    #[test]
-    fn the_opening_says_what_was_found() {
-        let lead = |result: &RunResult| lead(result, &Spread::of(result));
-        let mut result = run(2, 10);
-        assert!(lead(&result).starts_with(
-            "Every check held over 10 seconds, and the one expectation was met. The busiest of 2 nodes, "
-        ));
-        result.exits.push(exits_of("n1", ExitCause::DiskFull, 3));
-        assert!(
-            lead(&result).contains("met; there were 3 exits of nodes (disk full), 3 restarts.")
-        );
-        result.verdict = Verdict::ExpectationMissed;
-        result.expectations[0].met = false;
-        assert!(
-            lead(&result)
-                .starts_with("Expectation missed: peak_to_average was 1.02, wanted <= 1.15.")
-        );
-        result.verdict = Verdict::SafetyViolated;
-        let detail = "Message 7 is nowhere.".to_owned();
-        let check = "lost".into();
-        let (shards, chain) = (Vec::new(), Vec::new());
-        result.findings.push(Finding { check, detail, at_s: None, shards, chain });
-        assert!(lead(&result).starts_with("Safety violated: Message 7 is nowhere. The busiest"));
     }
 }

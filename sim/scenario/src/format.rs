@@ -183,6 +183,10 @@ pub struct Workload {
     /// then; default none.
     #[serde(default)]
     pub aborts: Fraction,
+    /// The share of transactions of OpenWire clients that are branches of distributed ones, prepared before
+    /// they are committed; default none.
+    #[serde(default)]
+    pub distributed: Fraction,
     /// The share of deliveries that the consumer refuses (NACK); default none.
     #[serde(default)]
     pub nack: Fraction,
@@ -221,6 +225,9 @@ pub struct Workload {
     /// Whether each consumer of a queue wants it for itself; default no.
     #[serde(default)]
     pub exclusive: bool,
+    /// Whether a consumer that has several destinations subscribes to all of them at once; default no.
+    #[serde(default)]
+    pub composite: bool,
     /// Messages that expire; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,
@@ -387,6 +394,10 @@ pub struct Expect {
     /// cluster wants them within this; default as `drained_within`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_within: Option<TimeSpan>,
+    /// Whether who begins to listen to advisories at the end is told of exactly the consumers there
+    /// are; default not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub consumers_told: bool,
     /// How many copies of shards are filled because of the changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<MovesExpectation>,
@@ -416,6 +427,7 @@ impl Default for Expect {
             acknowledged_lost: 0,
             drained_within: TimeSpan(Duration::from_secs(60)),
             settled_within: None,
+            consumers_told: false,
             moves: None,
             snapshot_bytes: None,
             peak_to_average: None,

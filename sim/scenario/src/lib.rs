@@ -113,6 +113,21 @@ impl Scenario {
         newcomers.fold(self.cluster.nodes, u32::saturating_add)
     }
 
+    /// How few and how many replicas every shard is to have in the course of a run.
+    pub fn replicas(&self) -> (u32, u32) {
+        let later = self.changes.iter().filter_map(|change| change.replicas);
+        later.fold((self.cluster.replicas(), self.cluster.replicas()), |(least, most), replicas| {
+            (least.min(replicas), most.max(replicas))
+        })
+    }
+
+    /// How many nodes may have lost records at once so that every shard can still be repaired, as long
+    /// as it has as few replicas as it is ever to have.
+    pub fn most_rotten(&self) -> u32 {
+        let (least, most) = self.replicas();
+        (least..=most).map(fault::most_rotten).min().expect("it is a range")
+    }
+
     /// The names of all nodes, in order: the founders, then those that join.
     pub fn node_names(&self) -> Vec<String> {
         (1..=self.node_count()).map(node_name).collect()

@@ -89,6 +89,8 @@ fn mistakes_are_refused_with_their_place_and_reason() {
     select("rate = \"2000/s\"\nrenew = 0.1", "only durable subscribers that `leave`");
     select("rate = \"2000/s\"\naway = \"1s\"", "nobody goes away without `leave`");
     select("rate = \"2000/s\"\ngroups = 0", "one group at least");
+    let alone = "consumers = 200\ncomposite = true";
+    refused("consumers = 20", alone, 27, "each consumer has one destination");
     refused(
         "rate = \"2000/s\"",
         "rate = \"2000/s\"\nexclusive = true\nselectors = 2",

@@ -503,8 +503,7 @@ fn targets(scenario: &Scenario, target: &Target<'_>, at: Vec<Step>) -> Checked {
 fn damage(scenario: &Scenario, kind: &Kind<'_>, at: Vec<Step>) -> Checked {
     let target = kind.target().expect("it names nodes");
     let nodes = count(&target, scenario.node_count());
-    let replicas = scenario.cluster.replicas();
-    let most = most_rotten(replicas);
+    let (replicas, most) = (scenario.replicas().0, scenario.most_rotten());
     if nodes > most {
         let reason = format!(
             "with {replicas} replicas at most {most} nodes may lose records at once: the others \

@@ -309,10 +309,14 @@ impl Judge<'_> {
     /// Messages that a transaction was to acknowledge, and since when.
     fn undecided(&self) -> HashMap<MessageId, Duration> {
         let mut undecided = HashMap::default();
-        for settle in self.history.settles.iter().filter(|it| it.deliveries.len() > 1) {
+        for settle in &self.history.settles {
             for delivery in &settle.deliveries {
                 let id = self.history.deliveries[*delivery as usize].id;
-                undecided.entry(id).or_insert(settle.sent);
+                let destination = self.history.publish(id).map(|it| it.destination);
+                let may_prepare = |it| self.history.destination(it).distributed;
+                if settle.deliveries.len() > 1 || destination.is_some_and(may_prepare) {
+                    undecided.entry(id).or_insert(settle.sent);
+                }
             }
         }
         undecided

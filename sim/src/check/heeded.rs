@@ -176,7 +176,7 @@ mod tests {
             let at = self.told.history.deliveries.last().unwrap().at;
             self.told.history.closing(Closing {
                 connection: self.told.history.deliveries[0].connection,
-                destination: Some(QUEUE),
+                destinations: vec![QUEUE],
                 unseen,
                 sent: at,
                 reply: Some((at, reply)),

@@ -101,7 +101,7 @@ mod tests {
             let index = told.history.deliveries.len() as u32 - 1;
             let closing = Closing {
                 connection: delivery.connection,
-                destination: delivery.destination,
+                destinations: delivery.destination.into_iter().collect(),
                 unseen: if is_unseen { vec![index] } else { Vec::new() },
                 sent: delivery.at,
                 reply: None,

@@ -67,9 +67,13 @@ impl Settled {
                 return;
             }
             Observation::Closing(closing) => {
-                let Some(queue) = closing.destination else { return };
-                let queue = names.name(&history.destination(queue).name);
-                self.closings.entry(queue).or_default().open += 1;
+                if closing.destinations.is_empty() {
+                    return;
+                }
+                for queue in &closing.destinations {
+                    let queue = names.name(&history.destination(*queue).name);
+                    self.closings.entry(queue).or_default().open += 1;
+                }
                 for delivery in &closing.unseen {
                     let delivery = &history.deliveries[*delivery as usize];
                     *self.seen.entry(names.name(&delivery.broker_id)).or_default() -= 1;
@@ -77,14 +81,14 @@ impl Settled {
                 return;
             }
             Observation::ClosingReplied(closing) => {
-                let (Some(queue), Some((at, reply))) = (closing.destination, closing.reply) else {
-                    return;
-                };
-                let queue = names.name(&history.destination(queue).name);
-                let closings = self.closings.entry(queue).or_default();
-                closings.open -= 1;
-                let until = if reply == Reply::Unknown { at + UNDER_WAY } else { at };
-                closings.until = closings.until.max(until);
+                let Some((at, reply)) = closing.reply else { return };
+                for queue in &closing.destinations {
+                    let queue = names.name(&history.destination(*queue).name);
+                    let closings = self.closings.entry(queue).or_default();
+                    closings.open -= 1;
+                    let until = if reply == Reply::Unknown { at + UNDER_WAY } else { at };
+                    closings.until = closings.until.max(until);
+                }
                 return;
             }
             Observation::SettleSent(settle) if settle.how != How::Accept => {
@@ -274,7 +278,7 @@ mod tests {
         if let Some((unseen, answered)) = closing {
             let mut closing = Closing {
                 connection: ConnectionId(100),
-                destination: Some(QUEUE),
+                destinations: vec![QUEUE],
                 unseen,
                 sent: Duration::from_millis(5),
                 reply: None,

@@ -82,6 +82,7 @@ impl Told {
             prefetch: 3,
             parts: 1,
             delayed: false,
+            distributed: false,
             grouped: false,
             exclusive: false,
             share: 0.5,

@@ -1,6 +1,6 @@
 //! One connection of a client of the run, whatever it speaks. What is to be done its owner says; how that
 //! is sent and how its reply is classified, the protocol (`stomp`, `openwire`). An answer carries the
-//! [`Asked`](super::dialogue::Asked) that names its operation.
+//! [`Asked`] that names its operation.
 
 use std::{io, time::Duration};
 
@@ -8,7 +8,7 @@ use paceline_runtime::time;
 use paceline_scenario::format::AckMode;
 
 use super::{
-    dialogue::{Handle, Said, Sending, Source},
+    dialogue::{Asked, Branch, Handle, Said, Sending, Source},
     openwire::OpenWire,
     stomp::Stomp,
 };
@@ -80,6 +80,41 @@ impl Connection {
     /// Ends it with nothing done.
     pub fn abort(&mut self, transaction: TransactionId) {
         say!(self, it => it.abort(transaction));
+    }
+
+    /// Such a share of the transactions of acknowledgements are branches of distributed ones, where the
+    /// protocol has those.
+    pub fn distribute(&mut self, share: f64) {
+        if let Speaker::OpenWire(it) = &mut self.speaker {
+            it.branches.distribute(share);
+        }
+    }
+
+    /// Begins a branch of messages.
+    pub fn begin_branch(&mut self, transaction: TransactionId) {
+        self.openwire().begin_branch(transaction);
+    }
+
+    /// Says that it is complete, and asks whether it can be committed, which is answered.
+    pub fn prepare(&mut self, transaction: TransactionId) {
+        self.openwire().prepare(transaction);
+    }
+
+    /// Ends a branch that is prepared, which is answered as `asked`.
+    pub fn end_branch(&mut self, branch: Branch, commit: bool, asked: Asked) {
+        self.openwire().end_branch(branch, commit, asked);
+    }
+
+    /// Asks which branches are prepared.
+    pub fn recover(&mut self) {
+        self.openwire().recover();
+    }
+
+    fn openwire(&mut self) -> &mut OpenWire {
+        match &mut self.speaker {
+            Speaker::OpenWire(it) => it,
+            Speaker::Stomp(_) => unreachable!("validated: STOMP has no distributed transactions"),
+        }
     }
 
     /// Begins to receive, which is answered. Numbers count from 0.

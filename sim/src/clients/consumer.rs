@@ -3,11 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    future::ready,
     io,
     time::Duration,
 };
 
-use paceline_runtime::{random, time, trace};
+use paceline_runtime::{alarm::Alarm, random, time, trace};
 use paceline_scenario::format::{AckMode, Workload};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -149,6 +150,7 @@ impl Consumer {
         self.attempts += 1;
         let client = Keeping::client_id(plan);
         let mut connection = Connection::open_as(plan.speaks, id, &node, client).await?;
+        connection.distribute(plan.workload.distributed.0);
         back_off.reset();
         self.shared.recorder.opened(id, &node);
         self.reigns = self.shared.recorder.reigns();
@@ -214,14 +216,19 @@ impl Consumer {
 
     /// Works until the connection fails or is not wanted any more.
     async fn work(&mut self, connection: &mut Connection) -> io::Result<Wish> {
+        let mut alarm = Alarm::default();
         loop {
+            let now = time::Instant::now();
             let done = self.in_hand.front().map(|it| it.done);
             let cumulative = self.pending.values().filter_map(|it| it.due).min();
             let gathered = self.transaction.since.map(|at| at + CUMULATIVE_DELAY);
             let overdue = self.waiting.values().min().map(|&since| since + REPLY_TIMEOUT);
+            let is_due = |at: Option<time::Instant>| at.is_some_and(|at| at <= now);
+            let deadline = [done, cumulative, gathered, overdue].into_iter().flatten().min();
+            alarm.arm(deadline.filter(|at| *at > now));
             tokio::select! {
                 biased;
-                () = at(done) => match self.finish(connection)? {
+                () = ready(()), if is_due(done) => match self.finish(connection)? {
                     Wish::Stay => {}
                     Wish::Leave => {
                         self.leave(connection).await?;
@@ -229,10 +236,11 @@ impl Consumer {
                     }
                     Wish::Vanish => return Ok(Wish::Vanish),
                 },
-                () = at(cumulative) => self.acknowledge_due(connection),
-                () = at(gathered) => self.commit(connection),
+                () = ready(()), if is_due(cumulative) => self.acknowledge_due(connection),
+                () = ready(()), if is_due(gathered) => self.commit(connection),
                 said = connection.receive() => self.take(connection, said?)?,
-                () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
+                () = ready(()), if is_due(overdue) => return Err(io::ErrorKind::TimedOut.into()),
+                () = alarm.ring() => {}
             }
         }
     }
@@ -246,6 +254,7 @@ impl Consumer {
                 self.pull(connection, subscription);
                 Ok(())
             }
+            Said::Prepared(_) => unreachable!("consumers ask for no list"),
             Said::Stray(text) => {
                 self.shared.recorder.stray(&text);
                 Ok(())
@@ -269,7 +278,7 @@ impl Consumer {
                 self.closings.remove(&index);
                 self.shared.recorder.closing_replied(index, reply);
             }
-            Asked::Publish(_) | Asked::Commit(_) => {
+            _ => {
                 self.shared.recorder.stray(&format!("{asked:?}"));
             }
         }
@@ -282,7 +291,7 @@ impl Consumer {
     }
 
     fn confirmed(&mut self, connection: &mut Connection, number: usize) {
-        if let Some((_, Some(destination))) = self.sources.get(number) {
+        for destination in self.sources.get(number).into_iter().flat_map(|(_, ids)| ids) {
             self.shared.recorder.subscribed(self.plan.client, connection.id, *destination);
         }
         self.unconfirmed = self.unconfirmed.saturating_sub(1);
@@ -313,8 +322,12 @@ impl Consumer {
             Err(io::ErrorKind::InvalidData.into())
         };
         let source = arrival.subscription.and_then(|number| self.sources.get(number));
-        let (Some(subscription), Some((_, destination))) = (arrival.subscription, source) else {
+        let (Some(subscription), Some((_, of))) = (arrival.subscription, source) else {
             return nonsense("invented", format!("{broker_id} came for no subscription"));
+        };
+        let destination = match keeping::came_from(arrival, of, &self.shared.population) {
+            Ok(destination) => destination,
+            Err(detail) => return nonsense("invented", detail),
         };
         let Some(id) = check_body(&arrival.body) else {
             let detail = format!("the body of {broker_id} is not one that any producer has sent");
@@ -340,7 +353,7 @@ impl Consumer {
         let delivery = self.shared.recorder.delivered(Delivery {
             id,
             broker_id: broker_id.into(),
-            destination: *destination,
+            destination,
             expired: destination.is_none() && arrival.cause.starts_with("expired"),
             client: self.plan.client,
             connection: connection.id,
@@ -475,7 +488,7 @@ impl Consumer {
         let recorder = &self.shared.recorder;
         let index = recorder.closing(Closing {
             connection: connection.id,
-            destination: self.sources[number].1,
+            destinations: self.sources[number].1.clone(),
             unseen: self.in_hand.iter().filter(of_it).map(|it| it.delivery).collect(),
             sent: recorder.now(),
             reply: None,
@@ -586,12 +599,4 @@ impl Consumer {
 
 fn handles(of: &[InHand]) -> Vec<Handle> {
     of.iter().map(|it| it.handle.clone()).collect()
-}
-
-/// Waits for an instant, or for ever.
-async fn at(instant: Option<time::Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,13 +1,13 @@
 //! What goes to and fro between a client and its node, whatever they speak.
 
-use std::{io, time::Duration};
+use std::{fmt, io, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use paceline_client::{HeartBeat, Lost};
 use paceline_wire::text::Text;
 
 use crate::workload::{
-    ids::DestinationInfo,
+    ids::{ConnectionId, DestinationInfo},
     operation::{MessageId, Publish, Reply, TransactionId, publish},
 };
 
@@ -19,6 +19,9 @@ pub const HEART_BEAT_EVERY: Duration = Duration::from_secs(5);
 pub const SILENCE: Duration = Duration::from_secs(12);
 /// What both sides promise each other.
 pub const HEART_BEAT: HeartBeat = HeartBeat { every: HEART_BEAT_EVERY, silence: SILENCE };
+/// What a client's read has room for: most frames, as with any client. The network cuts enough of the
+/// reads short that frames come in pieces, too.
+pub const READ_BYTES: usize = 1024;
 /// The property of a message in which some producers say its name a second time.
 pub const SENT_AS: &str = "sent_as";
 
@@ -37,6 +40,47 @@ pub enum Asked {
     Close(u32),
     /// The end of the durable subscription of this number.
     Forget(usize),
+    /// Whether a branch of messages can be committed.
+    Prepare(TransactionId),
+    /// The end of a branch that is prepared.
+    End(TransactionId),
+    /// The end of a branch that somebody else has left.
+    Abandoned,
+    /// Which branches are prepared.
+    Recover,
+}
+
+/// The name of a branch of a distributed transaction in the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Branch {
+    /// Of messages.
+    Messages(TransactionId),
+    /// Of acknowledgements: the connection, and its number there.
+    Acknowledgements(ConnectionId, u32),
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Messages(TransactionId(number)) => write!(f, "t{number}"),
+            Self::Acknowledgements(ConnectionId(connection), number) => {
+                write!(f, "c{connection}-{number}")
+            }
+        }
+    }
+}
+
+impl FromStr for Branch {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |text: &str| text.parse().map_err(|_| ());
+        if let Some(transaction) = text.strip_prefix('t') {
+            return Ok(Self::Messages(TransactionId(number(transaction)?)));
+        }
+        let (connection, branch) = text.strip_prefix('c').ok_or(())?.split_once('-').ok_or(())?;
+        Ok(Self::Acknowledgements(ConnectionId(number(connection)?), number(branch)?))
+    }
 }
 
 /// A message to send.
@@ -76,6 +120,8 @@ impl Sending<'_> {
 pub struct Source {
     /// Its name, which may hold wildcards.
     pub name: String,
+    /// The names of others of its kind that belong to it.
+    pub others: Vec<String>,
     /// Topic or queue.
     pub topic: bool,
     /// Which of its messages, if not all.
@@ -104,6 +150,8 @@ pub struct Arrival {
     pub body: Bytes,
     /// What its producer says that it is, if it says so beside the body.
     pub sent_as: Option<String>,
+    /// The name of the destination that it comes from.
+    pub to: String,
     /// The broker's name of the message.
     pub broker_id: String,
     /// Whether it is marked as possibly delivered before.
@@ -127,6 +175,8 @@ pub enum Said {
     Stray(String),
     /// There is no message for the subscription of this number, which had asked for one.
     Nothing(usize),
+    /// These branches are prepared.
+    Prepared(Vec<Branch>),
 }
 
 /// The end of a connection in the words of a run's log.
@@ -135,5 +185,22 @@ pub fn told(lost: Lost) -> io::Error {
         Lost::Io(error) => error,
         Lost::Closed => io::ErrorKind::UnexpectedEof.into(),
         Lost::Silent => io::ErrorKind::TimedOut.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_known_by_its_name() {
+        for branch in
+            [Branch::Messages(TransactionId(7)), Branch::Acknowledgements(ConnectionId(12), 3)]
+        {
+            assert_eq!(branch.to_string().parse(), Ok(branch));
+        }
+        for other in ["", "t", "c1", "x7", "c-1", "c1-"] {
+            assert_eq!(other.parse::<Branch>(), Err(()));
+        }
     }
 }

@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// A source, and the destination if it is one of the run's.
-pub type Known = (Source, Option<DestinationId>);
+/// A source, and those of the run's destinations that it is made of.
+pub type Known = (Source, Vec<DestinationId>);
 
 /// What a consumer receives from.
 pub fn sources(plan: &ConsumerPlan, population: &Population) -> Vec<Known> {
@@ -35,14 +35,43 @@ pub fn sources(plan: &ConsumerPlan, population: &Population) -> Vec<Known> {
         let selector = plan.part.map(|part| publish::selector(part, plan.client.0));
         let durable = plan.workload.durable.then(|| info.name.to_string());
         let (topic, exclusive) = (info.topic && !is_virtual, info.exclusive);
-        (Source { name, topic, selector, durable, exclusive }, Some(id))
+        (Source { name, others: Vec::new(), topic, selector, durable, exclusive }, vec![id])
     };
-    match plan.sources.is_empty() {
-        false => plan.sources.iter().map(of).collect(),
-        true => {
-            let name = "DLQ.>".to_owned();
-            vec![(Source { name, ..Source::default() }, None)]
+    let mut all = plan.sources.iter().map(of);
+    match all.next() {
+        Some(first) if plan.workload.composite => {
+            let together = |(mut source, mut ids): Known, (other, id): Known| {
+                source.others.push(other.name);
+                ids.extend(id);
+                (source, ids)
+            };
+            vec![all.fold(first, together)]
         }
+        Some(first) => [first].into_iter().chain(all).collect(),
+        None => {
+            let name = "DLQ.>".to_owned();
+            vec![(Source { name, ..Source::default() }, Vec::new())]
+        }
+    }
+}
+
+/// Which of a source's destinations a message has come from; `None` if it is a dead letter.
+pub fn came_from(
+    arrival: &Arrival,
+    of: &[DestinationId],
+    population: &Population,
+) -> Result<Option<DestinationId>, String> {
+    let is_it = |id: &&DestinationId| *population.destinations[id.0 as usize].name == *arrival.to;
+    match of {
+        [] => Ok(None),
+        // A virtual topic's queues are called otherwise.
+        [one] => Ok(Some(*one)),
+        _ => match of.iter().find(is_it) {
+            Some(id) => Ok(Some(*id)),
+            None => {
+                Err(format!("{} came from `{}`, as not asked for", arrival.broker_id, arrival.to))
+            }
+        },
     }
 }
 
@@ -150,8 +179,8 @@ impl Keeping {
             return;
         }
         if random.random_bool(0.5) {
-            for (number, (source, destination)) in sources.iter().enumerate() {
-                if let (Some(durable), Some(destination)) = (&source.durable, destination) {
+            for (number, (source, destinations)) in sources.iter().enumerate() {
+                if let (Some(durable), [destination]) = (&source.durable, &destinations[..]) {
                     self.ask(plan, *destination, (number, true), Wanted::Gone, recorder);
                     connection.forget(number, durable);
                 }

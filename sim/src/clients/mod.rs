@@ -1,7 +1,9 @@
 //! The clients of a run, speaking the real protocols through the seam's sockets; they know the broker
 //! by nothing but its answers. [`client`] is one connection, whatever it speaks; [`producer`] and
-//! [`consumer`] are a client's life, [`canary`] is what producers of topics do at the end.
+//! [`consumer`] are a client's life, [`canary`] is what producers of topics do at the end, and [`roll`] what is told of consumers
+//! then.
 
+mod branches;
 pub mod canary;
 pub mod client;
 pub mod consumer;
@@ -10,6 +12,7 @@ mod keeping;
 mod openwire;
 pub mod producer;
 mod pulls;
+pub mod roll;
 mod stomp;
 
 use std::{

@@ -18,8 +18,10 @@ use paceline_wire::{
     text::Text,
 };
 
+use super::branches::{self, Branches, refused, wire_id};
 use super::dialogue::{
-    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
+    Arrival, Asked, Branch, CONNECT_TIMEOUT, HEART_BEAT, Handle, READ_BYTES, SENT_AS, Said,
+    Sending, Source, told,
 };
 use crate::workload::{
     ids::ConnectionId,
@@ -38,6 +40,9 @@ const CAUSE: &str = "dlqDeliveryFailureCause";
 /// An OpenWire connection to one node.
 pub struct OpenWire {
     client: Client,
+    pub(super) branches: Branches,
+    /// Branches that are to be committed once they are prepared, by the number of the command.
+    voting: BTreeMap<i32, WireTransaction>,
     producer: Option<ProducerId>,
     /// Where the consumers receive from, by their number.
     sources: Vec<Destination>,
@@ -53,8 +58,7 @@ impl OpenWire {
             client_id: client_id.map(Text::from),
             connect_timeout: CONNECT_TIMEOUT,
             heart_beat: Some(HEART_BEAT),
-            // So that frames come in many pieces.
-            read_bytes: 0,
+            read_bytes: READ_BYTES,
             ..Options::new(format!("ID:c{}", id.0))
         };
         let client = Client::connect(&format!("{node}:{OPENWIRE_PORT}"), &options).await;
@@ -64,6 +68,8 @@ impl OpenWire {
         client.send(SessionInfo { session_id: Some(session_id), ..SessionInfo::default() });
         Ok(Self {
             client,
+            branches: Branches::new(id),
+            voting: BTreeMap::new(),
             producer: None,
             sources: Vec::new(),
             transactions: 0,
@@ -152,6 +158,9 @@ impl OpenWire {
     }
 
     fn transaction(&self, number: TransactionId) -> WireTransaction {
+        if let Some(branch) = self.branches.id(number) {
+            return branch;
+        }
         let value = i64::from(number.0) + 1;
         WireTransaction::Local { value, connection: self.client.connection().clone() }
     }
@@ -172,7 +181,9 @@ impl OpenWire {
         let selector = source.selector.as_deref().map(Text::from);
         let subscription_name = source.durable.as_deref().map(Text::from);
         let exclusive = source.exclusive;
-        let source = destination(source.topic, &source.name);
+        let names: Vec<&str> =
+            [&source.name].into_iter().chain(&source.others).map(String::as_str).collect();
+        let source = destination(source.topic, &names.join(","));
         self.sources.push(source.clone());
         let info = ConsumerInfo {
             consumer_id: Some(self.consumer(number)),
@@ -241,7 +252,9 @@ impl OpenWire {
         self.transactions += 1;
         // Those of messages count from 1.
         let (value, connection) = (-self.transactions, self.client.connection().clone());
-        let transaction = WireTransaction::Local { value, connection };
+        let branch = index.and_then(|_| self.branches.next());
+        let is_branch = branch.is_some();
+        let transaction = branch.unwrap_or(WireTransaction::Local { value, connection });
         self.transact(transaction.clone(), transaction_type::BEGIN, None);
         let acks: Vec<MessageAck> = if up_to {
             let handles: Vec<Handle> = deliveries.iter().map(|(_, it)| it.clone()).collect();
@@ -257,6 +270,19 @@ impl OpenWire {
         for ack in acks {
             let transaction_id = Some(transaction.clone());
             self.client.send(MessageAck { transaction_id, ..ack });
+        }
+        if let Some(index) = index.filter(|_| is_branch) {
+            self.transact(transaction.clone(), transaction_type::END, None);
+            let info = TransactionInfo {
+                connection_id: Some(self.client.connection().clone()),
+                transaction_id: Some(transaction.clone()),
+                transaction_type: transaction_type::PREPARE,
+                ..TransactionInfo::default()
+            };
+            let command = self.client.ask(info);
+            self.asked.insert(command, Asked::Settle(index));
+            self.voting.insert(command, transaction);
+            return;
         }
         let end = match index {
             Some(_) => transaction_type::COMMIT_ONE_PHASE,
@@ -291,6 +317,42 @@ impl OpenWire {
         self.ask(info, index.map(Asked::Close));
     }
 
+    // ---- branches -------------------------------------------------------------------------------
+
+    pub fn begin_branch(&mut self, number: TransactionId) {
+        self.branches.add(number);
+        self.begin(number);
+    }
+
+    pub fn prepare(&mut self, number: TransactionId) {
+        let id = wire_id(Branch::Messages(number));
+        self.transact(id.clone(), transaction_type::END, None);
+        self.transact(id, transaction_type::PREPARE, Some(Asked::Prepare(number)));
+    }
+
+    pub fn end_branch(&mut self, branch: Branch, commit: bool, asked: Asked) {
+        let step =
+            if commit { transaction_type::COMMIT_TWO_PHASE } else { transaction_type::ROLLBACK };
+        self.transact(wire_id(branch), step, Some(asked));
+    }
+
+    pub fn recover(&mut self) {
+        let info = TransactionInfo {
+            connection_id: Some(self.client.connection().clone()),
+            transaction_type: transaction_type::RECOVER,
+            ..TransactionInfo::default()
+        };
+        self.ask(info, Some(Asked::Recover));
+    }
+
+    /// A branch was prepared, or had nothing to do. One of acknowledgements is committed at once: what is
+    /// still to be heard of `asked`.
+    fn voted(&mut self, command: i32, asked: Asked) -> Option<(Asked, Reply)> {
+        let Some(branch) = self.voting.remove(&command) else { return Some((asked, Reply::Ok)) };
+        self.transact(branch, transaction_type::COMMIT_TWO_PHASE, Some(asked));
+        None
+    }
+
     // ---- both -----------------------------------------------------------------------------------
 
     pub fn fall_silent(&mut self) {
@@ -306,8 +368,28 @@ impl OpenWire {
             let (command, reply) = match self.client.receive().await.map_err(in_words)? {
                 Command::MessageDispatch(it) => return dispatched(it),
                 Command::Response(it) => (it.correlation_id, Reply::Ok),
+                Command::IntegerResponse(it) => {
+                    let Some(asked) = self.asked.remove(&it.correlation_id) else {
+                        return Ok(Said::Stray(format!("command {}", it.correlation_id)));
+                    };
+                    match self.voted(it.correlation_id, asked) {
+                        Some((asked, reply)) => return Ok(Said::Answered(asked, reply, None)),
+                        None => continue,
+                    }
+                }
+                Command::DataArrayResponse(it) => {
+                    return Ok(match self.asked.remove(&it.correlation_id) {
+                        Some(Asked::Recover) => Said::Prepared(branches::listed(&it.data)),
+                        _ => Said::Stray(format!("command {}", it.correlation_id)),
+                    });
+                }
                 // What is not certain closes the connection.
-                Command::ExceptionResponse(it) => (it.correlation_id, Reply::Failed),
+                Command::ExceptionResponse(it) => {
+                    let asked = self.asked.get(&it.correlation_id);
+                    let reply = asked.map_or(Reply::Failed, |it_was| refused(*it_was, &it));
+                    self.voting.remove(&it.correlation_id);
+                    (it.correlation_id, reply)
+                }
                 Command::ConnectionControl(it) if it.rebalance_connection => {
                     return Err(io::Error::other("the node asks for going to another one"));
                 }
@@ -351,8 +433,10 @@ fn dispatched(dispatch: MessageDispatch) -> io::Result<Said> {
     };
     let id = message.message_id.as_ref().ok_or_else(|| malformed("a message without an id"))?;
     let broker_id = id_of(id);
+    let to = message.destination.as_ref().map(|it| it.name.as_str().to_owned());
     Ok(Said::Message(Arrival {
         subscription: number,
+        to: to.ok_or_else(|| malformed("a message without a destination"))?,
         sent_as: text(SENT_AS),
         handle: Some(Handle { name: broker_id.as_str().into(), place: id.broker_sequence }),
         broker_id,
@@ -415,6 +499,7 @@ mod tests {
         };
         let message = Message {
             message_id: Some(message_id),
+            destination: Some(destination(false, "a")),
             redelivery_counter: 2,
             marshalled_properties: Some(properties.freeze()),
             content: Some("body".into()),
@@ -424,7 +509,7 @@ mod tests {
             panic!("it is a message")
         };
         assert_eq!((arrival.subscription, &arrival.body[..]), (Some(2), &b"body"[..]));
-        assert_eq!(arrival.broker_id, "ID:c9:1:1:4");
+        assert_eq!((arrival.broker_id.as_str(), arrival.to.as_str()), ("ID:c9:1:1:4", "a"));
         assert_eq!(arrival.handle.unwrap().place, 7);
         assert!(arrival.redelivered);
         assert_eq!(arrival.sent_as.as_deref(), Some("p0-1"));

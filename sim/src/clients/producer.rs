@@ -1,17 +1,22 @@
 //! A producer's life: connect, send at its rate, read answers, and after a failure go to the next
 //! node. What was unanswered on a broken connection stays unknown, but for what clients of OpenWire sent
-//! alone and stored: that they send again under the same id, as ActiveMQ's do.
+//! alone and stored: that they send again under the same id, as ActiveMQ's do. Branches of distributed
+//! transactions are ended by the producer's own log: see `recovering`.
 
-use std::{collections::BTreeMap, io, time::Duration};
+mod recovering;
 
-use paceline_runtime::{random, time, trace};
+use std::{collections::BTreeMap, io, pin::pin, time::Duration};
+
+use paceline_runtime::{alarm::Alarm, random, time, trace};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use self::recovering::Log;
 use super::{
     Phase, Shared,
     client::{BackOff, Connection},
     dialogue::{Asked, Said, Sending},
+    until_stop,
 };
 use crate::workload::{
     operation::{Delay, MessageId, Publish, Reply, TransactionId, body},
@@ -36,6 +41,8 @@ struct Producer {
     plan: ProducerPlan,
     shared: Shared,
     random: ChaCha8Rng,
+    /// Of branches of distributed transactions.
+    log: Log,
     /// When the next message is due.
     next: time::Instant,
     waiting: BTreeMap<Asked, Waiting>,
@@ -55,6 +62,7 @@ pub async fn run(plan: ProducerPlan, mut shared: Shared) {
         plan,
         shared,
         random,
+        log: Log::default(),
         waiting: BTreeMap::new(),
         again: Vec::new(),
         unanswered: 0,
@@ -72,17 +80,17 @@ pub async fn run(plan: ProducerPlan, mut shared: Shared) {
         producer.shared.recorder.replied(id, Reply::Unknown);
     }
     finished.send_modify(|count| *count += 1);
+    if producer.is_distributed() {
+        until_stop(producer.shared.clone(), producer.keep_recovering()).await;
+    }
 }
 
 impl Producer {
     /// One connection, until it fails or the work is done and answered.
     async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
-        let Self { plan, shared, attempts, .. } = self;
-        let id = shared.next_connection();
-        let node = shared.node(&plan.workload, plan.client, *attempts, &mut self.random);
-        *attempts += 1;
-        let opened = Connection::open(plan.speaks, id, &node).await;
-        let mut connection = opened?;
+        let id = self.shared.next_connection();
+        let node = self.next_node();
+        let mut connection = Connection::open(self.plan.speaks, id, &node).await?;
         back_off.reset();
         self.shared.recorder.opened(id, &node);
         let storm = self.shared.storm_over(&node);
@@ -103,10 +111,28 @@ impl Producer {
         ended
     }
 
+    /// Where to connect next.
+    fn next_node(&mut self) -> String {
+        let Self { plan, shared, attempts, random, .. } = self;
+        *attempts += 1;
+        shared.node(&plan.workload, plan.client, *attempts - 1, random)
+    }
+
+    /// Whether something was asked and not answered.
+    fn awaits(&self, asked: Asked) -> bool {
+        self.waiting.contains_key(&asked)
+    }
+
     async fn work(&mut self, connection: &mut Connection) -> io::Result<()> {
         for (id, publish) in std::mem::take(&mut self.again) {
             self.put_out(connection, id, &publish);
             self.wait_for(Asked::Publish(id), vec![id], Some((publish, true)));
+        }
+        let mut phase = self.shared.phase.clone();
+        let mut drain = pin!(phase.wait_for(|phase| *phase >= Phase::Drain));
+        let (mut overdue_alarm, mut next_alarm) = (Alarm::default(), Alarm::default());
+        if self.is_distributed() {
+            self.recover(connection);
         }
         loop {
             let working = self.shared.phase() < Phase::Drain;
@@ -116,15 +142,22 @@ impl Producer {
             let has_room = self.unanswered < self.plan.workload.window as usize;
             let oldest = self.waiting.values().map(|waiting| waiting.since).min();
             let overdue = oldest.map(|since| since + REPLY_TIMEOUT);
-            let mut phase = self.shared.phase.clone();
+            overdue_alarm.arm(overdue);
+            next_alarm.arm((working && has_room).then_some(self.next));
             tokio::select! {
                 biased;
-                said = connection.receive() => self.answer(said?)?,
-                () = at(overdue) => return Err(io::ErrorKind::TimedOut.into()),
-                () = time::sleep_until(self.next), if working && has_room => {
-                    self.send(connection);
+                said = connection.receive() => self.answer(connection, said?)?,
+                () = overdue_alarm.ring() => {
+                    if overdue.is_some_and(|at| at <= time::Instant::now()) {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
                 }
-                _ = phase.wait_for(|phase| *phase >= Phase::Drain), if working => {}
+                () = next_alarm.ring(), if working && has_room => {
+                    if self.next <= time::Instant::now() {
+                        self.send(connection);
+                    }
+                }
+                _ = &mut drain, if working => {}
             }
         }
     }
@@ -150,9 +183,19 @@ impl Producer {
 
     fn send_transaction(&mut self, connection: &mut Connection) {
         let number = self.shared.recorder.begin();
-        connection.begin(number);
+        let is_branch =
+            self.is_distributed() && self.random.random_bool(self.plan.workload.distributed.0);
+        match is_branch {
+            true => connection.begin_branch(number),
+            false => connection.begin(number),
+        }
         let size = self.plan.workload.transaction_size;
         let messages = (0..size).map(|_| self.send_message(connection, Some(number)).0).collect();
+        if is_branch {
+            connection.prepare(number);
+            self.wait_for(Asked::Prepare(number), messages, None);
+            return;
+        }
         if self.random.random_bool(self.plan.workload.aborts.0) {
             connection.abort(number);
             // Nothing can commit it any more, whether the broker gets to know or not.
@@ -225,8 +268,21 @@ impl Producer {
         self.waiting.insert(asked, Waiting { messages, since: time::Instant::now(), resend });
     }
 
-    fn answer(&mut self, said: Said) -> io::Result<()> {
+    fn answer(&mut self, connection: &mut Connection, said: Said) -> io::Result<()> {
         match said {
+            Said::Prepared(branches) => {
+                self.waiting.remove(&Asked::Recover);
+                self.end_by_log(connection, &branches);
+                Ok(())
+            }
+            Said::Answered(Asked::Abandoned, ..) => Ok(()),
+            Said::Answered(Asked::Prepare(number), Reply::Ok, _) => {
+                self.prepared(connection, number)
+            }
+            Said::Answered(Asked::End(number), reply, _) => {
+                self.ended(number, reply);
+                Ok(())
+            }
             Said::Answered(asked, reply, ends) => {
                 self.decided(asked, reply);
                 ends.map_or(Ok(()), Err)
@@ -257,9 +313,19 @@ impl Producer {
         }
     }
 
+    /// What awaits an answer no longer, which were so many messages.
+    fn answered(&mut self, asked: Asked) -> Option<Vec<MessageId>> {
+        let messages = self.waiting.remove(&asked)?.messages;
+        self.unanswered -= messages.len();
+        Some(messages)
+    }
+
     /// The connection is gone: nobody will say any more what became of these, unless they are sent again.
     fn give_up_waiting(&mut self) {
-        for waiting in std::mem::take(&mut self.waiting).into_values() {
+        for (asked, waiting) in std::mem::take(&mut self.waiting) {
+            if self.left_prepared(asked, &waiting.messages) {
+                continue;
+            }
             if let Some((publish, _)) = waiting.resend {
                 self.again.push((waiting.messages[0], publish));
                 continue;
@@ -280,13 +346,5 @@ impl Producer {
         let now = time::Instant::now();
         let behind = now.saturating_duration_since(self.next);
         self.next = if behind > MOST_BEHIND { now + pause } else { self.next + pause };
-    }
-}
-
-/// Waits for an instant, or for ever.
-async fn at(instant: Option<time::Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }

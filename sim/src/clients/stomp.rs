@@ -10,7 +10,8 @@ use paceline_wire::{
 };
 
 use super::dialogue::{
-    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, SENT_AS, Said, Sending, Source, told,
+    Arrival, Asked, CONNECT_TIMEOUT, HEART_BEAT, Handle, READ_BYTES, SENT_AS, Said, Sending,
+    Source, told,
 };
 use crate::workload::operation::{Delay, How, MessageId, Reply, TransactionId, publish::PART};
 
@@ -33,8 +34,7 @@ impl Stomp {
             client_id,
             connect_timeout: CONNECT_TIMEOUT,
             heart_beat: Some(HEART_BEAT),
-            // So that frames come in many pieces.
-            read_bytes: 0,
+            read_bytes: READ_BYTES,
             ..Options::default()
         };
         let client = Client::connect(&format!("{node}:{STOMP_PORT}"), &options).await;
@@ -95,9 +95,11 @@ impl Stomp {
             AckMode::Client => "client",
             AckMode::ClientIndividual => "client-individual",
         };
+        let names = [&source.name].into_iter().chain(&source.others);
+        let paths: Vec<String> = names.map(|name| path(source.topic, name)).collect();
         let mut frame = Frame::new(Command::Subscribe)
             .with(header::ID, number.to_string())
-            .with(header::DESTINATION, path(source.topic, &source.name))
+            .with(header::DESTINATION, paths.join(","))
             .with("ack", mode)
             .with(header::PREFETCH_SIZE, prefetch.to_string())
             .with(header::RECEIPT, receipt(Asked::Subscribe(number)));
@@ -210,6 +212,9 @@ fn receipt(asked: Asked) -> String {
         Asked::Settle(index) => index.to_string(),
         Asked::Close(index) => format!("close-{index}"),
         Asked::Forget(number) => format!("forget-{number}"),
+        Asked::Prepare(_) | Asked::End(_) | Asked::Abandoned | Asked::Recover => {
+            unreachable!("validated: STOMP has no distributed transactions")
+        }
     }
 }
 
@@ -243,6 +248,8 @@ fn arrival(frame: &Frame) -> Arrival {
         subscription: header(header::SUBSCRIPTION).and_then(|number| number.parse().ok()),
         body: frame.body.clone(),
         sent_as: header(SENT_AS).map(str::to_owned),
+        // Behind its kind.
+        to: text(header::DESTINATION).splitn(3, '/').nth(2).unwrap_or_default().to_owned(),
         broker_id: text(header::MESSAGE_ID),
         redelivered: header(header::REDELIVERED) == Some("true"),
         handle: frame.header(header::ACK).map(|ack: &Text| Handle { name: ack.clone(), place: 0 }),

@@ -1,8 +1,9 @@
 //! What watches a run: [`recorder`] is told everything that happens, by the clients and by the nodes'
 //! events, and asks the checks; [`meter`] counts what each node bore, [`wounds`] which nodes have lost
-//! records, [`exits`] which ended by themselves, [`movement`] which copies of shards were filled. [`outcome`] is what all of that comes to. [`waiting`]
-//! and [`missed`] tell what stood in the way where something did not come to pass.
+//! records, [`exits`] which ended by themselves, [`downtime`] how long they were not there, [`movement`] which
+//! copies of shards were filled. [`outcome`] is what all of that comes to. [`waiting`] and [`missed`] tell what stood in the way where something did not come to pass.
 
+pub mod downtime;
 pub mod exits;
 pub mod meter;
 pub mod missed;

@@ -71,6 +71,9 @@ impl Outcome {
         self.chains = recorder.checks.chains(&recorder.history);
         self.applied = recorder.checks.applied();
         self.nodes = recorder.meter.node_loads();
+        for (node, down) in self.nodes.iter_mut().zip(recorder.downtime.totals()) {
+            node.totals.down_s = down.as_secs_f64();
+        }
         self.loads = recorder.meter.loads();
         self.placed = recorder.meter.placed().to_vec();
         self.rows = recorder.meter.rows().to_vec();

@@ -17,7 +17,10 @@ use paceline_membership::View;
 use paceline_runtime::{time::Instant, trace};
 use paceline_scenario::Scenario;
 
-use super::{exits::Exits, meter::Meter, movement::Movement, waiting::Subscriber, wounds::Wounds};
+use super::{
+    downtime::Downtime, exits::Exits, meter::Meter, movement::Movement, waiting::Subscriber,
+    wounds::Wounds,
+};
 use crate::{
     check::{Checks, Severity, step::NodeId},
     workload::{
@@ -60,6 +63,8 @@ pub struct Recorder {
     pub wounds: Wounds,
     /// Who has ended by itself.
     pub exits: Exits,
+    /// How long nodes were not there.
+    pub downtime: Downtime,
     /// Where the consumers are.
     pub subscribers: BTreeMap<ClientId, Subscriber>,
     /// What clients failed of last, and when, in words.
@@ -309,6 +314,7 @@ impl Recorder {
             movement: Movement::default(),
             wounds: Wounds::default(),
             exits: Exits::default(),
+            downtime: Downtime::new(scenario.node_count() as usize),
             subscribers: BTreeMap::new(),
             failures: BTreeMap::new(),
             history: History::new(destinations, producers),
@@ -382,6 +388,7 @@ impl Recorder {
                 self.tail.push_back(event.to_string());
             }
         }
+        self.downtime.tick(event.at);
         let Some(node) = node_number(event.node, self.incarnations.len()) else { return };
         let known = &mut self.incarnations[node as usize];
         if *known < event.incarnation {
@@ -389,6 +396,7 @@ impl Recorder {
             self.checks.died(event.at, node);
             self.meter.died(node);
             self.wounds.died(node);
+            self.downtime.died(event.at, node);
         }
         let said = match Event::read(&event) {
             Ok(Some(said)) => said,
@@ -399,6 +407,9 @@ impl Recorder {
             }
         };
         self.movement.event(&said);
+        if let Event::NodeReady {} = said {
+            self.downtime.ready(event.at, node);
+        }
         if let Err(detail) = self.wounds.event(node, &said) {
             self.checks.report("repair", Severity::Safety, Some(event.at), detail.into());
         }
@@ -412,6 +423,7 @@ impl Recorder {
         self.checks.died(at, node);
         self.meter.died(node);
         self.wounds.died(node);
+        self.downtime.died(at, node);
     }
 }
 

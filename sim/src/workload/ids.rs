@@ -38,6 +38,8 @@ pub struct DestinationInfo {
     pub grouped: bool,
     /// Whether each consumer wants it for itself.
     pub exclusive: bool,
+    /// Whether what is acknowledged in a transaction may be prepared, and so stand back, even alone.
+    pub distributed: bool,
     /// Its share of the messages of its workload.
     pub share: f64,
 }

@@ -129,6 +129,7 @@ pub fn destinations(scenario: &Scenario) -> Vec<DestinationInfo> {
                 parts: workload.selectors.or(workload.groups).unwrap_or(1),
                 grouped: workload.groups.is_some(),
                 exclusive: workload.exclusive,
+                distributed: workload.distributed.0 > 0.0,
                 share: share * weight,
             });
         }

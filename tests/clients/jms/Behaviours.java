@@ -96,6 +96,15 @@ public final class Behaviours {
     behaviours.put("a_durable_subscription_keeps_what_is_sent", lasting::waitForTheirSubscriber);
     behaviours.put("a_durable_subscription_has_one_consumer", lasting::haveOneConsumer);
     behaviours.put("a_virtual_topic_fills_a_queue_for_each_group", lasting::shareVirtualTopics);
+    Composites composites = new Composites(all.url);
+    behaviours.put("a_consumer_of_several_destinations_takes_from_all", composites::takeFromAll);
+    behaviours.put("a_consumer_of_several_has_one_prefetch", composites::haveOnePrefetch);
+    behaviours.put("a_rollback_of_several_queues_is_one", composites::rollBackTogether);
+    behaviours.put("a_consumer_of_several_gives_back_all", composites::giveBackWhenTheyClose);
+    Advisories advisories = new Advisories(all.url);
+    behaviours.put("advisories_tell_of_consumers", advisories::tellOfConsumers);
+    behaviours.put("advisories_are_events_of_the_library", advisories::areEventsOfTheLibrary);
+    behaviours.put("advisories_tell_of_connections", advisories::tellOfConnectionsAndTemporaryQueues);
     int failed = 0;
     for (Map.Entry<String, Behaviour> behaviour : behaviours.entrySet()) {
       if (args.length > 2 && !behaviour.getKey().contains(args[2])) {

@@ -142,9 +142,10 @@ impl Dispatcher {
             return Err(AttachRefused::Attached(key));
         }
         let Subscription { source, prefetch, selector, .. } = subscription;
-        if source.kind != DestinationKind::Queue || source.is_pattern() {
+        let queue = source.exact().filter(|one| one.kind == DestinationKind::Queue);
+        let Some(queue) = queue else {
             return Err(AttachRefused::NotOneQueue(source.clone()));
-        }
+        };
         let selector = selector.as_deref().map(|text| Selector::parse(text).map(Arc::new));
         let (priority, after, lower) = match after {
             None => (MAX_PRIORITY, START, None),
@@ -154,7 +155,7 @@ impl Dispatcher {
             }
         };
         let browser = Browser {
-            queue: source.name.clone(),
+            queue: queue.name.clone(),
             prefetch: *prefetch,
             selector: selector.transpose()?,
             held: BTreeSet::new(),

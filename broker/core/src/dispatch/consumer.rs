@@ -20,7 +20,7 @@ use super::{
     types::{AttachRefused, ConsumerKey, MessageKey},
 };
 use crate::{
-    Destination,
+    Destination, Source,
     destination::DestinationKind,
     durable::is_durable,
     operation::{Parting, Subscription},
@@ -39,7 +39,7 @@ pub(super) enum Seat {
 
 #[derive(Debug)]
 pub(super) struct Consumer {
-    pub(super) source: Destination,
+    pub(super) source: Source,
     pub(super) prefetch: u32,
     selector: Option<Arc<Selector>>,
     exclusive: bool,
@@ -107,35 +107,39 @@ impl Dispatcher {
         let selector = selector.map(|text| Selector::parse(text).map(Arc::new)).transpose()?;
         self.consumers.insert(key, Consumer::new(&subscription, selector.clone()));
         let source = subscription.source;
-        match source.kind {
-            DestinationKind::Queue if source.is_pattern() => {
-                let matching: Vec<LaneId> = self
-                    .names
-                    .iter()
-                    .filter(|(name, _)| matches_queue(&source, name))
-                    .map(|(_, lane)| *lane)
-                    .collect();
-                self.queue_patterns.insert(key, source);
-                for lane in matching {
-                    self.seat(key, lane);
-                }
-            }
-            DestinationKind::Queue => {
-                let lane = self.lane_named(&source.name);
-                self.seat(key, lane);
-            }
-            DestinationKind::Topic => {
-                let lane =
-                    self.add_lane(Lane::new(LaneKind::Subscriber(selector), source.name.clone()));
-                if source.is_pattern() {
-                    self.topic_patterns.insert(lane, source);
-                } else {
-                    self.topics.entry(source.name).or_default().insert(lane);
-                }
-                self.seat(key, lane);
-            }
+        let mut lanes: BTreeSet<LaneId> = BTreeSet::new();
+        for queue in source.of(DestinationKind::Queue).filter(|queue| !queue.is_pattern()) {
+            lanes.insert(self.lane_named(&queue.name));
+        }
+        if source.of(DestinationKind::Queue).any(Destination::is_pattern) {
+            let names = self.names.iter().filter(|(name, _)| matches_queue(&source, name));
+            lanes.extend(names.map(|(_, lane)| *lane));
+            self.queue_patterns.insert(key, source.clone());
+        }
+        if let Some(topics) = source.filter(|one| one.kind == DestinationKind::Topic) {
+            lanes.insert(self.subscribe(topics, selector));
+        }
+        for lane in lanes {
+            self.seat(key, lane);
         }
         Ok(())
+    }
+
+    /// A lane for a new subscriber of topics.
+    fn subscribe(&mut self, topics: Source, selector: Option<Arc<Selector>>) -> LaneId {
+        let kind = LaneKind::Subscriber(selector);
+        match topics.exact() {
+            Some(topic) => {
+                let lane = self.add_lane(Lane::new(kind, topic.name.clone()));
+                self.topics.entry(topic.name.clone()).or_default().insert(lane);
+                lane
+            }
+            None => {
+                let lane = self.add_lane(Lane::new(kind, topics.to_string().into()));
+                self.topic_patterns.insert(lane, topics);
+                lane
+            }
+        }
     }
 
     /// A consumer may hold another number of messages from now on; what it holds beyond that it
@@ -182,7 +186,7 @@ impl Dispatcher {
             lane.release_groups(key);
             lane.leave(selector);
             if lane.is_subscriber() {
-                self.drop_subscriber(id, &consumer.source);
+                self.drop_subscriber(id);
                 continue;
             }
             if consumer.exclusive {
@@ -354,12 +358,13 @@ impl Dispatcher {
     }
 
     /// Forgets a topic subscriber's lane and what waits in it.
-    fn drop_subscriber(&mut self, id: LaneId, source: &Destination) {
+    fn drop_subscriber(&mut self, id: LaneId) {
         if self.topic_patterns.remove(&id).is_none() {
-            let lanes = self.topics.get_mut(&source.name).expect("it was subscribed");
+            let topic = self.lanes[&id].name.clone();
+            let lanes = self.topics.get_mut(&topic).expect("it was subscribed");
             lanes.remove(&id);
             if lanes.is_empty() {
-                self.topics.remove(&source.name);
+                self.topics.remove(&topic);
             }
         }
         self.drop_waiting(id);

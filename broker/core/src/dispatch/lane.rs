@@ -38,7 +38,7 @@ pub(super) enum LaneKind {
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) kind: LaneKind,
-    /// The queue's name, or the subscriber's topic or pattern.
+    /// The queue's name, or the subscriber's topic, or what else it is subscribed to.
     pub(super) name: Arc<str>,
     ready: BTreeMap<Reverse<u8>, Ready>,
     /// By selector, as long as it has consumers: what those have seen, and they themselves.

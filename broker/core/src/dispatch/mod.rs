@@ -54,6 +54,7 @@ mod lane;
 mod ready;
 mod select;
 mod settle;
+mod slow;
 mod turn;
 mod types;
 mod view;
@@ -82,11 +83,12 @@ use self::{
     ready::{Item, Position},
     select::{Found, LOOKED_AT_ONCE, Reader},
     settle::{Flight, Returns},
+    slow::Missed,
     turn::Turn,
     volatile::Volatile,
 };
 use crate::{
-    Destination, Message, UnixMillis,
+    Destination, Message, Source, UnixMillis,
     bounds::Bounds,
     destination::DestinationKind,
     durable::is_durable,
@@ -114,8 +116,8 @@ pub struct Dispatcher {
     queues: BTreeMap<QueueId, LaneId>,
     /// The lanes of topic subscribers, by the topic's name,
     topics: BTreeMap<Arc<str>, BTreeSet<LaneId>>,
-    /// and of those who gave a pattern.
-    topic_patterns: BTreeMap<LaneId, Destination>,
+    /// and of those who gave a pattern, or several.
+    topic_patterns: BTreeMap<LaneId, Source>,
     /// Lanes that may have a message for a consumer with credit, in the order they are served.
     active: VecDeque<LaneId>,
 
@@ -128,8 +130,8 @@ pub struct Dispatcher {
 
     consumers: BTreeMap<ConsumerKey, Consumer>,
     browsers: Browsers,
-    /// Consumers whose source is a pattern of queues.
-    queue_patterns: BTreeMap<ConsumerKey, Destination>,
+    /// Consumers whose source holds a pattern of queues.
+    queue_patterns: BTreeMap<ConsumerKey, Source>,
     /// Consumers who have credit again and were parked at some lane.
     hungry: VecDeque<ConsumerKey>,
 
@@ -152,6 +154,7 @@ pub struct Dispatcher {
     next_volatile: u64,
     volatile_bytes: usize,
     counters: VolatileCounters,
+    missed: Missed,
 }
 
 impl Dispatcher {
@@ -188,6 +191,7 @@ impl Dispatcher {
             next_volatile: 1,
             volatile_bytes: 0,
             counters: VolatileCounters::default(),
+            missed: Missed::default(),
         };
         for (queue, name) in state.queue_names() {
             new.lane_of(queue, name);
@@ -486,7 +490,7 @@ impl Dispatcher {
     }
 
     /// The consumers attached, and what each consumes from.
-    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerKey, &Destination)> {
+    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerKey, &Source)> {
         self.consumers.iter().map(|(key, consumer)| (*key, &consumer.source))
     }
 
@@ -562,8 +566,8 @@ fn is_there(state: &ShardState, volatile: &BTreeMap<u64, Volatile>, item: Item) 
     }
 }
 
-/// Whether the pattern of a queue consumer covers the queue called `name`.
-fn matches_queue(pattern: &Destination, name: &Arc<str>) -> bool {
+/// Whether the patterns of a queue consumer cover the queue called `name`.
+fn matches_queue(pattern: &Source, name: &Arc<str>) -> bool {
     !is_durable(name)
         && pattern.matches(&Destination { kind: DestinationKind::Queue, name: name.clone() })
 }

@@ -5,6 +5,7 @@ mod browsing;
 mod groups;
 mod precedence;
 mod selectors;
+mod sources;
 
 use super::*;
 use crate::{
@@ -469,11 +470,15 @@ fn topic_subscribers_get_copies_and_slow_ones_lose_the_oldest() {
     }
     assert_eq!(leader.dispatcher.in_flight(fast), Some(4));
     assert_eq!(leader.dispatcher.volatile_counters().dropped, 1);
+    assert_eq!(leader.dispatcher.missed().collect::<Vec<_>>(), [("t.a", 1)]);
+    assert_eq!(leader.dispatcher.poll_missed().as_deref(), Some("t.a"));
     leader.dispatcher.detach(fast);
     leader.dispatcher.detach(slow);
     let unheard = message_to(Destination::topic("t.a").unwrap(), "5").into();
     assert_eq!(leader.dispatcher.handle_volatile(leader.now, unheard), Ok(0));
     assert_eq!(leader.dispatcher.volatile_counters().dropped, 8);
+    assert_eq!(leader.dispatcher.poll_missed(), None, "who leaves was not too slow");
+    assert_eq!(leader.dispatcher.missed().count(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    Destination,
+    Source,
     bounds::Bounds,
     rules::Rules,
     selector::SelectorError,
@@ -127,7 +127,7 @@ pub enum AttachRefused {
     Attached(ConsumerKey),
     /// It is to look at something else than a queue.
     #[error("`{0}` cannot be browsed: it is not one queue")]
-    NotOneQueue(Destination),
+    NotOneQueue(Source),
     /// Its selector is none.
     #[error("the selector cannot be read: {0}")]
     Selector(#[from] SelectorError),

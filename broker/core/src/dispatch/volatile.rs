@@ -10,13 +10,13 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use paceline_reached::{Point, reached};
 
 use super::{
-    Dispatcher,
+    ConsumerKey, Dispatcher,
     lane::{Lane, LaneId, LaneKind},
     ready::{Item, Position},
     types::{MessageKey, VolatileId, VolatileRefused},
 };
 use crate::{
-    Message, UnixMillis,
+    Destination, Message, UnixMillis,
     bounds::{Bound, Size, WhenFull},
     destination::DestinationKind,
     durable::is_durable,
@@ -122,6 +122,26 @@ impl Dispatcher {
         exact.chain(patterns.map(|(lane, _)| *lane)).filter(|lane| wants(lane)).collect()
     }
 
+    /// Whether somebody listens to a topic.
+    pub fn has_subscriber(&self, topic: &Destination) -> bool {
+        self.topics.contains_key(&topic.name)
+            || self.topic_patterns.values().any(|source| source.matches(topic))
+    }
+
+    /// Gives one subscriber a copy of a topic's message that was sent before it came.
+    pub fn copy_to_one(&mut self, key: ConsumerKey, message: &Arc<Message>) {
+        let Some(consumer) = self.consumers.get(&key) else { return };
+        let lane = consumer.seats.keys().copied().find(|lane| self.lanes[lane].is_subscriber());
+        let candidate = Candidate { message, redelivered: false, redelivery_count: 0 };
+        let wants = |lane: &LaneId| match &self.lanes[lane].kind {
+            LaneKind::Subscriber(Some(selector)) => selector.matches(&candidate),
+            _ => true,
+        };
+        if let Some(lane) = lane.filter(wants) {
+            self.copy_to(&[lane], message);
+        }
+    }
+
     /// Whether a subscriber of the message's topic has no room, and the topic's policy is that nothing is
     /// dropped for it.
     pub fn refuses(&self, message: &Message) -> Option<VolatileRefused> {
@@ -189,7 +209,7 @@ impl Dispatcher {
     }
 
     /// Gives every subscriber of the message's topic that wants it a copy.
-    pub(super) fn fan_out(&mut self, message: &Arc<Message>) {
+    pub fn fan_out(&mut self, message: &Arc<Message>) {
         let subscribers = self.subscribers(message);
         self.copy_to(&subscribers, message);
     }
@@ -205,6 +225,7 @@ impl Dispatcher {
             } else {
                 self.counters.entered += 1;
                 self.counters.dropped += 1;
+                self.missed.count(&message.destination.name);
             }
         }
     }
@@ -224,7 +245,8 @@ impl Dispatcher {
                 panic!("a subscriber was given a stored message")
             };
             reached(Point::SubscriberTooSlow);
-            self.remove_volatile(number);
+            let missed = self.remove_volatile(number);
+            self.missed.count(&missed.message.destination.name);
             self.counters.dropped += 1;
         }
     }

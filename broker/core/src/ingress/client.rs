@@ -16,13 +16,14 @@
 //! A message whose queue is full and blocks is refused by its shard and kept here until there is
 //! room. So nothing stands still in the stream, and what makes room goes on.
 
+mod announcing;
 mod attaching;
 mod losing;
 mod room;
 mod topics;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -30,7 +31,7 @@ use std::{
 use paceline_reached::{Point, reached};
 use thiserror::Error;
 
-use self::topics::Line;
+use self::{announcing::Announced, topics::Line};
 use super::{
     Budget, ChannelId, Full, Request,
     held::{Held, Kept},
@@ -111,6 +112,8 @@ struct Consumer<T, S> {
     sink: S,
     /// Who waits for the first time that it is attached.
     asker: Option<T>,
+    /// The term of the leader that it was attached to last.
+    attached_in: Option<u64>,
     /// How far it has come, if it browses.
     browsed: Option<Browsed>,
     /// Whether it browses and has come to the end.
@@ -145,6 +148,9 @@ pub struct ShardClient<T, S> {
     sent: usize,
     sent_bytes: usize,
     consumers: BTreeMap<u64, Consumer<T, S>>,
+    /// What is there at this node's clients, and what of it is to be said to be gone.
+    announced: BTreeMap<u64, Announced>,
+    departed: BTreeSet<u64>,
     next_question: u64,
     questions: BTreeMap<u64, Question<T>>,
     /// Messages for the leader's memory that wait for a leader, and their bytes.
@@ -177,6 +183,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             sent: 0,
             sent_bytes: 0,
             consumers: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            departed: BTreeSet::new(),
             next_question: 1,
             questions: BTreeMap::new(),
             volatile: VecDeque::new(),
@@ -229,7 +237,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             Request::Attach { consumer, subscription, sink, asker } => {
                 let asker = Some(asker);
                 let (browsed, ended) = (None, false);
-                let known = Consumer { subscription, sink, asker, browsed, ended };
+                let attached_in = None;
+                let known = Consumer { subscription, sink, asker, attached_in, browsed, ended };
                 self.consumers.insert(consumer, known);
                 if self.search.is_found() {
                     if self.consumers[&consumer].subscription.browses {
@@ -259,6 +268,8 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
                     self.events.push_back(Event::Ended(asker, Ok(())));
                 }
             }
+            Request::Announce { number, presence } => self.announce(number, presence),
+            Request::Withdraw { number } => self.withdraw(number),
             Request::Settle { consumer, channel, messages, how, asker } => {
                 if self.search.is_found() && channel == self.channel {
                     let number = self.ask(Question::Settles { asker });
@@ -392,6 +403,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
     fn needs_leader(&self) -> bool {
         !(self.unanswered.is_empty()
             && self.consumers.is_empty()
+            && self.announced.is_empty()
             && self.volatile.is_empty()
             && self.again.is_empty()
             && self.adrift.is_empty()
@@ -461,6 +473,7 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         for consumer in consumers {
             self.attach(consumer);
         }
+        self.say_all_present();
     }
 
     fn send_commands(&mut self, window: usize, window_bytes: usize) {

@@ -8,6 +8,9 @@
 //! A part that was refused decides against the whole, and nobody but this node can decide for it. So
 //! the answer does not wait for the coordinator then, nor for a shard that may have no leader, and
 //! only the parts that were prepared are finished.
+//!
+//! A branch of a distributed transaction is prepared in the same way. Then it is entered in its home
+//! shard instead of a decision, and that is all, until somebody ends it: see `branch`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +18,7 @@ use super::result_of;
 use crate::{
     operation::{Outcome, Refusal},
     shard::{self, Command, TransactionId, Work},
+    xa::Xid,
 };
 
 /// A transaction's part in one shard.
@@ -36,7 +40,7 @@ pub(super) struct Send {
 }
 
 impl Send {
-    fn awaited(slot: u32, command: Command) -> Self {
+    pub(super) fn awaited(slot: u32, command: Command) -> Self {
         Self { slot, command, holders: Vec::new(), awaited: true }
     }
 }
@@ -47,6 +51,8 @@ enum Phase {
     Single,
     /// Shards whose answer is missing, and what the answers so far come to.
     Preparing { missing: BTreeSet<u32>, wanted: Outcome },
+    /// All parts of a branch are prepared, and its home shard was told.
+    Entering,
     /// The coordinator was told what is wanted. Whether that is to commit.
     Deciding { commit: bool },
     /// It has said how the transaction ends. Shards that have not carried it out yet, and the answer
@@ -71,6 +77,8 @@ pub(super) struct Commit {
     coordinator: u32,
     /// Slots whose shard has prepared its part.
     prepared: Vec<u32>,
+    /// The branch of a distributed transaction that is to be prepared, and no more.
+    branch: Option<Xid>,
     phase: Phase,
 }
 
@@ -96,7 +104,60 @@ impl Commit {
             };
             Send { slot, command, holders, awaited: true }
         }));
-        Self { transaction, coordinator, prepared: Vec::new(), phase }
+        Self { transaction, coordinator, prepared: Vec::new(), branch: None, phase }
+    }
+
+    /// Begins to prepare a branch of a distributed transaction. `home` is the slot of its home shard. The
+    /// answer says whether it is prepared.
+    pub(super) fn prepare(
+        transaction: TransactionId,
+        (xid, home): (Xid, u32),
+        shares: BTreeMap<u32, Share>,
+        sends: &mut Vec<Send>,
+    ) -> Self {
+        let missing: BTreeSet<u32> = shares.keys().copied().collect();
+        sends.extend(shares.into_iter().map(|(slot, Share { work, holders })| {
+            let command = Command::PrepareBranch { transaction, home, work };
+            Send { slot, command, holders, awaited: true }
+        }));
+        let (prepared, branch) = (Vec::new(), Some(xid));
+        let phase = match missing.is_empty() {
+            true => Phase::Entering,
+            false => Phase::Preparing { missing, wanted: Ok(()) },
+        };
+        let commit = Self { transaction, coordinator: home, prepared, branch, phase };
+        if matches!(commit.phase, Phase::Entering) {
+            sends.extend(commit.enter());
+        }
+        commit
+    }
+
+    /// The branch that is to be prepared, if it is one.
+    pub(super) fn branch(&self) -> Option<&Xid> {
+        self.branch.as_ref()
+    }
+
+    fn enter(&self) -> Option<Send> {
+        let (transaction, xid) = (self.transaction, self.branch.clone()?);
+        let participants = self.prepared.clone();
+        let command = Command::EnterBranch { xid, transaction, participants };
+        Some(Send::awaited(self.coordinator, command))
+    }
+
+    /// Undoes what was prepared, where that is anything.
+    fn abandon(&mut self, answer: Option<Outcome>, sends: &mut Vec<Send>) -> Progress {
+        if self.prepared.is_empty() {
+            return Progress { answer, is_over: true };
+        }
+        self.decide(false, sends);
+        Progress { answer, is_over: false }
+    }
+
+    fn decide(&mut self, commit: bool, sends: &mut Vec<Send>) {
+        let (transaction, participants) = (self.transaction, self.prepared.clone());
+        let decide = Command::Decide { transaction, commit, participants };
+        sends.push(Send::awaited(self.coordinator, decide));
+        self.phase = Phase::Deciding { commit };
     }
 
     /// The shard of a slot has answered what it was sent last.
@@ -119,18 +180,26 @@ impl Commit {
                 if !missing.is_empty() {
                     return Progress::default();
                 }
-                let wanted = std::mem::replace(wanted, Ok(()));
-                let commit = wanted.is_ok();
-                let answer = if commit { None } else { Some(wanted) };
-                if self.prepared.is_empty() {
-                    return Progress { answer, is_over: true };
+                match std::mem::replace(wanted, Ok(())) {
+                    Err(why) => self.abandon(Some(Err(why)), sends),
+                    Ok(()) if self.branch.is_some() => {
+                        sends.extend(self.enter());
+                        self.phase = Phase::Entering;
+                        Progress::default()
+                    }
+                    Ok(()) => {
+                        self.decide(true, sends);
+                        Progress::default()
+                    }
                 }
-                let participants = self.prepared.clone();
-                let decide = Command::Decide { transaction, commit, participants };
-                sends.push(Send::awaited(coordinator, decide));
-                self.phase = Phase::Deciding { commit };
-                Progress { answer, is_over: false }
             }
+            Phase::Entering => match result_of(outcome) {
+                Err(why @ (Refusal::Branch(_) | Refusal::Rejected(_))) => {
+                    self.abandon(Some(Err(why)), sends)
+                }
+                // Where nobody knows whether it was entered, the parts will hear of that.
+                answer => Progress { answer: Some(answer), is_over: true },
+            },
             Phase::Deciding { commit: wanted } => {
                 let shard::Outcome::Decided { commit } = outcome else {
                     let undecided = Err(Refusal::Unknown("no decision was recorded".into()));

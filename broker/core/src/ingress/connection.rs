@@ -4,32 +4,39 @@
 //! the answers of the parts are put together again. Its transactions are run here too, even when the
 //! connection itself has gone.
 
+mod announcing;
+mod branches;
+mod committing;
 mod standing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
     sync::Arc,
 };
 
+use paceline_reached::{Point, reached};
+
+use self::branches::Branches;
 use super::{
     Budget, ChannelId, Request,
-    commit::{Commit, Send, Share},
+    commit::Commit,
     deliveries::{Deliveries, Held},
     operations::Operations,
     result_of,
     standing::Course,
 };
 use crate::{
-    Destination, DestinationKind, Message,
+    Destination, DestinationKind, Message, Source,
     channel::Delivered,
     dispatch::{MessageKey, VolatileId},
     operation::{
         ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Refusal, Settlement,
         Subscription,
     },
+    presence::PresenceId,
     schedule::Schedule,
     shard::{self, Command, MessageRef, Refused, TransactionId},
+    xa::BranchInfo,
 };
 
 /// What an operation weighs beside its messages.
@@ -50,6 +57,9 @@ pub enum ConnectionEvent {
     BrowseEnd(ConsumerId),
     /// A consumer gets nothing more: the durable subscription that it had is another's, or gone.
     Detached(ConsumerId, String),
+    /// The branches that are prepared in the cluster, in the order of their names; the outcome of the
+    /// operation that asked follows.
+    Branches(OpTag, Vec<BranchInfo>),
 }
 
 /// What a connection has to know of its cluster and its node.
@@ -79,6 +89,8 @@ pub enum Part {
     Unawaited,
     /// What has to be there before an operation's consumer is.
     Standing(OpTag),
+    /// A command about branches of distributed transactions, for the shard of a slot.
+    Branch(OpTag, u32),
 }
 
 /// What is settled in one shard's log, and the consumers that held it.
@@ -126,10 +138,13 @@ pub struct Connection {
     deliveries: Deliveries,
     operations: Operations,
     commits: BTreeMap<OpTag, Committing>,
+    branches: Branches,
     /// Consumers that end as soon as what they hold is settled.
     leaving: Vec<(OpTag, ConsumerId, Parting<DeliveryId>)>,
     /// What is made before consumers are attached.
     courses: BTreeMap<OpTag, Course>,
+    /// What there is of it, by its number in the node, and the slot of the topic.
+    present: BTreeMap<PresenceId, (u64, u32)>,
     /// The client id that it has taken.
     client: Option<Arc<str>>,
     /// Slots whose shards were asked for what need not hurry.
@@ -166,6 +181,14 @@ impl Connection {
                 self.identify(tag, client, &connection, directory);
             }
             Operation::Forget { tag, durable } => self.forget(tag, durable, directory),
+            Operation::Prepare { tag, xid, publishes, settles } => {
+                self.prepare(tag, xid, publishes, &settles, directory);
+            }
+            Operation::Resolve { tag, xid, commit, by } => {
+                self.resolve(tag, xid, commit, by, directory);
+            }
+            Operation::Recover { tag } => self.recover(tag, directory),
+            Operation::ForgetBranch { tag, xid } => self.forget_branch(tag, xid, directory),
         }
         self.advance();
     }
@@ -177,6 +200,7 @@ impl Connection {
             Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome),
             Part::Unawaited => {}
             Part::Standing(tag) => self.continue_course(tag, outcome),
+            Part::Branch(tag, slot) => self.continue_branch(tag, slot, outcome),
         }
     }
 
@@ -187,6 +211,7 @@ impl Connection {
             Part::Commit(tag, slot) => self.continue_commit(tag, slot, outcome_of(result)),
             Part::Unawaited => {}
             Part::Standing(tag) => self.continue_course(tag, outcome_of(result)),
+            Part::Branch(tag, slot) => self.continue_branch(tag, slot, outcome_of(result)),
         }
     }
 
@@ -236,6 +261,8 @@ impl Connection {
         if let Some(client) = self.client.take() {
             directory.release_client(&client);
         }
+        self.branches.clear();
+        self.withdraw_all();
         // Nobody is told of the transactions that these wait for.
         for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
             self.detach(tag, consumer, parting);
@@ -296,19 +323,31 @@ impl Connection {
     ) {
         self.operations.begin(tag, OPERATION_BYTES);
         let number = directory.next_consumer();
-        let slots = slots_of(&subscription.source, directory);
+        let sources = sources_of(&subscription.source, directory);
+        let slots: Vec<u32> = sources.keys().copied().collect();
         let prefetch = subscription.prefetch;
-        if !self.deliveries.subscribe(consumer, number, prefetch, slots.clone()) {
+        if !self.deliveries.subscribe(consumer, number, prefetch, slots) {
             let why = format!("consumer {} of this connection exists already", consumer.0);
             return self.end_part(tag, Err(Refusal::Rejected(why)));
         }
-        if self.makes_first(tag, consumer, subscription, slots.start, directory) {
+        if subscription.source.single().is_none() {
+            reached(Point::CompositeAttached);
+        }
+        let first = sources.keys().next().copied().expect("a source is of some shard");
+        if self.makes_first(tag, consumer, subscription, first, directory) {
             return;
         }
-        for slot in slots {
-            let (subscription, asker) = (subscription.clone(), self.part(tag));
-            let (consumer, sink) = (number, consumer);
-            self.request(slot, Request::Attach { consumer, subscription, sink, asker });
+        for (slot, source) in sources {
+            // One alone has been made first.
+            for queue in source.all().iter().filter(|queue| standing::takes_part(queue)) {
+                let (command, holders) =
+                    (Command::CreateQueue { queue: queue.name.clone() }, Vec::new());
+                let asker = self.part(tag);
+                self.request(slot, Request::Command { command, holders, urgent: true, asker });
+            }
+            let subscription = Subscription { source, ..subscription.clone() };
+            let (asker, sink) = (self.part(tag), consumer);
+            self.request(slot, Request::Attach { consumer: number, subscription, sink, asker });
         }
         self.end_part(tag, Ok(()));
     }
@@ -350,6 +389,7 @@ impl Connection {
         // Who acknowledges a message has looked at it, whatever comes of that.
         let committing = self.commits.values().flat_map(|it| &it.taken).map(|(_, held, _)| *held);
         let acknowledged: Vec<Held> = committing
+            .chain(self.branches.taken())
             .filter(|held| held.consumer == consumer)
             .chain(self.deliveries.acknowledged_in_vain(consumer))
             .collect();
@@ -416,84 +456,6 @@ impl Connection {
         self.end_part(tag, Ok(()));
     }
 
-    fn commit(
-        &mut self,
-        tag: OpTag,
-        publishes: Vec<Arc<Message>>,
-        settles: &[(DeliveryId, Settlement)],
-        directory: &impl Directory,
-    ) {
-        let bytes: usize = publishes.iter().map(|message| message.footprint()).sum();
-        self.operations.begin(tag, bytes + OPERATION_BYTES);
-        let taken = match self.deliveries.settle_all(settles) {
-            Ok(taken) => taken,
-            Err(why) => return self.end_part(tag, Err(why)),
-        };
-        let mut settles = Settles::default();
-        for (_, held, how) in &taken {
-            settles.add(held, *how);
-        }
-        let first_settled = taken.first().map(|(_, held, _)| held.slot);
-        let mut shares: BTreeMap<u32, Share> = BTreeMap::new();
-        let mut first_published = None;
-        for message in publishes {
-            let slot = directory.slot_of(&message.destination);
-            first_published.get_or_insert(slot);
-            shares.entry(slot).or_default().work.publishes.push(message);
-        }
-        for (slot, (settles, holders)) in settles.stored {
-            let share = shares.entry(slot).or_default();
-            (share.work.settles, share.holders) = (settles, holders);
-        }
-        let coordinator = first_published
-            .or(first_settled.filter(|slot| shares.contains_key(slot)))
-            .or(shares.keys().next().copied());
-        let Some(coordinator) = coordinator else {
-            self.settle_volatile(settles.volatile);
-            return self.end_part(tag, Ok(()));
-        };
-        let mut sends = Vec::new();
-        let transaction = directory.next_transaction();
-        let commit = Commit::begin(transaction, coordinator, shares, &mut sends);
-        self.commits.insert(tag, Committing { commit, taken, volatile: settles.volatile });
-        self.send(tag, sends);
-    }
-
-    fn continue_commit(&mut self, tag: OpTag, slot: u32, outcome: shard::Outcome) {
-        let Some(committing) = self.commits.get_mut(&tag) else {
-            panic!("a command was answered of a transaction that is over")
-        };
-        let mut sends = Vec::new();
-        let progress = committing.commit.handle_outcome(slot, outcome, &mut sends);
-        let ended = progress.answer.map(|answer| {
-            (
-                answer,
-                std::mem::take(&mut committing.taken),
-                std::mem::take(&mut committing.volatile),
-            )
-        });
-        if progress.is_over {
-            self.commits.remove(&tag);
-        }
-        self.send(tag, sends);
-        let Some((answer, taken, volatile)) = ended else { return };
-        // What is not stored takes no part in the decision: it is settled behind it, and can say
-        // nothing against it.
-        match answer {
-            Ok(()) => self.settle_volatile(volatile),
-            Err(_) => {
-                for (id, held, _) in taken {
-                    self.deliveries.unsettle(id, held);
-                }
-            }
-        }
-        self.end_part(tag, answer);
-        for (tag, consumer, parting) in std::mem::take(&mut self.leaving) {
-            self.end_consumer(tag, consumer, parting);
-        }
-        self.advance();
-    }
-
     fn settle_volatile(&mut self, settles: VolatileSettles) {
         for ((slot, consumer, channel, how), messages) in settles {
             let asker = Part::Unawaited;
@@ -502,13 +464,6 @@ impl Connection {
     }
 
     // ---- the rest -------------------------------------------------------------------------------
-
-    fn send(&mut self, tag: OpTag, sends: Vec<Send>) {
-        for Send { slot, command, holders, awaited } in sends {
-            let asker = if awaited { Part::Commit(tag, slot) } else { Part::Unawaited };
-            self.request(slot, Request::Command { command, holders, urgent: true, asker });
-        }
-    }
 
     fn request(&mut self, slot: u32, request: Request<Part, ConsumerId>) {
         self.requests.push_back((slot, request));
@@ -544,6 +499,7 @@ fn outcome_of(result: Outcome) -> shard::Outcome {
         Err(Refusal::Rejected(why) | Refusal::Unknown(why) | Refusal::Missing(why)) => {
             shard::Outcome::Refused(Refused::ByLeader(why))
         }
+        Err(Refusal::Branch(why)) => shard::Outcome::Refused(Refused::Branch(why)),
     }
 }
 
@@ -551,11 +507,15 @@ fn unknown_consumer(consumer: ConsumerId) -> Outcome {
     Err(Refusal::Rejected(format!("this connection has no consumer {}", consumer.0)))
 }
 
-/// The shards that may hold something of a source.
-fn slots_of(source: &Destination, directory: &impl Directory) -> Range<u32> {
-    if source.is_pattern() {
-        return 0..directory.slots();
-    }
-    let slot = directory.slot_of(source);
-    slot..slot + 1
+/// The slots whose shards may hold something of a source, and what of it each may hold.
+fn sources_of(source: &Source, directory: &impl Directory) -> BTreeMap<u32, Source> {
+    let slots: BTreeSet<u32> = match source.has_pattern() {
+        true => (0..directory.slots()).collect(),
+        false => source.all().iter().map(|one| directory.slot_of(one)).collect(),
+    };
+    let of = |slot| {
+        let is_there = |one: &Destination| one.is_pattern() || directory.slot_of(one) == slot;
+        Some((slot, source.filter(is_there)?))
+    };
+    slots.into_iter().filter_map(of).collect()
 }

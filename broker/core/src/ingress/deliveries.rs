@@ -1,13 +1,11 @@
 //! What a connection's consumers hold: which delivery is which message of which shard.
 //!
-//! A consumer of a pattern is attached to every shard, and each shard's leader grants it the whole
-//! prefetch; after a change of leader, the new one knows nothing of what the client still holds. So
-//! the prefetch that the client asked for is kept here: what is beyond it waits.
+//! A consumer of a pattern is attached to every shard, one of several destinations to theirs, and each
+//! shard's leader grants it the whole prefetch; after a change of leader, the new one knows nothing of
+//! what the client still holds. So the prefetch that the client asked for is kept here: what is beyond
+//! it waits.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use paceline_reached::{Point, reached};
 
@@ -46,7 +44,7 @@ struct Origin {
 struct Consumer {
     number: u64,
     /// The shards that it is attached to.
-    slots: Range<u32>,
+    slots: Vec<u32>,
     prefetch: u32,
     held: u32,
     waiting: VecDeque<(Origin, Delivered)>,
@@ -71,7 +69,7 @@ impl Deliveries {
         id: ConsumerId,
         number: u64,
         prefetch: u32,
-        slots: Range<u32>,
+        slots: Vec<u32>,
     ) -> bool {
         if self.consumers.contains_key(&id) {
             return false;
@@ -89,14 +87,14 @@ impl Deliveries {
 
     /// A consumer ends, and what it holds is no longer its client's. Its number in the node, and
     /// the shards it is attached to.
-    pub(super) fn unsubscribe(&mut self, id: ConsumerId) -> Option<(u64, Range<u32>)> {
+    pub(super) fn unsubscribe(&mut self, id: ConsumerId) -> Option<(u64, Vec<u32>)> {
         let consumer = self.consumers.remove(&id)?;
         self.held.retain(|_, held| held.consumer != id);
         Some((consumer.number, consumer.slots))
     }
 
     /// All consumers end.
-    pub(super) fn unsubscribe_all(&mut self) -> Vec<(u64, Range<u32>)> {
+    pub(super) fn unsubscribe_all(&mut self) -> Vec<(u64, Vec<u32>)> {
         self.held.clear();
         let consumers = std::mem::take(&mut self.consumers);
         consumers.into_values().map(|consumer| (consumer.number, consumer.slots)).collect()
@@ -108,7 +106,7 @@ impl Deliveries {
         &mut self,
         id: ConsumerId,
         prefetch: u32,
-    ) -> Option<(u64, Range<u32>)> {
+    ) -> Option<(u64, Vec<u32>)> {
         let consumer = self.consumers.get_mut(&id)?;
         consumer.prefetch = prefetch;
         Some((consumer.number, consumer.slots.clone()))
@@ -260,7 +258,7 @@ mod tests {
     #[test]
     fn several_shards_together_do_not_exceed_the_prefetch() {
         let mut deliveries = Deliveries::default();
-        assert!(deliveries.subscribe(CONSUMER, 9, 2, 0..5));
+        assert!(deliveries.subscribe(CONSUMER, 9, 2, (0..5).collect()));
         let first = deliveries.arrive(CONSUMER, 1, CHANNEL, delivered(1)).unwrap();
         assert!(deliveries.arrive(CONSUMER, 2, CHANNEL, delivered(2)).is_some());
         assert!(deliveries.arrive(CONSUMER, 3, CHANNEL, delivered(3)).is_none());
@@ -277,7 +275,7 @@ mod tests {
     #[test]
     fn what_waits_from_a_lost_leader_is_forgotten_and_what_is_held_stays() {
         let mut deliveries = Deliveries::default();
-        assert!(deliveries.subscribe(CONSUMER, 9, 1, 0..5));
+        assert!(deliveries.subscribe(CONSUMER, 9, 1, (0..5).collect()));
         let first = deliveries.arrive(CONSUMER, 1, CHANNEL, delivered(1)).unwrap();
         assert!(deliveries.arrive(CONSUMER, 1, CHANNEL, delivered(2)).is_none());
         assert!(deliveries.arrive(CONSUMER, 2, CHANNEL, delivered(3)).is_none());
@@ -294,10 +292,10 @@ mod tests {
     #[test]
     fn nothing_arrives_at_a_consumer_that_has_gone() {
         let mut deliveries = Deliveries::default();
-        assert!(deliveries.subscribe(CONSUMER, 9, 1, 0..5));
-        assert!(!deliveries.subscribe(CONSUMER, 10, 1, 0..5));
+        assert!(deliveries.subscribe(CONSUMER, 9, 1, (0..5).collect()));
+        assert!(!deliveries.subscribe(CONSUMER, 10, 1, (0..5).collect()));
         let first = deliveries.arrive(CONSUMER, 1, CHANNEL, delivered(1)).unwrap();
-        assert_eq!(deliveries.unsubscribe(CONSUMER), Some((9, 0..5)));
+        assert_eq!(deliveries.unsubscribe(CONSUMER), Some((9, (0..5).collect())));
         assert!(deliveries.settle(first.id).is_none());
         assert!(deliveries.arrive(CONSUMER, 1, CHANNEL, delivered(2)).is_none());
         assert_eq!(deliveries.unsubscribe(CONSUMER), None);
@@ -306,14 +304,14 @@ mod tests {
     #[test]
     fn a_wider_window_lets_go_what_waits_and_a_narrower_one_takes_nothing_away() {
         let mut deliveries = Deliveries::default();
-        assert!(deliveries.subscribe(CONSUMER, 9, 1, 2..4));
+        assert!(deliveries.subscribe(CONSUMER, 9, 1, (2..4).collect()));
         assert!(deliveries.arrive(CONSUMER, 2, CHANNEL, delivered(1)).is_some());
         assert!(deliveries.arrive(CONSUMER, 3, CHANNEL, delivered(2)).is_none());
         assert!(deliveries.arrive(CONSUMER, 3, CHANNEL, delivered(3)).is_none());
-        assert_eq!(deliveries.set_prefetch(CONSUMER, 2), Some((9, 2..4)));
+        assert_eq!(deliveries.set_prefetch(CONSUMER, 2), Some((9, (2..4).collect())));
         let second = deliveries.advance();
         assert_eq!(second.len(), 1);
-        assert_eq!(deliveries.set_prefetch(CONSUMER, 1), Some((9, 2..4)));
+        assert_eq!(deliveries.set_prefetch(CONSUMER, 1), Some((9, (2..4).collect())));
         deliveries.settle(second[0].id).unwrap();
         assert!(deliveries.advance().is_empty(), "it holds what it may");
         assert_eq!(deliveries.set_prefetch(ConsumerId(2), 1), None);

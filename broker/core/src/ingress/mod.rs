@@ -10,6 +10,7 @@
 //! None of them knows a task, a channel, a clock or how a shard replicates. Who drives them carries
 //! requests from connections to clients, messages from clients to leaders, and events back.
 
+mod branch;
 mod budget;
 mod client;
 mod commit;
@@ -36,6 +37,7 @@ use crate::{
     Message,
     dispatch::{MessageKey, VolatileId},
     operation::{Outcome, Parting, Refusal, Settlement, Subscription},
+    presence::Presence,
     shard::{self, Command},
 };
 
@@ -110,6 +112,18 @@ pub enum Request<T, S> {
         /// Who asks.
         asker: T,
     },
+    /// To tell who listens that something is there. Nobody is told what becomes of it.
+    Announce {
+        /// Its number, unique in the node.
+        number: u64,
+        /// It.
+        presence: Presence,
+    },
+    /// To tell them that it is not any more.
+    Withdraw {
+        /// As announced.
+        number: u64,
+    },
 }
 
 impl<T, S> Request<T, S> {
@@ -139,6 +153,8 @@ impl<T, S> Request<T, S> {
             Request::Detach { consumer, parting, asker } => {
                 Request::Detach { consumer, parting, asker: asker_of(asker) }
             }
+            Request::Announce { number, presence } => Request::Announce { number, presence },
+            Request::Withdraw { number } => Request::Withdraw { number },
             Request::Settle { consumer, channel, messages, how, asker } => {
                 Request::Settle { consumer, channel, messages, how, asker: asker_of(asker) }
             }
@@ -152,7 +168,11 @@ fn result_of(outcome: shard::Outcome) -> Outcome {
         shard::Outcome::Done
         | shard::Outcome::Duplicate
         | shard::Outcome::Decided { .. }
-        | shard::Outcome::Registered(_) => Ok(()),
+        | shard::Outcome::Registered(_)
+        | shard::Outcome::Entered
+        | shard::Outcome::Resolved { .. }
+        | shard::Outcome::Branches(_) => Ok(()),
+        shard::Outcome::Refused(shard::Refused::Branch(why)) => Err(Refusal::Branch(why)),
         shard::Outcome::Refused(why) => Err(Refusal::Rejected(why.to_string())),
         shard::Outcome::Superseded => {
             Err(Refusal::Unknown("another process runs as this node".into()))

@@ -12,11 +12,14 @@
 //! [`dispatch`](Serving::dispatch) is called only while nobody else can lead.
 
 mod bodies;
+mod channels;
 mod due;
 mod gathered;
 mod policies;
+mod present;
 mod room;
 mod settling;
+mod slow;
 pub(crate) mod standing;
 mod told;
 
@@ -36,8 +39,9 @@ use self::{
     bodies::Bodies,
     due::DueMessages,
     gathered::{Gathered, Settles, Target},
+    present::Present,
     room::RoomAwaited,
-    settling::begin_settling,
+    settling::{begin_settling, given_back},
 };
 use crate::{
     Message, UnixMillis,
@@ -122,6 +126,7 @@ struct Term {
     proposed: Option<(u64, Vec<Target>)>,
     /// The channel of each consumer.
     consumers: BTreeMap<ConsumerKey, u64>,
+    present: Present,
     bodies: Bodies,
     /// What transactions settle that are prepared and not ended.
     prepared: BTreeMap<TransactionId, Settles>,
@@ -187,6 +192,7 @@ impl<T: Told> Serving<T> {
             gathered: Gathered::default(),
             proposed: None,
             consumers: BTreeMap::new(),
+            present: Present::default(),
             bodies: Bodies::default(),
             prepared: BTreeMap::new(),
             doubts: Doubts::default(),
@@ -221,45 +227,6 @@ impl<T: Told> Serving<T> {
     }
 
     // What clients say.
-
-    /// A client has opened a channel.
-    pub fn handle_opened(&mut self, channel: u64, session: SessionId) {
-        // One channel for each node. Those before are dead, or this one is: it may come late, from a
-        // link that its node has given up. So they are told, and whoever still needs one asks anew.
-        let older = self.clients.iter().filter(|(_, client)| {
-            client.session.node == session.node && client.session.incarnation <= session.incarnation
-        });
-        for channel in older.map(|(channel, _)| *channel).collect::<Vec<_>>() {
-            reached(Point::ChannelSuperseded);
-            self.handle_closed(channel);
-            let message = FromLeader::NotLeader { leader: None };
-            self.output.push_back(Output::Say { channel, message });
-        }
-        let mut client = Client { session, served: false, outcomes: Vec::new() };
-        if let Some(term) = &self.term {
-            serve(&mut self.output, channel, &mut client, term.number);
-        }
-        self.clients.insert(channel, client);
-    }
-
-    /// A client or its link is gone.
-    pub fn handle_closed(&mut self, channel: u64) {
-        if self.clients.remove(&channel).is_none() {
-            return;
-        }
-        let Some(term) = &mut self.term else { return };
-        term.room_awaited.forget(channel);
-        let consumers = term.consumers.iter().filter(|(_, of)| **of == channel);
-        let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
-        for consumer in consumers {
-            term.consumers.remove(&consumer);
-            let is_told = !term.dispatcher.is_browser(consumer);
-            term.dispatcher.detach_lost(consumer);
-            if is_told {
-                self.told.detached(term.number, consumer);
-            }
-        }
-    }
 
     /// A client has said something.
     pub fn handle_message(
@@ -309,8 +276,16 @@ impl<T: Told> Serving<T> {
                 let taken = term.dispatcher.handle_volatile(wall, message);
                 (number, taken.map(drop).map_err(|why| why.to_string()))
             }
-            ToLeader::Attach { number, consumer, subscription } => {
+            ToLeader::Announce { number, presence, is_news } => {
+                let dispatcher = &mut term.dispatcher;
+                return term.present.announce(key(number), channel, presence, is_news, dispatcher);
+            }
+            ToLeader::Withdraw { number } => {
+                return term.present.withdraw(key(number), &mut term.dispatcher);
+            }
+            ToLeader::Attach { number, consumer, subscription, is_new } => {
                 let consumer = key(consumer);
+                let source = subscription.source.clone();
                 let resolved = standing::resolve(subscription, &term.dispatcher, state);
                 let attached = resolved.and_then(|subscription| {
                     let attached = term.dispatcher.attach(consumer, subscription);
@@ -319,6 +294,9 @@ impl<T: Told> Serving<T> {
                 if attached.is_ok() {
                     term.consumers.insert(consumer, channel);
                     self.told.attached(term.number, consumer);
+                    if is_new {
+                        term.present.tell_all(consumer, &source, &mut term.dispatcher);
+                    }
                 }
                 (number, attached)
             }
@@ -558,15 +536,17 @@ impl Term {
     ) {
         let node = origin.session.node;
         let mut settles = begin_settling(&mut self.dispatcher, node, &mut command, holders);
-        let prepares = match &command {
-            Command::Prepare { transaction, .. } => Some(*transaction),
+        match &command {
             Command::Finish { transaction, commit } => {
                 let prepared = self.prepared.remove(transaction);
                 settles = prepared.filter(|_| *commit).unwrap_or_default();
-                None
             }
-            _ => None,
-        };
+            Command::GiveBack { transaction } => {
+                settles = given_back(self.prepared.remove(transaction));
+            }
+            _ => {}
+        }
+        let prepares = command.prepares();
         let target = Target::Client { channel, seq: origin.seq, settles, prepares };
         // Its own next deliveries may wait for what a consumer ends.
         let key = |number: &u64| ConsumerKey { node, number: *number };

@@ -198,7 +198,11 @@ pub(super) fn bind(command: &mut Command, bounds: &Bounds, state: &ShardState, h
             None if *again => *bound = Arc::new(Bound::none()),
             None => *command = Command::Publish { message: message.clone() },
         },
-        Command::Transact { work } | Command::Prepare { work, .. } if !bounds.is_empty() => {
+        Command::Transact { work }
+        | Command::Prepare { work, .. }
+        | Command::PrepareBranch { work, .. }
+            if !bounds.is_empty() =>
+        {
             if let Some(full) = lacks_room(&work.publishes, bounds, state) {
                 reached(Point::TransactionTooMuch);
                 *command = Command::Refuse { reason: full.to_string() };

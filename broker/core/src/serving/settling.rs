@@ -22,7 +22,9 @@ pub(super) fn begin_settling(
 ) -> Settles {
     let (settles, may_leave_out) = match command {
         Command::Settle { settles } => (settles, true),
-        Command::Transact { work } | Command::Prepare { work, .. } => (&mut work.settles, false),
+        Command::Transact { work }
+        | Command::Prepare { work, .. }
+        | Command::PrepareBranch { work, .. } => (&mut work.settles, false),
         _ => return Vec::new(),
     };
     let mut begun = Vec::with_capacity(settles.len());
@@ -43,4 +45,10 @@ pub(super) fn begin_settling(
         stays
     });
     begun
+}
+
+/// What a transaction was to settle that has come to nothing, where its holders do not know.
+pub(super) fn given_back(prepared: Option<Settles>) -> Settles {
+    let settles = prepared.into_iter().flatten();
+    settles.map(|(message, _, holder)| (message, Settlement::Release, holder)).collect()
 }

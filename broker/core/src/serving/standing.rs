@@ -50,16 +50,17 @@ pub(crate) fn resolve(
     state: &ShardState,
 ) -> Result<Subscription, String> {
     let Some(Kept { durable, no_local }) = &subscription.durable else { return Ok(subscription) };
-    let (topic, selector) = (subscription.source.name.clone(), subscription.selector.clone());
-    let terms = Terms { topic, selector, no_local: *no_local };
+    let topic = subscription.source.exact().map(|topic| topic.name.clone());
+    let topic = topic.ok_or_else(|| format!("{} is not one topic", subscription.source))?;
+    let terms = Terms { topic, selector: subscription.selector.clone(), no_local: *no_local };
     if state.terms_of(durable) != Some(&terms) {
         return Err(format!("the durable subscription {durable} is not there any more"));
     }
     if dispatcher.is_consumed(&durable.queue()) {
         return Err(in_use(durable));
     }
-    let source = Destination { kind: DestinationKind::Queue, name: durable.queue() };
-    Ok(Subscription { source, selector: None, ..subscription })
+    let queue = Destination { kind: DestinationKind::Queue, name: durable.queue() };
+    Ok(Subscription { source: queue.into(), selector: None, ..subscription })
 }
 
 /// Refuses a command that would take a durable subscription away from its consumer.

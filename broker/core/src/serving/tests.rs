@@ -82,6 +82,11 @@ impl World {
         self.settle_outputs();
     }
 
+    pub(super) fn close(&mut self, channel: u64) {
+        self.serving.handle_closed(channel);
+        self.settle_outputs();
+    }
+
     pub(super) fn say(&mut self, channel: u64, message: ToLeader) {
         self.serving.handle_message(&self.state, channel, message, NOW);
         self.settle_outputs();
@@ -105,7 +110,7 @@ impl World {
     fn attach(&mut self, channel: u64, prefetch: u32) {
         let source = Destination::queue("q").unwrap();
         let subscription = Subscription::new(source, prefetch);
-        self.say(channel, ToLeader::Attach { number: 1, consumer: 1, subscription });
+        self.say(channel, ToLeader::Attach { number: 1, consumer: 1, subscription, is_new: true });
     }
 
     /// Proposes what there is, unless something is under way.
@@ -498,7 +503,7 @@ fn what_a_selector_looks_at_is_read_for_it_and_not_delivered_by_that() {
     world.state.evict_to(0);
     let mut subscription = Subscription::new(Destination::queue("q").unwrap(), 1);
     subscription.selector = Some("JMSMessageID = 'other'".into());
-    world.say(1, ToLeader::Attach { number: 1, consumer: 2, subscription });
+    world.say(1, ToLeader::Attach { number: 1, consumer: 2, subscription, is_new: true });
     assert_eq!(world.dispatch(), 0);
     let for_selector = std::mem::take(&mut world.reads);
     assert_eq!(for_selector, [1, 2, 3].map(|index| (nth(index), nth(index))));

@@ -9,6 +9,7 @@
 //! outstanding, unsettled and open, and the bounds on that, is `operations::Operations`, made of a
 //! ledger, consumers and transactions.
 
+mod advisory;
 mod consumers;
 mod ledger;
 mod limits;
@@ -24,11 +25,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use paceline_wire::Expected;
 
-pub use self::limits::OperationLimits;
 use self::operations::Operations;
+pub use self::{advisory::Origin, limits::OperationLimits};
 use crate::{
     UnixMillis,
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
+    presence::Announcement,
+    xa::BranchInfo,
 };
 
 /// The time at which something is handled.
@@ -104,6 +107,10 @@ pub trait Session: Sized + Send + 'static {
     /// One of the session's consumers only looks at what is in a queue, and has been given all of it.
     fn handle_browse_end(&mut self, consumer: ConsumerId);
 
+    /// The branches of distributed transactions that are prepared in the cluster: what an operation has
+    /// asked for. Its outcome follows at once.
+    fn handle_branches(&mut self, _found: Vec<BranchInfo>) {}
+
     /// A deadline that [`Self::poll_timeout`] gave may have passed.
     fn handle_timeout(&mut self, now: Now);
 
@@ -120,6 +127,9 @@ pub trait Session: Sized + Send + 'static {
     /// The next operation to submit. Still to be called once the session is closed: a client's last
     /// frames may stand before the one that closed it.
     fn poll_operation(&mut self) -> Option<Operation>;
+
+    /// What to tell others of the client next. To be called wherever [`Self::poll_operation`] is.
+    fn poll_announcement(&mut self) -> Option<Announcement>;
 
     /// Appends bytes to send, some 64 KiB at a time; false where there are none. What is handed out
     /// counts as sent.

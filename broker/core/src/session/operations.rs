@@ -4,6 +4,8 @@
 //! out are [`Operation`]s to submit and deliveries to send. Who is answered what, and in which words,
 //! is the protocol's.
 
+mod branches;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::RangeInclusive,
@@ -50,9 +52,15 @@ pub(super) struct Operations<P, T, L> {
     transactions: Transactions<T>,
     /// What commits without an outcome settle.
     committing: BTreeMap<OpTag, Vec<Settle>>,
+    /// What branches settle that are being prepared,
+    preparing: BTreeMap<OpTag, (T, Vec<Settle>)>,
+    /// that are prepared,
+    prepared: BTreeMap<T, Vec<Settle>>,
+    /// and that are being rolled back.
+    rolling_back: BTreeMap<OpTag, Vec<Settle>>,
 }
 
-impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
+impl<P: Purpose, T: Ord + Clone, L> Operations<P, T, L> {
     /// Of a session that begins now.
     pub(super) fn new(limits: OperationLimits) -> Self {
         Self {
@@ -63,6 +71,9 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
             consumers: Consumers::default(),
             transactions: Transactions::default(),
             committing: BTreeMap::new(),
+            preparing: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            rolling_back: BTreeMap::new(),
         }
     }
 
@@ -283,6 +294,7 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
         {
             self.put_back(settles);
         }
+        self.handle_branch_outcome(tag, is_done);
         self.outstanding.close(tag)
     }
 
@@ -324,6 +336,7 @@ impl<P: Purpose, T: Ord, L> Operations<P, T, L> {
     pub(super) fn handle_end(&mut self) {
         self.consumers.clear();
         self.transactions.clear();
+        self.prepared.clear();
     }
 
     fn put_back(&mut self, settles: Vec<Settle>) {

@@ -14,6 +14,7 @@ use crate::{
     operation::Settlement,
     rules::Rules,
     schedule::Due,
+    xa::{BranchInfo, BranchRefused, Resolver, Xid},
 };
 
 /// The most commands one [`Batch`] may hold; a position in a batch fits 16 bits.
@@ -264,6 +265,49 @@ pub enum Command {
         /// They.
         rules: Arc<Rules>,
     },
+    /// As [`Command::Prepare`], of a branch of a distributed transaction: it is held as long as that
+    /// takes. Refused where such parts would take too much memory.
+    PrepareBranch {
+        /// Names it.
+        transaction: TransactionId,
+        /// The slot of the branch's home shard, which knows how it ends.
+        home: u32,
+        /// What to do if it commits.
+        work: Work,
+    },
+    /// In the home shard of a branch of a distributed transaction: its parts are prepared, and it is
+    /// neither committed nor rolled back before somebody says so.
+    EnterBranch {
+        /// The branch.
+        xid: Xid,
+        /// What its parts go by.
+        transaction: TransactionId,
+        /// The slots that hold them.
+        participants: Vec<u32>,
+    },
+    /// There too: records how the branch ends, unless that is recorded. Answered by
+    /// [`Outcome::Resolved`].
+    ResolveBranch {
+        /// The branch.
+        xid: Xid,
+        /// Whether it commits.
+        commit: bool,
+        /// Who says so.
+        by: Resolver,
+    },
+    /// There too: its transaction manager knows what an operator has done to the branch.
+    ForgetBranch {
+        /// The branch.
+        xid: Xid,
+    },
+    /// Lists the branches of which this is the home shard. Answered by [`Outcome::Branches`].
+    ListBranches,
+    /// Drops what was prepared, as [`Command::Finish`] without a commit, and has what it would have
+    /// settled delivered again: whoever held it does not know.
+    GiveBack {
+        /// Names it.
+        transaction: TransactionId,
+    },
 }
 
 /// What a durable subscription is about.
@@ -286,8 +330,20 @@ impl Command {
             | Command::PublishWithin { message, .. }
             | Command::Deliver { message, .. }
             | Command::Store { message } => std::slice::from_ref(message),
-            Command::Transact { work } | Command::Prepare { work, .. } => &work.publishes,
+            Command::Transact { work }
+            | Command::Prepare { work, .. }
+            | Command::PrepareBranch { work, .. } => &work.publishes,
             _ => &[],
+        }
+    }
+
+    /// The transaction of which it holds a part until [`Command::Finish`], if it does that.
+    pub fn prepares(&self) -> Option<TransactionId> {
+        match self {
+            Command::Prepare { transaction, .. } | Command::PrepareBranch { transaction, .. } => {
+                Some(*transaction)
+            }
+            _ => None,
         }
     }
 
@@ -295,7 +351,10 @@ impl Command {
     pub fn footprint(&self) -> usize {
         let parts = match self {
             Command::Settle { settles } => settles.len(),
-            Command::Transact { work } | Command::Prepare { work, .. } => work.settles.len(),
+            Command::Transact { work }
+            | Command::Prepare { work, .. }
+            | Command::PrepareBranch { work, .. } => work.settles.len(),
+            Command::EnterBranch { participants, .. } => participants.len(),
             Command::Expire { messages, .. } => messages.len(),
             Command::Rules { rules } => return 64 + rules.footprint(),
             Command::View { view } => view.members().len() + view.groups() as usize,
@@ -324,7 +383,8 @@ impl Batch {
     }
 }
 
-/// How a command ended. Remembered with its session if it is not [`Outcome::Done`].
+/// How a command ended. Remembered with its session if it is not [`Outcome::Done`] or
+/// [`Outcome::Branches`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Carried out.
@@ -348,6 +408,18 @@ pub enum Outcome {
     /// The answer to [`Command::Register`]: other slots in whose shards the durable subscription may
     /// be, and the log entry that noted each.
     Registered(Vec<(u32, u64)>),
+    /// The answer to [`Command::Decide`] of a participant that asks after a branch of a distributed
+    /// transaction: it is entered, and its home shard's leader sees to its end.
+    Entered,
+    /// The answer to [`Command::ResolveBranch`]: the branch ends as was said.
+    Resolved {
+        /// What its parts go by.
+        transaction: TransactionId,
+        /// The slots that may not have carried it out.
+        participants: Vec<u32>,
+    },
+    /// The answer to [`Command::ListBranches`], in the order of their names.
+    Branches(Vec<BranchInfo>),
 }
 
 /// Why a shard did not carry out a command.
@@ -397,6 +469,9 @@ pub enum Refused {
     /// The selector of a durable subscription is none.
     #[error("the selector cannot be read: {0}")]
     Selector(String),
+    /// About a branch of a distributed transaction.
+    #[error(transparent)]
+    Branch(BranchRefused),
 }
 
 /// A queue of one shard; numbers are not used again.

@@ -37,11 +37,13 @@ pub enum Table {
     Standings,
     /// Which messages are members of groups.
     Groups,
+    /// Branches of distributed transactions.
+    Branches,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Counters,
         Self::Sessions,
         Self::Queues,
@@ -54,6 +56,7 @@ impl Table {
         Self::Producers,
         Self::Standings,
         Self::Groups,
+        Self::Branches,
     ];
 }
 
@@ -72,6 +75,7 @@ impl fmt::Display for Table {
             Self::Producers => "producers",
             Self::Standings => "durable subscriptions and virtual topics",
             Self::Groups => "groups",
+            Self::Branches => "branches of distributed transactions",
         })
     }
 }
@@ -109,6 +113,7 @@ impl ShardState {
             Table::Producers => digest(&self.tables.producers),
             Table::Standings => digest(&self.tables.standings),
             Table::Groups => digest(&self.tables.members),
+            Table::Branches => digest(&self.tables.branches),
         }
     }
 
@@ -158,6 +163,7 @@ impl ShardState {
                 let members = members.map(|(message, it)| entry(message.to_string(), it));
                 members.skip(skip).take(most).collect()
             }
+            Table::Branches => page.of(&tables.branches, |xid, it| entry(xid.to_string(), it)),
         }
     }
 }

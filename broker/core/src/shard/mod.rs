@@ -39,8 +39,10 @@
 
 mod backlog;
 mod bodies;
+mod branches;
 mod command;
 mod compare;
+mod ends;
 mod groups;
 mod producers;
 mod publishing;
@@ -62,11 +64,13 @@ use paceline_reached::{Point, reached};
 
 pub use bodies::{Content, FAILURE_CAUSE, ORIGINAL_DESTINATION, ORIGINAL_EXPIRATION};
 pub(crate) use bodies::{Death, dead_letter, in_queue};
+pub use branches::{MAX_BRANCH_BYTES, MAX_BRANCHES};
 pub use command::{
     Applied, Batch, Command, Effect, MAX_COMMANDS, MAX_PARTS, MessageRef, Origin, Outcome, QueueId,
     Refused, SessionId, Terms, TransactionId, Waiting, Work,
 };
 pub use compare::{Table, TableEntry};
+pub use ends::Decided;
 pub use groups::{GROUP_ID, GROUP_SEQUENCE, Membership};
 pub(crate) use groups::{GroupId, sequence as group_sequence};
 pub use session::SESSION_WINDOW;
@@ -76,6 +80,7 @@ pub use tables::Counters;
 pub use transaction::InDoubt;
 
 use self::{
+    ends::End,
     session::Admission,
     step::{Step, Written},
     tables::{Arrival, Derived, Leave, Stored, Tables},
@@ -180,13 +185,13 @@ impl ShardState {
             }
             Command::Transact { work } => self.transact(step, work),
             Command::Prepare { transaction, coordinator, work } => {
-                self.prepare(step, *transaction, *coordinator, work)
+                self.prepare(step, *transaction, *coordinator, work, false)
             }
             Command::Decide { transaction, commit, participants } => {
                 return self.decide(*transaction, *commit, participants);
             }
             Command::Finish { transaction, commit } => {
-                self.finish(step, *transaction, *commit);
+                self.finish(step, *transaction, if *commit { End::Commit } else { End::Abort });
                 Ok(())
             }
             Command::Forget { transaction, participant } => {
@@ -222,6 +227,12 @@ impl ShardState {
                 self.tables.standings.unregister(durable, *slot, *at);
                 Ok(())
             }
+            Command::PrepareBranch { .. }
+            | Command::EnterBranch { .. }
+            | Command::ResolveBranch { .. }
+            | Command::ForgetBranch { .. }
+            | Command::ListBranches
+            | Command::GiveBack { .. } => return self.execute_on_branch(step, command),
         };
         match done {
             Ok(()) => Outcome::Done,

@@ -21,7 +21,7 @@ pub(super) struct Session {
     incarnation: u64,
     /// The number applied last.
     last: u64,
-    /// How the last [`SESSION_WINDOW`] commands ended, where that was not `Done`.
+    /// How the last [`SESSION_WINDOW`] commands ended, where that was not `Done`, nor a list.
     answers: BTreeMap<u64, Outcome>,
 }
 
@@ -64,7 +64,8 @@ pub(super) fn record(sessions: &mut BTreeMap<u64, Session>, origin: Origin, outc
     }
     assert_eq!(origin.seq, session.last + 1, "only the next command of a session is applied");
     session.last = origin.seq;
-    if *outcome != Outcome::Done {
+    // What a list says is as old as the answer, so it is made again instead.
+    if !matches!(outcome, Outcome::Done | Outcome::Branches(_)) {
         session.answers.insert(origin.seq, outcome.clone());
     }
     while let Some(oldest) = session.answers.first_entry() {

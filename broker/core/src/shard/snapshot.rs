@@ -23,6 +23,7 @@ use thiserror::Error;
 use super::{
     ShardState,
     backlog::{Backlog, Run},
+    branches,
     groups::Membership,
     producers,
     tables::{Derived, Moved, Stored, Tables},
@@ -234,5 +235,9 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
             check(twin.is_none(), "two transactions hold one message")?;
         }
     }
+    let parts = tables.prepared.values().filter(|prepared| prepared.is_branch);
+    let bytes = parts.map(|prepared| prepared.footprint()).sum();
+    derived.branches = branches::derive(&tables.branches, bytes)
+        .ok_or(RestoreError::Inconsistent("two branches are one transaction"))?;
     Ok(derived)
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     backlog::Backlog,
     bodies::Death,
+    branches::{Branch, BranchesDerived},
     command::{Effect, MessageRef, QueueId, TransactionId, Work},
     groups::Membership,
     producers::{ProducerTable, ProducersByUse},
@@ -25,6 +26,7 @@ use crate::{
     Message, UnixMillis,
     bounds::{Bound, QueueFull, Size},
     rules::Rules,
+    xa::Xid,
 };
 
 /// What a queue remembers of one message; the key beside it is its [`MessageRef`].
@@ -142,12 +144,20 @@ pub(super) struct Prepared {
     /// Where the first of `work.publishes` was written; the others follow it.
     pub(super) written_at: MessageRef,
     pub(super) work: Work,
+    /// Whether it is part of a branch of a distributed transaction, whose end may be long in coming.
+    pub(super) is_branch: bool,
 }
 
 impl Prepared {
     /// How many bodies its log entry must keep. A topic may have durable subscriptions.
     pub(super) fn bodies(&self) -> u32 {
         self.work.publishes.len() as u32
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn footprint(&self) -> usize {
+        let messages: usize = self.work.publishes.iter().map(|message| message.footprint()).sum();
+        64 + messages + 16 * self.work.settles.len()
     }
 }
 
@@ -187,6 +197,8 @@ pub(super) struct Tables {
     pub(super) standings: Standings,
     /// What the cluster's policies say of messages that nobody consumes.
     pub(super) rules: Rules,
+    /// Branches of distributed transactions of which this is the home shard.
+    pub(super) branches: BTreeMap<Xid, Branch>,
 }
 
 /// What follows from the tables, and what is cached.
@@ -205,6 +217,7 @@ pub(super) struct Derived {
     pub(super) producers: ProducersByUse,
     /// The queues that get what is sent to a topic, by its name.
     pub(super) entered: BTreeMap<Arc<str>, Vec<Entered>>,
+    pub(super) branches: BranchesDerived,
 }
 
 impl Derived {

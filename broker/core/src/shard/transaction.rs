@@ -8,6 +8,9 @@
 //! coordinator itself and finishes alone; a coordinator whose decision stays unforgotten for too long
 //! (see [`ShardState::decided`]) has the participants finish itself.
 //!
+//! A branch of a distributed transaction goes the same way but that nobody decides at once: see
+//! `branches`.
+//!
 //! What is prepared holds the messages it will settle: they are neither delivered nor expired nor
 //! purged until the end is known. Its publishes enter their queues when it commits.
 //!
@@ -23,10 +26,11 @@ use paceline_reached::{Point, reached};
 use super::{
     ShardState,
     command::{Effect, MAX_PARTS, MessageRef, Outcome, Refused, SessionId, TransactionId, Work},
+    ends::{Decided, End},
     step::{Step, Written},
     tables::{Decision, Prepared},
 };
-use crate::{UnixMillis, destination::DestinationKind, schedule::Schedule};
+use crate::{UnixMillis, destination::DestinationKind, operation::Settlement, schedule::Schedule};
 
 /// A transaction that is prepared here and waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct InDoubt {
     pub coordinator: u32,
     /// The time of the batch that prepared it.
     pub since: UnixMillis,
+    /// Whether it is a branch of a distributed transaction, whose end may be long in coming.
+    pub is_branch: bool,
 }
 
 impl ShardState {
@@ -46,16 +52,23 @@ impl ShardState {
             transaction: *transaction,
             coordinator: prepared.coordinator,
             since: prepared.since,
+            is_branch: prepared.is_branch,
         })
     }
 
-    /// Decisions recorded here that a participant may not have carried out: the transaction, the
-    /// participant's slot, and whether it commits.
-    pub fn decided(&self) -> impl Iterator<Item = (TransactionId, u32, bool)> + '_ {
-        self.tables.decisions.iter().flat_map(|(transaction, decision)| {
+    /// Decisions recorded here that participants may not have carried out.
+    pub fn decided(&self) -> impl Iterator<Item = Decided> + '_ {
+        let decisions = self.tables.decisions.iter().flat_map(|(transaction, decision)| {
+            let (transaction, commit) = (*transaction, decision.commit);
             let waiting = decision.waiting.iter();
-            waiting.map(|participant| (*transaction, *participant, decision.commit))
-        })
+            waiting.map(move |participant| Decided {
+                transaction,
+                participant: *participant,
+                commit,
+                is_branch: false,
+            })
+        });
+        decisions.chain(self.resolved())
     }
 
     fn check(&self, work: &Work) -> Result<(), Refused> {
@@ -133,6 +146,7 @@ impl ShardState {
         transaction: TransactionId,
         coordinator: u32,
         work: &Work,
+        is_branch: bool,
     ) -> Result<(), Refused> {
         if self.tables.prepared.contains_key(&transaction) {
             return Err(Refused::AlreadyPrepared);
@@ -144,25 +158,38 @@ impl ShardState {
             since: step.now,
             written_at: MessageRef::new(step.index, step.command, 0),
             work: work.clone(),
+            is_branch,
         };
+        if is_branch {
+            self.derived.branches.bytes += prepared.footprint();
+        }
         self.derived.pin(step.index, prepared.bodies());
         self.derived.locks.extend(work.settles.iter().map(|(message, _)| (*message, transaction)));
         self.tables.prepared.insert(transaction, prepared);
         Ok(())
     }
 
-    pub(super) fn finish(&mut self, step: &mut Step, transaction: TransactionId, commit: bool) {
+    pub(super) fn finish(&mut self, step: &mut Step, transaction: TransactionId, end: End) {
         let Some(prepared) = self.tables.prepared.remove(&transaction) else { return };
+        if prepared.is_branch {
+            self.derived.branches.bytes -= prepared.footprint();
+        }
         for (message, _) in &prepared.work.settles {
             let holder = self.derived.locks.remove(message);
             assert_eq!(holder, Some(transaction), "{message} was held by the transaction");
         }
-        reached(if commit { Point::FinishedByCommit } else { Point::FinishedByAbort });
-        if commit {
-            self.carry_out(step, &prepared.work, Some(prepared.written_at));
-        } else {
-            let kept = prepared.work.settles.iter();
-            step.effects.extend(kept.map(|(message, _)| Effect::Kept { message: *message }));
+        reached(match end {
+            End::Commit => Point::FinishedByCommit,
+            End::Abort | End::GivenBack => Point::FinishedByAbort,
+        });
+        let settles = prepared.work.settles.iter().map(|(message, _)| *message);
+        match end {
+            End::Commit => self.carry_out(step, &prepared.work, Some(prepared.written_at)),
+            End::Abort => step.effects.extend(settles.map(|message| Effect::Kept { message })),
+            End::GivenBack => settles.enumerate().for_each(|(part, message)| {
+                reached(Point::BranchGivenBack);
+                self.settle(step, part, message, Settlement::Release);
+            }),
         }
         // After the messages have taken their own pins, so that the entry is never without any.
         let bodies = prepared.bodies();
@@ -178,6 +205,9 @@ impl ShardState {
         commit: bool,
         participants: &[u32],
     ) -> Outcome {
+        if self.is_entered_branch(transaction) {
+            return Outcome::Entered;
+        }
         let waiting = participants.iter().copied().collect::<BTreeSet<_>>();
         let decision = self
             .tables
@@ -201,6 +231,7 @@ impl ShardState {
         {
             decisions.remove(&transaction);
         }
+        self.forget_part(transaction, participant);
     }
 
     /// A node has begun a new life: nobody will ask any more to commit what an older one ran, so

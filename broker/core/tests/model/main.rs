@@ -69,6 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
             |(consumer, publishes, prepare, how)| Op::Transact { consumer, publishes, prepare, how }
         ),
         3 => (0usize..3, any::<bool>()).prop_map(|(which, commit)| Op::Finish { which, commit }),
+        2 => (0usize..3).prop_map(|which| Op::GiveBack { which }),
         12 => (1usize..5, 0u64..30).prop_map(|(commands, skew)| Op::Commit { commands, skew }),
         2 => Just(Op::Fail),
         3 => (1u64..40).prop_map(|by| Op::Tick { by }),

@@ -466,6 +466,15 @@ impl Reference {
                     self.settle(index, place, work.publishes.len(), &work.settles);
                 }
             }
+            Command::GiveBack { transaction } => {
+                let Some(work) = self.prepared.remove(transaction) else { return true };
+                for (message, _) in &work.settles {
+                    let at = self.find_ref(*message).expect("it is locked");
+                    self.entries[at].locked = false;
+                    self.entries[at].accepted = false;
+                    self.settle(index, place, 0, &[(*message, Settlement::Release)]);
+                }
+            }
             Command::Purge { queue } => {
                 if !self.entries.iter().any(|entry| entry.stored && entry.queue == **queue) {
                     return true;

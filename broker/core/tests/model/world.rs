@@ -66,6 +66,9 @@ pub enum Op {
         prepare: bool,
         how: Settlement,
     },
+    GiveBack {
+        which: usize,
+    },
     Finish {
         which: usize,
         commit: bool,
@@ -206,6 +209,11 @@ impl World {
                 if let Some(transaction) = self.reference.prepared.keys().nth(which).copied() {
                     let finish = Command::Finish { transaction, commit };
                     self.proposed.push_back((finish, false));
+                }
+            }
+            Op::GiveBack { which } => {
+                if let Some(transaction) = self.reference.prepared.keys().nth(which).copied() {
+                    self.proposed.push_back((Command::GiveBack { transaction }, false));
                 }
             }
             Op::Commit { commands, skew } => {

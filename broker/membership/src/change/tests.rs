@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Founder, Layout};
+use crate::{Founder, Layout, moves};
 
 /// Nodes `n1`, `n2` and so on, each in the zone of that letter or in none for `-`.
 fn founded(replicas: usize, zones: &str) -> View {
@@ -336,4 +336,36 @@ fn policies_change_by_epochs_and_move_nothing() {
     );
     let bytes = postcard::to_stdvec(&next).unwrap();
     assert_eq!(postcard::from_bytes::<View>(&bytes).unwrap(), next);
+}
+
+#[test]
+fn more_copies_are_only_added_and_fewer_only_taken_away() {
+    for zones in ["----", "aabbc", "aabbcc", "------------"] {
+        let mut view = founded(1, zones);
+        for copies in [2, 3, 1, 4, 2] {
+            let next = after(view.clone(), &[Change::Replicas(copies)]);
+            assert_eq!(next.layout(), Layout { replicas: copies, ..view.layout() });
+            assert_eq!(next.changed(&Change::Replicas(copies)), Ok(None));
+            assert_eq!(next.changed(&Change::Rebalance), Ok(None), "it is even: {zones}, {copies}");
+            let before = view.layout().replicas;
+            assert_eq!(
+                moves(&view, &next) as usize,
+                16 * copies.saturating_sub(before),
+                "{zones}: {before} to {copies}"
+            );
+            let kept = (0..16).filter(|slot| next.row(*slot).contains(&view.row(*slot)[0])).count();
+            assert_eq!(kept, 16, "{zones}: {before} to {copies}");
+            view = next;
+        }
+    }
+}
+
+#[test]
+fn every_slot_has_a_copy_and_a_node_at_most_one_of_it() {
+    let view = after(founded(2, "---"), &[drain("n3")]);
+    assert_eq!(refused(&view, &Change::Replicas(0)), "every slot needs a copy: say 1 at least");
+    let error = refused(&view, &Change::Replicas(3));
+    assert!(error.starts_with("3 copies of every slot need 3 active members, and there are 2: "));
+    let one = after(view, &[Change::Replicas(1), drain("n2")]);
+    assert_eq!(holds(&one, "n1"), 17);
 }

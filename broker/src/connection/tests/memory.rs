@@ -9,7 +9,7 @@ use std::{
 };
 
 use paceline_core::{
-    Destination, DestinationKind, Message,
+    DestinationKind, Message, Source,
     operation::{ConsumerId, Delivery, DeliveryId, Parting, Settlement, Subscription},
 };
 use tokio::sync::Notify;
@@ -39,7 +39,7 @@ pub(super) struct State {
 }
 
 pub(super) struct Consumer {
-    source: Destination,
+    source: Source,
     prefetch: u32,
     out: BTreeMap<DeliveryId, (Arc<Message>, u32)>,
     events: mpsc::UnboundedSender<ConnectionEvent>,
@@ -170,6 +170,8 @@ fn deliver(
 }
 
 impl Cluster for Handle {
+    fn announce(&self, _: paceline_core::presence::Announcement) {}
+
     fn submit(&self, operation: Operation) {
         let tag = operation.tag();
         let mut state = self.memory.state();
@@ -185,7 +187,13 @@ impl Cluster for Handle {
                 let key = (self.connection, consumer);
                 state.consumers.get_mut(&key).expect("it is subscribed").prefetch = prefetch;
             }
-            Operation::Hurry { .. } | Operation::Identify { .. } | Operation::Forget { .. } => {}
+            Operation::Hurry { .. }
+            | Operation::Identify { .. }
+            | Operation::Forget { .. }
+            | Operation::Prepare { .. }
+            | Operation::Resolve { .. }
+            | Operation::Recover { .. }
+            | Operation::ForgetBranch { .. } => {}
             Operation::Unsubscribe { consumer, parting, .. } => {
                 let key = (self.connection, consumer);
                 let out = &state.consumers[&key].out;

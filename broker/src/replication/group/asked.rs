@@ -1,4 +1,4 @@
-//! What is asked of a group.
+//! What is asked of a group, and what it says unasked.
 
 use std::collections::BTreeSet;
 
@@ -60,9 +60,22 @@ impl Group {
                 .waiting_by_destination()
                 .map(|(it, count)| (shown(it), count))
                 .collect(),
+            missed: self.serving.missed().map(|(topic, count)| (topic.into(), count)).collect(),
             in_doubt: self.state.prepared().count() as u64,
+            branches: self.state.branches().count() as u64,
             digest: verify.then(|| self.state.digest()),
             durables: durables.collect(),
+        }
+    }
+
+    /// Says once of each topic that its subscribers miss messages.
+    pub(super) fn warn_of_slow_subscribers(&mut self) {
+        while let Some(topic) = self.serving.poll_missed() {
+            tracing::warn!(
+                slot = self.slot,
+                %topic,
+                "subscribers are too slow and miss messages; `paceline status` says how many"
+            );
         }
     }
 

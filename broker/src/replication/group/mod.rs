@@ -6,6 +6,7 @@
 mod applying;
 mod asked;
 mod moving;
+mod saying;
 mod sending;
 mod snapshots;
 
@@ -19,8 +20,8 @@ use paceline_consensus::{
     Entry, EntryId, Index, Message, NodeId, Outgoing, Quiet, Ready, Replica, Role, Term, Word,
 };
 use paceline_core::{
-    channel::{FromLeader, ToLeader},
-    serving::{Output, Serving},
+    channel::ToLeader,
+    serving::Serving,
     shard::{Batch, MessageRef, SessionId, ShardState},
 };
 use paceline_events::emit;
@@ -28,7 +29,6 @@ use paceline_membership::View;
 use paceline_reached::{Point, reached};
 use paceline_runtime::{task, time::Duration};
 use paceline_store::Group as Part;
-use tokio::sync::mpsc;
 
 use self::sending::Sending;
 use super::{
@@ -38,6 +38,7 @@ use super::{
     parts::{Parts, Settings},
     recent::Recent,
     saved::Saved,
+    sending::Reply,
     snapshot::{Partial, Taken},
     storage,
     told::Traced,
@@ -78,7 +79,7 @@ pub struct Group {
     applied: EntryId,
     serving: Serving<Traced>,
     /// The ways to the clients that it has or is looking for.
-    channels: BTreeMap<u64, mpsc::UnboundedSender<FromLeader>>,
+    channels: BTreeMap<u64, Reply>,
     /// The snapshot in the journal.
     saved: Arc<Saved>,
     /// The last entry of the newest one that the log goes on from.
@@ -219,12 +220,7 @@ impl Group {
     }
 
     /// A client has opened a channel.
-    pub fn handle_opened(
-        &mut self,
-        channel: u64,
-        session: SessionId,
-        reply: mpsc::UnboundedSender<FromLeader>,
-    ) {
+    pub fn handle_opened(&mut self, channel: u64, session: SessionId, reply: Reply) {
         self.channels.insert(channel, reply);
         self.serving.handle_opened(channel, session);
     }
@@ -470,6 +466,7 @@ impl Group {
         }
         let dispatched = self.serving.dispatch(&self.state, DELIVERIES_A_TURN, turn.wall);
         turn.cost += costs::DISPATCH * dispatched.decided as u32;
+        self.warn_of_slow_subscribers();
         dispatched.more
     }
 
@@ -555,33 +552,6 @@ impl Group {
             let read = storage::read_entries(&part, range).await;
             let _ = inbox.send(then(read.map_err(|error| error.to_string())));
         });
-    }
-
-    /// Says and does what the service wants.
-    fn put_out(&mut self, turn: &Turn) {
-        while let Some(output) = self.serving.poll_output() {
-            match output {
-                Output::Say { channel, message } => {
-                    let ends = matches!(message, FromLeader::NotLeader { .. });
-                    if let Some(reply) = self.channels.get(&channel) {
-                        let _ = reply.send(message);
-                    }
-                    if ends {
-                        self.channels.remove(&channel);
-                    }
-                }
-                Output::Read { message, at } => {
-                    let (part, inbox, slot) = (self.part.clone(), turn.inbox.clone(), self.slot);
-                    task::spawn(async move {
-                        let read = storage::read_message(&part, at).await;
-                        let _ = inbox.send(Input::Body { slot, message, read });
-                    });
-                }
-                Output::Resolve(inquiry) => {
-                    let _ = turn.doubts.send(inquiry);
-                }
-            }
-        }
     }
 
     /// A replica that takes entries only of leaders with terms above its floor, and has applied one

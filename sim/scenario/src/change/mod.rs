@@ -25,6 +25,9 @@ pub struct Change {
     /// Slots are placed anew where that evens the load.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rebalance: bool,
+    /// Every shard is to have so many replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
     /// Nodes are started that join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
@@ -56,6 +59,7 @@ pub struct Change {
 #[allow(missing_docs, reason = "each is the field of `Change` of the same name")]
 pub enum Kind<'a> {
     Rebalance,
+    Replicas(u32),
     Join(&'a Join),
     Drain(&'a Chosen),
     Remove(&'a Chosen),
@@ -71,6 +75,7 @@ impl Change {
     pub fn kinds(&self) -> Vec<Kind<'_>> {
         let mut kinds = Vec::new();
         kinds.extend(self.rebalance.then_some(Kind::Rebalance));
+        kinds.extend(self.replicas.map(Kind::Replicas));
         kinds.extend(self.join.as_ref().map(Kind::Join));
         kinds.extend(self.drain.as_ref().map(Kind::Drain));
         kinds.extend(self.remove.as_ref().map(Kind::Remove));
@@ -103,6 +108,7 @@ impl Change {
     pub fn label(&self) -> String {
         match self.kind() {
             Kind::Rebalance => "rebalance".to_owned(),
+            Kind::Replicas(replicas) => format!("{replicas} replicas"),
             Kind::Join(join) => {
                 let mut text = format!("join {}", join.nodes);
                 if let Some(zone) = &join.zone {
@@ -155,6 +161,7 @@ impl<'a> Kind<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Kind::Rebalance => "rebalance",
+            Kind::Replicas(_) => "replicas",
             Kind::Join(_) => "join",
             Kind::Drain(_) => "drain",
             Kind::Remove(_) => "remove",
@@ -191,7 +198,11 @@ impl<'a> Kind<'a> {
             Kind::Replace(replace) => Some(&replace.nodes),
             Kind::Weight(weight) => Some(&weight.nodes),
             Kind::Restart(restart) => restart.nodes.as_ref(),
-            Kind::Join(_) | Kind::Rebalance | Kind::SetPolicy(_) | Kind::RemovePolicy(_) => None,
+            Kind::Join(_)
+            | Kind::Rebalance
+            | Kind::Replicas(_)
+            | Kind::SetPolicy(_)
+            | Kind::RemovePolicy(_) => None,
         }
     }
 

@@ -90,7 +90,7 @@ pub(super) fn decide(scenario: &Scenario, seed: u64) -> (Vec<Change>, Members) {
         let names = |names: Option<Vec<String>>| Chosen::Names(names.unwrap_or_default());
         match kind {
             // They say all that there is to say.
-            Kind::Rebalance | Kind::SetPolicy(_) | Kind::RemovePolicy(_) => {}
+            Kind::Rebalance | Kind::Replicas(_) | Kind::SetPolicy(_) | Kind::RemovePolicy(_) => {}
             Kind::Join(join) => {
                 let nodes = Newcomers::Names(newcomers);
                 decision.join = Some(Join { nodes, ..join.clone() });

@@ -163,6 +163,7 @@ fn changes_are_described() {
     let weight = change("weight = { nodes = \"n1\", weight = 2.5 }");
     assert_eq!(described(&weight), "10s weight 2.5 for n1");
     assert_eq!(described(&change("rebalance = true")), "10s rebalance");
+    assert_eq!(described(&change("replicas = 2")), "10s 2 replicas");
     assert_eq!(described(&change("restart = { nodes = \"n2\" }")), "10s restart n2");
     let restart = change("restart = { all = true, broker = { storage = { segment = \"1MiB\" } } }");
     assert_eq!(described(&restart), "10s restart all with other settings");
@@ -178,6 +179,8 @@ fn changes_that_say_nothing_or_too_much_are_refused() {
     refused("[[change]]\nat = \"61s\"\njoin = 1", 8, "the run ends at 60s");
     refused(&change("joins = 1"), 9, "unknown field `joins`");
     refused(&change("join = 0"), 9, "at least one");
+    refused(&change("replicas = 0"), 9, "at least one replica");
+    refused(&change("replicas = 6"), 9, "may leave 5 nodes for 6 replicas");
     refused(&change("drain = []"), 9, "at least one");
     refused(&change("drain = 1"), 9, "a node such as");
     refused(&change("join = -1"), 9, "-1");
@@ -261,6 +264,17 @@ fn enough_nodes_are_left_whatever_is_drawn() {
     let twice = change("drain = [\"n1\", \"n2\"]") + &change("remove = [\"n1\", \"n2\"]");
     assert!(elastic(&twice).is_ok(), "they are the same nodes");
     refused(&change("weight = { any = 6, weight = 2.0 }"), 9, "6 of 5 nodes that are sure");
+    let four = change("replicas = 4") + &change("drain = [\"n1\", \"n2\"]");
+    refused(&four, 12, "leave 3 nodes for 4 replicas");
+    let four = change("drain = [\"n1\", \"n2\"]") + &change("replicas = 4");
+    refused(&four, 12, "leave 3 nodes for 4 replicas");
+}
+
+#[test]
+fn no_more_records_are_lost_than_the_fewest_replicas_can_repair() {
+    let damage = "[[fault]]\nat = \"9s\"\nbit_rot = { any = 1, back_after = \"1s\" }";
+    assert!(elastic(&(change("replicas = 5") + damage)).is_ok());
+    refused(&(change("replicas = 1") + damage), 12, "with 1 replicas at most 0 nodes may lose");
 }
 
 #[test]

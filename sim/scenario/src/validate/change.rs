@@ -92,6 +92,9 @@ fn one(scenario: &Scenario, change: &Change, index: usize) -> Checked {
     if none {
         return refuse(at, "at least one node");
     }
+    if matches!(kind, Kind::Replicas(0)) {
+        return refuse(at, "at least one replica");
+    }
     let weight = match kind {
         Kind::Join(Join { weight, .. }) => *weight,
         Kind::Weight(weight) => Some(weight.weight),
@@ -240,9 +243,12 @@ impl Together<'_> {
     /// There are as many nodes as are to be drawn, and enough are left.
     fn counts(&self, index: usize, change: &Change) -> Checked {
         let kind = change.kind();
-        let Some(chosen) = kind.chosen() else { return Ok(()) };
         let [from, to] = change.span().map(|at| (at, index));
         let at = path(index, &[kind.name()]);
+        if let Kind::Replicas(_) = kind {
+            return self.enough(index, from, to, at);
+        }
+        let Some(chosen) = kind.chosen() else { return Ok(()) };
         if let Chosen::Any(any) = chosen {
             let left = self.to_draw_from(index, from);
             if *any > left {
@@ -265,7 +271,8 @@ impl Together<'_> {
         (self.scenario.cluster.nodes + come.sum::<u32>()).saturating_sub(leave.sum())
     }
 
-    /// After a drain or a removal there is a node for each replica, with only those that are sure to
+    /// After a drain or a removal, and for more replicas, there is a node for each of as many as there may
+    /// be, with only those that are sure to
     /// have joined, and without all that may have gone. Whom a replacement takes it brings back.
     fn enough(&self, index: usize, from: Due, to: Due, at: Vec<Step>) -> Checked {
         let joined = self.kinds().filter_map(|(kind, _, until)| match kind {
@@ -280,7 +287,11 @@ impl Together<'_> {
         });
         let there = self.scenario.cluster.nodes + joined.sum::<u32>();
         let left = there.saturating_sub(Together::count(leaves));
-        let replicas = self.scenario.cluster.replicas();
+        let asked = self.kinds().filter_map(|(kind, begins, _)| match kind {
+            Kind::Replicas(replicas) if begins.1 == index || begins < to => Some(replicas),
+            _ => None,
+        });
+        let replicas = asked.fold(self.scenario.cluster.replicas(), u32::max);
         if left < replicas {
             let reason =
                 format!("this may leave {left} nodes for {replicas} replicas of each shard");
@@ -326,7 +337,7 @@ impl Together<'_> {
     /// Every shard keeps a majority while so many are dead: few enough, or all of one zone where rows
     /// are spread over zones.
     fn spared(&self, chosen: &Chosen, at: Vec<Step>) -> Checked {
-        let replicas = self.scenario.cluster.replicas();
+        let replicas = self.scenario.replicas().0;
         let most = replicas.saturating_sub(1) / 2;
         if chosen.count() <= most {
             return Ok(());

@@ -1,9 +1,12 @@
-//! What is said of messages.
+//! What is said of messages, and of the transactions that they are sent in.
 
 use std::time::Duration;
 
 use super::{Checked, refuse};
-use crate::{Step, format::Workload};
+use crate::{
+    Step,
+    format::{Protocol, Workload},
+};
 
 /// The broker repeats no faster.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
@@ -13,6 +16,10 @@ pub(super) fn check(it: &Workload, in_it: impl Fn(&str) -> Vec<Step>) -> Checked
         && (first > last || last > 9)
     {
         return refuse(in_it("priorities"), "a pair of numbers from 0 to 9, the smaller one first");
+    }
+    if it.distributed.0 > 0.0 && it.protocol == Protocol::Stomp {
+        let reason = "STOMP has no distributed transactions; set `protocol = \"openwire\"`";
+        return refuse(in_it("distributed"), reason);
     }
     let Some(delay) = it.delay else { return Ok(()) };
     let [least, most] = delay.after;

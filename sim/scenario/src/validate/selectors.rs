@@ -13,6 +13,7 @@ use crate::{
 pub(super) fn check(it: &Workload, at: impl Fn(&'static str) -> Vec<Step>) -> Checked {
     check_keeping(it, &at)?;
     check_groups(it, &at)?;
+    check_composite(it, &at)?;
     match it.selectors {
         Some(parts) => check_parts(it, parts, at("selectors")),
         None => Ok(()),
@@ -32,6 +33,22 @@ fn check_keeping(it: &Workload, at: &impl Fn(&'static str) -> Vec<Step>) -> Chec
     }
     if it.away.0 > Duration::ZERO && it.leave.0 == 0.0 {
         return refuse(at("away"), "nobody goes away without `leave`");
+    }
+    Ok(())
+}
+
+fn check_composite(it: &Workload, at: &impl Fn(&'static str) -> Vec<Step>) -> Checked {
+    if !it.composite {
+        return Ok(());
+    }
+    if it.consumers >= it.destinations.count {
+        return refuse(at("composite"), "each consumer has one destination, unless there are more");
+    }
+    if it.durable || it.destinations.kind == Kind::VirtualTopic {
+        return refuse(at("composite"), "what stays subscribed is to one topic");
+    }
+    if it.prefetch == 0 {
+        return refuse(at("prefetch"), "each of several destinations may answer who asks for one");
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use crate::workload::ids::{ConnectionId, DestinationId};
 pub struct Closing {
     /// Over which connection.
     pub connection: ConnectionId,
-    /// To what; `None` for the dead letter queues.
-    pub destination: Option<DestinationId>,
+    /// To what; nothing stands for the dead letter queues.
+    pub destinations: Vec<DestinationId>,
     /// What the client has not looked at and says so, as indices into the history's deliveries.
     pub unseen: Vec<u32>,
     /// When it was sent.

@@ -1,5 +1,6 @@
 //! When all has healed and settled, every producer of a topic sends a canary to it. Whether all
-//! subscribers got it the check `topics` says; that it is acknowledged is seen to here.
+//! subscribers got it the check `topics` says; that it is acknowledged is seen to here. And who begins to
+//! listen to advisories then is told of the consumers there are.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use paceline_scenario::format::Kind;
 
 use super::{LOOK_EVERY, Run, margins};
 use crate::{
-    clients::{Shared, canary},
+    clients::{Shared, canary, roll},
     workload::population::ProducerPlan,
 };
 
@@ -55,6 +56,22 @@ impl Run<'_> {
             if self.standing(shared) == Some(before) || self.is_unsafe() {
                 return;
             }
+        }
+    }
+
+    /// Has somebody listen to advisories of consumers until they tell of those there are.
+    pub(super) async fn call_roll(&self, shared: &Shared) {
+        if !self.scenario.expect.consumers_told || self.is_unsafe() {
+            return;
+        }
+        let bound = self.scenario.expect.drained_within.0 + self.long() * 3;
+        let progress = roll::Progress::default();
+        let calling = roll::run(shared.clone(), progress.clone());
+        let calling = self.world.spawn_on(self.hosts[0], calling);
+        if time::timeout(bound, calling).await.is_err() {
+            let (late, words) = (bound.as_secs_f64(), progress.in_words());
+            let detail = format!("{late}s after all was drained {words}");
+            self.stuck("roll", detail, shared).await;
         }
     }
 

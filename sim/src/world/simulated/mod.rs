@@ -144,6 +144,7 @@ impl<'a> Run<'a> {
             self.spans.extend(injector.spans(now));
             if drained_after.is_some() {
                 self.send_canaries(&shared).await;
+                self.call_roll(&shared).await;
             }
         }
         self.phase.send_replace(Phase::Stop);

@@ -212,6 +212,9 @@ impl Operator {
     async fn carry_out(&self, number: usize, change: &Change) {
         match change.kind() {
             Kind::Rebalance => drop(self.ask(number, Request::Rebalance).await),
+            Kind::Replicas(replicas) => {
+                drop(self.ask(number, Request::Replicas(replicas as usize)).await);
+            }
             Kind::Join(Join { zone, weight, .. }) => {
                 let names = change.kind().newcomers_by_name().to_vec();
                 for name in &names {

@@ -103,7 +103,15 @@ impl Supervisor {
             let Self { world, nodes, recorder, .. } = &supervisor;
             loop {
                 time::sleep(RESTART_AFTER).await;
-                if !world.is_up(nodes[node]) && supervisor.processes()[node].held == 0 {
+                if world.is_up(nodes[node]) || !supervisor.is_there(node) {
+                    continue;
+                }
+                {
+                    let mut recorder = recorder.lock();
+                    let now = recorder.now();
+                    recorder.downtime.died(now, node as u32);
+                }
+                if supervisor.processes()[node].held == 0 {
                     world.restart(nodes[node]);
                     recorder.lock().exits.started(node as u32);
                 }

@@ -5,15 +5,18 @@ use crate::{channel::ToLeader, operation::Refusal};
 
 impl<T: Clone, S: Clone> ShardClient<T, S> {
     pub(super) fn attach(&mut self, consumer: u64) {
-        let known = &self.consumers[&consumer];
-        if known.ended {
+        let term = self.term;
+        let Some(known) = self.consumers.get_mut(&consumer).filter(|known| !known.ended) else {
             return;
-        }
+        };
+        // A leader whose channel has ended has forgotten it.
+        let is_new = known.attached_in.is_none_or(|attached_in| attached_in == term);
+        known.attached_in = Some(term);
         let (subscription, after) = (known.subscription.clone(), known.browsed);
         let number = self.ask(Question::Attaches { consumer });
         self.output.push_back(match subscription.browses {
             true => ToLeader::Browse { number, consumer, subscription, after },
-            false => ToLeader::Attach { number, consumer, subscription },
+            false => ToLeader::Attach { number, consumer, subscription, is_new },
         });
     }
 

@@ -108,27 +108,31 @@ fn goal(
     slot: u32,
 ) -> Result<Option<Goal>, String> {
     let Subscription { source, selector, durable, .. } = subscription;
-    let name = source.name.clone();
-    let make = match durable {
-        Some(_) if source.kind == DestinationKind::Queue => {
+    let make = match (durable, source.exact()) {
+        (Some(_), _) if source.has(DestinationKind::Queue) => {
             return Err(format!("{source} is a queue; only topics have durable subscriptions"));
         }
-        Some(_) if source.is_pattern() => {
-            return Err(format!("{source} is a pattern; a durable subscription is of one topic"));
+        (Some(_), None) => {
+            return Err(format!("{source} is not one topic; a durable subscription is of one"));
         }
-        Some(Kept { durable, no_local }) => {
-            let terms = Terms { topic: name, selector: selector.clone(), no_local: *no_local };
+        (Some(Kept { durable, no_local }), Some(topic)) => {
+            let (topic, selector) = (topic.name.clone(), selector.clone());
+            let terms = Terms { topic, selector, no_local: *no_local };
             Command::Subscribe { durable: durable.clone(), terms }
         }
-        None if source.kind == DestinationKind::Queue
-            && !source.is_pattern()
-            && virtual_topic_of(&name).is_some() =>
-        {
-            Command::CreateQueue { queue: name }
+        (None, Some(queue)) if takes_part(queue) => {
+            Command::CreateQueue { queue: queue.name.clone() }
         }
-        None => return Ok(None),
+        (None, _) => return Ok(None),
     };
     Ok(Some(Goal::Consume { consumer, subscription: subscription.clone(), slot, make }))
+}
+
+/// Whether a queue is one of a virtual topic, which it has to be made for.
+pub(super) fn takes_part(queue: &Destination) -> bool {
+    queue.kind == DestinationKind::Queue
+        && !queue.is_pattern()
+        && virtual_topic_of(&queue.name).is_some()
 }
 
 /// The slot of the shard that knows where a durable subscription is.

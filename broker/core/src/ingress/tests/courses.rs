@@ -6,13 +6,19 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::world::{NODES, SLOTS, World};
-use crate::operation::{Delivery, OpTag, Outcome, Refusal};
+use crate::{
+    operation::{Delivery, OpTag, Outcome, Refusal},
+    xa::{Resolver, Xid},
+};
 
 /// Something that happens. Numbers beyond what there is are taken as the last.
 #[derive(Clone, Debug)]
 enum Happening {
     Publish { node: usize, queue: u32, stored: bool },
     Commit { node: usize, queues: Vec<u32>, accepts: usize },
+    Prepare { node: usize, home: u8, queues: Vec<u32>, accepts: usize },
+    Resolve { node: usize, which: usize, commit: bool },
+    Recover { node: usize },
     Accept { node: usize, count: usize },
     SetPrefetch { node: usize, prefetch: u32 },
     Client { node: usize, slot: u32 },
@@ -36,8 +42,13 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         8 => (node.clone(), place.clone(), prop::bool::weighted(0.7))
             .prop_map(|(node, queue, stored)| H::Publish { node, queue, stored }),
-        6 => (node.clone(), prop::collection::vec(place, 0..4), 0..3_usize)
+        6 => (node.clone(), prop::collection::vec(place.clone(), 0..4), 0..3_usize)
             .prop_map(|(node, queues, accepts)| H::Commit { node, queues, accepts }),
+        4 => (node.clone(), 0..3_u8, prop::collection::vec(place, 0..4), 0..3_usize)
+            .prop_map(|(node, home, queues, accepts)| H::Prepare { node, home, queues, accepts }),
+        4 => (node.clone(), 0..4_usize, any::<bool>())
+            .prop_map(|(node, which, commit)| H::Resolve { node, which, commit }),
+        1 => node.clone().prop_map(|node| H::Recover { node }),
         4 => (node.clone(), 1..3_usize).prop_map(|(node, count)| H::Accept { node, count }),
         2 => (node.clone(), 1..6_u32)
             .prop_map(|(node, prefetch)| H::SetPrefetch { node, prefetch }),
@@ -72,6 +83,8 @@ struct Asked {
     /// Stored messages that it accepts.
     accepts: Vec<String>,
     is_commit: bool,
+    /// The branch that it prepares, or ends and how.
+    branch: Option<(Xid, Option<bool>)>,
     outcome: Option<Outcome>,
 }
 
@@ -100,6 +113,10 @@ impl Course {
         id
     }
 
+    fn publishes(&mut self, queues: Vec<u32>) -> Vec<(u32, String)> {
+        queues.into_iter().map(|queue| (queue, self.id(true))).collect()
+    }
+
     fn take(&mut self, node: usize, count: usize) -> (Vec<Delivery>, Vec<String>) {
         let held = &mut self.world.nodes[node].deliveries;
         let taken: Vec<Delivery> = held.drain(..count.min(held.len())).collect();
@@ -121,6 +138,7 @@ impl Course {
             volatile: None,
             accepts: Vec::new(),
             is_commit: false,
+            branch: None,
             outcome: None,
         };
         match happening {
@@ -135,13 +153,33 @@ impl Course {
             }
             Happening::Commit { node, queues, accepts } => {
                 let (taken, accepts) = self.take(node, accepts);
-                let publishes: Vec<(u32, String)> =
-                    queues.into_iter().map(|queue| (queue, self.id(true))).collect();
-                let names: Vec<(String, &str)> =
-                    publishes.iter().map(|(queue, id)| (name_of(*queue), &**id)).collect();
+                let publishes = self.publishes(queues);
+                let names = names(&publishes);
                 let names: Vec<(&str, &str)> = names.iter().map(|(q, id)| (&**q, *id)).collect();
                 let tag = self.world.commit(node, &names, &taken);
                 self.asked(node, tag, Asked { publishes, accepts, is_commit: true, ..nothing() });
+            }
+            Happening::Prepare { node, home, queues, accepts } => {
+                let (taken, accepts) = self.take(node, accepts);
+                let publishes = self.publishes(queues);
+                let names = names(&publishes);
+                let names: Vec<(&str, &str)> = names.iter().map(|(q, id)| (&**q, *id)).collect();
+                self.next_id += 1;
+                let xid = Xid::new(1, &self.next_id.to_be_bytes(), &[home]).unwrap();
+                let tag = self.world.prepare(node, &xid, &names, &taken);
+                let (branch, is_commit) = (Some((xid, None)), true);
+                self.asked(node, tag, Asked { publishes, accepts, is_commit, branch, ..nothing() });
+            }
+            Happening::Resolve { node, which, commit } => {
+                let prepared = self.asked.iter().rev().filter_map(|it| it.branch.as_ref());
+                let prepared = prepared.filter(|(_, end)| end.is_none());
+                let Some((xid, _)) = prepared.take(which + 1).last().cloned() else { return };
+                let tag = self.world.resolve(node, &xid, commit, Resolver::Manager);
+                self.asked(node, tag, Asked { branch: Some((xid, Some(commit))), ..nothing() });
+            }
+            Happening::Recover { node } => {
+                let tag = self.world.recover(node);
+                self.asked(node, tag, nothing());
             }
             Happening::Accept { node, count } => {
                 let (taken, accepts) = self.take(node, count);
@@ -197,13 +235,27 @@ impl Course {
     fn judge(mut self) {
         self.world.settle_down();
         self.note_outcomes();
+        let ended = self.judge_branches();
         for asked in &self.asked {
             let entered: Vec<usize> =
                 asked.publishes.iter().map(|(_, id)| self.world.entered(id)).collect();
             assert!(entered.iter().all(|count| *count <= 1), "doubled: {asked:?}");
             assert!(entered.windows(2).all(|it| it[0] == it[1]), "half of it: {asked:?}");
             let all_left = asked.accepts.iter().all(|id| self.world.has_left(id));
+            if let Some((xid, None)) = &asked.branch {
+                let is_done = entered.first().map_or(all_left, |count| *count == 1);
+                match ended.get(xid) {
+                    Some(true) => assert!(is_done && all_left, "half of it: {asked:?}"),
+                    Some(false) => assert!(!is_done || entered.is_empty(), "done: {asked:?}"),
+                    None if asked.outcome == Some(Ok(())) => panic!("forgotten: {asked:?}"),
+                    None => assert!(!is_done || entered.is_empty(), "done: {asked:?}"),
+                }
+                continue;
+            }
             match &asked.outcome {
+                // It had ended, or was never prepared.
+                Some(Err(Refusal::Branch(_))) if asked.branch.is_some() => {}
+                Some(Err(Refusal::Branch(why))) => panic!("{why}: {asked:?}"),
                 Some(Ok(())) => {
                     assert!(entered.iter().all(|count| *count == 1), "lost: {asked:?}");
                     assert!(all_left, "still there: {asked:?}");
@@ -230,6 +282,49 @@ impl Course {
         }
     }
 
+    /// How each branch that was prepared has ended, or ends now.
+    fn judge_branches(&mut self) -> BTreeMap<Xid, bool> {
+        let mut ended = BTreeMap::new();
+        for asked in &self.asked {
+            if let (Some((xid, Some(commit))), Some(Ok(()))) = (&asked.branch, &asked.outcome) {
+                let other = ended.insert(xid.clone(), *commit).filter(|it| it != commit);
+                assert_eq!(other, None, "{xid} has ended both ways");
+            }
+        }
+        let prepared: Vec<Xid> = self.world.branches(0).into_iter().map(|it| it.xid).collect();
+        let mut resolved = Vec::new();
+        for (number, xid) in prepared.iter().enumerate() {
+            assert_eq!(ended.get(xid), None, "{xid} had ended");
+            let (node, commit) = (number % NODES, number % 2 == 0);
+            resolved.push((node, self.world.resolve(node, xid, commit, Resolver::Manager)));
+            ended.insert(xid.clone(), commit);
+        }
+        self.world.settle_down();
+        for (node, tag) in resolved {
+            assert_eq!(self.world.outcome(node, tag), Some(&Ok(())));
+        }
+        assert_eq!(self.world.branches(1), []);
+        for asked in &self.asked {
+            // Whoever asked died before the answer, or it was lost with a node.
+            if let Some((xid, Some(commit))) = &asked.branch
+                && asked.outcome.is_none()
+                && self.is_carried_out(xid) == Some(*commit)
+            {
+                ended.entry(xid.clone()).or_insert(*commit);
+            }
+        }
+        ended
+    }
+
+    /// Whether a branch has committed, where that can be seen.
+    fn is_carried_out(&self, xid: &Xid) -> Option<bool> {
+        let prepared = self.asked.iter().find(|it| {
+            it.branch.as_ref().is_some_and(|(name, end)| name == xid && end.is_none())
+        })?;
+        let published = prepared.publishes.first().map(|(_, id)| self.world.entered(id) > 0);
+        published.or_else(|| prepared.accepts.first().map(|id| self.world.has_left(id)))
+    }
+
     /// What a client published outside of transactions stands in each queue as it was sent.
     fn judge_order(&self) {
         for slot in 0..SLOTS {
@@ -247,6 +342,10 @@ impl Course {
             }
         }
     }
+}
+
+fn names(publishes: &[(u32, String)]) -> Vec<(String, &str)> {
+    publishes.iter().map(|(queue, id)| (name_of(*queue), &**id)).collect()
 }
 
 /// A queue, or a topic with a durable subscription.

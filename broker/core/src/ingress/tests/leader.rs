@@ -82,7 +82,9 @@ impl Shard {
                 standing::guard(&mut command, dispatcher, &self.state);
                 let settles = match &mut command {
                     Command::Settle { settles } => settles,
-                    Command::Transact { work } | Command::Prepare { work, .. } => &mut work.settles,
+                    Command::Transact { work }
+                    | Command::Prepare { work, .. }
+                    | Command::PrepareBranch { work, .. } => &mut work.settles,
                     _ => &mut Vec::new(),
                 };
                 for ((message, how), holder) in settles.iter().zip(holders) {
@@ -104,12 +106,13 @@ impl Shard {
             }
             ToLeader::PublishAgain { number, .. } => (number, Ok(())),
             ToLeader::Browse { .. } => panic!("nobody browses"),
+            ToLeader::Announce { .. } | ToLeader::Withdraw { .. } => panic!("nobody says that"),
             ToLeader::Publish { number, message } => {
                 standing::enter(dispatcher, &self.state, &message, WALL);
                 let taken = dispatcher.handle_volatile(WALL, message);
                 (number, taken.map(|_| ()).map_err(|why| why.to_string()))
             }
-            ToLeader::Attach { number, consumer, subscription } => {
+            ToLeader::Attach { number, consumer, subscription, is_new: _ } => {
                 let resolved = standing::resolve(subscription, dispatcher, &self.state);
                 let attached = resolved.and_then(|subscription| {
                     let attached = dispatcher.attach(key(consumer), subscription);

@@ -1,9 +1,12 @@
 //! Stories of ingress nodes, and courses of drawn events.
 
+mod announcing;
+mod branches;
 mod browsing;
 mod courses;
 mod leader;
 mod parting;
+mod sources;
 mod standing;
 mod world;
 

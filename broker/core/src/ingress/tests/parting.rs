@@ -9,7 +9,7 @@ use crate::{
     shard::MessageRef,
 };
 
-struct Everywhere;
+pub(super) struct Everywhere;
 
 impl Directory for Everywhere {
     fn slot_of(&self, _: &Destination) -> u32 {

@@ -131,7 +131,7 @@ fn who_comes_second_to_the_next_leader_is_told() {
 #[test]
 fn only_one_topic_can_be_subscribed_to_durably() {
     let mut world = World::new();
-    for (consumer, name, part) in [(0, "q1", "is a queue"), (1, "t1.>", "is a pattern")] {
+    for (consumer, name, part) in [(0, "q1", "is a queue"), (1, "t1.>", "is not one topic")] {
         let refused = subscribe(&mut world, NODE, consumer, name).unwrap_err().to_string();
         assert!(refused.contains(part), "{refused}");
     }

@@ -18,10 +18,12 @@ use crate::{
         Budget, Connection, ConnectionEvent, Directory, Event, Inquiry, Part, Request, ShardClient,
     },
     operation::{
-        ConsumerId, Delivery, OpTag, Operation, Outcome, Parting, Settlement, Subscription,
+        ConsumerId, Delivery, DeliveryId, OpTag, Operation, Outcome, Parting, Settlement,
+        Subscription,
     },
     shard::{Command, Content, SessionId, Terms, TransactionId},
     testing::message_to,
+    xa::{BranchInfo, Resolver, Xid},
 };
 
 pub(super) const SLOTS: u32 = 3;
@@ -52,6 +54,10 @@ impl Numbers {
 
 impl Directory for Numbers {
     fn slot_of(&self, destination: &Destination) -> u32 {
+        // A branch of a distributed transaction says it at the end of its name.
+        if let Some((_, branch)) = destination.name.rsplit_once(':') {
+            return branch.parse::<u32>().unwrap_or(0) % SLOTS;
+        }
         // So does the shard that knows a durable subscription by its name.
         destination.name[1..].parse().unwrap_or(0)
     }
@@ -83,6 +89,15 @@ pub(super) fn named(name: &str) -> Destination {
     }
 }
 
+/// What a transaction does.
+type Work = (Vec<Arc<Message>>, Vec<(DeliveryId, Settlement)>);
+
+fn work(publishes: &[(&str, &str)], accepts: &[Delivery]) -> Work {
+    let publishes = publishes.iter().map(|(queue, id)| message_to(named(queue), id).into());
+    let settles = accepts.iter().map(|it| (it.id, Settlement::Accept));
+    (publishes.collect(), settles.collect())
+}
+
 /// A channel between a client and a leader.
 #[derive(Default)]
 struct Wire {
@@ -102,9 +117,15 @@ pub(super) struct Node {
     pub(super) outcomes: BTreeMap<OpTag, Outcome>,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) detached: Vec<ConsumerId>,
+    pub(super) listed: BTreeMap<OpTag, Vec<BranchInfo>>,
 }
 
 impl Node {
+    /// How often leaders on the node have asked after a transaction, or carried a decision out.
+    pub(super) fn inquiries_made(&self) -> usize {
+        self.inquiries.len()
+    }
+
     fn new(node: usize, incarnation: u64) -> Self {
         let session = SessionId { node: node as u64, incarnation };
         Self {
@@ -116,6 +137,7 @@ impl Node {
             outcomes: BTreeMap::new(),
             deliveries: Vec::new(),
             detached: Vec::new(),
+            listed: BTreeMap::new(),
         }
     }
 }
@@ -218,10 +240,36 @@ impl World {
         publishes: &[(&str, &str)],
         accepts: &[Delivery],
     ) -> OpTag {
-        let publishes =
-            publishes.iter().map(|(queue, id)| message_to(named(queue), id).into()).collect();
-        let settles = accepts.iter().map(|it| (it.id, Settlement::Accept)).collect();
+        let (publishes, settles) = work(publishes, accepts);
         self.submit(node, |tag| Operation::Commit { tag, publishes, settles })
+    }
+
+    pub(super) fn prepare(
+        &mut self,
+        node: usize,
+        xid: &Xid,
+        publishes: &[(&str, &str)],
+        accepts: &[Delivery],
+    ) -> OpTag {
+        let ((publishes, settles), xid) = (work(publishes, accepts), xid.clone());
+        self.submit(node, |tag| Operation::Prepare { tag, xid, publishes, settles })
+    }
+
+    pub(super) fn resolve(&mut self, node: usize, xid: &Xid, commit: bool, by: Resolver) -> OpTag {
+        let xid = xid.clone();
+        self.submit(node, |tag| Operation::Resolve { tag, xid, commit, by })
+    }
+
+    pub(super) fn recover(&mut self, node: usize) -> OpTag {
+        self.submit(node, |tag| Operation::Recover { tag })
+    }
+
+    /// The branches that are prepared, when everything has healed.
+    pub(super) fn branches(&mut self, node: usize) -> Vec<BranchInfo> {
+        let tag = self.recover(node);
+        self.settle_down();
+        assert_eq!(self.outcome(node, tag), Some(&Ok(())));
+        self.nodes[node].listed.remove(&tag).expect("a list comes before the outcome")
     }
 
     // ---- what the ways between them do ----------------------------------------------------------
@@ -310,6 +358,7 @@ impl World {
                 ConnectionEvent::Delivery(delivery) => it.deliveries.push(delivery),
                 ConnectionEvent::Detached(consumer, _) => it.detached.push(consumer),
                 ConnectionEvent::BrowseEnd(_) => panic!("nobody browses"),
+                ConnectionEvent::Branches(tag, found) => _ = it.listed.insert(tag, found),
             }
         }
         // Some of it may have ended at once.

@@ -27,7 +27,7 @@ fn publish(persistent: bool, text: &str) -> ToLeader {
 fn attach(consumer: u64) -> ToLeader {
     let durable = Some(Kept { durable: durable(), no_local: false });
     let subscription = Subscription { durable, ..Subscription::new(topic(), 9) };
-    ToLeader::Attach { number: 7, consumer, subscription }
+    ToLeader::Attach { number: 7, consumer, subscription, is_new: true }
 }
 
 /// A leader with a subscription that node 1 has made.
@@ -85,7 +85,7 @@ fn what_was_lost_with_a_leader_is_handed_on_to_nobody_who_is_only_there() {
     let mut world = World::bounded(Bounds::default());
     world.open(1);
     let subscription = Subscription::new(topic(), 9);
-    world.say(1, ToLeader::Attach { number: 7, consumer: 1, subscription });
+    world.say(1, ToLeader::Attach { number: 7, consumer: 1, subscription, is_new: true });
     let ToLeader::Publish { message, .. } = publish(true, "m") else { unreachable!() };
     world.take(1);
     assert_eq!(answer(&mut world, ToLeader::PublishAgain { number: 7, message }), Ok(()));

@@ -26,6 +26,8 @@ pub(super) enum Exception {
     MessageFormat,
     ResourceAllocation,
     RolledBack,
+    /// With a code at the end of what it says.
+    Xa,
     Io,
 }
 
@@ -40,6 +42,7 @@ impl Exception {
             Exception::MessageFormat => "javax.jms.MessageFormatException",
             Exception::ResourceAllocation => "javax.jms.ResourceAllocationException",
             Exception::RolledBack => "javax.jms.TransactionRolledBackException",
+            Exception::Xa => "javax.transaction.xa.XAException",
             Exception::Io => "java.io.IOException",
         }
     }
@@ -117,13 +120,15 @@ impl OpenWireSession {
         self.send(|_| info);
     }
 
-    /// Who the broker is. Clients wait for it.
+    /// Who the broker is. Clients wait for it. They take what has one id for one resource manager, whose
+    /// connections could take part in one branch together; here each connection has its own branches.
     pub(super) fn send_broker_info(&mut self) {
-        let broker = Text::from(self.config.broker.as_str());
+        let broker = Text::from(&*self.config.origin.broker);
+        let id = Text::from(&*self.name);
         self.send(|command_id| {
             Command::BrokerInfo(Box::new(BrokerInfo {
                 command_id,
-                broker_id: Some(BrokerId { value: broker.clone() }),
+                broker_id: Some(BrokerId { value: id }),
                 broker_name: Some(broker),
                 ..BrokerInfo::default()
             }))
@@ -183,6 +188,9 @@ impl OpenWireSession {
                 });
             }
             Asked::Failure(_) | Asked::Consumer(_, None) | Asked::Connection(None) => {}
+            Asked::Prepared(_) | Asked::OnePhase(_) | Asked::Branch(_) | Asked::Recovered(_) => {
+                self.answer_about_branch(asked);
+            }
         }
     }
 
@@ -198,6 +206,9 @@ impl OpenWireSession {
                 self.report(exception, &format!("subscribing failed: {why}"));
             }
             Asked::Connection(None) => self.report(exception, why),
+            Asked::Prepared(_) | Asked::OnePhase(_) | Asked::Branch(_) | Asked::Recovered(_) => {
+                unreachable!("what is about a branch is refused in words of its own")
+            }
         }
     }
 
@@ -210,7 +221,7 @@ impl OpenWireSession {
         }
     }
 
-    fn except(&mut self, correlation_id: i32, exception: Exception, why: &str) {
+    pub(super) fn except(&mut self, correlation_id: i32, exception: Exception, why: &str) {
         reached(Point::ErrorSent);
         let exception = Some(exception.throwable(why));
         self.send(|command_id| {
@@ -224,7 +235,7 @@ impl OpenWireSession {
     }
 
     /// Tells the application's exception listener. The connection stays.
-    fn report(&mut self, exception: Exception, why: &str) {
+    pub(super) fn report(&mut self, exception: Exception, why: &str) {
         reached(Point::ErrorSent);
         let error = connection_error(exception, why);
         self.send(|command_id| Command::ConnectionError(ConnectionError { command_id, ..error }));

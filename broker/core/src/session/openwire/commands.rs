@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use paceline_reached::{Point, reached};
 use paceline_wire::openwire::{
-    Command, ConnectionInfo, DataArrayResponse, DestinationInfo, DestinationKind, KeepAliveInfo,
-    MIN_VERSION, Message, ObjectId, ProducerInfo, RemoveInfo, TransactionId, TransactionInfo,
-    WireFormatInfo, transaction_type,
+    Command, ConnectionInfo, KeepAliveInfo, MIN_VERSION, Message, ObjectId, ProducerInfo,
+    RemoveInfo, TransactionId, TransactionInfo, WireFormatInfo, transaction_type,
 };
 
 use super::{
@@ -86,12 +85,12 @@ impl OpenWireSession {
             Command::MessageAck(ack) => self.acknowledge(now, &ack, response),
             Command::MessagePull(pull) => self.pull(now, &pull),
             Command::SessionInfo(_) | Command::FlushCommand(_) => Ok(Handled::Done),
-            Command::ProducerInfo(info) => self.add_producer(&info),
+            Command::ProducerInfo(info) => self.add_producer(now, &info),
             Command::ConsumerInfo(info) => self.add_consumer(now, &info, response),
             Command::ConsumerControl(control) => Ok(self.control_consumer(now, &control)),
             Command::RemoveInfo(info) => Ok(self.remove(now, &info, response)),
             Command::TransactionInfo(info) => self.handle_transaction(now, &info, response),
-            Command::DestinationInfo(info) => change_destination(&info),
+            Command::DestinationInfo(info) => self.change_destination(now, &info),
             Command::RemoveSubscriptionInfo(info) => self.forget(now, &info, response),
             _ => Err(Refused::new(Exception::IllegalState, "no client sends this command")),
         }
@@ -132,10 +131,16 @@ impl OpenWireSession {
         self.is_manageable = info.manageable;
         self.phase = Phase::Open;
         self.tell_brokers();
-        Ok(self.identify(now, &id.value, info.client_id.as_deref(), response))
+        self.connecting(info);
+        let handled = self.identify(now, &id.value, info.client_id.as_deref(), response);
+        if handled == Handled::Done {
+            self.announce(now, &Asked::Connection(response));
+        }
+        Ok(handled)
     }
 
-    fn add_producer(&mut self, info: &ProducerInfo) -> Result<Handled, Refused> {
+    fn add_producer(&mut self, now: Now, info: &ProducerInfo) -> Result<Handled, Refused> {
+        self.producer_here(now, info);
         let Some(id) = info.producer_id.as_ref().filter(|_| info.window_size > 0) else {
             return Ok(Handled::Done);
         };
@@ -201,10 +206,12 @@ impl OpenWireSession {
             Some(ObjectId::Consumer(id)) => self.remove_consumer(now, id, last, response),
             Some(ObjectId::Session(id)) => {
                 self.remove_session(now, &id.connection, id.value, last);
+                self.producers_gone(&id.connection, id.value);
                 Handled::Done
             }
             Some(ObjectId::Producer(id)) => {
                 self.windows.remove(id);
+                self.producer_gone(id);
                 Handled::Done
             }
             Some(ObjectId::Connection(_)) => {
@@ -229,10 +236,10 @@ impl OpenWireSession {
         let id = match &info.transaction_id {
             Some(id @ TransactionId::Local { .. }) => id,
             _ if info.transaction_type == transaction_type::RECOVER => {
-                return Ok(self.recover(response));
+                return Ok(self.recover(now, response));
             }
-            Some(TransactionId::Xa { .. }) => {
-                return Err(Refused::unsupported("distributed transactions (XA)"));
+            Some(id @ TransactionId::Xa { .. }) => {
+                return self.handle_branch(now, id, info, response);
             }
             None => return Err(Refused::new(Exception::Jms, "it names no transaction")),
         };
@@ -270,27 +277,6 @@ impl OpenWireSession {
         if self.operations.is_open(transaction) {
             self.doomed.entry(transaction.detached()).or_insert_with(|| why.into());
         }
-    }
-
-    /// There are no distributed transactions to recover.
-    fn recover(&mut self, response: Option<i32>) -> Handled {
-        if let Some(correlation_id) = response {
-            let nothing = DataArrayResponse { correlation_id, ..DataArrayResponse::default() };
-            self.send(|command_id| DataArrayResponse { command_id, ..nothing }.into());
-        }
-        Handled::Later
-    }
-}
-
-/// Destinations come into being when they are used, and temporary ones end with their connection.
-fn change_destination(info: &DestinationInfo) -> Result<Handled, Refused> {
-    const REMOVE: i8 = 1;
-    let kind = info.destination.as_ref().map(|destination| destination.kind);
-    match kind {
-        Some(DestinationKind::Queue | DestinationKind::Topic) if info.operation_type == REMOVE => {
-            Err(Refused::unsupported("removing destinations"))
-        }
-        _ => Ok(Handled::Done),
     }
 }
 

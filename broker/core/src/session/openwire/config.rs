@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use paceline_wire::openwire::Limits;
 
-use crate::session::OperationLimits;
+use crate::session::{OperationLimits, Origin};
 
 /// Timings and bounds of an [`super::OpenWireSession`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenWireConfig {
-    /// What the broker calls itself: the node's name.
-    pub broker: String,
+    /// What the broker calls itself, and where clients reach it.
+    pub origin: Origin,
     /// Bounds on what a frame may be.
     pub frames: Limits,
     /// Bounds on what a client may cause.
@@ -27,7 +27,7 @@ pub struct OpenWireConfig {
 impl Default for OpenWireConfig {
     fn default() -> Self {
         Self {
-            broker: "paceline".into(),
+            origin: Origin { broker: "paceline".into(), url: "".into() },
             frames: Limits::default(),
             operations: OperationLimits { max_prefetch: 32_767, ..OperationLimits::DEFAULT },
             max_inactivity: Duration::from_secs(30),

@@ -16,11 +16,11 @@ use super::{
     subscriber::Subscriber,
 };
 use crate::{
-    Destination, DestinationKind,
+    DestinationKind, Source,
     operation::{ConsumerId, Kept, Settlement, Subscription},
     selector::Selector,
     session::{
-        Now, Violation,
+        Now, Violation, advisory,
         consumers::{Place, Settles},
         options::Options,
     },
@@ -29,6 +29,9 @@ use crate::{
 /// How long a client that will not wait for a message waits all the same: until the shard's leader
 /// had the time to send one.
 const AT_ONCE: Duration = Duration::from_millis(250);
+
+/// The session of consumers that a client has for itself, and none of its application's.
+const CLIENTS_OWN: i64 = -1;
 
 /// A consumer as the client knows it.
 #[derive(Debug)]
@@ -65,18 +68,15 @@ impl OpenWireSession {
         // Of a browser's messages none is asked for: that there are no more must not be said too soon.
         let pulls = info.prefetch_size == 0 && !info.browser;
         let mut known = Known { consumer: None, pulls, delivered: 0, waits: false, until: None };
-        if destinations::is_advisory(written) {
-            if written.name.contains("ActiveMQ.Advisory.Temp") {
-                self.advisories.listener = Some(id.detached());
-            }
+        if id.session == CLIENTS_OWN && destinations::is_advisory(written) {
+            self.temporaries.listener = Some(id.detached());
             self.consumers.insert(id.detached(), known);
             return Ok(Handled::Done);
         }
         check_supported(info)?;
         let source = destinations::source(written)?;
         check_browsed(info, &source)?;
-        // A queue's messages are for somebody, whoever sent them.
-        let no_local = info.no_local && source.kind == DestinationKind::Topic;
+        let no_local = info.no_local && source.has(DestinationKind::Topic);
         let label = Subscriber { id: id.detached(), no_local, pulls };
         let least = u32::from(info.browser);
         let prefetch = u32::try_from(info.prefetch_size).ok().map(|prefetch| prefetch.max(least));
@@ -100,6 +100,7 @@ impl OpenWireSession {
             asked,
         )?);
         self.consumers.insert(id.detached(), known);
+        self.subscribing(id, info);
         Ok(Handled::Later)
     }
 
@@ -112,7 +113,8 @@ impl OpenWireSession {
         response: Option<i32>,
     ) -> Handled {
         let Some(known) = self.consumers.remove(id) else { return Handled::Done };
-        self.advisories.listener.take_if(|listener| listener == id);
+        self.temporaries.listener.take_if(|listener| listener == id);
+        self.consumer_gone(id);
         if let Some(until) = known.until {
             self.pulls.remove(&(until, id.clone()));
         }
@@ -326,7 +328,10 @@ impl OpenWireSession {
         }
         let Some(handed) = self.operations.hand_out(now) else { return false };
         let (consumer, place) = (handed.delivery.consumer, handed.place);
-        let connection = handed.label.no_local.then_some(&self.connection).and_then(Option::as_ref);
+        // A queue's messages are for somebody, whoever sent them.
+        let is_local = handed.label.no_local
+            && handed.delivery.message.destination.kind == DestinationKind::Topic;
+        let connection = is_local.then_some(&self.connection).and_then(Option::as_ref);
         let is_own = connection.is_some_and(|connection| {
             let rest = handed.delivery.message.id.strip_prefix(connection.value.as_str());
             rest.is_some_and(|rest| rest.starts_with(':'))
@@ -341,9 +346,14 @@ impl OpenWireSession {
         }
         if let Some(reply_to) = &handed.delivery.message.reply_to {
             let own = self.connection.as_ref().map(|connection| connection.value.as_str());
-            self.advisories.tell(reply_to, own, self.version, out);
+            self.temporaries.tell(reply_to, own, self.version, out);
         }
-        message::write(&handed, self.next_command, self.version, out);
+        match advisory::structure_of(&handed.delivery.message) {
+            Some(about) => {
+                message::write_advisory(&handed, about, self.next_command, self.version, out);
+            }
+            None => message::write(&handed, self.next_command, self.version, out),
+        }
         self.next_command = self.next_command.wrapping_add(1);
         if handed.label.pulls {
             reached(Point::Pulled);
@@ -380,8 +390,8 @@ fn check_supported(info: &ConsumerInfo) -> Result<(), Refused> {
 }
 
 /// A browser looks at one queue.
-fn check_browsed(info: &ConsumerInfo, source: &Destination) -> Result<(), Refused> {
-    if !info.browser || source.kind == DestinationKind::Queue && !source.is_pattern() {
+fn check_browsed(info: &ConsumerInfo, source: &Source) -> Result<(), Refused> {
+    if !info.browser || source.exact().is_some_and(|one| one.kind == DestinationKind::Queue) {
         return Ok(());
     }
     let why = format!("`{source}` cannot be browsed: it is not one queue");

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | queue or topic `a.b` | the queue or topic `a.b` |
 //! | temporary queue or topic `ID:…` | the queue or topic of that name; what is sent there is not stored |
-//! | composite `a,topic://b` | each of them; a message goes to all of them or none |
+//! | composite `a,topic://b` | each of them; a message goes to all of them or none, a consumer gets what is in any |
 //!
 //! A reply-to is kept as STOMP writes it, so that a client of any protocol can send there:
 //! `/queue/a.b`, or `/remote-temp-queue/ID:…` as ActiveMQ has it for STOMP.
@@ -17,10 +17,7 @@ use paceline_wire::{
 };
 
 use super::answers::{Exception, Refused};
-use crate::{Destination, destination::DestinationKind};
-
-/// What the topics begin with by which ActiveMQ tells of itself.
-const ADVISORY: &str = "ActiveMQ.Advisory.";
+use crate::{Destination, Source, destination::DestinationKind, session::advisory::ADVISORY};
 
 /// One destination as a client wrote it, and the destinations that it stands for.
 #[derive(Debug)]
@@ -42,13 +39,11 @@ impl Composite {
     }
 }
 
-/// The one destination, or pattern, that a consumer is for.
-pub(super) fn source(written: &Wire) -> Result<Destination, Refused> {
+/// What a consumer is for.
+pub(super) fn source(written: &Wire) -> Result<Source, Refused> {
     let all = Composite::read(written)?.all;
-    match &*all {
-        [one] => Ok(one.clone()),
-        _ => Err(Refused::unsupported("consumers of composite destinations")),
-    }
+    Source::several(&all)
+        .map_err(|error| Refused::new(Exception::InvalidDestination, error.to_string()))
 }
 
 /// Whether there is nothing but advisories to be had.
@@ -150,8 +145,11 @@ mod tests {
             read(WireKind::Queue, "a,").unwrap_err().exception,
             Exception::InvalidDestination
         );
-        let two = source(&wire(WireKind::Queue, "a,b")).unwrap_err();
-        assert!(two.why.contains("composite"), "{two:?}");
+        let two = source(&wire(WireKind::Queue, "a,b,topic://t.>,topic://t.a")).unwrap();
+        assert_eq!(two.to_string(), "/queue/a,/queue/b,/topic/t.>");
+        let many = vec!["q"; 257].join(",");
+        let many = source(&wire(WireKind::Queue, &many)).unwrap_err();
+        assert!(many.why.contains("257 destinations"), "{many:?}");
     }
 
     #[test]
@@ -159,8 +157,9 @@ mod tests {
         for kind in [WireKind::TempQueue, WireKind::TempTopic] {
             let there = wire(kind, "ID:host-1:1:1");
             let here = source(&there).unwrap();
+            let here = here.exact().unwrap();
             assert!(here.is_temporary());
-            assert_eq!(write(&here).kind, kind);
+            assert_eq!(write(here).kind, kind);
             let reply_to = reply_to(&there);
             let back = parse_reply_to(&reply_to);
             assert_eq!((back.kind, back.name), (kind, "ID:host-1:1:1"));

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use paceline_wire::{
     openwire::{
-        ConsumerParts, ContentParts, DispatchParts, MessageId, MessageIdParts, MessageKind,
+        AnyStructure, Command, ConsumerParts, ContentParts, Destination as Wire, DestinationParts,
+        DispatchParts, MessageDispatch, MessageId, MessageIdParts, MessageKind, ProducerId,
         ProducerParts, content,
         primitives::{self, Primitive, PrimitiveLimits},
     },
@@ -34,7 +35,10 @@ use crate::{
     message::MAX_PRIORITY,
     operation::Delivery,
     schedule::Schedule,
-    session::consumers::{Handed, Place},
+    session::{
+        advisory::STRUCTURE,
+        consumers::{Handed, Place},
+    },
     shard::{GROUP_ID, GROUP_SEQUENCE, group_sequence},
 };
 
@@ -252,6 +256,60 @@ pub(super) fn write(
         parts.marshalled_properties = Some(&marshalled);
     }
     parts.encode(version, out);
+}
+
+/// Appends the MessageDispatch of an advisory, which is about something.
+pub(super) fn write_advisory(
+    handed: &Handed<'_, Subscriber>,
+    about: Command,
+    command_id: i32,
+    version: i32,
+    out: &mut BytesMut,
+) {
+    let message = &handed.delivery.message;
+    let DestinationParts { kind, name } = destinations::write(&message.destination);
+    let destination = Some(Wire { kind, name: name.into() });
+    let parts = id_parts(&message.id, handed.place);
+    let producer = parts.producer.map(|it| ProducerId {
+        connection: it.connection.into(),
+        value: it.value,
+        session: it.session,
+    });
+    let mut jms_type = None;
+    let mut map = Vec::new();
+    for (name, value) in &message.properties {
+        match (&**name, value) {
+            (STRUCTURE, _) => {}
+            (STOMP_TYPE, Value::Text(text)) => jms_type = Some((&**text).into()),
+            _ => map.push(((&**name).into(), primitive(value))),
+        }
+    }
+    let mut properties = BytesMut::new();
+    primitives::write_map(&map, &mut properties);
+    let sent = paceline_wire::openwire::Message {
+        destination: destination.clone(),
+        producer_id: producer.clone(),
+        message_id: Some(MessageId {
+            text_view: parts.text_view.map(Into::into),
+            producer,
+            producer_sequence: parts.producer_sequence,
+            broker_sequence: parts.broker_sequence,
+        }),
+        priority: message.priority as i8,
+        timestamp: message.timestamp.0 as i64,
+        jms_type,
+        marshalled_properties: Some(properties.freeze()),
+        data_structure: Some(AnyStructure::Command(Box::new(about))),
+        ..Default::default()
+    };
+    let dispatch = MessageDispatch {
+        command_id,
+        consumer_id: Some(handed.label.id.clone()),
+        destination,
+        message: Some(Box::new(sent)),
+        ..MessageDispatch::default()
+    };
+    Command::from(dispatch).encode(version, out);
 }
 
 fn content_of(body: &Body) -> (MessageKind, ContentParts<'_>) {

@@ -14,10 +14,12 @@
 //!   message it has come; what is behind that was never delivered.
 //! - A refused operation is answered by the JMS exception that the application is to see. An
 //!   operation whose outcome is unknown closes the connection: a `failover:` client tries again.
-//! - Advisory topics can be subscribed to and stay silent, but for temporary destinations.
+//! - What others are told of its client goes to advisory topics. The consumer of those that a client has
+//!   for itself is told of temporary destinations alone, and only when it needs to know them.
 
-mod advisories;
+mod announcing;
 mod answers;
+mod branches;
 mod commands;
 mod config;
 mod consumers;
@@ -26,6 +28,7 @@ mod durable;
 mod inactivity;
 mod message;
 mod subscriber;
+mod temporaries;
 
 #[cfg(test)]
 mod tests;
@@ -48,11 +51,15 @@ use paceline_wire::{
 
 pub use self::config::OpenWireConfig;
 use self::{
-    advisories::Advisories, answers::Exception, consumers::Known, destinations::Composite,
-    inactivity::Inactivity, subscriber::Subscriber,
+    announcing::Announced, answers::Exception, consumers::Known, destinations::Composite,
+    inactivity::Inactivity, subscriber::Subscriber, temporaries::Temporaries,
 };
 use super::{Brokers, Now, Operations, Session, operations::Purpose};
-use crate::operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal};
+use crate::{
+    operation::{ConsumerId, Delivery, OpTag, Operation, Outcome, Refusal},
+    presence::Announcement,
+    xa::BranchInfo,
+};
 
 /// At most about so many bytes are handed out for sending at a time.
 const TRANSMIT_BYTES: usize = 64 * 1024;
@@ -76,9 +83,14 @@ pub struct OpenWireSession {
     client: Option<Arc<str>>,
     /// The producers that want to hear of each message that was taken.
     windows: BTreeSet<ProducerId>,
-    advisories: Advisories,
+    temporaries: Temporaries,
+    announced: Announced,
     /// Open transactions of which a part was refused, and why.
     doomed: BTreeMap<TransactionId, String>,
+    /// What there is of branches that are prepared; the operation that asked ends next.
+    listed: Vec<BranchInfo>,
+    /// Names the session, over the cluster and over restarts.
+    name: Arc<str>,
     consumers: BTreeMap<WireConsumer, Known>,
     /// Consumers that wait for one message, and until when.
     pulls: BTreeSet<(Duration, WireConsumer)>,
@@ -121,6 +133,14 @@ enum Asked {
     Consumer(WireConsumer, Option<i32>),
     /// The connection is to have its client id; as before.
     Connection(Option<i32>),
+    /// A branch is to be prepared, and the command of this number gets a vote.
+    Prepared(Option<i32>),
+    /// A branch is to be committed that was not prepared; as before.
+    OnePhase(Option<i32>),
+    /// A branch that is prepared is to end, or to be forgotten; as before.
+    Branch(Option<i32>),
+    /// The branches that are prepared are to be listed.
+    Recovered(Option<i32>),
 }
 
 impl Purpose for Asked {
@@ -132,8 +152,8 @@ impl Purpose for Asked {
 impl Session for OpenWireSession {
     type Config = OpenWireConfig;
 
-    /// Ids of messages are the clients', so the session's name is of no use.
-    fn new(config: Arc<OpenWireConfig>, _name: Arc<str>) -> Self {
+    fn new(config: Arc<OpenWireConfig>, name: Arc<str>) -> Self {
+        let announced = Announced::new(config.origin.clone(), name.clone());
         let mut session = Self {
             decoder: Decoder::new(config.frames),
             operations: Operations::new(config.operations.clone()),
@@ -148,8 +168,11 @@ impl Session for OpenWireSession {
             brokers: Arc::default(),
             client: None,
             windows: BTreeSet::new(),
-            advisories: Advisories::default(),
+            temporaries: Temporaries::default(),
+            announced,
             doomed: BTreeMap::new(),
+            listed: Vec::new(),
+            name,
             consumers: BTreeMap::new(),
             pulls: BTreeSet::new(),
             last_destination: None,
@@ -197,8 +220,17 @@ impl Session for OpenWireSession {
     fn handle_outcome(&mut self, now: Now, tag: OpTag, outcome: Outcome) {
         if let Some(asked) = self.operations.handle_outcome(tag, outcome.is_ok()) {
             match outcome {
-                Ok(()) => self.answer(&asked),
+                Ok(()) => {
+                    self.answer(&asked);
+                    self.announce(now, &asked);
+                }
                 Err(Refusal::Unknown(_)) => self.close(),
+                Err(refusal) if asked.is_about_branch() => {
+                    self.refuse_about_branch(now, &asked, &refusal);
+                }
+                Err(Refusal::Branch(why)) => {
+                    self.handle_refused(now, &asked, Exception::Jms, &why.to_string());
+                }
                 Err(Refusal::Rejected(why)) => {
                     self.handle_refused(now, &asked, Exception::Jms, &why)
                 }
@@ -227,6 +259,10 @@ impl Session for OpenWireSession {
 
     fn handle_browse_end(&mut self, consumer: ConsumerId) {
         self.operations.handle_browse_end(consumer);
+    }
+
+    fn handle_branches(&mut self, found: Vec<BranchInfo>) {
+        self.listed = found;
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -280,6 +316,10 @@ impl Session for OpenWireSession {
 
     fn poll_operation(&mut self) -> Option<Operation> {
         self.operations.poll()
+    }
+
+    fn poll_announcement(&mut self) -> Option<Announcement> {
+        self.announced.advisories.poll()
     }
 
     fn poll_transmit(&mut self, now: Now, out: &mut BytesMut) -> bool {

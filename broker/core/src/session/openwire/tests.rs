@@ -20,6 +20,8 @@ use crate::{
     testing,
 };
 
+mod announcing;
+mod branches;
 mod brokers;
 mod durable;
 mod pulls;
@@ -511,11 +513,8 @@ fn a_connection_ends_when_all_is_answered() {
 
 #[test]
 fn what_is_not_supported_is_said() {
-    let unsupported: [fn(&mut ConsumerInfo); 3] = [
-        |info| info.retroactive = true,
-        |info| info.network_subscription = true,
-        |info| info.destination = Some(queue("a,b")),
-    ];
+    let unsupported: [fn(&mut ConsumerInfo); 2] =
+        [|info| info.retroactive = true, |info| info.network_subscription = true];
     for more in unsupported {
         let mut client = Client::connected();
         client.consumer(1, more);
@@ -552,9 +551,10 @@ fn a_schedule_is_kept_with_the_message_and_what_is_none_is_refused() {
 }
 
 #[test]
-fn advisories_can_be_subscribed_to_and_stay_silent() {
+fn what_a_client_listens_to_for_itself_is_no_consumer_of_the_cluster() {
     let mut client = Client::connected();
     let command = client.consumer(1000, |info| {
+        info.consumer_id = Some(WireConsumer { session: -1, ..consumer_id() });
         let name = Text::from("ActiveMQ.Advisory.TempQueue,ActiveMQ.Advisory.TempTopic");
         info.destination = Some(Wire { kind: DestinationKind::Topic, name });
     });

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use paceline_wire::stomp::Limits;
 
-use crate::session::OperationLimits;
+use crate::session::{OperationLimits, Origin};
 
 /// Timings and bounds of a [`super::StompSession`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StompConfig {
     /// Name and version of the server, for the CONNECTED frame.
     pub server: String,
+    /// The node, and where clients of OpenWire reach it.
+    pub origin: Origin,
     /// Bounds on what a frame may be.
     pub frames: Limits,
     /// Bounds on what a client may cause.
@@ -29,6 +31,7 @@ impl Default for StompConfig {
     fn default() -> Self {
         Self {
             server: concat!("paceline/", env!("CARGO_PKG_VERSION")).into(),
+            origin: Origin::default(),
             frames: Limits::default(),
             operations: OperationLimits::DEFAULT,
             heart_beat_send: Duration::from_secs(10),

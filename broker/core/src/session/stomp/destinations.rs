@@ -6,13 +6,13 @@
 //! | `/topic/a.b`, `topic://a.b` | the topic `a.b` |
 //! | `/temp-queue/x`, `/temp-topic/x` | this session's own `ID:SESSION:x` |
 //! | `/remote-temp-queue/ID:…` | another client's temporary queue, to reply to |
-//! | several of them with commas between | in SEND: each of them; a message goes to all of them or none |
+//! | several of them with commas between | each of them; a message goes to all of them or none, a subscription gets what is in any |
 
 use std::sync::Arc;
 
 use paceline_wire::stomp::header;
 
-use crate::{Destination, DestinationKind, destination::InvalidDestination};
+use crate::{Destination, DestinationKind, Source, destination::InvalidDestination};
 
 const TEMPORARY: [(&str, DestinationKind); 2] =
     [("/temp-queue/", DestinationKind::Queue), ("/temp-topic/", DestinationKind::Topic)];
@@ -30,19 +30,18 @@ pub(super) fn targets(text: &str, session: &str) -> Result<Arc<[Destination]>, S
 }
 
 /// What a subscription of session `session` is for.
-pub(super) fn source(text: &str, session: &str) -> Result<Destination, String> {
-    if text.contains(',') {
-        return Err(format!(
-            "subscriptions to several destinations at once are not supported; the header `{}` is \
-             `{text}`, and a name holds no comma",
-            header::DESTINATION
-        ));
-    }
-    let source = one(text, session)?;
-    if source.is_temporary() && own(&source, session).is_none() {
-        return Err(format!("`{text}` belongs to another client, which alone may subscribe to it"));
-    }
-    Ok(source)
+pub(super) fn source(text: &str, session: &str) -> Result<Source, String> {
+    let part = |part: &str| {
+        let source = one(part.trim(), session)?;
+        match source.is_temporary() && own(&source, session).is_none() {
+            true => {
+                Err(format!("`{part}` belongs to another client, which alone may subscribe to it"))
+            }
+            false => Ok(source),
+        }
+    };
+    let all: Vec<_> = text.split(',').map(part).collect::<Result<_, String>>()?;
+    Source::several(&all).map_err(|error| error.to_string())
 }
 
 fn one(text: &str, session: &str) -> Result<Destination, String> {
@@ -129,11 +128,13 @@ mod tests {
     #[test]
     fn a_temporary_destination_has_a_name_of_its_own_for_everybody_else() {
         let here = source("/temp-queue/x", "s-1").unwrap();
+        let here = here.exact().unwrap().clone();
         assert_eq!(write(&here, "s-1").concat(), "/temp-queue/x");
         assert_eq!(write(&here, "s-11").concat(), "/remote-temp-queue/ID:s-1:x");
         let there = reply_to("/temp-queue/x", "s-1");
         assert_eq!(&*targets(&there, "s-2").unwrap(), [here]);
         let foreign = source(&there, "s-2").unwrap_err();
+        assert_eq!(source(&format!("a,{there}"), "s-2").unwrap_err(), foreign);
         assert!(foreign.ends_with("belongs to another client, which alone may subscribe to it"));
         assert_eq!(&*reply_to("/queue/a", "s-1"), "/queue/a");
         assert_eq!(&*reply_to("anything", "s-1"), "anything");

@@ -13,7 +13,7 @@ use super::{
     subscriptions::{AckMode, Key, Subscription},
 };
 use crate::{
-    Destination, DestinationKind,
+    Destination, DestinationKind, Source,
     operation::{self, ConsumerId, Settlement},
     schedule::Schedule,
     selector::Selector,
@@ -23,6 +23,9 @@ use crate::{
         options::Options,
     },
 };
+
+/// The header of CONNECT that says who the client is.
+const LOGIN: &str = "login";
 
 /// The headers by which ActiveMQ's clients say how they stand among other consumers.
 const EXCLUSIVE: &str = "activemq.exclusive";
@@ -85,6 +88,7 @@ impl StompSession {
         }
         // A copy, so as not to keep the receive buffer.
         self.client = frame.header(CLIENT_ID).map(|client| Text::from(client.as_str()));
+        self.announce_connection(now, frame.header(LOGIN).map(|user| user.as_str()));
         self.version = version;
         self.decoder.set_version(version);
         self.phase = Phase::Open;
@@ -177,20 +181,21 @@ impl StompSession {
             })?,
         };
         let no_local = (durable::is_no_local(frame)? || options.no_local)
-            && source.kind == DestinationKind::Topic;
+            && source.has(DestinationKind::Topic);
         let named = durable::name_of(frame)?.map(|name| self.durable(name)).transpose()?;
         let durable = named.map(|durable| operation::Kept { durable, no_local });
         let wanted = self.read_wanted(frame, source, options)?;
         let wanted = operation::Subscription { durable, ..wanted };
         // What a browser is given are copies, which nobody waits for.
-        let browses = wanted.browses.then(|| wanted.source.clone());
+        let browses = wanted.source.exact().filter(|_| wanted.browses).cloned();
         let settles = if browses.is_some() { Settles::WhenSent } else { mode.settles() };
         let asked = Asked::by(frame.command, receipt);
         let label = Subscription { key: key.clone(), mode, browses, no_local };
         let consumer = self
             .operations
-            .subscribe(now.elapsed, wanted, settles, label, asked)
+            .subscribe(now.elapsed, wanted.clone(), settles, label, asked)
             .map_err(|it| describe(it, ""))?;
+        self.announce_consumer(now, consumer, &wanted, no_local);
         self.subscriptions.insert(key, consumer);
         Ok(())
     }
@@ -200,7 +205,7 @@ impl StompSession {
     fn read_wanted(
         &self,
         frame: &Frame,
-        source: Destination,
+        source: Source,
         options: Options,
     ) -> Result<operation::Subscription, String> {
         let prefetch = match frame.header(header::PREFETCH_SIZE) {
@@ -226,7 +231,8 @@ impl StompSession {
         if browses && self.version == Version::V1_0 {
             return Err("STOMP 1.0 has no header `browser`".into());
         }
-        if browses && (source.kind != DestinationKind::Queue || source.is_pattern()) {
+        let is_queue = source.exact().is_some_and(|one| one.kind == DestinationKind::Queue);
+        if browses && !is_queue {
             return Err(format!("`{source}` cannot be browsed: it is not one queue"));
         }
         let selector = frame.header(header::SELECTOR).map(Text::as_str);
@@ -251,6 +257,7 @@ impl StompSession {
             let consumer = self.subscription_key(frame).ok();
             if let Some(consumer) = consumer.and_then(|key| self.subscriptions.remove(&key)) {
                 let asked = Asked::by(frame.command, None);
+                self.withdraw_consumer(consumer);
                 self.operations.unsubscribe(now.elapsed, consumer, None, asked);
             }
             self.operations.forget(now.elapsed, durable, Asked::by(frame.command, receipt));
@@ -262,6 +269,7 @@ impl StompSession {
             return Err(format!("there is no subscription `{text}`"));
         };
         let asked = Asked::by(frame.command, receipt);
+        self.withdraw_consumer(consumer);
         self.operations.unsubscribe(now.elapsed, consumer, None, asked);
         Ok(())
     }

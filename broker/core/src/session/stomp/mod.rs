@@ -14,6 +14,7 @@
 //! - Input is taken as long as what it has caused is within [`StompConfig::operations`] and
 //!   [`StompConfig::max_pending_output_bytes`].
 
+mod announcing;
 mod answers;
 mod config;
 mod destinations;
@@ -43,12 +44,14 @@ use self::{
 };
 use super::{
     Now, Operations, Session,
+    advisory::Advisories,
     consumers::{Handed, Settles},
     operations::Purpose,
 };
 use crate::{
-    Destination,
+    Destination, DestinationKind,
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
+    presence::{Announcement, PresenceId},
 };
 
 /// At most about so many bytes are handed out for sending at a time.
@@ -69,6 +72,9 @@ pub struct StompSession {
     heart_beat: HeartBeat,
     operations: Operations<Asked, Text, Subscription>,
     subscriptions: BTreeMap<Key, ConsumerId>,
+    /// What others are told of the client, and of which of its subscriptions.
+    advisories: Advisories,
+    told: BTreeMap<ConsumerId, Vec<PresenceId>>,
     /// Whose durable subscriptions its are.
     client: Option<Text>,
     /// The last SEND's destination header and what it means: producers repeat themselves.
@@ -122,6 +128,8 @@ impl Session for StompSession {
         Self {
             decoder: Decoder::new(config.frames),
             operations: Operations::new(config.operations.clone()),
+            advisories: Advisories::new(config.origin.clone(), name.clone()),
+            told: BTreeMap::new(),
             config,
             name,
             next_message: 0,
@@ -252,6 +260,10 @@ impl Session for StompSession {
         self.operations.poll()
     }
 
+    fn poll_announcement(&mut self) -> Option<Announcement> {
+        self.advisories.poll()
+    }
+
     fn poll_transmit(&mut self, now: Now, out: &mut BytesMut) -> bool {
         let before = out.len();
         if out.is_empty() {
@@ -355,7 +367,9 @@ impl StompSession {
         }
         let Some(handed) = self.operations.hand_out(now.elapsed) else { return false };
         let is_own = || handed.delivery.message.id.starts_with(&frames::ids_begin_with(&self.name));
-        if !handed.label.no_local || !is_own() {
+        // A queue's messages are for somebody, whoever sent them.
+        let is_topics = handed.delivery.message.destination.kind == DestinationKind::Topic;
+        if !handed.label.no_local || !is_topics || !is_own() {
             write_delivery(&self.name, &handed, self.version, out);
             return true;
         }

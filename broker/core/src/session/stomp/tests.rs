@@ -1,5 +1,6 @@
 //! Sessions driven against a small broker in memory, with time as an argument.
 
+mod announcing;
 mod durable;
 mod specification;
 mod temporary;

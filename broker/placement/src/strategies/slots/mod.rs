@@ -9,9 +9,11 @@
 //! - `members`: which nodes hold which slot, moved minimally.
 //! - `leaders`: the order within rows, which costs no data to change.
 //! - `load`: the same by measured load instead of by count.
+//! - `length`: rows of more or fewer copies than before.
 //! - `refill`: where the slots of nodes that left go, by load.
 
 mod leaders;
+mod length;
 mod load;
 mod members;
 mod quota;
@@ -89,8 +91,11 @@ impl Slots {
 
     /// The table that a cluster has already, to be changed from there.
     ///
+    /// Where its rows were of another length they are made as long as is wanted, and the table is
+    /// balanced: no copy that can stay moves for it, and who leads a slot stays in its row.
+    ///
     /// # Panics
-    /// When there are not `replicas` nodes per slot in `rows`.
+    /// When `rows` has not the same number of nodes, at least one, for each slot.
     pub fn from_rows(
         nodes: &Nodes,
         slots: SlotCount,
@@ -98,9 +103,17 @@ impl Slots {
         rows: &[NodeIndex],
     ) -> Result<Self, PlacementError> {
         let mut table = Table::new(nodes, slots, replicas)?;
-        table.rows.copy_from_slice(rows);
-        table.publish();
-        Ok(Self { table, pins: BTreeMap::new(), loads: None, tolerance: Self::TOLERANCE })
+        let before = rows.len() / slots.get() as usize;
+        let is_table = before > 0 && before * slots.get() as usize == rows.len();
+        assert!(is_table, "{} nodes are no rows of {} slots", rows.len(), slots.get());
+        table.rows = length::changed(nodes, rows, before, replicas);
+        let mut slots =
+            Self { table, pins: BTreeMap::new(), loads: None, tolerance: Self::TOLERANCE };
+        match before == replicas {
+            true => slots.table.publish(),
+            false => slots.change(nodes, |_| {})?,
+        }
+        Ok(slots)
     }
 
     /// Sets how far above its share of the load a node may be; [`Self::TOLERANCE`] otherwise.

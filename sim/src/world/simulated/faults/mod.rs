@@ -317,7 +317,7 @@ impl<'a> Injector<'a> {
     }
 
     fn most_rotten(&self) -> usize {
-        fault::most_rotten(self.scenario.cluster.replicas()) as usize
+        self.scenario.most_rotten() as usize
     }
 
     /// Does to the nodes what the fault says.

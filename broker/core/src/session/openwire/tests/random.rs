@@ -6,7 +6,11 @@ use paceline_wire::openwire::{
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    branches::{branch, listed},
+    *,
+};
+use crate::xa::BranchRefused;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -26,7 +30,11 @@ fn consumer() -> impl Strategy<Value = Option<WireConsumer>> {
 }
 
 fn transaction() -> impl Strategy<Value = Option<TransactionId>> {
-    prop_oneof![2 => Just(None), 3 => (1i64..3).prop_map(|value| Some(local(value)))]
+    prop_oneof![
+        2 => Just(None),
+        3 => (1i64..3).prop_map(|value| Some(local(value))),
+        3 => (1u8..3).prop_map(|value| Some(branch(value))),
+    ]
 }
 
 fn destination() -> impl Strategy<Value = Option<Wire>> {
@@ -178,7 +186,7 @@ impl Cluster {
                         assert!(self.held.remove(delivery), "{delivery:?} is settled twice");
                     }
                 }
-                Operation::Commit { settles, .. } => {
+                Operation::Commit { settles, .. } | Operation::Prepare { settles, .. } => {
                     for (delivery, _) in settles {
                         assert!(self.held.remove(delivery), "{delivery:?} is settled twice");
                     }
@@ -186,7 +194,10 @@ impl Cluster {
                 Operation::Publish { .. }
                 | Operation::Hurry { .. }
                 | Operation::Identify { .. }
-                | Operation::Forget { .. } => {}
+                | Operation::Forget { .. }
+                | Operation::Resolve { .. }
+                | Operation::Recover { .. }
+                | Operation::ForgetBranch { .. } => {}
             }
             self.open.push(operation);
         }
@@ -224,7 +235,11 @@ proptest! {
                 }
                 Step::Outcome { nth, how } if !cluster.open.is_empty() => {
                     let at = nth % cluster.open.len();
+                    if let Operation::Recover { .. } = &cluster.open[at] {
+                        client.session.handle_branches(vec![listed(1)]);
+                    }
                     let outcome = match how {
+                        2 => Err(Refusal::Branch(BranchRefused::Unknown)),
                         0 => Err(Refusal::Rejected("no".into())),
                         1 => Err(Refusal::Unknown("who knows".into())),
                         _ => Ok(()),
@@ -244,6 +259,7 @@ proptest! {
                             Command::Response(it) => it.correlation_id,
                             Command::ExceptionResponse(it) => it.correlation_id,
                             Command::DataArrayResponse(it) => it.correlation_id,
+                            Command::IntegerResponse(it) => it.correlation_id,
                             _ => continue,
                         };
                         prop_assert!(wanted.remove(&answered), "{answered} is answered unasked");
@@ -265,6 +281,7 @@ proptest! {
                 Command::Response(it) => wanted.remove(&it.correlation_id),
                 Command::ExceptionResponse(it) => wanted.remove(&it.correlation_id),
                 Command::DataArrayResponse(it) => wanted.remove(&it.correlation_id),
+                Command::IntegerResponse(it) => wanted.remove(&it.correlation_id),
                 _ => false,
             };
         }

@@ -22,7 +22,10 @@ fn a_consumer_says_how_it_stands_among_others() {
             "a?consumer.prefetchSize=2&consumer.selector=n+IN+('x','y')&consumer.exclusive=true";
         info.destination = Some(queue(text));
     });
-    assert_eq!((&*found.source.name, found.prefetch, found.exclusive), ("a", 2, true));
+    assert_eq!(
+        (&*found.source.exact().unwrap().name, found.prefetch, found.exclusive),
+        ("a", 2, true)
+    );
     assert_eq!(found.selector.as_deref(), Some("n IN ('x','y')"));
     let mut client = Client::connected();
     client.consumer(1, |info| info.destination = Some(queue("a?consumer.what=1")));
@@ -82,4 +85,23 @@ fn a_group_is_carried_as_properties_and_comes_as_it_was_sent() {
     assert_eq!(message.group_id.as_ref().map(Text::as_str), Some("g"));
     assert_eq!((message.group_sequence, message.jmsx_group_first_for_consumer), (-1, true));
     assert_eq!(message.marshalled_properties, None);
+}
+
+#[test]
+fn a_consumer_of_several_destinations_is_one() {
+    let mut client = Client::connected();
+    let several = |info: &mut ConsumerInfo| {
+        info.destination = Some(queue("a,topic://t.>,b"));
+        info.no_local = true;
+    };
+    let found = wanted(&mut client, several);
+    assert_eq!(found.source.to_string(), "/queue/a,/topic/t.>,/queue/b");
+    client.consumer(1, |info| {
+        info.consumer_id = Some(WireConsumer { value: 8, ..consumer_id() });
+        info.destination = Some(queue("a,b"));
+        info.browser = true;
+    });
+    let (class, why) = client.expect_exception();
+    assert_eq!(class, "javax.jms.InvalidDestinationException");
+    assert!(why.contains("`/queue/a,/queue/b` cannot be browsed"), "{why}");
 }

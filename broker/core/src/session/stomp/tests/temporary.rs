@@ -36,3 +36,23 @@ fn a_message_to_several_destinations_goes_to_all_of_them_at_once() {
     let to: Vec<_> = world.published.iter().map(|it| it.destination.to_string()).collect();
     assert_eq!((to, world.commits), (vec!["/queue/a".into(), "/topic/b".into()], 1));
 }
+
+#[test]
+fn a_subscription_to_several_destinations_is_one() {
+    let mut world = World::new();
+    let session = world.connect("1.2");
+    world.send(
+        session,
+        "SUBSCRIBE\nid:0\ndestination:/queue/a, /topic/t.*,b\nactivemq.noLocal:true\n\n\0",
+    );
+    assert_eq!(world.subscriptions[0].source.to_string(), "/queue/a,/topic/t.*,/queue/b");
+    // What is one's own is left out of topics, and not of queues.
+    for destination in ["/queue/b", "/topic/t.x"] {
+        world.send(session, &format!("SEND\ndestination:{destination}\n\nown\0"));
+    }
+    let came: Vec<_> = world.frames(session);
+    let from: Vec<_> = came.iter().map(|it| it.header("destination").unwrap().as_str()).collect();
+    assert_eq!(from, ["/queue/b"]);
+    world.send(session, "SUBSCRIBE\nid:1\ndestination:/queue/a,b\nbrowser:true\n\n\0");
+    assert!(world.error(session).contains("`/queue/a,/queue/b` cannot be browsed"));
+}

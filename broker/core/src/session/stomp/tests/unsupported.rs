@@ -32,13 +32,11 @@ fn a_message_in_a_transaction_is_refused_as_well() {
 }
 
 #[test]
-fn a_message_goes_to_destinations_without_options_and_a_subscription_is_for_one() {
+fn a_message_goes_to_destinations_without_options() {
     let options = "leave `?consumer.prefetchSize=1` out of the header `destination`";
-    let composite = "the header `destination` is `/queue/a,/queue/b`, and a name holds no comma";
     for (command, destination, expected) in [
         ("SEND", "/queue/a?consumer.prefetchSize=1", options),
         ("SEND", "topic\\c//a?consumer.prefetchSize=1", options),
-        ("SUBSCRIBE", "/queue/a,/queue/b", composite),
     ] {
         let mut world = World::new();
         let session = world.connect("1.2");

@@ -29,7 +29,7 @@ fn headers_and_options_say_how_a_consumer_stands_among_others() {
     let optional = wanted(&format!("/queue/a{options}"), "");
     assert_eq!((optional.exclusive, optional.priority, optional.prefetch), (true, 9, 3));
     assert_eq!(optional.selector.as_deref(), Some("n=1"));
-    assert_eq!(&*optional.source.name, "a");
+    assert_eq!(&*optional.source.exact().unwrap().name, "a");
     // A header says it more clearly.
     let header = "activemq.priority:2\nactivemq.prefetchSize:5\nactivemq.exclusive:false\n";
     let over = wanted(&format!("/queue/a{options}"), header);

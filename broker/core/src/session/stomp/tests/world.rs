@@ -1,7 +1,10 @@
 //! Sessions, and a broker in memory that is just enough for them.
 
 use super::*;
-use crate::operation::{Kept, Parting, Subscription};
+use crate::{
+    Source,
+    operation::{Kept, Parting, Subscription},
+};
 
 pub(super) fn config() -> StompConfig {
     StompConfig { server: "test".into(), ..StompConfig::default() }
@@ -17,7 +20,7 @@ pub(super) fn frame(text: &str) -> Frame {
 struct Consumer {
     session: usize,
     id: ConsumerId,
-    source: Destination,
+    source: Source,
 }
 
 #[derive(Default)]
@@ -170,6 +173,10 @@ impl World {
             Operation::Hurry { .. } => self.hurried += 1,
             Operation::Identify { .. } => unreachable!("STOMP clients share client ids"),
             Operation::Forget { durable, .. } => self.forgotten.push(durable.to_string()),
+            Operation::Prepare { .. }
+            | Operation::Resolve { .. }
+            | Operation::Recover { .. }
+            | Operation::ForgetBranch { .. } => unreachable!("STOMP has no such transactions"),
             Operation::Commit { publishes, settles, .. } => {
                 self.commits += 1;
                 for message in publishes {
@@ -183,7 +190,12 @@ impl World {
         }
     }
 
-    fn publish(&mut self, message: Arc<Message>) {
+    pub fn announcements(&mut self, session: usize) -> Vec<crate::presence::Announcement> {
+        let session = &mut self.sessions[session];
+        std::iter::from_fn(|| session.poll_announcement()).collect()
+    }
+
+    pub fn publish(&mut self, message: Arc<Message>) {
         self.published.push(message.clone());
         self.deliver(message, 0);
     }

@@ -26,14 +26,14 @@ const REMOVE: i8 = 1;
 
 /// What a client has been told.
 #[derive(Debug, Default)]
-pub(super) struct Advisories {
+pub(super) struct Temporaries {
     /// The consumer that listens.
     pub(super) listener: Option<WireConsumer>,
     told: BTreeSet<Arc<str>>,
     in_order: VecDeque<Arc<str>>,
 }
 
-impl Advisories {
+impl Temporaries {
     /// The client is about to get a message with this reply-to. Appends what it is to know before, if
     /// its connection, `own`, does not.
     pub(super) fn tell(
@@ -92,26 +92,26 @@ fn advisory(listener: &WireConsumer, operation_type: i8, reply_to: &str) -> Comm
 mod tests {
     use super::*;
 
-    fn told(advisories: &mut Advisories, reply_to: &str) -> bool {
+    fn told(temporaries: &mut Temporaries, reply_to: &str) -> bool {
         let mut out = BytesMut::new();
-        advisories.tell(&reply_to.into(), Some("ID:own:1:"), 12, &mut out);
+        temporaries.tell(&reply_to.into(), Some("ID:own:1:"), 12, &mut out);
         !out.is_empty()
     }
 
     #[test]
     fn a_client_that_listens_is_told_once_of_each_of_others_temporary_destinations() {
-        let mut advisories = Advisories::default();
-        assert!(!told(&mut advisories, "/remote-temp-queue/ID:other:1:1"), "nobody listens");
-        advisories.listener =
+        let mut temporaries = Temporaries::default();
+        assert!(!told(&mut temporaries, "/remote-temp-queue/ID:other:1:1"), "nobody listens");
+        temporaries.listener =
             Some(WireConsumer { connection: "ID:own:1".into(), session: -1, value: 1 });
-        assert!(told(&mut advisories, "/remote-temp-queue/ID:other:1:1"));
-        assert!(!told(&mut advisories, "/remote-temp-queue/ID:other:1:1"));
-        assert!(told(&mut advisories, "/remote-temp-topic/ID:other:1:2"));
-        assert!(!told(&mut advisories, "/remote-temp-queue/ID:own:1:1"));
-        assert!(!told(&mut advisories, "/queue/replies"));
+        assert!(told(&mut temporaries, "/remote-temp-queue/ID:other:1:1"));
+        assert!(!told(&mut temporaries, "/remote-temp-queue/ID:other:1:1"));
+        assert!(told(&mut temporaries, "/remote-temp-topic/ID:other:1:2"));
+        assert!(!told(&mut temporaries, "/remote-temp-queue/ID:own:1:1"));
+        assert!(!told(&mut temporaries, "/queue/replies"));
         for at in 0..REMEMBERED {
-            assert!(told(&mut advisories, &format!("/remote-temp-queue/ID:many:{at}")));
+            assert!(told(&mut temporaries, &format!("/remote-temp-queue/ID:many:{at}")));
         }
-        assert!(told(&mut advisories, "/remote-temp-queue/ID:other:1:1"), "it was forgotten");
+        assert!(told(&mut temporaries, "/remote-temp-queue/ID:other:1:1"), "it was forgotten");
     }
 }
