@@ -119,6 +119,8 @@ impl StreamReceiver {
                 self.taken = self.taken.saturating_add(body.len() as u32);
                 goes_on = goes_on && take(body);
             }
+            // The sender may have filled its window meanwhile, and waits for this.
+            shared.give_back(*id, &mut self.taken);
             entry.taken = self.taken;
             entry.incoming = Incoming::Sink(Arc::new(take));
         });
