@@ -6,6 +6,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -255,11 +256,28 @@ name = "tests"
     )
 }
 
-/// Ports that were free a moment ago.
+/// Below this, ports need privileges or are a well-known service's.
+const FIRST_PORT: u16 = 10_000;
+/// From here on systems take the ports of outgoing connections (`ip_local_port_range`): one of
+/// them may hold the port of a node that is down just now.
+const EPHEMERAL: u16 = 32_768;
+
+/// Ports that were free a moment ago and that no other call in this process gets.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let span = u32::from(EPHEMERAL - FIRST_PORT);
+    let mut free = Vec::with_capacity(count);
+    for _ in 0..span {
+        if free.len() == count {
+            return Ok(free);
+        }
+        // Where a process begins hangs on its number: another one may run beside it.
+        let at =
+            std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + u16::try_from(at % span)?;
+        free.extend(TcpListener::bind(("127.0.0.1", port)).map(|_| port));
+    }
+    bail!("of the ports from {FIRST_PORT} to {EPHEMERAL}, {count} are not free")
 }
 
 /// Waits until `holds` says yes, asking ten times a second.
