@@ -181,6 +181,8 @@ points! {
     VolatileExpired,
     /// a message was acknowledged by a consumer who had lost it meanwhile
     AcceptedLate,
+    /// a message was acknowledged that had become a dead letter meanwhile, and is none any more
+    AcceptedDead,
     /// a message was refused by a consumer who had lost it meanwhile, and was left as it was
     RejectedLate,
     /// commands that nobody waited for shared the entry of one that somebody did

@@ -144,6 +144,8 @@ impl Dispatcher {
                     self.forget_aside(*message, *queue, *priority, *member);
                     self.handle_gone(state, *message, *queue, *priority, *expires);
                 }
+                // It is gone next.
+                Effect::AcceptedDead { .. } => {}
                 Effect::FanOut { message } => {
                     reached(Point::FannedOutByCommit);
                     self.fan_out(message);

@@ -50,7 +50,8 @@ use crate::{
     ingress::{Doubts, Inquiry},
     rules::Rules,
     shard::{
-        Applied, Batch, Command, MessageRef, Origin, Outcome, SessionId, ShardState, TransactionId,
+        Applied, Batch, Command, Effect, MessageRef, Origin, Outcome, SessionId, ShardState,
+        TransactionId,
     },
 };
 
@@ -383,6 +384,8 @@ impl<T: Told> Serving<T> {
             return;
         };
         assert_eq!(targets.len(), applied.outcomes.len(), "another batch was applied");
+        let as_dead: BTreeMap<MessageRef, MessageRef> =
+            applied.effects.iter().filter_map(Effect::accepted_dead).collect();
         for (target, outcome) in targets.into_iter().zip(applied.outcomes) {
             let done = outcome == Outcome::Done;
             match target {
@@ -391,8 +394,9 @@ impl<T: Told> Serving<T> {
                         term.prepared.insert(transaction, settles);
                     } else if done {
                         for (message, how, holder) in settles {
-                            let message = MessageKey::Stored(message);
-                            self.told.settled(term.number, holder, message, how);
+                            let now = as_dead.get(&message).copied().unwrap_or(message);
+                            let now = MessageKey::Stored(now);
+                            self.told.settled(term.number, holder, now, how);
                         }
                     } else if !settles.is_empty() {
                         let messages: Vec<MessageRef> =

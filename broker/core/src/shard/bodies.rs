@@ -15,7 +15,7 @@ use std::{iter::Peekable, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ShardState, command::MessageRef};
+use super::{ShardState, command::MessageRef, tables::Buried};
 use crate::{Destination, DestinationKind, Message, Value, durable::is_durable, slotting};
 
 /// The property of a dead letter that says where it was sent, as ActiveMQ's STOMP names it.
@@ -76,9 +76,9 @@ impl ShardState {
     /// virtual topic names the queue. `None` if it is gone.
     pub fn compose(&self, message: MessageRef, written: &Arc<Message>) -> Option<Arc<Message>> {
         let stored = self.stored(message)?;
-        let death = self.tables.moved.get(message).and_then(|moved| moved.death);
+        let buried = self.tables.moved.get(message).and_then(|moved| moved.buried);
         let queue = &self.tables.queues[&stored.queue].name;
-        let Some(death) = death else { return Some(in_queue(written, queue)) };
+        let Some(Buried { death, .. }) = buried else { return Some(in_queue(written, queue)) };
         Some(dead_letter(written, queue.clone(), death).into())
     }
 

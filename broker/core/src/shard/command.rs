@@ -524,6 +524,14 @@ pub enum Effect {
         /// The group that it was a member of.
         member: Option<Membership>,
     },
+    /// A message was accepted by the name that it had before it became a dead letter; as such it is
+    /// [`Effect::Gone`] next.
+    AcceptedDead {
+        /// That name.
+        was: MessageRef,
+        /// It.
+        message: MessageRef,
+    },
     /// A message for the subscribers of a topic, to be handed on by the leader and by nobody else.
     FanOut {
         /// It.
@@ -536,6 +544,16 @@ pub enum Effect {
         /// Its name.
         name: Arc<str>,
     },
+}
+
+impl Effect {
+    /// Of a dead letter that was accepted as what it was: its former name, and it.
+    pub(crate) fn accepted_dead(&self) -> Option<(MessageRef, MessageRef)> {
+        match self {
+            Effect::AcceptedDead { was, message } => Some((*was, *message)),
+            _ => None,
+        }
+    }
 }
 
 /// What [`ShardState::apply`](super::ShardState::apply) did.

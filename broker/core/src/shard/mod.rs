@@ -83,7 +83,7 @@ use self::{
     ends::End,
     session::Admission,
     step::{Step, Written},
-    tables::{Arrival, Derived, Leave, Stored, Tables},
+    tables::{Arrival, Buried, Derived, Leave, Stored, Tables},
 };
 use crate::{UnixMillis, operation::Settlement, rules::Rules};
 
@@ -280,7 +280,12 @@ impl ShardState {
     }
 
     fn settle(&mut self, step: &mut Step, part: usize, message: MessageRef, how: Settlement) {
-        let Some(stored) = self.stored_mut(message) else { return };
+        let Some(stored) = self.stored_mut(message) else {
+            if how == Settlement::Accept {
+                self.accept_dead(step, message);
+            }
+            return;
+        };
         match how {
             Settlement::Accept => {
                 self.leave(step, message, Leave::Accepted);
@@ -319,6 +324,18 @@ impl ShardState {
         }
     }
 
+    /// Accepts what has become a dead letter since it was handed out: the leader that did so is gone,
+    /// or its consumer was detached. Nobody who is told that he has consumed a message finds it among
+    /// the dead letters. What another transaction is about to take from there is left to that.
+    fn accept_dead(&mut self, step: &mut Step, was: MessageRef) {
+        let Some(dead) = self.derived.buried.get(&was).copied() else { return };
+        if !self.is_locked(dead) {
+            reached(Point::AcceptedDead);
+            step.effects.push(Effect::AcceptedDead { was, message: dead });
+            self.leave(step, dead, Leave::Accepted);
+        }
+    }
+
     fn expire(&mut self, step: &mut Step, as_of: UnixMillis, messages: &[MessageRef]) {
         for (part, message) in messages.iter().enumerate() {
             let Some(stored) = self.stored(*message) else { continue };
@@ -349,7 +366,8 @@ impl ShardState {
     ) {
         let member = self.member(message);
         let (at, stored, body) = self.leave(step, message, Leave::DeadLettered);
-        let written = Written::Earlier { at, death: Some(death) };
+        let buried = Some(Buried { death, was: message });
+        let written = Written::Earlier { at, buried };
         let dead = Stored { expires: None, rejected: 0, released: 0, ..stored };
         self.enter(step, part, graveyard, written, Arrival { stored: dead, body, member });
     }

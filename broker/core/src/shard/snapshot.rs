@@ -26,13 +26,13 @@ use super::{
     branches,
     groups::Membership,
     producers,
-    tables::{Derived, Moved, Stored, Tables},
+    tables::{Buried, Derived, Moved, Stored, Tables},
     waiting,
 };
 use crate::slotting;
 
 /// The first byte of a snapshot. Changes with the layout of the tables.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -220,11 +220,15 @@ fn derive(tables: &Tables) -> Result<Derived, RestoreError> {
             "what a queue took in is not what it gave out and holds",
         )?;
     }
-    for (_, moved) in tables.moved.iter() {
+    for (message, moved) in tables.moved.iter() {
         let queue = &tables.queues[&moved.stored.queue];
         let dead_letters = slotting::dead_letters_of(&queue.name).is_some();
-        check(moved.death.is_none() || dead_letters, "a dead letter is in another queue")?;
+        check(moved.buried.is_none() || dead_letters, "a dead letter is in another queue")?;
         derived.pin(moved.body_at.index, 1);
+        if let Some(Buried { was, .. }) = moved.buried {
+            let twin = derived.buried.insert(was, *message);
+            check(twin.is_none(), "a message is two dead letters")?;
+        }
     }
     for (transaction, prepared) in &tables.prepared {
         derived.pin(prepared.written_at.index, prepared.bodies());

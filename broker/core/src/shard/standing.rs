@@ -263,7 +263,7 @@ impl ShardState {
             reached(Point::TopicStored);
             let (part, written) = match number {
                 0 => (0, Written::Here),
-                _ => (step.take_part(), Written::Earlier { at, death: None }),
+                _ => (step.take_part(), Written::Earlier { at, buried: None }),
             };
             self.enter_queue(step, part, queue, message, written);
         }
@@ -287,7 +287,7 @@ impl ShardState {
         for queue in queues {
             reached(Point::TopicStored);
             let part = step.take_part();
-            let written = Written::Earlier { at, death: None };
+            let written = Written::Earlier { at, buried: None };
             self.enter_queue(step, part, &queue, message, written);
         }
         if !is_late {

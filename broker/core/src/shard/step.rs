@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    bodies::Death,
     command::{Effect, MessageRef},
+    tables::Buried,
 };
 use crate::UnixMillis;
 
@@ -39,5 +39,5 @@ pub(super) enum Written {
     /// In the command being applied.
     Here,
     /// Earlier in the log.
-    Earlier { at: MessageRef, death: Option<Death> },
+    Earlier { at: MessageRef, buried: Option<Buried> },
 }

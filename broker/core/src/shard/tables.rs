@@ -61,8 +61,16 @@ pub(super) struct Moved {
     pub(super) stored: Stored,
     /// Where the body was written.
     pub(super) body_at: MessageRef,
-    /// For a dead letter, why it is one.
-    pub(super) death: Option<Death>,
+    /// Of a dead letter.
+    pub(super) buried: Option<Buried>,
+}
+
+/// How a message became a dead letter.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Buried {
+    pub(super) death: Death,
+    /// Its name in the queue that it left. An acknowledgement that comes late still gives that.
+    pub(super) was: MessageRef,
 }
 
 /// What went in and out of a queue, or of several together.
@@ -209,6 +217,8 @@ pub(super) struct Derived {
     pub(super) pins: BTreeMap<u64, u32>,
     /// Messages that a prepared transaction will settle.
     pub(super) locks: BTreeMap<MessageRef, TransactionId>,
+    /// Dead letters, by the names that they had before.
+    pub(super) buried: BTreeMap<MessageRef, MessageRef>,
     /// As they were written. A cache of the journal.
     pub(super) bodies: BTreeMap<MessageRef, Arc<Message>>,
     pub(super) loaded_bytes: usize,
@@ -327,7 +337,8 @@ impl super::ShardState {
                         Written::Here => message,
                         Written::Earlier { at, .. } => at,
                     };
-                    let written = Written::Earlier { at, death: Some(Death::Expired) };
+                    let buried = Buried { death: Death::Expired, was: message };
+                    let written = Written::Earlier { at, buried: Some(buried) };
                     let dead = Stored { expires: None, ..stored };
                     let dead = Arrival { stored: dead, body, member };
                     self.enter(step, part, &graveyard, written, dead);
@@ -355,9 +366,12 @@ impl super::ShardState {
         }
         let is_first = match written {
             Written::Here => self.tables.messages.insert(message, stored),
-            Written::Earlier { at, death } => {
+            Written::Earlier { at, buried } => {
                 self.derived.pin(at.index, 1);
-                let moved = Moved { stored, body_at: at, death };
+                if let Some(Buried { was, .. }) = buried {
+                    self.derived.buried.insert(was, message);
+                }
+                let moved = Moved { stored, body_at: at, buried };
                 self.tables.moved.insert(message, moved)
             }
         };
@@ -377,6 +391,9 @@ impl super::ShardState {
             None => {
                 let moved = self.tables.moved.remove(message).expect("only what is there leaves");
                 self.derived.unpin(moved.body_at.index, 1);
+                if let Some(Buried { was, .. }) = moved.buried {
+                    self.derived.buried.remove(&was);
+                }
                 (moved.body_at, moved.stored)
             }
         };

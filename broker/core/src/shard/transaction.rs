@@ -122,7 +122,7 @@ impl ShardState {
                 }
                 DestinationKind::Queue => {
                     let part = step.take_part();
-                    let written = Written::Earlier { at, death: None };
+                    let written = Written::Earlier { at, buried: None };
                     self.enter_queue(step, part, queue, message, written);
                 }
             }

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 /// The version of this format and of the bodies in it. Nodes with different versions refuse each
 /// other.
-pub const PROTOCOL_VERSION: u16 = 9;
+pub const PROTOCOL_VERSION: u16 = 10;
 
 /// The longest frame accepted, without its length field. Larger than the largest message by enough
 /// for a whole Raft entry; senders keep batches far below it.

@@ -71,6 +71,49 @@ fn an_expired_message_is_a_dead_letter_where_its_policy_says_so() {
 }
 
 #[test]
+fn a_dead_letter_that_its_consumer_had_acknowledged_is_none() {
+    let mut state = ShardState::new();
+    apply(&mut state, [rules(&[("/queue/>", Some(0), Some(Expired::DeadLetter))])]);
+    // Of one the time is over, the other is rejected by whom the next leader gave it to.
+    let published = apply(&mut state, [expiring("q", 2_000), message("q", "b")].map(publish));
+    let [late, tried] = ready(&published)[..] else { panic!("two are there") };
+    let expire = Command::Expire { as_of: UnixMillis(2_000), messages: vec![late] };
+    let letters = ready(&apply(&mut state, [expire, reject(tried)]));
+    assert_eq!((letters.len(), state.depth("DLQ.q")), (2, 2));
+    let mut state = reborn(&state);
+    // To reject it late, or to give it back, is passed over as ever.
+    assert_eq!(apply(&mut state, [late, tried].map(reject)).effects, []);
+    let effects = apply(&mut state, [late, tried].map(accept)).effects;
+    let named = effects.iter().filter_map(Effect::accepted_dead);
+    let both = [(late, letters[0]), (tried, letters[1])];
+    assert_eq!(named.collect::<Vec<_>>(), both);
+    let gone = effects.iter().filter_map(|effect| match effect {
+        Effect::Gone { message, .. } => Some(*message),
+        _ => None,
+    });
+    assert_eq!(gone.collect::<Vec<_>>(), letters);
+    assert_eq!((state.depth("DLQ.q"), state.resident()), (0, 0));
+    assert_eq!(apply(&mut state, [late].map(accept)).effects, [], "done already");
+    reborn(&state);
+}
+
+#[test]
+fn a_dead_letter_that_a_transaction_takes_stays_with_it() {
+    let mut state = ShardState::new();
+    apply(&mut state, [rules(&[("/queue/>", None, Some(Expired::DeadLetter))])]);
+    let late = ready(&apply(&mut state, [publish(expiring("q", 2_000))]))[0];
+    let expire = Command::Expire { as_of: UnixMillis(2_000), messages: vec![late] };
+    let letter = ready(&apply(&mut state, [expire]))[0];
+    let work = Work { publishes: Vec::new(), settles: vec![(letter, Settlement::Accept)] };
+    let transaction = TransactionId { session: SESSION, number: 1 };
+    apply(&mut state, [Command::Prepare { transaction, coordinator: 9, work }]);
+    let applied = apply(&mut state, [accept(late)]);
+    assert_eq!((applied.effects, state.depth("DLQ.q")), (vec![], 1));
+    apply(&mut state, [Command::Finish { transaction, commit: true }]);
+    assert_eq!(state.resident(), 0);
+}
+
+#[test]
 fn what_comes_too_late_is_a_dead_letter_likewise() {
     let mut state = ShardState::new();
     apply(&mut state, [rules(&[("/queue/>", None, Some(Expired::DeadLetter))])]);
