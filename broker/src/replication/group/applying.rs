@@ -21,12 +21,9 @@ impl Group {
     pub fn handle_read(&mut self, entries: Result<Vec<Entry>, String>, turn: &mut Turn) {
         self.reading = false;
         let Some(entries) = self.read_well(entries, turn) else { return };
-        for entry in entries {
-            let next = self.applied.index + 1;
-            if entry.id.index == next && next <= self.replica.commit() {
-                self.apply_entry(entry, None, turn);
-            }
-        }
+        // None is applied here: a snapshot that came in the same turn may stand for them.
+        self.recent.lay_by(entries);
+        self.recent.pass(self.applied.index);
     }
 
     /// Applies what is committed and at hand, and has the rest read. Whether there is more to do at once.
@@ -45,6 +42,7 @@ impl Group {
             };
             let batch = self.recent.take_batch(next);
             self.apply_entry(entry, batch, turn);
+            self.recent.pass(next);
         }
         if !self.freed.is_empty() {
             self.part.discard(&self.freed);
