@@ -48,6 +48,7 @@ use crate::{
     channel::{FromLeader, ToLeader},
     dispatch::{ConsumerKey, Dispatcher, Limits, MessageKey},
     ingress::{Doubts, Inquiry},
+    operation::Settlement,
     rules::Rules,
     shard::{
         Applied, Batch, Command, Effect, MessageRef, Origin, Outcome, SessionId, ShardState,
@@ -394,8 +395,10 @@ impl<T: Told> Serving<T> {
                         term.prepared.insert(transaction, settles);
                     } else if done {
                         for (message, how, holder) in settles {
-                            let now = as_dead.get(&message).copied().unwrap_or(message);
-                            let now = MessageKey::Stored(now);
+                            // Who had it twice may have refused it before.
+                            let dead = as_dead.get(&message);
+                            let dead = dead.filter(|_| how == Settlement::Accept);
+                            let now = MessageKey::Stored(dead.copied().unwrap_or(message));
                             self.told.settled(term.number, holder, now, how);
                         }
                     } else if !settles.is_empty() {
