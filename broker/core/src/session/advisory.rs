@@ -66,7 +66,7 @@ impl Advisories {
         self.announce(now, "Connection", Command::from(info), removal(gone), None);
     }
 
-    /// It has a consumer, of all that `source` names.
+    /// It has a consumer, of all that `source` names. Who listens to one of these is told of that one.
     pub(super) fn consumer(
         &mut self,
         now: UnixMillis,
@@ -76,7 +76,8 @@ impl Advisories {
         let gone = || removal(info.consumer_id.clone().map(ObjectId::Consumer));
         let mut tell = |one: &Destination| {
             let topic = format!("Consumer.{}.{}", kind(one.kind), one.name);
-            self.announce(now, &topic, info.clone().into(), gone(), Some("consumerCount"))
+            let here = ConsumerInfo { destination: Some(wire(one)), ..info.clone() };
+            self.announce(now, &topic, here.into(), gone(), Some("consumerCount"))
         };
         source.all().iter().filter(|one| is_told(one)).filter_map(&mut tell).collect()
     }
@@ -91,7 +92,8 @@ impl Advisories {
         let gone = || removal(info.producer_id.clone().map(ObjectId::Producer));
         let mut tell = |one: &Destination| {
             let topic = format!("Producer.{}.{}", kind(one.kind), one.name);
-            self.announce(now, &topic, info.clone().into(), gone(), Some("producerCount"))
+            let here = ProducerInfo { destination: Some(wire(one)), ..info.clone() };
+            self.announce(now, &topic, here.into(), gone(), Some("producerCount"))
         };
         all.iter().filter(|one| is_told(one)).filter_map(&mut tell).collect()
     }
@@ -190,6 +192,20 @@ fn kind(kind: DestinationKind) -> &'static str {
         DestinationKind::Queue => "Queue",
         DestinationKind::Topic => "Topic",
     }
+}
+
+/// Of which kind OpenWire's clients see a destination.
+pub(super) fn wire_kind(destination: &Destination) -> WireKind {
+    match (destination.kind, destination.is_temporary()) {
+        (DestinationKind::Queue, false) => WireKind::Queue,
+        (DestinationKind::Queue, true) => WireKind::TempQueue,
+        (DestinationKind::Topic, false) => WireKind::Topic,
+        (DestinationKind::Topic, true) => WireKind::TempTopic,
+    }
+}
+
+fn wire(one: &Destination) -> Wire {
+    Wire { kind: wire_kind(one), name: (&*one.name).into() }
 }
 
 fn removal(object_id: Option<ObjectId>) -> Command {

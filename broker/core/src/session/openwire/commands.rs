@@ -140,7 +140,7 @@ impl OpenWireSession {
     }
 
     fn add_producer(&mut self, now: Now, info: &ProducerInfo) -> Result<Handled, Refused> {
-        self.producer_here(now, info);
+        self.producer_here(now, info)?;
         let Some(id) = info.producer_id.as_ref().filter(|_| info.window_size > 0) else {
             return Ok(Handled::Done);
         };

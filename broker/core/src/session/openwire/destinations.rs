@@ -17,7 +17,11 @@ use paceline_wire::{
 };
 
 use super::answers::{Exception, Refused};
-use crate::{Destination, Source, destination::DestinationKind, session::advisory::ADVISORY};
+use crate::{
+    Destination, Source,
+    destination::DestinationKind,
+    session::advisory::{ADVISORY, wire_kind},
+};
 
 /// One destination as a client wrote it, and the destinations that it stands for.
 #[derive(Debug)]
@@ -77,13 +81,7 @@ fn destination(kind: WireKind, name: &str) -> Result<Destination, Refused> {
 
 /// How a client is told of a destination.
 pub(super) fn write(destination: &Destination) -> DestinationParts<'_> {
-    let kind = match (destination.kind, destination.is_temporary()) {
-        (DestinationKind::Queue, false) => WireKind::Queue,
-        (DestinationKind::Queue, true) => WireKind::TempQueue,
-        (DestinationKind::Topic, false) => WireKind::Topic,
-        (DestinationKind::Topic, true) => WireKind::TempTopic,
-    };
-    DestinationParts { kind, name: &destination.name }
+    DestinationParts { kind: wire_kind(destination), name: &destination.name }
 }
 
 const REPLY_TO: [(&str, WireKind); 10] = [

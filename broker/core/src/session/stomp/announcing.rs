@@ -1,13 +1,11 @@
 //! What others are told of a client: that it is there, and its subscriptions.
 
 use paceline_wire::openwire::{
-    ConnectionId, ConnectionInfo, ConsumerId as WireConsumer, ConsumerInfo, Destination as Wire,
-    DestinationKind as WireKind,
+    ConnectionId, ConnectionInfo, ConsumerId as WireConsumer, ConsumerInfo,
 };
 
 use super::StompSession;
 use crate::{
-    Destination, DestinationKind,
     operation::{self, ConsumerId},
     session::Now,
 };
@@ -38,7 +36,6 @@ impl StompSession {
                 session: -1,
                 value,
             }),
-            destination: Some(written(wanted.source.all())),
             client_id: self.client.as_deref().map(Into::into),
             prefetch_size: wanted.prefetch.try_into().unwrap_or(i32::MAX),
             selector: wanted.selector.as_deref().map(Into::into),
@@ -62,23 +59,4 @@ impl StompSession {
     fn id(&self) -> String {
         format!("ID:{}", self.name)
     }
-}
-
-/// Destinations as OpenWire has them: one, or several in one name.
-fn written(all: &[Destination]) -> Wire {
-    let kind = match (all[0].kind, all[0].is_temporary()) {
-        (DestinationKind::Queue, false) => WireKind::Queue,
-        (DestinationKind::Queue, true) => WireKind::TempQueue,
-        (DestinationKind::Topic, false) => WireKind::Topic,
-        (DestinationKind::Topic, true) => WireKind::TempTopic,
-    };
-    let mut name = all[0].name.to_string();
-    for other in &all[1..] {
-        name += match other.kind {
-            DestinationKind::Queue => ",queue://",
-            DestinationKind::Topic => ",topic://",
-        };
-        name += &other.name;
-    }
-    Wire { kind, name: name.as_str().into() }
 }

@@ -36,6 +36,7 @@ fn others_are_told_of_a_consumer_once_it_is_there_and_until_it_is_gone() {
     assert_eq!((topic(&one.1), topic(&other.1)), ("Consumer.Queue.a", "Consumer.Topic.b"));
     let Some(Command::ConsumerInfo(info)) = structure_of(&one.1.here) else { panic!() };
     assert_eq!((info.consumer_id, info.prefetch_size), (Some(consumer_id()), 7));
+    assert_eq!(info.destination, wire(DestinationKind::Queue, "a"));
     client.ask(|command_id| RemoveInfo {
         command_id,
         response_required: true,
@@ -92,6 +93,34 @@ fn others_are_told_of_producers_and_of_temporary_destinations() {
     });
     assert_eq!(client.session.poll_announcement(), Some(Announcement::Gone(producer)));
     assert_eq!(client.session.poll_announcement(), None);
+}
+
+#[test]
+fn what_others_are_told_of_one_client_is_bounded() {
+    let mut client = Client::connected();
+    here(&mut client);
+    let asked = |client: &mut Client, name: &str| {
+        let destination = wire(DestinationKind::Queue, name);
+        let producer_id = Some(producer_id());
+        let response_required = true;
+        client.ask(|command_id| ProducerInfo {
+            command_id,
+            response_required,
+            producer_id,
+            destination,
+            ..ProducerInfo::default()
+        })
+    };
+    asked(&mut client, &vec!["q"; 257].join(","));
+    let (class, why) = client.expect_exception();
+    assert_eq!(class, "javax.jms.InvalidDestinationException");
+    assert!(why.contains("257 destinations"), "{why}");
+    let command = asked(&mut client, &vec!["q"; 256].join(","));
+    client.expect_response(command);
+    // Each has its own name in it, and not all of them.
+    let (_, told) = here(&mut client);
+    let Some(Command::ProducerInfo(info)) = structure_of(&told.here) else { panic!() };
+    assert_eq!(info.destination, wire(DestinationKind::Queue, "q"));
 }
 
 #[test]
