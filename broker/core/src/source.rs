@@ -1,14 +1,29 @@
 //! What a consumer consumes from: a queue, a topic, a pattern of either, or several of them at once.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{Destination, DestinationKind};
 
-/// The most destinations that one consumer may name.
+/// The most destinations that a consumer, a producer or a message may name.
 pub const MAX_DESTINATIONS: usize = 256;
+
+/// All of these, each once, in their order.
+///
+/// # Errors
+/// If there are more than [`MAX_DESTINATIONS`].
+pub fn distinct(mut all: Vec<Destination>) -> Result<Arc<[Destination]>, TooMany> {
+    if all.len() > 1 {
+        let mut known = BTreeSet::new();
+        all.retain(|one| known.insert(one.clone()));
+    }
+    match all.len() {
+        many if many > MAX_DESTINATIONS => Err(TooMany(many)),
+        _ => Ok(all.into()),
+    }
+}
 
 /// One destination or pattern, or several. Of a message that several of them match there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +32,9 @@ pub struct Source {
     all: Arc<[Destination]>,
 }
 
-/// A consumer names more destinations than one may.
+/// More destinations are named than may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a consumer of {0} destinations; at most {MAX_DESTINATIONS} are allowed")]
+#[error("{0} destinations are named; at most {MAX_DESTINATIONS} are allowed")]
 pub struct TooMany(usize);
 
 impl From<Destination> for Source {
@@ -121,6 +136,16 @@ mod tests {
     fn several(all: &[&str]) -> String {
         let all: Vec<_> = all.iter().map(|text| Destination::parse(text).unwrap()).collect();
         Source::several(&all).unwrap().to_string()
+    }
+
+    #[test]
+    fn of_destinations_each_counts_once_and_256_are_enough() {
+        let queue = |name: usize| Destination::queue(&name.to_string()).unwrap();
+        let twice: Vec<_> = [1, 2, 1, 3, 2].map(queue).into();
+        assert_eq!(*distinct(twice).unwrap(), [1, 2, 3].map(queue));
+        let many = |count: usize| (0..count).map(queue).chain([queue(0)]).collect();
+        assert_eq!(distinct(many(256)).unwrap().len(), 256);
+        assert_eq!(distinct(many(257)), Err(TooMany(257)));
     }
 
     #[test]

@@ -28,9 +28,10 @@ use paceline_wire::Expected;
 use self::operations::Operations;
 pub use self::{advisory::Origin, limits::OperationLimits};
 use crate::{
-    UnixMillis,
+    Destination, Message, UnixMillis,
     operation::{ConsumerId, Delivery, OpTag, Operation, Outcome},
     presence::Announcement,
+    schedule::Schedule,
     xa::BranchInfo,
 };
 
@@ -149,6 +150,29 @@ pub trait Session: Sized + Send + 'static {
     /// Whether the session is over. What [`Self::poll_operation`] and [`Self::poll_transmit`] still
     /// give is to be carried out; then the connection closes.
     fn is_closed(&self) -> bool;
+}
+
+/// A message that was read, for each of its destinations. An error says why it cannot be sent to one.
+fn sent_to(
+    mut read: Message,
+    all: &[Destination],
+    now: UnixMillis,
+) -> Result<Vec<Arc<Message>>, String> {
+    let confined = |mut message: Message| -> Result<_, String> {
+        message.confine(now);
+        Schedule::of(&message)?;
+        Ok(Arc::new(message))
+    };
+    let Some((last, others)) = all.split_last() else { return Ok(Vec::new()) };
+    let mut messages = Vec::with_capacity(all.len());
+    for other in others {
+        messages.push(confined(Message { destination: other.clone(), ..read.clone() })?);
+    }
+    if !others.is_empty() {
+        read.destination = last.clone();
+    }
+    messages.push(confined(read)?);
+    Ok(messages)
 }
 
 /// What a client asks for and may not have, whatever it speaks.

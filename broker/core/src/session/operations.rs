@@ -85,31 +85,34 @@ impl<P: Purpose, T: Ord + Clone, L> Operations<P, T, L> {
         self.queue.push_back(Operation::Publish { tag, message });
     }
 
-    /// To send messages: all of them or none.
+    /// To send messages: all of them or none. Several are as bounded as those of a transaction.
     pub(super) fn publish_all(
         &mut self,
         now: Duration,
         mut messages: Vec<Arc<Message>>,
         purpose: P,
-    ) {
+    ) -> Result<(), Violation> {
         if messages.len() == 1
             && let Some(message) = messages.pop()
         {
-            return self.publish(now, message, purpose);
+            self.publish(now, message, purpose);
+            return Ok(());
         }
-        let bytes = messages.iter().map(|message| weight(message)).sum();
-        let tag = self.outstanding.open(now, bytes, Some(purpose));
-        self.queue.push_back(Operation::Commit { tag, publishes: messages, settles: Vec::new() });
+        let mut all = Transaction::default();
+        all.publish(messages, weight, &self.limits)?;
+        let tag = self.outstanding.open(now, all.bytes, Some(purpose));
+        let publishes = all.publishes;
+        self.queue.push_back(Operation::Commit { tag, publishes, settles: Vec::new() });
+        Ok(())
     }
 
-    /// To send a message when a transaction commits.
+    /// To send messages when a transaction commits: where there is no room for all, none of them.
     pub(super) fn publish_in(
         &mut self,
         transaction: &T,
-        message: Arc<Message>,
+        messages: Vec<Arc<Message>>,
     ) -> Result<(), Violation> {
-        let bytes = weight(&message);
-        self.transactions.get(transaction)?.publish(message, bytes, &self.limits)
+        self.transactions.get(transaction)?.publish(messages, weight, &self.limits)
     }
 
     /// How many deliveries a consumer may hold unsettled that asks for so many.
@@ -457,10 +460,9 @@ fn settle<P: Purpose>(
     queue.push_back(Operation::Settle { tag, deliveries, how, awaited });
 }
 
-/// What a message costs while its outcome is awaited.
+/// What a message costs while its outcome is awaited, in bytes: no less than it takes on a link.
 fn weight(message: &Message) -> usize {
-    let properties: usize = message.properties.iter().map(|(name, _)| name.len() + 64).sum();
-    message.body.bytes().len() + properties + 256
+    message.footprint() + 256
 }
 
 #[cfg(test)]

@@ -36,19 +36,20 @@ pub(super) struct Settle {
 }
 
 impl Transaction {
-    /// Adds a message that costs so many bytes.
+    /// Adds messages, each of which costs so many bytes: all of them or, where there is no room, none.
     pub(super) fn publish(
         &mut self,
-        message: Arc<Message>,
-        bytes: usize,
+        messages: Vec<Arc<Message>>,
+        weight: impl Fn(&Message) -> usize,
         limits: &OperationLimits,
     ) -> Result<(), Violation> {
-        self.check_room(1, limits)?;
+        self.check_room(messages.len(), limits)?;
+        let bytes: usize = messages.iter().map(|message| weight(message)).sum();
         if self.bytes + bytes > limits.max_transaction_bytes {
             return Err(Violation::TransactionBytes { max: limits.max_transaction_bytes });
         }
         self.bytes += bytes;
-        self.publishes.push(message);
+        self.publishes.extend(messages);
         Ok(())
     }
 
@@ -156,7 +157,8 @@ mod tests {
     fn entries_and_bytes_are_bounded() {
         let mut transaction = Transaction::default();
         let publish = |transaction: &mut Transaction, bytes| {
-            transaction.publish(testing::message("a", "m").into(), bytes, &LIMITS)
+            let messages = vec![testing::message("a", "m").into()];
+            transaction.publish(messages, |_| bytes, &LIMITS)
         };
         publish(&mut transaction, 60).unwrap();
         assert_eq!(publish(&mut transaction, 41), Err(Violation::TransactionBytes { max: 100 }));

@@ -9,7 +9,7 @@ use paceline_wire::openwire::{
 
 use super::{
     Asked, OpenWireSession,
-    answers::{Exception, Handled, Refused},
+    answers::{Handled, Refused},
     destinations::{self, Composite},
 };
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
         Now,
         advisory::{Advisories, Origin},
     },
-    source::MAX_DESTINATIONS,
 };
 
 /// Values of [`DestinationInfo::operation_type`].
@@ -98,26 +97,18 @@ impl OpenWireSession {
     }
 
     /// The client has a producer. What sends to nowhere in particular is not told of.
-    pub(super) fn producer_here(&mut self, now: Now, info: &ProducerInfo) -> Result<(), Refused> {
+    pub(super) fn producer_here(&mut self, now: Now, info: &ProducerInfo) {
         let announced = &mut self.announced;
         let Some(id) = info.producer_id.as_ref().filter(|id| !announced.producers.contains_key(id))
         else {
-            return Ok(());
+            return;
         };
         let all = info.destination.as_ref().and_then(|to| Composite::read(to).ok());
-        let Some(Composite { all, .. }) = all else { return Ok(()) };
-        if all.len() > MAX_DESTINATIONS {
-            let many = all.len();
-            let why = format!(
-                "a producer for {many} destinations; at most {MAX_DESTINATIONS} are allowed"
-            );
-            return Err(Refused::new(Exception::InvalidDestination, why));
-        }
+        let Some(Composite { all, .. }) = all else { return };
         let told = announced.advisories.producer(now.wall, info, &all);
         if !told.is_empty() {
             announced.producers.insert(id.detached(), told);
         }
-        Ok(())
     }
 
     /// It has ended.

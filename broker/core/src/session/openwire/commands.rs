@@ -14,7 +14,7 @@ use super::{
     destinations::Composite,
     message,
 };
-use crate::session::Now;
+use crate::session::{Now, sent_to};
 
 impl OpenWireSession {
     pub(super) fn handle_command(&mut self, now: Now, command: Command) {
@@ -140,7 +140,7 @@ impl OpenWireSession {
     }
 
     fn add_producer(&mut self, now: Now, info: &ProducerInfo) -> Result<Handled, Refused> {
-        self.producer_here(now, info)?;
+        self.producer_here(now, info);
         let Some(id) = info.producer_id.as_ref().filter(|_| info.window_size > 0) else {
             return Ok(Handled::Done);
         };
@@ -162,15 +162,11 @@ impl OpenWireSession {
     ) -> Result<Handled, Refused> {
         let all = self.destinations_of(sent)?;
         let max_bytes = self.config.frames.max_frame_bytes;
-        let messages: Result<Vec<_>, Refused> = all
-            .iter()
-            .map(|to| message::read(sent, to.clone(), max_bytes, now.wall).map(Arc::new))
-            .collect();
-        let messages = messages?;
+        let read = message::read(sent, all[0].clone(), max_bytes, now.wall)?;
+        let messages = sent_to(read, &all, now.wall)
+            .map_err(|why| Refused::new(Exception::MessageFormat, why))?;
         if let Some(transaction) = &sent.transaction_id {
-            for message in messages {
-                self.operations.publish_in(transaction, message)?;
-            }
+            self.operations.publish_in(transaction, messages)?;
             return Ok(Handled::Done);
         }
         let window = sent.producer_id.as_ref().filter(|id| self.windows.contains(id));
@@ -179,7 +175,7 @@ impl OpenWireSession {
             (None, Some(producer)) => Asked::Taken(producer.detached(), size(sent)),
             (None, None) => Asked::Failure("sending a message"),
         };
-        self.operations.publish_all(now.elapsed, messages, asked);
+        self.operations.publish_all(now.elapsed, messages, asked)?;
         Ok(Handled::Later)
     }
 

@@ -21,6 +21,7 @@ use crate::{
     Destination, Source,
     destination::DestinationKind,
     session::advisory::{ADVISORY, wire_kind},
+    source::distinct,
 };
 
 /// One destination as a client wrote it, and the destinations that it stands for.
@@ -34,7 +35,9 @@ impl Composite {
     pub(super) fn read(written: &Wire) -> Result<Self, Refused> {
         let all: Result<Vec<_>, _> =
             parts(written).map(|(kind, name)| destination(kind, name)).collect();
-        Ok(Self { written: written.detached(), all: all?.into() })
+        let all = distinct(all?)
+            .map_err(|error| Refused::new(Exception::InvalidDestination, error.to_string()))?;
+        Ok(Self { written: written.detached(), all })
     }
 
     /// Whether the client has written it so.
@@ -145,7 +148,8 @@ mod tests {
         );
         let two = source(&wire(WireKind::Queue, "a,b,topic://t.>,topic://t.a")).unwrap();
         assert_eq!(two.to_string(), "/queue/a,/queue/b,/topic/t.>");
-        let many = vec!["q"; 257].join(",");
+        let many: Vec<_> = (0..257).map(|name| name.to_string()).collect();
+        let many = many.join(",");
         let many = source(&wire(WireKind::Queue, &many)).unwrap_err();
         assert!(many.why.contains("257 destinations"), "{many:?}");
     }

@@ -34,7 +34,6 @@ use crate::{
     Body, Destination, Message, UnixMillis, Value,
     message::MAX_PRIORITY,
     operation::Delivery,
-    schedule::Schedule,
     session::{
         advisory::STRUCTURE,
         consumers::{Handed, Place},
@@ -59,7 +58,7 @@ pub(super) fn read(
     let id = message.message_id.as_ref().ok_or_else(|| malformed("the message has no id"))?;
     let (properties, content_type) = properties(message)?;
     let millis = |at: i64| u64::try_from(at).ok().filter(|at| *at > 0).map(UnixMillis);
-    let mut read = Message {
+    Ok(Message {
         id: id_of(id).into(),
         persistent: message.persistent,
         destination,
@@ -71,10 +70,7 @@ pub(super) fn read(
         content_type,
         properties,
         body: body(message, max_bytes)?,
-    };
-    read.confine(now);
-    Schedule::of(&read).map_err(|why| Refused::new(Exception::MessageFormat, why))?;
-    Ok(read)
+    })
 }
 
 fn malformed(why: impl Into<String>) -> Refused {

@@ -1,7 +1,7 @@
 //! Operations without a protocol: numbers for whom an outcome is for and for transactions.
 
 use super::*;
-use crate::{Destination, testing};
+use crate::{Destination, Value, testing};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -115,7 +115,7 @@ fn a_commit_is_one_operation_and_gives_the_window_back() {
     let mut operations = operations(OperationLimits { default_prefetch: 2, ..Default::default() });
     let consumer = consumer(&mut operations, Settles::ByClient, 0, 2);
     operations.begin(7).unwrap();
-    operations.publish_in(&7, message("m")).unwrap();
+    operations.publish_in(&7, vec![message("m")]).unwrap();
     let places = Place::FIRST..=Place(1);
     operations.settle_in(NOW, &7, consumer, &places, Settlement::Accept).unwrap();
     assert!(
@@ -157,6 +157,39 @@ fn what_an_aborted_transaction_settled_can_be_settled_again() {
     operations.begin(2).unwrap();
     settle_in(&mut operations, 2).unwrap();
     assert_eq!(polled(&mut operations), []);
+}
+
+#[test]
+fn what_goes_to_several_destinations_is_as_bounded_as_a_transaction() {
+    let limits = OperationLimits {
+        max_transaction_entries: 3,
+        max_transaction_bytes: 10_000,
+        ..Default::default()
+    };
+    let mut operations = operations(limits);
+    // What its properties hold counts.
+    let large = |bytes: usize| {
+        let properties = vec![("p".into(), Value::Text("x".repeat(bytes).into()))];
+        Arc::new(Message { properties, ..Message::clone(&message("m")) })
+    };
+    let entries = Violation::TransactionEntries { max: 3 };
+    let bytes = Violation::TransactionBytes { max: 10_000 };
+    let mut publish = |messages| operations.publish_all(NOW, messages, For::Both(1));
+    assert_eq!(publish(vec![large(0); 4]), Err(entries));
+    assert_eq!(publish(vec![large(4_000); 3]), Err(bytes));
+    assert_eq!(publish(vec![large(4_000); 2]), Ok(()));
+    // One alone is bounded by what a frame may hold.
+    assert_eq!(publish(vec![large(11_000)]), Ok(()));
+    let all = polled(&mut operations);
+    assert!(matches!(&all[..], [Operation::Commit { .. }, Operation::Publish { .. }]), "{all:?}");
+    operations.begin(1).unwrap();
+    assert_eq!(operations.publish_in(&1, vec![large(4_000)]), Ok(()));
+    // All of them or none.
+    assert_eq!(operations.publish_in(&1, vec![large(3_000); 2]), Err(bytes));
+    assert_eq!(operations.publish_in(&1, vec![large(4_000)]), Ok(()));
+    operations.commit(NOW, &1, For::Both(1)).unwrap();
+    let [Operation::Commit { publishes, .. }] = &polled(&mut operations)[..] else { panic!() };
+    assert_eq!(publishes.len(), 2);
 }
 
 #[test]

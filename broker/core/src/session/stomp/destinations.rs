@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use paceline_wire::stomp::header;
 
-use crate::{Destination, DestinationKind, Source, destination::InvalidDestination};
+use crate::{
+    Destination, DestinationKind, Source, destination::InvalidDestination, source::distinct,
+};
 
 const TEMPORARY: [(&str, DestinationKind); 2] =
     [("/temp-queue/", DestinationKind::Queue), ("/temp-topic/", DestinationKind::Topic)];
@@ -26,7 +28,8 @@ pub(super) fn targets(text: &str, session: &str) -> Result<Arc<[Destination]>, S
             false => Ok(target),
         }
     };
-    text.split(',').map(target).collect()
+    let all: Vec<_> = text.split(',').map(target).collect::<Result<_, String>>()?;
+    distinct(all).map_err(|error| error.to_string())
 }
 
 /// What a subscription of session `session` is for.

@@ -15,12 +15,12 @@ use super::{
 use crate::{
     Destination, DestinationKind, Source,
     operation::{self, ConsumerId, Settlement},
-    schedule::Schedule,
     selector::Selector,
     session::{
         Now, Violation,
         consumers::{Place, Settles},
         options::Options,
+        sent_to,
     },
 };
 
@@ -122,25 +122,18 @@ impl StompSession {
     fn send(&mut self, now: Now, frame: &Frame, receipt: Option<&Text>) -> Result<(), String> {
         let targets = self.targets(frame)?;
         let id: Arc<str> = format!("{}{}", ids_begin_with(&self.name), self.next_message).into();
-        let to = |target: &Destination| {
-            let mut message = message::read(frame, target.clone(), id.clone(), now.wall)?;
-            message.reply_to =
-                message.reply_to.map(|text| destinations::reply_to(&text, &self.name));
-            message.confine(now.wall);
-            Schedule::of(&message)?;
-            Ok(Arc::new(message))
-        };
-        let messages: Vec<_> = targets.iter().map(to).collect::<Result<_, String>>()?;
+        let mut read = message::read(frame, targets[0].clone(), id, now.wall)?;
+        read.reply_to = read.reply_to.map(|text| destinations::reply_to(&text, &self.name));
+        let messages = sent_to(read, &targets, now.wall)?;
         self.next_message += 1;
         match frame.header(header::TRANSACTION) {
             None => {
                 let asked = Asked::by(frame.command, receipt);
-                self.operations.publish_all(now.elapsed, messages, asked);
+                let sent = self.operations.publish_all(now.elapsed, messages, asked);
+                sent.map_err(|it| describe(it, ""))?;
             }
             Some(name) => {
-                for message in messages {
-                    self.operations.publish_in(name, message).map_err(|it| describe(it, name))?;
-                }
+                self.operations.publish_in(name, messages).map_err(|it| describe(it, name))?;
                 self.answer_receipt(receipt);
             }
         }

@@ -96,31 +96,19 @@ fn others_are_told_of_producers_and_of_temporary_destinations() {
 }
 
 #[test]
-fn what_others_are_told_of_one_client_is_bounded() {
+fn others_are_told_of_each_destination_once_and_of_that_alone() {
     let mut client = Client::connected();
     here(&mut client);
-    let asked = |client: &mut Client, name: &str| {
-        let destination = wire(DestinationKind::Queue, name);
-        let producer_id = Some(producer_id());
-        let response_required = true;
-        client.ask(|command_id| ProducerInfo {
-            command_id,
-            response_required,
-            producer_id,
-            destination,
-            ..ProducerInfo::default()
-        })
-    };
-    asked(&mut client, &vec!["q"; 257].join(","));
-    let (class, why) = client.expect_exception();
-    assert_eq!(class, "javax.jms.InvalidDestinationException");
-    assert!(why.contains("257 destinations"), "{why}");
-    let command = asked(&mut client, &vec!["q"; 256].join(","));
-    client.expect_response(command);
-    // Each has its own name in it, and not all of them.
-    let (_, told) = here(&mut client);
-    let Some(Command::ProducerInfo(info)) = structure_of(&told.here) else { panic!() };
-    assert_eq!(info.destination, wire(DestinationKind::Queue, "q"));
+    let destination = wire(DestinationKind::Queue, "q,r,q");
+    let producer_id = Some(producer_id());
+    client.send(ProducerInfo { producer_id, destination, ..ProducerInfo::default() });
+    for name in ["q", "r"] {
+        let (_, told) = here(&mut client);
+        assert_eq!(topic(&told), format!("Producer.Queue.{name}"));
+        let Some(Command::ProducerInfo(info)) = structure_of(&told.here) else { panic!() };
+        assert_eq!(info.destination, wire(DestinationKind::Queue, name));
+    }
+    assert_eq!(client.session.poll_announcement(), None);
 }
 
 #[test]
