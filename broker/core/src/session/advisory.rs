@@ -5,7 +5,11 @@
 //! as the data structure that they know; those of other protocols get a text in JSON, with the more
 //! useful of its fields.
 
-use std::{collections::VecDeque, fmt::Write, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write,
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
 use paceline_wire::openwire::{
@@ -25,8 +29,11 @@ pub(super) const ADVISORY: &str = "ActiveMQ.Advisory.";
 /// The property that holds the structure, as a frame of [`MAX_VERSION`].
 pub(super) const STRUCTURE: &str = "ActiveMQ.Advisory.structure";
 
-/// Of how many consumers, producers and so on of one client others are told at most.
+/// Of how many consumers, producers and so on of one client others are told at most,
 const MAX_PRESENCES: usize = 10_000;
+
+/// and how many bytes what tells of them may take, about.
+const MAX_BYTES: usize = 16 << 20;
 
 /// Who tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,13 +52,16 @@ pub(super) struct Advisories {
     name: Arc<str>,
     /// Counts messages and presences.
     next: u64,
-    present: usize,
+    /// What others are told of, and how many bytes that takes.
+    present: BTreeMap<PresenceId, usize>,
+    bytes: usize,
     said: VecDeque<Announcement>,
 }
 
 impl Advisories {
     pub(super) fn new(origin: Origin, name: Arc<str>) -> Self {
-        Self { origin, name, next: 0, present: 0, said: VecDeque::new() }
+        let (present, said) = (BTreeMap::new(), VecDeque::new());
+        Self { origin, name, next: 0, present, bytes: 0, said }
     }
 
     /// What to say next.
@@ -62,7 +72,7 @@ impl Advisories {
     /// The client is connected.
     pub(super) fn connection(&mut self, now: UnixMillis, info: ConnectionInfo) {
         let gone = info.connection_id.clone().map(ObjectId::Connection);
-        let info = ConnectionInfo { password: None, ..info };
+        let info = ConnectionInfo { password: None, broker_path: Vec::new(), ..info };
         self.announce(now, "Connection", Command::from(info), removal(gone), None);
     }
 
@@ -76,7 +86,13 @@ impl Advisories {
         let gone = || removal(info.consumer_id.clone().map(ObjectId::Consumer));
         let mut tell = |one: &Destination| {
             let topic = format!("Consumer.{}.{}", kind(one.kind), one.name);
-            let here = ConsumerInfo { destination: Some(wire(one)), ..info.clone() };
+            let here = ConsumerInfo {
+                destination: Some(wire(one)),
+                broker_path: Vec::new(),
+                network_consumer_path: Vec::new(),
+                additional_predicate: None,
+                ..info.clone()
+            };
             self.announce(now, &topic, here.into(), gone(), Some("consumerCount"))
         };
         source.all().iter().filter(|one| is_told(one)).filter_map(&mut tell).collect()
@@ -92,7 +108,8 @@ impl Advisories {
         let gone = || removal(info.producer_id.clone().map(ObjectId::Producer));
         let mut tell = |one: &Destination| {
             let topic = format!("Producer.{}.{}", kind(one.kind), one.name);
-            let here = ProducerInfo { destination: Some(wire(one)), ..info.clone() };
+            let destination = Some(wire(one));
+            let here = ProducerInfo { destination, broker_path: Vec::new(), ..info.clone() };
             self.announce(now, &topic, here.into(), gone(), Some("producerCount"))
         };
         all.iter().filter(|one| is_told(one)).filter_map(&mut tell).collect()
@@ -108,7 +125,9 @@ impl Advisories {
         const ADD: i8 = 0;
         const REMOVE: i8 = 1;
         let topic = if is_topic { "TempTopic" } else { "TempQueue" };
-        let said = |operation_type| DestinationInfo { operation_type, ..info.clone() }.into();
+        let said = |operation_type| {
+            DestinationInfo { operation_type, broker_path: Vec::new(), ..info.clone() }.into()
+        };
         self.announce(now, topic, said(ADD), said(REMOVE), None)
     }
 
@@ -120,7 +139,7 @@ impl Advisories {
         gone: Command,
         counted: Option<&str>,
     ) -> Option<PresenceId> {
-        if self.present >= MAX_PRESENCES {
+        if self.present.len() >= MAX_PRESENCES || self.bytes >= MAX_BYTES {
             return None;
         }
         // One whose name would be too long has no listeners.
@@ -129,14 +148,17 @@ impl Advisories {
         let gone = self.message(now, topic, &gone);
         let counted = counted.map(Arc::from);
         let id = PresenceId(self.next);
-        self.present += 1;
-        self.said.push_back(Announcement::Here(id, Presence { here, gone, counted }));
+        let presence = Presence { here, gone, counted };
+        self.bytes += presence.footprint();
+        self.present.insert(id, presence.footprint());
+        self.said.push_back(Announcement::Here(id, presence));
         Some(id)
     }
 
     /// Something that was told of is not there any more.
     pub(super) fn withdraw(&mut self, id: PresenceId) {
-        self.present -= 1;
+        let Some(bytes) = self.present.remove(&id) else { return };
+        self.bytes -= bytes;
         self.said.push_back(Announcement::Gone(id));
     }
 
@@ -308,6 +330,8 @@ impl Object {
 
 #[cfg(test)]
 mod tests {
+    use paceline_wire::openwire::BrokerId;
+
     use super::*;
 
     fn said(advisories: &mut Advisories) -> Presence {
@@ -339,6 +363,26 @@ mod tests {
         let expected =
             r#"{"ConsumerInfo":{"destination":"queue://a","selector":"x = '\"\\\u000a'","#;
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn what_tells_of_a_client_is_bounded_however_much_it_says() {
+        let mut advisories = Advisories::new(Origin::default(), "s".into());
+        let source = Destination::queue("a").unwrap().into();
+        let long = || "x".repeat(60_000);
+        // A path through other brokers is told to nobody.
+        let broker_path = (0..100).map(|_| BrokerId { value: long().as_str().into() }).collect();
+        let info = ConsumerInfo { broker_path, ..ConsumerInfo::default() };
+        advisories.consumer(UnixMillis(7), &info, &source);
+        assert!(said(&mut advisories).footprint() < 10_000);
+        let info =
+            ConsumerInfo { selector: Some(long().as_str().into()), ..ConsumerInfo::default() };
+        let mut tell = || advisories.consumer(UnixMillis(7), &info, &source).pop();
+        let told: Vec<_> = std::iter::from_fn(&mut tell).take(10_000).collect();
+        assert!((80..200).contains(&told.len()), "{}", told.len());
+        assert_eq!(tell(), None);
+        advisories.withdraw(told[0]);
+        assert_eq!(advisories.consumer(UnixMillis(7), &info, &source).len(), 1);
     }
 
     #[test]
