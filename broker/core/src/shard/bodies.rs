@@ -15,7 +15,7 @@ use std::{iter::Peekable, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ShardState, command::MessageRef, tables::Buried};
+use super::{ShardState, command::MessageRef};
 use crate::{Destination, DestinationKind, Message, Value, durable::is_durable, slotting};
 
 /// The property of a dead letter that says where it was sent, as ActiveMQ's STOMP names it.
@@ -31,6 +31,14 @@ pub(crate) enum Death {
     Rejected(u8),
     /// Its time was over.
     Expired,
+}
+
+/// How a message became a dead letter.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Buried {
+    pub(super) death: Death,
+    /// Its name in the queue that it left. An acknowledgement that comes late still gives that.
+    pub(super) was: MessageRef,
 }
 
 /// The property of an expired dead letter that says when its time was over, in milliseconds since the

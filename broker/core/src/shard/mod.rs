@@ -80,10 +80,11 @@ pub use tables::Counters;
 pub use transaction::InDoubt;
 
 use self::{
+    bodies::Buried,
     ends::End,
     session::Admission,
     step::{Step, Written},
-    tables::{Arrival, Buried, Derived, Leave, Stored, Tables},
+    tables::{Arrival, Derived, Leave, Stored, Tables},
 };
 use crate::{UnixMillis, operation::Settlement, rules::Rules};
 

@@ -23,10 +23,11 @@ use thiserror::Error;
 use super::{
     ShardState,
     backlog::{Backlog, Run},
+    bodies::Buried,
     branches,
     groups::Membership,
     producers,
-    tables::{Buried, Derived, Moved, Stored, Tables},
+    tables::{Derived, Moved, Stored, Tables},
     waiting,
 };
 use crate::slotting;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
+    bodies::Buried,
     command::{Effect, MessageRef},
-    tables::Buried,
 };
 use crate::UnixMillis;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     backlog::Backlog,
-    bodies::Death,
+    bodies::{Buried, Death},
     branches::{Branch, BranchesDerived},
     command::{Effect, MessageRef, QueueId, TransactionId, Work},
     groups::Membership,
@@ -63,14 +63,6 @@ pub(super) struct Moved {
     pub(super) body_at: MessageRef,
     /// Of a dead letter.
     pub(super) buried: Option<Buried>,
-}
-
-/// How a message became a dead letter.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Buried {
-    pub(super) death: Death,
-    /// Its name in the queue that it left. An acknowledgement that comes late still gives that.
-    pub(super) was: MessageRef,
 }
 
 /// What went in and out of a queue, or of several together.
