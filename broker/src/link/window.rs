@@ -16,8 +16,8 @@ pub(super) const WINDOW_BYTES: i64 = 1 << 20;
 struct State {
     credit: i64,
     closed: bool,
-    /// Frames that follow when the window opens, in order.
-    waiting: VecDeque<BytesMut>,
+    /// Frames that follow when the window opens, in order, and how many bytes of it each takes.
+    waiting: VecDeque<(BytesMut, usize)>,
 }
 
 /// The sender's side of the window.
@@ -42,9 +42,10 @@ impl Window {
         let mut state = self.lock();
         state.credit += i64::from(bytes);
         while state.credit > 0
-            && let Some(frame) = state.waiting.pop_front()
+            && let Some((frame, bytes)) = state.waiting.pop_front()
         {
-            state.credit -= frame.len() as i64;
+            // Not of the whole frame: its head is given back by nobody.
+            state.credit -= bytes as i64;
             send(frame);
         }
         drop(state);
@@ -79,7 +80,7 @@ impl Window {
             return Some(send()?.map(|bytes| state.credit -= bytes as i64));
         }
         let mut frame = BytesMut::new();
-        Some(encode(&mut frame).map(|_| state.waiting.push_back(frame)))
+        Some(encode(&mut frame).map(|bytes| state.waiting.push_back((frame, bytes))))
     }
 
     /// Waits until something may be sent; false once closed.
@@ -96,5 +97,29 @@ impl Window {
             }
             self.changed.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other end gives back what it takes, which is without the heads of frames.
+    #[test]
+    fn what_waited_takes_of_the_window_what_is_given_back_for_it() {
+        const HEAD: usize = 21;
+        const BODY: usize = 10;
+        let window = Window::new();
+        window.spend(WINDOW_BYTES as usize);
+        for _ in 0..3 {
+            let encode = |frame: &mut BytesMut| -> Result<usize, ()> {
+                frame.extend_from_slice(&[0; HEAD + BODY]);
+                Ok(BODY)
+            };
+            window.put(|| panic!("the window is shut"), encode).unwrap().unwrap();
+        }
+        let mut sent = 0;
+        window.widen(WINDOW_BYTES as u32, |_| sent += 1);
+        assert_eq!((sent, window.lock().credit), (3, WINDOW_BYTES - 3 * BODY as i64));
     }
 }
