@@ -1,10 +1,7 @@
 //! Deliveries that were decided and are not sent yet, because their body or one before it is being
 //! read from the log.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use paceline_reached::{Point, reached};
 
@@ -37,8 +34,6 @@ enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     outgoing: VecDeque<Next>,
-    /// What was read and is behind something that was not.
-    read: BTreeMap<MessageRef, Arc<Message>>,
 }
 
 impl Bodies {
@@ -78,33 +73,35 @@ impl Bodies {
 
     /// A body was read, or the message is gone in the meantime.
     pub fn loaded(&mut self, message: MessageRef, body: Option<Arc<Message>>) {
-        let awaits = |waiting: &Next| match waiting {
-            Next::Delivery(waiting) => {
-                waiting.key == MessageKey::Stored(message) && waiting.message.is_none()
+        // What another leadership asked for is not waited for. Several may wait for one, as when it came
+        // back from a consumer that has gone; whichever read ends first serves all of them.
+        self.outgoing.retain_mut(|waiting| match waiting {
+            Next::Delivery(waiting)
+                if waiting.key == MessageKey::Stored(message) && waiting.message.is_none() =>
+            {
+                waiting.message = body.clone();
+                body.is_some()
             }
-            Next::BrowseEnd(_) => false,
-        };
-        match body {
-            // What another leadership asked for is not waited for.
-            Some(body) if self.outgoing.iter().any(awaits) => {
-                self.read.insert(message, body);
-            }
-            Some(_) => {}
-            None => self.outgoing.retain(|waiting| !awaits(waiting)),
-        }
+            _ => true,
+        });
+    }
+
+    /// Nothing is for this consumer any more: it has given everything back. Another one may come by
+    /// its name.
+    pub fn forget(&mut self, consumer: ConsumerKey) {
+        self.outgoing.retain(|waiting| match waiting {
+            Next::Delivery(waiting) => waiting.consumer != consumer,
+            Next::BrowseEnd(browser) => *browser != consumer,
+        });
     }
 
     /// What can be sent next, in order, and to whom.
     pub fn pop(&mut self) -> Option<(ConsumerKey, FromLeader)> {
-        let read = match self.outgoing.front()? {
-            Next::BrowseEnd(_) => None,
-            Next::Delivery(Outgoing { message: Some(_), .. }) => None,
-            Next::Delivery(Outgoing { key: MessageKey::Stored(key), .. }) => {
-                Some(self.read.remove(key)?)
-            }
-            Next::Delivery(_) => unreachable!("volatile messages are in memory"),
+        let is_ready = |next: &mut Next| match next {
+            Next::Delivery(waiting) => waiting.message.is_some(),
+            Next::BrowseEnd(_) => true,
         };
-        let sent = match self.outgoing.pop_front().expect("it has a front") {
+        let sent = match self.outgoing.pop_front_if(is_ready)? {
             Next::Delivery(sent) => sent,
             Next::BrowseEnd(browser) => {
                 return Some((browser, FromLeader::BrowseEnd { consumer: browser.number }));
@@ -113,7 +110,7 @@ impl Bodies {
         let delivered = Delivered {
             consumer: sent.consumer.number,
             key: sent.key,
-            message: sent.message.or(read).expect("one of both"),
+            message: sent.message.expect("it is ready"),
             redelivered: sent.redelivered,
             redelivery_count: sent.redelivery_count,
             first_of_group: sent.first_of_group,

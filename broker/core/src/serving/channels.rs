@@ -2,7 +2,7 @@
 
 use paceline_reached::{Point, reached};
 
-use super::{Client, Output, Serving, Told, serve};
+use super::{Client, Output, Serving, Told, send_ready, serve};
 use crate::{channel::FromLeader, dispatch::ConsumerKey, shard::SessionId};
 
 impl<T: Told> Serving<T> {
@@ -38,11 +38,14 @@ impl<T: Told> Serving<T> {
         let consumers: Vec<ConsumerKey> = consumers.map(|(consumer, _)| *consumer).collect();
         for consumer in consumers {
             term.consumers.remove(&consumer);
+            term.bodies.forget(consumer);
             let is_told = !term.dispatcher.is_browser(consumer);
             term.dispatcher.detach_lost(consumer);
             if is_told {
                 self.told.detached(term.number, consumer);
             }
         }
+        // What stood behind theirs.
+        send_ready(term, &self.clients, &mut self.output);
     }
 }

@@ -321,6 +321,8 @@ impl<T: Told> Serving<T> {
             ToLeader::Detach { number, consumer, parting } => {
                 let consumer = key(consumer);
                 if term.consumers.remove(&consumer).is_some() {
+                    term.bodies.forget(consumer);
+                    send_ready(term, &self.clients, &mut self.output);
                     let is_told = !term.dispatcher.is_browser(consumer);
                     term.dispatcher.detach_as(state, consumer, &parting);
                     if is_told {

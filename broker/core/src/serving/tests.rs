@@ -524,6 +524,49 @@ fn what_a_selector_looks_at_is_read_for_it_and_not_delivered_by_that() {
     assert_eq!(world.delivered(1), []);
 }
 
+/// What came back from a consumer that has gone is read once more for the next one, and which read
+/// ends first is not known.
+#[test]
+fn a_body_serves_all_that_wait_for_it() {
+    let mut world = World::led();
+    world.open(1);
+    world.open(2);
+    for seq in 1..=2 {
+        world.command(1, seq, publish());
+        world.carry_out();
+    }
+    world.state.evict_to(0);
+    world.attach(1, 2);
+    assert_eq!(world.dispatch(), 2);
+    world.close(1);
+    world.attach(2, 2);
+    assert_eq!(world.dispatch(), 2);
+    for index in [2, 2, 1, 1] {
+        world.read(nth(index), Some(message("q", "m")));
+    }
+    assert_eq!(world.delivered(2), [1, 2].map(|index| MessageKey::Stored(nth(index))));
+}
+
+#[test]
+fn what_was_read_for_a_consumer_that_has_gone_is_not_for_the_next_of_its_name() {
+    let mut world = World::led();
+    world.open(1);
+    world.command(1, 1, publish());
+    world.carry_out();
+    world.state.evict_to(0);
+    world.attach(1, 1);
+    assert_eq!(world.dispatch(), 1);
+    world.close(1);
+    world.open(1);
+    world.attach(1, 1);
+    assert_eq!(world.dispatch(), 1);
+    world.take(1);
+    for _ in 0..2 {
+        world.read(nth(1), Some(message("q", "m")));
+    }
+    assert_eq!(world.delivered(1), [MessageKey::Stored(nth(1))]);
+}
+
 /// Copies are not at hand sooner than what was handed out before, and the end comes behind them.
 #[test]
 fn a_browser_is_given_copies_and_then_the_end() {
