@@ -97,11 +97,10 @@ impl Bodies {
 
     /// What can be sent next, in order, and to whom.
     pub fn pop(&mut self) -> Option<(ConsumerKey, FromLeader)> {
-        let is_ready = |next: &mut Next| match next {
-            Next::Delivery(waiting) => waiting.message.is_some(),
-            Next::BrowseEnd(_) => true,
-        };
-        let sent = match self.outgoing.pop_front_if(is_ready)? {
+        if let Next::Delivery(Outgoing { message: None, .. }) = self.outgoing.front()? {
+            return None;
+        }
+        let sent = match self.outgoing.pop_front()? {
             Next::Delivery(sent) => sent,
             Next::BrowseEnd(browser) => {
                 return Some((browser, FromLeader::BrowseEnd { consumer: browser.number }));
