@@ -147,8 +147,7 @@ fn native(context: &Context) -> Outcome {
 }
 
 fn simulated(context: &Context) -> Outcome {
-    // As `cargo sim` builds them: the steps that follow find it all compiled.
-    let mut args = vec!["test", "--release", "--config", ".cargo/sim.toml"];
+    let mut args = vec!["test", "--config", ".cargo/sim.toml"];
     for package in SIMULATED {
         args.extend(["--package", package]);
     }
