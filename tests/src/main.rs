@@ -25,7 +25,7 @@ struct Args {
     #[arg(long)]
     strict: bool,
     /// How many seeds each scenario is run with in the `scenarios` step.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 6)]
     seeds: u32,
 }
 
