@@ -236,6 +236,8 @@ fn sweep() -> SweepResult {
                                 .into()
                         }
                     },
+                    failed: Vec::new(),
+                    sent: 12_000,
                     exits: ExitCounts::default(),
                     fingerprint: format!("{:016x}", (noise.uniform() * 1e18) as u64),
                     reached: format!("{:x}", 1 + 2 * u8::from(noise.uniform() < 0.05)),

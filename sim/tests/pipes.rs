@@ -88,6 +88,7 @@ fn simulations_end_quietly() {
     ends_quietly(folder.path(), &["run", "short.toml", "--check-determinism"]);
     ends_quietly(folder.path(), &["sweep", "short.toml", "--seeds", "1"]);
     assert!(folder.path().join("out/sweep/report.html").exists(), "its report is there");
+    ends_quietly(folder.path(), &["shrink", "missed.toml", "--budget", "200"]);
     // At its first failure already: it does not get as far as its report.
     let args = ["sweep", "missed.toml", "--seeds", "200", "--jobs", "2", "--report", "never"];
     ends_quietly(folder.path(), &args);

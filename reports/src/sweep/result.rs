@@ -55,6 +55,12 @@ pub struct SeedOutcome {
     /// What the first failed check found; empty if it passed.
     #[serde(default)]
     pub finding: String,
+    /// The checks that did not hold, the worst first, and the expectations that were missed; each once.
+    #[serde(default)]
+    pub failed: Vec<String>,
+    /// How many messages producers have sent.
+    #[serde(default)]
+    pub sent: u64,
     /// Exits of its nodes.
     #[serde(default)]
     pub exits: ExitCounts,
@@ -209,6 +215,8 @@ pub(crate) mod tests {
             seed,
             verdict,
             finding: if verdict == Verdict::Passed { String::new() } else { "lost m7".into() },
+            failed: Vec::new(),
+            sent: 10,
             exits: ExitCounts::default(),
             fingerprint: format!("{seed:x}"),
             reached: String::new(),

@@ -1,9 +1,13 @@
 //! What commands are told, and the scenarios that they read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::Args;
-use paceline_scenario::{self as scenario, Expansion, Source, swarm::Drawn};
+use paceline_scenario::{self as scenario, Expansion, Source, swarm::Drawn, units::TimeSpan};
 
 /// `run` and `replay`.
 #[derive(Debug, Args)]
@@ -69,6 +73,60 @@ pub(super) struct SweepArgs {
     pub report: Option<PathBuf>,
 }
 
+/// `shrink`.
+#[derive(Debug, Args)]
+pub(super) struct ShrinkArgs {
+    /// The scenario that fails
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The seed with which it does [default: the scenario's own]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The check that is to fail still [default: the worst that fails]
+    #[arg(long, value_name = "NAME")]
+    pub check: Option<String>,
+    /// Stop after this time, such as 60s or 10min, or after so many runs
+    #[arg(long, value_name = "TIME|RUNS", default_value = "5min")]
+    pub budget: Budget,
+    /// With how many seeds at most, from the given one on, a smaller scenario is tried
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// How many runs at a time [default: the number of processors]
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Where the smallest scenario goes [default: out/SCENARIO-SEED-shrunk.toml]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How much a search may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Budget {
+    /// By the clock on the wall.
+    Time(Duration),
+    /// So many runs, that of the scenario itself included.
+    Runs(u64),
+}
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let budget = match text.parse() {
+            Ok(runs) => Budget::Runs(runs),
+            Err(_) => Budget::Time(
+                text.parse::<TimeSpan>()
+                    .map_err(|error| format!("{error}; or write a number of runs, such as 200"))?
+                    .0,
+            ),
+        };
+        match budget {
+            Budget::Runs(0) | Budget::Time(Duration::ZERO) => Err("nothing can be run then".into()),
+            budget => Ok(budget),
+        }
+    }
+}
+
 /// Reads `i/n`.
 fn shard(text: &str) -> Result<(u64, u64), String> {
     let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
@@ -100,6 +158,15 @@ pub(super) fn expanded(source: &Source, seed: u64) -> Result<(Drawn, Expansion),
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_a_time_or_a_number_of_runs() {
+        assert_eq!("90s".parse(), Ok(Budget::Time(Duration::from_secs(90))));
+        assert_eq!("200".parse(), Ok(Budget::Runs(200)));
+        for wrong in ["0", "0s", "soon", "-3", "5 runs"] {
+            assert!(wrong.parse::<Budget>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn parts_of_a_sweep_are_counted_from_one() {

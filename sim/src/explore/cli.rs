@@ -8,8 +8,8 @@ use paceline_runtime::{output, say};
 
 use super::{
     Exit,
-    arguments::{BadInput, RunArgs, SweepArgs, expanded, load},
-    exit, run, sweep,
+    arguments::{BadInput, RunArgs, ShrinkArgs, SweepArgs, expanded, load},
+    exit, run, shrink, sweep,
 };
 use crate::identity::COMMIT;
 
@@ -37,6 +37,20 @@ enum Command {
     /// points no other scenario reached.
     #[command(after_help = exit::HELP)]
     Sweep(SweepArgs),
+    /// Make a scenario that fails as small as it can be and still fails in the same way
+    ///
+    /// What the seed makes of the scenario is reduced step by step, together and in parallel: workloads,
+    /// faults and changes are left out, there are fewer nodes, replicas, slots, destinations, clients and
+    /// messages, less time passes, faults are shorter, and settings go back to their defaults. A step is
+    /// kept as long as the run ends with the same verdict and the same check does not hold. A smaller
+    /// scenario draws another course of events from the same seed, so when no step is left with the seed
+    /// that failed last, each is tried with seeds that follow the given one as well: 4, 16 and so on
+    /// (--seeds).
+    ///
+    /// The smallest scenario is a file with its seed in it, written anew at each step, so that a search
+    /// may be broken off. At the end stands what was before and is after, and the command to replay it.
+    #[command(after_help = shrink::HELP)]
+    Shrink(ShrinkArgs),
     /// Compare placement strategies, hash functions and salts, without a cluster
     Compare(CompareArgs),
     /// Print what a seed makes of a scenario: a scenario in which nothing is left to chance
@@ -63,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, false),
         Command::Replay(args) => run::run(args, true),
         Command::Sweep(args) => sweep::sweep(args),
+        Command::Shrink(args) => shrink::shrink(args),
         Command::Compare(args) => {
             compare::compare(args, COMMIT).map(|()| Exit::Passed).map_err(BadInput)
         }

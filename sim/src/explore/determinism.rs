@@ -6,34 +6,15 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use paceline_reports::{result::Verdict, sweep::SeedOutcome};
 use paceline_runtime::say;
 
-use super::{Exit, arguments::BadInput, output};
+use super::{Exit, arguments::BadInput, output, process::Scratch};
 use crate::identity::Identity;
-
-/// Where a comparison keeps its files while it runs.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(seed: u64) -> io::Result<Self> {
-        let name = format!("paceline-determinism-{}-{seed}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Left-over files in the temporary directory harm nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What the comparison of two event logs found.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,8 +57,8 @@ pub(super) fn outcome(identity: &Identity, file: &Path) -> io::Result<SeedOutcom
 }
 
 fn twice(identity: &Identity, file: &Path) -> io::Result<(SeedOutcome, Comparison)> {
-    let scratch = Scratch::new(identity.seed)?;
-    let path = |name: &str| scratch.0.join(name);
+    let scratch = Scratch::new(&format!("determinism-{}", identity.seed))?;
+    let path = |name: &str| scratch.join(name);
     let mut children = Vec::new();
     for name in ["first", "second"] {
         let child = Command::new(std::env::current_exe()?)

@@ -1,4 +1,4 @@
-//! Runs: one seed or many, once or twice, printed and reported.
+//! Runs: one seed or many, once or twice, printed and reported, and from one that fails to a small one.
 
 mod arguments;
 pub mod cli;
@@ -6,7 +6,9 @@ mod determinism;
 mod exit;
 mod order;
 mod output;
+mod process;
 mod run;
+mod shrink;
 mod sweep;
 
 pub use cli::main;

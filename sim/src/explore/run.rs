@@ -93,6 +93,10 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
         } else {
             finding.unwrap_or_default()
         },
+        failed: failed(result),
+        sent: result.counters.published_acknowledged
+            + result.counters.published_failed
+            + result.counters.published_unknown,
         exits: result.exit_counts(),
         fingerprint: result.fingerprint.clone(),
         reached: format!("{:x}", paceline_reached::seen()),
@@ -100,6 +104,18 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
         wall_s: result.timing.wall_s,
         reproduce: identity.reproduce(),
     }
+}
+
+/// The checks that did not hold, the worst first, and what was expected and missed; each once.
+fn failed(result: &RunResult) -> Vec<String> {
+    let missed = result.expectations.iter().filter(|it| !it.met).map(|it| &it.name);
+    let mut failed: Vec<String> = Vec::new();
+    for name in result.findings.iter().map(|it| &it.check).chain(missed) {
+        if !failed.contains(name) {
+            failed.push(name.clone());
+        }
+    }
+    failed
 }
 
 /// A sweep shows one line a run: of the shards, it names those that come first.

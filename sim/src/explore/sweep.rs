@@ -1,13 +1,9 @@
-//! Many seeds, each in a process of its own: this program runs itself again.
-//!
-//! A process per run keeps runs apart (a crash or a leak stays where it is) and makes every run of
-//! a sweep the same as its replay.
+//! Many seeds, each in a process of its own.
 
 use std::{
     collections::VecDeque,
-    fs, io,
+    io,
     path::PathBuf,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,7 +11,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use paceline_reached::Point;
 use paceline_reports::{
     SweepResult,
-    exits::ExitCounts,
     result::Verdict,
     sweep::{CoveragePoint, SWEEP_VERSION, ScenarioSweep, SeedOutcome},
 };
@@ -27,6 +22,7 @@ use super::{
     arguments::{BadInput, SweepArgs, load},
     determinism,
     order::Queue,
+    process::{Process, Scratch, at_once, crashed},
 };
 use crate::identity::{COMMIT, Identity};
 
@@ -45,18 +41,7 @@ struct Job {
 /// One run under way.
 struct Running {
     job: Job,
-    child: Child,
-    outcome: PathBuf,
-    log: PathBuf,
-    began: Instant,
-}
-
-impl Drop for Running {
-    /// A sweep that ends early takes its runs with it. One that has ended by itself is all right.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    process: Process,
 }
 
 /// Why a sweep ends before its runs have.
@@ -86,19 +71,14 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<Exit, BadInput> {
         return Err(BadInput("this program was built natively; build me with `cargo sim`".into()));
     }
     let jobs = jobs(args, &scenarios);
-    let at_once = args.jobs.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-    });
-    let scratch = std::env::temp_dir().join(format!("paceline-sweep-{}", std::process::id()));
-    fs::create_dir_all(&scratch)
-        .map_err(|error| BadInput(format!("cannot make {}: {error}", scratch.display())))?;
+    let scratch = Scratch::or_refuse("sweep")?;
 
     let began = Instant::now();
     let mut result = empty_result(args, &scenarios);
-    let done = carry_out(args, jobs, at_once.max(1), &scratch, &mut result);
+    let done = carry_out(args, jobs, at_once(args.jobs), &scratch, &mut result);
     result.wall_s = began.elapsed().as_secs_f64();
-    // Left-over files in the temporary directory harm nobody.
-    let _ = fs::remove_dir_all(&scratch);
+    // Also where the process ends here.
+    drop(scratch);
     match done {
         Ok(()) => {}
         Err(Stop::Input(error)) => return Err(error),
@@ -176,7 +156,7 @@ fn carry_out(
     args: &SweepArgs,
     mut waiting: Queue<Job>,
     at_once: usize,
-    scratch: &std::path::Path,
+    scratch: &Scratch,
     result: &mut SweepResult,
 ) -> Result<(), Stop> {
     let style = "{bar:30} {pos}/{len} runs, {msg}, {elapsed} gone, about {eta} left";
@@ -208,23 +188,12 @@ fn carry_out(
         }
         let mut still = Vec::new();
         for mut run in running {
-            let ended = match run.child.try_wait() {
-                Ok(Some(_)) => true,
-                Ok(None) if run.began.elapsed() > limit => {
-                    // It is our own child; that it may just have ended by itself is all right.
-                    let _ = run.child.kill();
-                    let _ = run.child.wait();
-                    true
+            match run.process.ended(limit) {
+                Some(outcome) => {
+                    waiting.ended(run.job.scenario, outcome.wall_s, outcome.points());
+                    failed += finish(&bar, &run.job, outcome, failed, result)?;
                 }
-                Ok(None) => false,
-                Err(_) => true,
-            };
-            if ended {
-                let outcome = collect(&run, limit);
-                waiting.ended(run.job.scenario, outcome.wall_s, outcome.points());
-                failed += finish(&bar, &run.job, outcome, failed, result)?;
-            } else {
-                still.push(run);
+                None => still.push(run),
             }
         }
         running = still;
@@ -246,62 +215,11 @@ fn carry_out(
     Ok(())
 }
 
-fn start(job: Job, args: &SweepArgs, scratch: &std::path::Path) -> Result<Running, BadInput> {
-    let file =
-        |end: &str| scratch.join(format!("{}-{}.{end}", job.identity.scenario, job.identity.seed));
-    let (outcome, log) = (file("json"), file("log"));
-    let child = std::env::current_exe()
-        .and_then(|program| {
-            let output = fs::File::create(&log)?;
-            Command::new(program)
-                .args(["run", "--seed", &job.identity.seed.to_string()])
-                .arg(&args.files[job.scenario])
-                .arg("--outcome")
-                .arg(&outcome)
-                .stdin(Stdio::null())
-                .stdout(output.try_clone()?)
-                .stderr(output)
-                .spawn()
-        })
-        .map_err(|error| BadInput(format!("cannot start a run: {error}")))?;
-    Ok(Running { job, child, outcome, log, began: Instant::now() })
-}
-
-/// Reads what a run has left behind.
-fn collect(run: &Running, limit: Duration) -> SeedOutcome {
-    let wall = run.began.elapsed();
-    let outcome = fs::read(&run.outcome)
-        .ok()
-        .and_then(|json| serde_json::from_slice::<SeedOutcome>(&json).ok());
-    let outcome = outcome.unwrap_or_else(|| {
-        let reason = if wall > limit {
-            format!("did not end within {} s of real time", limit.as_secs())
-        } else {
-            let log = fs::read_to_string(&run.log).unwrap_or_default();
-            let last = log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output");
-            format!("the process died: {last}")
-        };
-        crashed(&run.job.identity, reason, wall.as_secs_f64())
-    });
-    for path in [&run.outcome, &run.log] {
-        // The whole directory goes at the end anyway.
-        let _ = fs::remove_file(path);
-    }
-    outcome
-}
-
-fn crashed(identity: &Identity, finding: String, wall_s: f64) -> SeedOutcome {
-    SeedOutcome {
-        seed: identity.seed,
-        verdict: Verdict::Crashed,
-        finding,
-        exits: ExitCounts::default(),
-        fingerprint: String::new(),
-        reached: String::new(),
-        virtual_s: 0.0,
-        wall_s,
-        reproduce: identity.reproduce(),
-    }
+fn start(job: Job, args: &SweepArgs, scratch: &Scratch) -> Result<Running, BadInput> {
+    let name = format!("{}-{}", job.identity.scenario, job.identity.seed);
+    let file = &args.files[job.scenario];
+    let process = Process::start(job.identity.clone(), file, scratch, &name)?;
+    Ok(Running { job, process })
 }
 
 /// Books an outcome; returns 1 for a failure.
