@@ -305,10 +305,11 @@ impl Course {
         }
         assert_eq!(self.world.branches(1), []);
         for asked in &self.asked {
-            // Whoever asked died before the answer, or it was lost with a node.
+            // Whoever asked died before the answer, or it was lost with a node. Of a branch that does
+            // nothing it cannot be seen how it has ended: that somebody asked for it has to do.
             if let Some((xid, Some(commit))) = &asked.branch
                 && asked.outcome.is_none()
-                && self.is_carried_out(xid) == Some(*commit)
+                && self.is_carried_out(xid).is_none_or(|committed| committed == *commit)
             {
                 ended.entry(xid.clone()).or_insert(*commit);
             }
@@ -316,7 +317,7 @@ impl Course {
         ended
     }
 
-    /// Whether a branch has committed, where that can be seen.
+    /// Whether a branch has committed; `None` if it does nothing, so that it cannot be seen.
     fn is_carried_out(&self, xid: &Xid) -> Option<bool> {
         let prepared = self.asked.iter().find(|it| {
             it.branch.as_ref().is_some_and(|(name, end)| name == xid && end.is_none())
