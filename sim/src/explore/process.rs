@@ -53,6 +53,26 @@ pub(super) fn at_once(jobs: Option<usize>) -> usize {
     jobs.unwrap_or_else(processors).max(1)
 }
 
+/// Why a command that makes many runs ends before it has made them.
+pub(super) enum Stop {
+    /// A run could not be started, or a file not be written.
+    Input(BadInput),
+    /// Nobody reads what it prints.
+    Output(io::Error),
+}
+
+impl From<BadInput> for Stop {
+    fn from(error: BadInput) -> Self {
+        Stop::Input(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Output(error)
+    }
+}
+
 /// One run under way.
 pub(super) struct Process {
     identity: Identity,

@@ -4,7 +4,7 @@
 //! their outcomes answers.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use paceline_scenario::{
 use super::{
     Exit,
     arguments::{BadInput, Budget, ShrinkArgs, expanded, load},
-    process::{Process, Scratch, at_once},
+    process::{Process, Scratch, Stop, at_once},
 };
 use crate::identity::Identity;
 
@@ -60,26 +60,6 @@ impl Violation {
 struct Running {
     trial: Trial<Scenario>,
     process: Process,
-}
-
-/// Why a search ends before it has found anything out.
-enum Stop {
-    /// A run could not be started, or a file not be written.
-    Input(BadInput),
-    /// Nobody reads what it prints.
-    Output(io::Error),
-}
-
-impl From<BadInput> for Stop {
-    fn from(error: BadInput) -> Self {
-        Stop::Input(error)
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Stop::Output(error)
-    }
 }
 
 /// `shrink`.

@@ -22,7 +22,7 @@ use super::{
     arguments::{BadInput, SweepArgs, load},
     determinism,
     order::Queue,
-    process::{Process, Scratch, at_once, crashed},
+    process::{Process, Scratch, Stop, at_once, crashed},
 };
 use crate::identity::{COMMIT, Identity};
 
@@ -42,26 +42,6 @@ struct Job {
 struct Running {
     job: Job,
     process: Process,
-}
-
-/// Why a sweep ends before its runs have.
-enum Stop {
-    /// A run could not be started.
-    Input(BadInput),
-    /// Nobody reads what it prints.
-    Output(io::Error),
-}
-
-impl From<BadInput> for Stop {
-    fn from(error: BadInput) -> Self {
-        Stop::Input(error)
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Stop::Output(error)
-    }
 }
 
 /// `sweep`.

@@ -113,6 +113,15 @@ impl World {
         self.say(channel, ToLeader::Attach { number: 1, consumer: 1, subscription, is_new: true });
     }
 
+    /// Stores so many messages whose bodies are on the disk alone.
+    fn store_away(&mut self, count: u64) {
+        for seq in 1..=count {
+            self.command(1, seq, publish());
+            self.carry_out();
+        }
+        self.state.evict_to(0);
+    }
+
     /// Proposes what there is, unless something is under way.
     fn propose(&mut self) -> usize {
         let Some(batch) = self.serving.poll_batch(self.wall, self.now) else { return 0 };
@@ -496,11 +505,7 @@ fn many_acknowledgements_wait_for_no_others() {
 fn what_a_selector_looks_at_is_read_for_it_and_not_delivered_by_that() {
     let mut world = World::led();
     world.open(1);
-    for seq in 1..=3 {
-        world.command(1, seq, publish());
-        world.carry_out();
-    }
-    world.state.evict_to(0);
+    world.store_away(3);
     let mut subscription = Subscription::new(Destination::queue("q").unwrap(), 1);
     subscription.selector = Some("JMSMessageID = 'other'".into());
     world.say(1, ToLeader::Attach { number: 1, consumer: 2, subscription, is_new: true });
@@ -531,11 +536,7 @@ fn a_body_serves_all_that_wait_for_it() {
     let mut world = World::led();
     world.open(1);
     world.open(2);
-    for seq in 1..=2 {
-        world.command(1, seq, publish());
-        world.carry_out();
-    }
-    world.state.evict_to(0);
+    world.store_away(2);
     world.attach(1, 2);
     assert_eq!(world.dispatch(), 2);
     world.close(1);
@@ -551,9 +552,7 @@ fn a_body_serves_all_that_wait_for_it() {
 fn what_was_read_for_a_consumer_that_has_gone_is_not_for_the_next_of_its_name() {
     let mut world = World::led();
     world.open(1);
-    world.command(1, 1, publish());
-    world.carry_out();
-    world.state.evict_to(0);
+    world.store_away(1);
     world.attach(1, 1);
     assert_eq!(world.dispatch(), 1);
     world.close(1);
@@ -572,11 +571,7 @@ fn what_was_read_for_a_consumer_that_has_gone_is_not_for_the_next_of_its_name() 
 fn a_browser_is_given_copies_and_then_the_end() {
     let mut world = World::led();
     world.open(1);
-    for seq in 1..=2 {
-        world.command(1, seq, publish());
-        world.carry_out();
-    }
-    world.state.evict_to(0);
+    world.store_away(2);
     world.attach(1, 1);
     assert_eq!(world.dispatch(), 1);
     let for_consumer = std::mem::take(&mut world.reads);

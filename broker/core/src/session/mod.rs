@@ -168,9 +168,7 @@ fn sent_to(
     for other in others {
         messages.push(confined(Message { destination: other.clone(), ..read.clone() })?);
     }
-    if !others.is_empty() {
-        read.destination = last.clone();
-    }
+    read.destination = last.clone();
     messages.push(confined(read)?);
     Ok(messages)
 }
@@ -188,8 +186,9 @@ enum Violation {
     TransactionExists,
     /// No transaction of that name is open.
     NoTransaction,
-    /// A transaction would hold more than so many messages and settlements.
+    /// A transaction, or what goes to several destinations at once, would be more than so many messages
+    /// and settlements.
     TransactionEntries { max: usize },
-    /// A transaction would hold more than so many bytes of messages.
+    /// It would be more than so many bytes of messages.
     TransactionBytes { max: usize },
 }

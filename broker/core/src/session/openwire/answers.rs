@@ -102,11 +102,15 @@ impl From<Violation> for Refused {
             }
             Violation::TransactionEntries { max } => (
                 Exception::ResourceAllocation,
-                format!("the transaction would hold more than {max} entries"),
+                format!(
+                    "more than {max} entries in a transaction, or to several destinations at once"
+                ),
             ),
             Violation::TransactionBytes { max } => (
                 Exception::ResourceAllocation,
-                format!("the transaction would hold more than {max} bytes of messages"),
+                format!(
+                    "more than {max} bytes of messages in a transaction, or to several destinations at once"
+                ),
             ),
         };
         Self { exception, why }

@@ -441,10 +441,12 @@ fn describe(violation: Violation, transaction: &str) -> String {
         }
         Violation::NoTransaction => format!("there is no open transaction `{transaction}`"),
         Violation::TransactionEntries { max } => {
-            format!("the transaction would hold more than {max} entries")
+            format!("more than {max} entries in a transaction, or to several destinations at once")
         }
         Violation::TransactionBytes { max } => {
-            format!("the transaction would hold more than {max} bytes of messages")
+            format!(
+                "more than {max} bytes of messages in a transaction, or to several destinations at once"
+            )
         }
     }
 }

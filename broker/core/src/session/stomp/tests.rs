@@ -312,6 +312,7 @@ fn transactions_are_bounded_and_must_exist() {
              SEND\ntransaction:1\ndestination:/queue/a\n\n\0",
             "more than 2 entries",
         ),
+        ("SEND\ndestination:/queue/a,/queue/b,/queue/c\n\n\0", "to several destinations at once"),
     ] {
         let mut world = World::with_config(StompConfig {
             operations: OperationLimits {
