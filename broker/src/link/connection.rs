@@ -155,6 +155,7 @@ pub(super) async fn run_dialled(
     let admitted = identity.admit(epoch, &hello).await?;
     let shared = Arc::new(Shared::new(identity, &hello));
     let (peer, openwire) = (admitted.peer(), hello.openwire);
+    let _close = CloseOnDrop(shared.clone());
     up(Arc::new(Connection { shared: shared.clone(), peer, openwire }));
     let _ping = AbortOnDrop(task::spawn(ping(shared.clone(), timings.ping_every)));
     tokio::select! {
@@ -196,6 +197,7 @@ pub(super) async fn run_accepted<S: Service>(
     identity.refusals.clear(who);
     let peer = admitted.peer();
     let shared = Arc::new(Shared::new(identity, &hello));
+    let _close = CloseOnDrop(shared.clone());
     let serve = |frame: Frame, shared: &Arc<Shared>| {
         match frame {
             Frame::Notice { body } => service.notice(peer, body),
@@ -218,7 +220,7 @@ pub(super) async fn run_accepted<S: Service>(
     }
 }
 
-/// Reads and writes until either fails, then closes whatever still uses the connection.
+/// Reads and writes until either fails.
 async fn run<R, W>(
     reader: R,
     writer: W,
@@ -231,14 +233,12 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let close = CloseOnDrop(shared.clone());
     let writing = task::spawn(write(writer, shared.clone()));
     let _writing = AbortOnDrop(writing);
-    let result = read(reader, input, &shared, timings, serve).await;
-    drop(close);
-    result
+    read(reader, input, &shared, timings, serve).await
 }
 
+/// Ends whatever still uses a connection.
 struct CloseOnDrop(Arc<Shared>);
 
 impl Drop for CloseOnDrop {
@@ -284,8 +284,15 @@ async fn read<R: AsyncRead + Unpin>(
                 Frame::Credit { stream, bytes } => {
                     shared.with_tables(|tables| {
                         if let Some(entry) = tables.streams.get(&stream) {
-                            entry.window.widen(bytes, |frame| {
-                                shared.outbox.push(Lane::Bulk, |out| out.extend_from_slice(&frame));
+                            entry.window.widen(bytes, |encode| {
+                                match shared.outbox.push(Lane::Bulk, encode) {
+                                    Some(Ok(bytes)) => bytes,
+                                    Some(Err(error)) => {
+                                        tracing::error!(%error, "cannot send what has waited");
+                                        0
+                                    }
+                                    None => 0,
+                                }
                             });
                         }
                     });

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use paceline_wire::link::{self as wire, BodyKind};
+use paceline_wire::link::{self as wire, BodyKind, EncodeError};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use super::{
     LinkError,
     outbox::Lane,
     shared::{Incoming, Registered, Shared},
-    window::Window,
+    window::{Encode, Window},
 };
 
 /// One end of a stream. Dropping both halves closes it for both ends.
@@ -74,27 +74,38 @@ impl StreamSender {
         let written = end
             .shared
             .outbox
-            .push(Lane::Bulk, |out| {
-                wire::encode_value(BodyKind::Data, end.shared.epoch(), end.id, value, out)
-            })
+            .push(Lane::Bulk, |out| encode(end.shared.epoch(), end.id, value, out))
             .ok_or(LinkError::Closed)??;
         self.window.spend(written);
         Ok(())
     }
 
-    /// Sends `value` in postcard, as soon as the window is open and behind all that was put before;
-    /// what waits for that when the stream ends is lost.
+    /// Sends `value` in postcard, as soon as the window is open and behind all that was put before. What
+    /// has to wait for that is cloned and not yet encoded; it is lost when the stream ends.
     ///
     /// # Errors
     /// [`LinkError::Closed`] once either end or the link is gone.
-    pub fn put<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), LinkError> {
+    pub fn put<T>(&self, value: &T) -> Result<(), LinkError>
+    where
+        T: ToOwned<Owned: Serialize + Send + 'static> + Serialize + ?Sized,
+    {
         let End { id, shared } = &*self.end;
-        let encode = |out: &mut BytesMut| {
-            wire::encode_value(BodyKind::Data, shared.epoch(), *id, value, out)
+        let send = || shared.outbox.push(Lane::Bulk, |out| encode(shared.epoch(), *id, value, out));
+        let later = || -> Encode {
+            let (id, epoch, value) = (*id, shared.epoch(), value.to_owned());
+            Box::new(move |out| encode(epoch, id, &value, out))
         };
-        let put = self.window.put(|| shared.outbox.push(Lane::Bulk, encode), encode);
-        Ok(put.ok_or(LinkError::Closed)??)
+        Ok(self.window.put(send, later).ok_or(LinkError::Closed)??)
     }
+}
+
+fn encode<T: Serialize + ?Sized>(
+    epoch: u64,
+    stream: u64,
+    value: &T,
+    out: &mut BytesMut,
+) -> Result<usize, EncodeError> {
+    wire::encode_value(BodyKind::Data, epoch, stream, value, out)
 }
 
 /// The receiving half.

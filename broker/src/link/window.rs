@@ -2,22 +2,38 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Mutex, MutexGuard},
 };
 
 use bytes::BytesMut;
+use paceline_wire::link::EncodeError;
 use tokio::sync::Notify;
 
 /// What one direction may have on its way at the start, in bytes. The last frame may overshoot, so
 /// that a frame larger than the window passes.
 pub(super) const WINDOW_BYTES: i64 = 1 << 20;
 
-#[derive(Debug)]
+/// Appends a frame, and says how many bytes of the window it takes.
+pub(super) type Encode = Box<dyn FnOnce(&mut BytesMut) -> Result<usize, EncodeError> + Send>;
+
 struct State {
     credit: i64,
     closed: bool,
-    /// Frames that follow when the window opens, in order, and how many bytes of it each takes.
-    waiting: VecDeque<(BytesMut, usize)>,
+    /// What follows when the window opens, in order. It is encoded then and no earlier: what it is made
+    /// of is shared with others that wait for the same, its bytes would not be.
+    waiting: VecDeque<Encode>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { credit, closed, waiting } = self;
+        f.debug_struct("State")
+            .field("credit", credit)
+            .field("closed", closed)
+            .field("waiting", &waiting.len())
+            .finish()
+    }
 }
 
 /// The sender's side of the window.
@@ -37,16 +53,15 @@ impl Window {
         self.state.lock().expect("no holder panics")
     }
 
-    /// So many bytes more may be on their way. `send` takes what has waited for that.
-    pub(super) fn widen(&self, bytes: u32, mut send: impl FnMut(BytesMut)) {
+    /// So many bytes more may be on their way. `send` takes what has waited for that, and says how much
+    /// of them it took.
+    pub(super) fn widen(&self, bytes: u32, mut send: impl FnMut(Encode) -> usize) {
         let mut state = self.lock();
         state.credit += i64::from(bytes);
         while state.credit > 0
-            && let Some((frame, bytes)) = state.waiting.pop_front()
+            && let Some(encode) = state.waiting.pop_front()
         {
-            // Not of the whole frame: its head is given back by nobody.
-            state.credit -= bytes as i64;
-            send(frame);
+            state.credit -= send(encode) as i64;
         }
         drop(state);
         self.changed.notify_one();
@@ -66,12 +81,12 @@ impl Window {
     }
 
     /// Calls `send`, which says how many bytes it has sent, if something may be sent now; otherwise
-    /// keeps the frame that `encode` makes until it may. `None` once closed.
-    pub(super) fn put<E>(
+    /// keeps what `later` gives until it may. `None` once closed.
+    pub(super) fn put(
         &self,
-        send: impl FnOnce() -> Option<Result<usize, E>>,
-        encode: impl FnOnce(&mut BytesMut) -> Result<usize, E>,
-    ) -> Option<Result<(), E>> {
+        send: impl FnOnce() -> Option<Result<usize, EncodeError>>,
+        later: impl FnOnce() -> Encode,
+    ) -> Option<Result<(), EncodeError>> {
         let mut state = self.lock();
         if state.closed {
             return None;
@@ -79,8 +94,8 @@ impl Window {
         if state.credit > 0 && state.waiting.is_empty() {
             return Some(send()?.map(|bytes| state.credit -= bytes as i64));
         }
-        let mut frame = BytesMut::new();
-        Some(encode(&mut frame).map(|bytes| state.waiting.push_back((frame, bytes))))
+        state.waiting.push_back(later());
+        Some(Ok(()))
     }
 
     /// Waits until something may be sent; false once closed.
@@ -112,14 +127,17 @@ mod tests {
         let window = Window::new();
         window.spend(WINDOW_BYTES as usize);
         for _ in 0..3 {
-            let encode = |frame: &mut BytesMut| -> Result<usize, ()> {
-                frame.extend_from_slice(&[0; HEAD + BODY]);
-                Ok(BODY)
+            let later = || -> Encode {
+                Box::new(|frame| {
+                    frame.extend_from_slice(&[0; HEAD + BODY]);
+                    Ok(BODY)
+                })
             };
-            window.put(|| panic!("the window is shut"), encode).unwrap().unwrap();
+            window.put(|| panic!("the window is shut"), later).unwrap().unwrap();
         }
-        let mut sent = 0;
-        window.widen(WINDOW_BYTES as u32, |_| sent += 1);
-        assert_eq!((sent, window.lock().credit), (3, WINDOW_BYTES - 3 * BODY as i64));
+        let mut sent = BytesMut::new();
+        window.widen(WINDOW_BYTES as u32, |encode| encode(&mut sent).unwrap());
+        assert_eq!(sent.len(), 3 * (HEAD + BODY));
+        assert_eq!(window.lock().credit, WINDOW_BYTES - 3 * BODY as i64);
     }
 }

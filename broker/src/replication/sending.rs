@@ -50,7 +50,7 @@ pub struct RemoteSender<T> {
     gathered: Vec<T>,
 }
 
-impl<T: Serialize + Footprint> RemoteSender<T> {
+impl<T: Serialize + Footprint + Clone + Send + 'static> RemoteSender<T> {
     /// Over this stream.
     pub fn new(stream: StreamSender) -> Self {
         Self { stream, gathered: Vec::new() }
