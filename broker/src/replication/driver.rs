@@ -55,6 +55,9 @@ pub struct Driver {
     memory: Memory,
     /// The policies. Those that it was told of before it runs count from the beginning.
     policies: InForce,
+    /// The nodes that are to hold each group, as it was told last. What was made for another row, since
+    /// the cluster changed while it was opened, is told of it when it starts.
+    rows: Vec<Vec<u64>>,
     /// When groups want to be woken; each stands here once at its `scheduled`.
     timers: BTreeSet<(Duration, u32)>,
     alarm: Alarm,
@@ -88,6 +91,7 @@ impl Driver {
             written: VecDeque::new(),
             memory,
             policies: InForce::default(),
+            rows: Vec::new(),
             timers: BTreeSet::new(),
             alarm: Alarm::default(),
             origin,
@@ -179,6 +183,10 @@ impl Driver {
                     self.groups.set_policies(&policies);
                     self.policies = policies;
                 }
+                Input::Rows(rows) => {
+                    self.groups.set_rows(&rows);
+                    self.rows = rows;
+                }
                 Input::Stop => *turn.failed = true,
                 Input::Written(Err(error)) => {
                     tracing::error!(%error, "the journal has failed");
@@ -241,6 +249,9 @@ impl Driver {
         let mut group = Group::new(parts);
         group.set_policies(self.policies.clone());
         let slot = group.slot();
+        if let Some(row) = self.rows.get(slot as usize) {
+            group.handle_row(row);
+        }
         if let Some(view) = group.view() {
             let _ = self.views.send(view);
         }
@@ -311,6 +322,14 @@ impl Groups {
         for slot in self.iter().map(Group::slot).collect::<Vec<_>>() {
             if let Some(group) = self.wake(slot) {
                 group.set_policies(policies.clone());
+            }
+        }
+    }
+
+    fn set_rows(&mut self, rows: &[Vec<u64>]) {
+        for (slot, row) in (0..).zip(rows) {
+            if let Some(group) = self.wake(slot) {
+                group.handle_row(row);
             }
         }
     }
@@ -407,15 +426,9 @@ impl Groups {
                     }
                 }
             }
-            Input::Rows(rows) => {
-                for (slot, row) in (0..).zip(&rows) {
-                    if let Some(group) = self.wake(slot) {
-                        group.handle_row(row);
-                    }
-                }
-            }
             Input::Start(_)
             | Input::Policies(_)
+            | Input::Rows(_)
             | Input::Leave { .. }
             | Input::Stop
             | Input::Written(_)
