@@ -82,11 +82,12 @@ pub enum ToLeader {
         how: Settlement,
     },
     /// Messages wait here that were refused because their queue was full: to be told when there is
-    /// room. All that was said before of that queue has been answered.
+    /// room. All that was said before of that queue has been answered. Said again, it counts in place of
+    /// what was said before.
     AwaitRoom {
         /// The queue's name.
         queue: Arc<str>,
-        /// Bytes of the first of them.
+        /// Bytes of the first of them; 0 if none waits any more, which is not answered.
         size: u64,
     },
     /// As [`ToLeader::Publish`], of a topic's message that the leader before was sent and has not

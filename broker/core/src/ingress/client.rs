@@ -344,6 +344,10 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
             self.waiting_bytes -= bytes;
             self.events.push_back(Event::Ended(asker, Err(Refusal::Rejected(why))));
         }
+        // The leader kept room for what was first.
+        if self.search.is_found() {
+            self.send_held();
+        }
     }
 
     // ---- what is to be done ---------------------------------------------------------------------

@@ -39,7 +39,8 @@ pub(super) struct Mark {
 /// What is to be said to the leader.
 #[derive(Debug)]
 pub(super) enum Step<T> {
-    /// [`ToLeader::AwaitRoom`](crate::channel::ToLeader::AwaitRoom).
+    /// [`ToLeader::AwaitRoom`](crate::channel::ToLeader::AwaitRoom); again when another message has
+    /// become the first, or none is left.
     Ask { queue: Arc<str>, size: u64 },
     /// These again, and then [`Held::sent`].
     Send { queue: Arc<str>, why: QueueFull, messages: Vec<Kept<T>> },
@@ -54,9 +55,12 @@ struct Line<T> {
     rest: VecDeque<(Kept<T>, Duration)>,
     /// What is answered when nothing for the queue is under way.
     sent: Mark,
-    /// Whether the leader was asked for room, and what it said.
-    asked: bool,
+    /// Room for how many bytes the leader was asked for, and what it said.
+    asked: Option<u64>,
     room: Option<Room>,
+    /// The leader may not have answered all that it was asked, since the first message was given up when
+    /// it answered already.
+    is_awaited: bool,
     /// When there was room last.
     moved_at: Duration,
     why: QueueFull,
@@ -113,8 +117,9 @@ impl<T> Held<T> {
             returned: VecDeque::new(),
             rest: VecDeque::new(),
             sent,
-            asked: false,
+            asked: None,
             room: None,
+            is_awaited: false,
             moved_at: now,
             why: why.clone(),
         });
@@ -124,7 +129,7 @@ impl<T> Held<T> {
 
     /// The leader has said that there is room.
     pub(super) fn handle_room(&mut self, now: Duration, queue: &str, room: Room) {
-        if let Some(line) = self.lines.get_mut(queue).filter(|line| line.asked) {
+        if let Some(line) = self.lines.get_mut(queue).filter(|line| line.asked.is_some()) {
             line.room = Some(room);
             line.moved_at = now;
         }
@@ -133,7 +138,7 @@ impl<T> Held<T> {
     /// The leader is gone, and with it what it was asked.
     pub(super) fn handle_lost(&mut self) {
         for line in self.lines.values_mut() {
-            (line.asked, line.room) = (false, None);
+            (line.asked, line.room, line.is_awaited) = (None, None, false);
         }
     }
 
@@ -143,7 +148,7 @@ impl<T> Held<T> {
         let Self { lines, bytes, .. } = self;
         lines.retain(|_, line| {
             let waits = !(line.returned.is_empty() && line.rest.is_empty());
-            waits || !line.sent.is_before(open)
+            waits || !line.sent.is_before(open) || line.asked.is_some() || line.is_awaited
         });
         for (queue, line) in lines.iter_mut() {
             if !line.sent.is_before(open) {
@@ -152,15 +157,20 @@ impl<T> Held<T> {
             while let Some(last) = line.returned.pop_back() {
                 line.rest.push_front(last);
             }
+            let Some((first, _)) = line.rest.front() else {
+                (line.asked, line.is_awaited) = (None, false);
+                return Some(Step::Ask { queue: queue.clone(), size: 0 });
+            };
             if let Some(room) = line.room.take() {
-                line.asked = false;
+                line.asked = None;
                 let messages = line.take(room);
                 *bytes -= messages.iter().map(|kept| kept.bytes).sum::<usize>();
                 return Some(Step::Send { queue: queue.clone(), why: line.why.clone(), messages });
             }
-            if !std::mem::replace(&mut line.asked, true) {
-                let (first, _) = line.rest.front().expect("empty lines went above");
-                let size = Size::of(&first.message).bytes();
+            let size = Size::of(&first.message).bytes();
+            if line.asked != Some(size) {
+                line.is_awaited |= line.asked.is_some();
+                line.asked = Some(size);
                 return Some(Step::Ask { queue: queue.clone(), size });
             }
         }

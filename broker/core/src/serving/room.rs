@@ -39,11 +39,24 @@ pub(super) struct RoomAwaited {
 }
 
 impl RoomAwaited {
-    /// A client waits for room in a queue, and has nothing under way to it.
+    /// A client waits for room in a queue, and has nothing under way to it. One that waits already keeps
+    /// its turn; what it waited for first was given up. With no size it waits no more.
     pub fn push(&mut self, channel: u64, queue: Arc<str>, size: u64) {
+        if size == 0 {
+            self.shut.remove(&(channel, queue.clone()));
+            if let Some(waiters) = self.waiters.get_mut(&queue) {
+                waiters.retain(|waiter| waiter.channel != channel);
+                if waiters.is_empty() {
+                    self.waiters.remove(&queue);
+                }
+            }
+            return;
+        }
         let waiters = self.waiters.entry(queue).or_default();
-        waiters.retain(|waiter| waiter.channel != channel);
-        waiters.push_back(Waiter { channel, size });
+        match waiters.iter_mut().find(|waiter| waiter.channel == channel) {
+            Some(waiter) => waiter.size = size,
+            None => waiters.push_back(Waiter { channel, size }),
+        }
     }
 
     /// A client is gone.

@@ -458,6 +458,9 @@ fn what_waits_for_a_full_queue_leaves_as_much_free_as_it_takes_and_is_given_up_i
         other => panic!("{other:?}"),
     });
     assert_eq!(ended.collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    let none_waits = ToLeader::AwaitRoom { queue: "q".into(), size: 0 };
+    assert_eq!(client.poll_transmit(), Some(none_waits));
+    assert_eq!(client.poll_transmit(), None);
     let rest = shard::Command::Publish { message: Arc::new(message("other", "m")) };
     assert_eq!(client.waiting_bytes(), rest.footprint());
 }

@@ -98,6 +98,28 @@ fn whoever_waits_is_told_of_a_share_of_the_room_in_turn() {
 }
 
 #[test]
+fn whoever_has_given_up_keeps_nobody_waiting() {
+    let mut world = bounded(WhenFull::Block);
+    for channel in [1, 2] {
+        world.open(channel);
+    }
+    assert_eq!([1, 2].map(|seq| publish(&mut world, 1, seq)), [None, None]);
+    assert!(publish(&mut world, 1, 3).unwrap().waits());
+    let asks = [(1, 9), (2, 1), (1, 2)];
+    for (channel, size) in asks {
+        world.say(channel, ToLeader::AwaitRoom { queue: "q".into(), size });
+    }
+    world.take(1);
+    world.take(2);
+    world.say(1, ToLeader::AwaitRoom { queue: "q".into(), size: 0 });
+    accept(&mut world, 1, 4, &[1]);
+    assert_eq!([1, 2].map(|channel| room(&mut world, channel)), [None, Some(1)]);
+    world.say(2, ToLeader::AwaitRoom { queue: "q".into(), size: 0 });
+    accept(&mut world, 1, 5, &[2]);
+    assert_eq!(room(&mut world, 2), None, "nobody waits");
+}
+
+#[test]
 fn what_is_not_stored_waits_as_well_and_is_not_overtaken() {
     let mut world = bounded(WhenFull::Block);
     world.open(1);
