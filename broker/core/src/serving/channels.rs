@@ -39,6 +39,7 @@ impl<T: Told> Serving<T> {
         for consumer in consumers {
             term.consumers.remove(&consumer);
             term.bodies.forget(consumer);
+            term.present.forget_listener(consumer);
             let is_told = !term.dispatcher.is_browser(consumer);
             term.dispatcher.detach_lost(consumer);
             if is_told {

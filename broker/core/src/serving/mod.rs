@@ -297,7 +297,7 @@ impl<T: Told> Serving<T> {
                     term.consumers.insert(consumer, channel);
                     self.told.attached(term.number, consumer);
                     if is_new {
-                        term.present.tell_all(consumer, &source, &mut term.dispatcher);
+                        term.present.listen(consumer, &source, &mut term.dispatcher);
                     }
                 }
                 (number, attached)
@@ -322,6 +322,7 @@ impl<T: Told> Serving<T> {
                 let consumer = key(consumer);
                 if term.consumers.remove(&consumer).is_some() {
                     term.bodies.forget(consumer);
+                    term.present.forget_listener(consumer);
                     send_ready(term, &self.clients, &mut self.output);
                     let is_told = !term.dispatcher.is_browser(consumer);
                     term.dispatcher.detach_as(state, consumer, &parting);

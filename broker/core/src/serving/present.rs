@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use paceline_reached::{Point, reached};
 
 use crate::{
-    Message, Source, Value,
+    DestinationKind, Message, Source, Value,
     dispatch::{ConsumerKey, Dispatcher},
     presence::Presence,
 };
@@ -19,10 +19,14 @@ pub(super) struct Present {
     all: BTreeMap<ConsumerKey, (u64, Presence)>,
     /// How many there are of each topic.
     counts: BTreeMap<Arc<str>, u32>,
+    /// Those who began to listen at this leader, to topics. What an earlier leader has told of was told
+    /// to others.
+    listeners: BTreeMap<ConsumerKey, Source>,
 }
 
 impl Present {
-    /// A node says over a channel that something is there. Subscribers hear of it where that is news.
+    /// A node says over a channel that something is there. Subscribers hear of it where that is news,
+    /// and otherwise those who were not there when it was.
     pub(super) fn announce(
         &mut self,
         key: ConsumerKey,
@@ -40,6 +44,11 @@ impl Present {
             tell(&presence.here, &presence, *count, dispatcher);
         } else {
             reached(Point::PresenceKept);
+            let listeners = self.listeners.iter();
+            for (listener, _) in listeners.filter(|(_, source)| source.matches(presence.topic())) {
+                let message = counted(&presence.here, &presence, *count);
+                dispatcher.copy_to_one(*listener, &message);
+            }
         }
         self.all.insert(key, (channel, presence));
     }
@@ -66,9 +75,10 @@ impl Present {
         }
     }
 
-    /// A consumer has begun to listen: it is told of what there is already.
-    pub(super) fn tell_all(
-        &self,
+    /// A consumer has begun to listen: it is told of what there is already, and of what nodes that have
+    /// not spoken yet say is there.
+    pub(super) fn listen(
+        &mut self,
         listener: ConsumerKey,
         source: &Source,
         dispatcher: &mut Dispatcher,
@@ -80,6 +90,14 @@ impl Present {
                 dispatcher.copy_to_one(listener, &counted(&presence.here, presence, count));
             }
         }
+        if source.all().iter().any(|one| one.kind == DestinationKind::Topic) {
+            self.listeners.insert(listener, source.clone());
+        }
+    }
+
+    /// A consumer is gone.
+    pub(super) fn forget_listener(&mut self, listener: ConsumerKey) {
+        self.listeners.remove(&listener);
     }
 }
 

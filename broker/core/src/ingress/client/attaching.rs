@@ -9,8 +9,9 @@ impl<T: Clone, S: Clone> ShardClient<T, S> {
         let Some(known) = self.consumers.get_mut(&consumer).filter(|known| !known.ended) else {
             return;
         };
-        // A leader whose channel has ended has forgotten it.
-        let is_new = known.attached_in.is_none_or(|attached_in| attached_in == term);
+        // Who asked for it waits as long as no leader has said that it knows it. A leader whose channel
+        // has ended has forgotten it.
+        let is_new = known.asker.is_some() || known.attached_in.is_none_or(|in_| in_ == term);
         known.attached_in = Some(term);
         let (subscription, after) = (known.subscription.clone(), known.browsed);
         let number = self.ask(Question::Attaches { consumer });

@@ -83,3 +83,31 @@ fn with_a_connection_goes_all_that_was_there_of_it() {
     let is_withdrawal = |it: &&(u32, Request<Part, _>)| matches!(it.1, Request::Withdraw { .. });
     assert_eq!((asked.len(), asked.iter().filter(is_withdrawal).count()), (4, 2));
 }
+
+/// What is said of a consumer that attaches: whether it is to be told of what there is.
+fn attached(client: &mut ShardClient<u32, u32>) -> (u64, bool) {
+    match client.poll_transmit() {
+        Some(ToLeader::Attach { number, is_new, .. }) => (number, is_new),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_listens_is_new_until_a_leader_has_said_that_it_is_attached() {
+    let mut client = ShardClient::new(ROOM_TIMEOUT);
+    let subscription = Subscription::new(Destination::topic("t").unwrap(), 9);
+    ask(&mut client, Request::Attach { consumer: 7, subscription, sink: 0, asker: 1 });
+    let mut now = Duration::ZERO;
+    let mut lead = |term: u64, answers: bool| {
+        now += Duration::from_secs(9);
+        led_in(&mut client, now, term);
+        let (number, is_new) = attached(&mut client);
+        if answers {
+            client.handle_said(now, Some(FromLeader::Answer { number, result: Ok(()) })).unwrap();
+        }
+        client.handle_said(now, None).unwrap();
+        is_new
+    };
+    let led = [(1, false), (2, true), (3, true), (3, true)];
+    assert_eq!(led.map(|(term, answers)| lead(term, answers)), [true, true, false, true]);
+}

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     Destination,
     channel::{Delivered, FromLeader, ToLeader},
-    operation::Subscription,
+    operation::{Parting, Subscription},
     serving::tests::World,
     testing::message_to,
 };
@@ -96,6 +96,20 @@ fn what_another_leader_has_told_of_is_no_news_and_counts() {
     assert_eq!(heard(&mut world), []);
     announce(&mut world, OTHER, 2, "t", true);
     assert_eq!(heard(&mut world), told(1, &[("2.2 here", 2)]));
+}
+
+#[test]
+fn who_begins_to_listen_hears_of_what_an_earlier_leader_has_told_to_others() {
+    let mut world = world();
+    listen(&mut world, 1, "t", true);
+    listen(&mut world, 2, "t", false);
+    listen(&mut world, 3, "elsewhere", true);
+    announce(&mut world, OTHER, 1, "t", false);
+    assert_eq!(heard(&mut world), told(1, &[("2.1 here", 1)]));
+    let parting = Parting::Saw(Vec::new());
+    world.say(LISTENER, ToLeader::Detach { number: 8, consumer: 1, parting });
+    announce(&mut world, OTHER, 2, "t", false);
+    assert_eq!(heard(&mut world), []);
 }
 
 #[test]
