@@ -301,13 +301,14 @@ points! {
     BranchUnknown,
 }
 
-const _: () = assert!(Point::ALL.len() <= 128, "the marks are bits of a u128");
-
 #[cfg(madsim)]
 mod marks {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    static SEEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+    use super::Point;
+
+    static SEEN: [AtomicU64; Point::ALL.len().div_ceil(64)] =
+        [const { AtomicU64::new(0) }; Point::ALL.len().div_ceil(64)];
 
     pub fn set(bit: usize) {
         let (word, mask) = (&SEEN[bit / 64], 1 << (bit % 64));
@@ -316,9 +317,8 @@ mod marks {
         }
     }
 
-    pub fn get() -> u128 {
-        let word = |at: usize| u128::from(SEEN[at].load(Ordering::Relaxed));
-        word(0) | word(1) << 64
+    pub fn has(bit: usize) -> bool {
+        SEEN[bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 == 1
     }
 }
 
@@ -331,13 +331,14 @@ pub fn reached(point: Point) {
     let _ = point;
 }
 
-/// What this process has reached: a bit for each point, the first of [`Point::ALL`] the lowest.
-/// Zero natively, where nothing is marked.
-pub fn seen() -> u128 {
+/// What this process has reached, in the order of their numbers. Nothing natively, where nothing is
+/// marked.
+pub fn seen() -> impl Iterator<Item = Point> {
     #[cfg(madsim)]
-    return marks::get();
+    let has = marks::has;
     #[cfg(not(madsim))]
-    0
+    let has = |_| false;
+    Point::ALL.iter().copied().filter(move |point| has(*point as usize))
 }
 
 #[cfg(test)]
@@ -357,9 +358,9 @@ mod tests {
     #[test]
     fn what_was_marked_is_seen() {
         let last = Point::ALL[Point::ALL.len() - 1];
-        assert_eq!(seen(), 0);
-        reached(Point::SegmentBegun);
+        assert_eq!(seen().count(), 0);
         reached(last);
-        assert_eq!(seen(), 1 | 1 << (last as usize));
+        reached(Point::SegmentBegun);
+        assert!(seen().eq([Point::SegmentBegun, last]));
     }
 }

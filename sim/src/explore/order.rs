@@ -9,8 +9,10 @@
 
 use std::collections::VecDeque;
 
-/// Places of the program that are told apart; see [`paceline_reached`].
-const POINTS: usize = 128;
+use paceline_reached::Point;
+
+/// Places of the program that are told apart.
+const POINTS: usize = Point::ALL.len();
 
 /// The runs that are still to be made, by scenario.
 pub struct Queue<T> {
@@ -65,13 +67,18 @@ impl<T> Queue<T> {
         scenario.jobs.pop_front()
     }
 
-    /// A run has ended after so long, and came by these places, a bit for each.
-    pub fn ended(&mut self, scenario: usize, wall_s: f64, reached: u128) {
+    /// A run has ended after so long, and came by these places, by their numbers.
+    pub fn ended(
+        &mut self,
+        scenario: usize,
+        wall_s: f64,
+        reached: impl IntoIterator<Item = usize>,
+    ) {
         let scenario = &mut self.scenarios[scenario];
         self.ended += 1;
         scenario.ended += 1;
         scenario.wall_s += wall_s;
-        for point in (0..POINTS).filter(|point| reached >> point & 1 == 1) {
+        for point in reached.into_iter().filter(|point| *point < POINTS) {
             self.reached[point] += 1;
             scenario.reached[point] += 1;
         }
@@ -107,13 +114,13 @@ mod tests {
 
     /// The scenarios in the order in which they are run, one at a time, each with its cost and what
     /// it reaches.
-    fn order(scenarios: &[(f64, u128)], seeds: usize) -> Vec<usize> {
+    fn order(scenarios: &[(f64, &[usize])], seeds: usize) -> Vec<usize> {
         let jobs = (0..scenarios.len()).map(|it| vec![it; seeds].into()).collect();
         let mut queue = Queue::new(jobs);
         let mut order = Vec::new();
         while let Some(scenario) = queue.take() {
             let (cost, reached) = scenarios[scenario];
-            queue.ended(scenario, cost, reached);
+            queue.ended(scenario, cost, reached.iter().copied());
             order.push(scenario);
         }
         assert!(queue.is_empty());
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn all_runs_are_made_and_every_scenario_comes_first_once() {
-        let order = order(&[(9.0, 1), (1.0, 1), (3.0, 0)], 7);
+        let order = order(&[(9.0, &[0]), (1.0, &[0]), (3.0, &[])], 7);
         assert_eq!(order[..3], [0, 1, 2]);
         for scenario in 0..3 {
             assert_eq!(order.iter().filter(|it| **it == scenario).count(), 7);
@@ -136,13 +143,14 @@ mod tests {
 
     #[test]
     fn of_two_that_show_the_same_the_shorter_comes_earlier() {
-        let order = order(&[(10.0, 0b11), (1.0, 0b11)], 20);
+        let order = order(&[(10.0, &[0, 1]), (1.0, &[0, 1])], 20);
         assert!(place(&order, 1, 9) < place(&order, 0, 1), "{order:?}");
     }
 
     #[test]
     fn of_two_that_cost_the_same_the_one_that_goes_where_few_go_comes_earlier() {
-        let scenarios = [(1.0, 0b0111), (1.0, 0b0111), (1.0, 0b0111), (1.0, 0b1111)];
+        let common: &[usize] = &[0, 1, 2];
+        let scenarios = [(1.0, common), (1.0, common), (1.0, common), (1.0, &[0, 1, 2, 3])];
         let order = order(&scenarios, 20);
         for common in 0..3 {
             assert!(place(&order, 3, 19) < place(&order, common, 19), "{order:?}");
@@ -154,7 +162,7 @@ mod tests {
     fn a_scenario_is_not_begun_twice_before_anybody_knows_what_it_costs() {
         let mut queue = Queue::new(vec![vec![0; 3].into(), vec![1; 3].into()]);
         assert_eq!((queue.take(), queue.take()), (Some(0), Some(1)));
-        queue.ended(1, 5.0, 1);
+        queue.ended(1, 5.0, [0]);
         assert_eq!(queue.take(), Some(1));
         assert_eq!(queue.len(), 3);
     }

@@ -99,7 +99,7 @@ fn seed_outcome(identity: &Identity, result: &RunResult) -> SeedOutcome {
             + result.counters.published_unknown,
         exits: result.exit_counts(),
         fingerprint: result.fingerprint.clone(),
-        reached: format!("{:x}", paceline_reached::seen()),
+        reached: SeedOutcome::points_as_text(paceline_reached::seen().map(|it| it as usize)),
         virtual_s: result.timing.virtual_s,
         wall_s: result.timing.wall_s,
         reproduce: identity.reproduce(),
