@@ -13,6 +13,9 @@ pub struct Movement {
     views: BTreeMap<Epoch, View>,
     /// How often each node was given a copy of each group.
     added: BTreeMap<(u32, NodeId), u32>,
+    /// The leaders that gave each node its copy, of copies that do not count yet. The next leader may not
+    /// know of it, and gives the same one again.
+    begun: BTreeMap<(u32, NodeId), u32>,
     /// So much of snapshots has come to nodes.
     pub snapshot_bytes: u64,
 }
@@ -56,10 +59,15 @@ impl Movement {
     }
 
     /// Takes in what a node says.
-    pub fn event(&mut self, said: &Event<'_>) {
+    pub fn event(&mut self, by: u32, said: &Event<'_>) {
         match *said {
             Event::ReplicaAdded { shard, node } => {
-                *self.added.entry((shard as u32, NodeId(node))).or_default() += 1;
+                let copy = (shard as u32, NodeId(node));
+                let is_known = self.begun.insert(copy, by).is_some_and(|before| before != by);
+                *self.added.entry(copy).or_default() += u32::from(!is_known);
+            }
+            Event::ReplicaPromoted { shard, node } => {
+                self.begun.remove(&(shard as u32, NodeId(node)));
             }
             Event::SnapshotMove { bytes, .. } => self.snapshot_bytes += bytes,
             _ => {}
@@ -160,7 +168,7 @@ mod tests {
     #[test]
     fn what_every_view_asks_for_is_planned() {
         let (mut movement, copies) = grown();
-        copies.iter().for_each(|copy| movement.event(&added(*copy)));
+        copies.iter().for_each(|copy| movement.event(1, &added(*copy)));
         let moves = movement.moves().unwrap();
         assert!(moves.are_as_planned(), "{moves:?}");
         assert_eq!(moves.added, moves.most);
@@ -174,11 +182,24 @@ mod tests {
     fn too_few_and_too_many_copies_are_found() {
         let (mut movement, copies) = grown();
         assert!(!movement.moves().unwrap().are_as_planned(), "none was filled");
-        copies.iter().for_each(|copy| movement.event(&added(*copy)));
-        movement.event(&added(copies[0]));
+        copies.iter().for_each(|copy| movement.event(1, &added(*copy)));
+        movement.event(1, &added(copies[0]));
         let moves = movement.moves().unwrap();
         assert!(!moves.are_as_planned());
         assert!(moves.unasked[0].ends_with("2 times, and had to be 1"), "{moves:?}");
+    }
+
+    #[test]
+    fn what_the_next_leader_gives_again_is_the_same_copy_until_it_counts() {
+        let (mut movement, copies) = grown();
+        let (group, node) = copies[0];
+        let promoted = Event::ReplicaPromoted { shard: group.into(), node: node.0 };
+        copies.iter().for_each(|copy| movement.event(1, &added(*copy)));
+        movement.event(2, &added(copies[0]));
+        assert!(movement.moves().unwrap().are_as_planned());
+        movement.event(2, &promoted);
+        movement.event(1, &added(copies[0]));
+        assert!(!movement.moves().unwrap().are_as_planned());
     }
 
     #[test]

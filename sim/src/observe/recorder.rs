@@ -406,7 +406,7 @@ impl Recorder {
                 return self.checks.report("trace", Severity::Safety, Some(event.at), detail);
             }
         };
-        self.movement.event(&said);
+        self.movement.event(node, &said);
         if let Event::NodeReady {} = said {
             self.downtime.ready(event.at, node);
         }
