@@ -8,6 +8,7 @@ pub mod link;
 pub mod openwire;
 pub mod stomp;
 pub mod text;
+pub mod xstream;
 
 /// How many bytes the unfinished frame at the end of a decoder's input may come to need there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

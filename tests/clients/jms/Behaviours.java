@@ -90,6 +90,7 @@ public final class Behaviours {
     behaviours.put("a_compressed_message_comes_whole", all::compression);
     behaviours.put("asynchronous_sends_stay_within_their_window", all::producerWindow);
     behaviours.put("stomp_and_jms_read_each_other", all::stompAndJms);
+    behaviours.put("stomp_reads_and_writes_maps_as_text", all::mapsAsText);
     behaviours.put("what_cannot_be_done_is_a_jms_exception", all::exceptions);
     behaviours.put("a_large_message_comes_whole", all::largeMessage);
     Subscriptions lasting = new Subscriptions(all.url);
@@ -985,6 +986,47 @@ public final class Behaviours {
       String replyTo = asked.split("reply-to:")[1].split("\n")[0];
       client.send("SEND\ndestination:" + replyTo + "\n\nreply\0");
       same("reply", text(fromService));
+    }
+  }
+
+  private void mapsAsText() throws Exception {
+    Session session = session();
+    String name = fresh();
+    Queue queue = session.createQueue(name);
+    String xml = "<map>\n  <entry>\n    <string>city</string>\n    <string>Nový &amp; Starý</string>\n"
+        + "  </entry>\n</map>";
+    String json = "{\"map\":{\"entry\":{\"string\":[\"city\",\"Nový & Starý\"]}}}";
+    try (Stomp client = new Stomp(stomp)) {
+      String[][] wanted = {{"jms-map-xml", xml}, {"jms-map-json", json}};
+      for (String[] how : wanted) {
+        MapMessage map = session.createMapMessage();
+        map.setString("city", "Nový & Starý");
+        session.createProducer(queue).send(map);
+        client.send("SUBSCRIBE\nid:1\ndestination:/queue/" + name + "\ntransformation:" + how[0] + "\n\n\0");
+        String frame = client.read();
+        check(frame.contains("\ntransformation:" + how[0] + "\n"), frame);
+        check(frame.endsWith("\n\n" + how[1]), frame);
+        client.send("UNSUBSCRIBE\nid:1\nreceipt:gone\n\n\0");
+        check(client.read().startsWith("RECEIPT"), "it is answered");
+      }
+      session.createProducer(queue).send(session.createMapMessage());
+      client.send("SUBSCRIBE\nid:1\ndestination:/queue/" + name + "\n\n\0");
+      check(client.read().endsWith("\n\n{\"map\":\"\"}"), "it holds nothing");
+      client.send("UNSUBSCRIBE\nid:1\nreceipt:gone\n\n\0");
+      check(client.read().startsWith("RECEIPT"), "it is answered");
+      client.send("SEND\ndestination:/queue/" + name + "\ntransformation:jms-map-json\n\n"
+          + "{\"map\":{\"entry\":[{\"string\":\"n\",\"long\":7},{\"string\":\"b\",\"boolean\":true},"
+          + "{\"string\":[\"s\",\"ü\"]},{\"string\":\"d\",\"double\":2.5}]}}\0");
+      client.send("SEND\ndestination:/queue/" + name + "\ntransformation:jms-map-xml\n\nno map\0");
+      MessageConsumer consumer = session.createConsumer(queue);
+      MapMessage got = (MapMessage) next(consumer);
+      same(7L, got.getLong("n"));
+      same(true, got.getBoolean("b"));
+      same("ü", got.getString("s"));
+      same(2.5, got.getDouble("d"));
+      TextMessage text = (TextMessage) next(consumer);
+      same("no map", text.getText());
+      check(text.getStringProperty("transformation-error") != null, "it says why");
     }
   }
 

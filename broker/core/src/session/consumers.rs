@@ -303,7 +303,7 @@ mod tests {
         let consumer = consumers.add("label", Settles::WhenSent, 100);
         consumers.deliver(testing::delivery(consumer, 0));
         assert_eq!(consumers.hand_out().unwrap().settles, Settles::WhenSent);
-        assert_eq!(taken(&mut consumers, consumer, 0..=0), []);
+        assert_eq!(taken(&mut consumers, consumer, 0..=0), [0; 0]);
         assert_eq!(consumers.in_work().count(), 0);
     }
 
@@ -320,15 +320,15 @@ mod tests {
     #[test]
     fn nothing_is_taken_where_the_one_that_is_named_is_not_unsettled() {
         let (mut consumers, consumer) = handed_out(3);
-        assert_eq!(taken(&mut consumers, consumer, 0..=3), [], "never handed out");
+        assert_eq!(taken(&mut consumers, consumer, 0..=3), [0; 0], "never handed out");
         assert_eq!(
             taken(&mut consumers, consumer, RangeInclusive::new(2, 1)),
-            [],
+            [0; 0],
             "an empty range"
         );
-        assert_eq!(taken(&mut consumers, ConsumerId(9), 0..=1), [], "no such consumer");
+        assert_eq!(taken(&mut consumers, ConsumerId(9), 0..=1), [0; 0], "no such consumer");
         assert_eq!(taken(&mut consumers, consumer, 1..=1), [1]);
-        assert_eq!(taken(&mut consumers, consumer, 0..=1), [], "taken before");
+        assert_eq!(taken(&mut consumers, consumer, 0..=1), [0; 0], "taken before");
         assert_eq!(taken(&mut consumers, consumer, 0..=2), [0, 2]);
     }
 

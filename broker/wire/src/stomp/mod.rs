@@ -211,6 +211,10 @@ pub mod header {
     pub const SUBSCRIPTION: &str = "subscription";
     pub const TIMESTAMP: &str = "timestamp";
     pub const TRANSACTION: &str = "transaction";
+    /// ActiveMQ: how the names and values of a map message are written as text.
+    pub const TRANSFORMATION: &str = "transformation";
+    /// ActiveMQ: why a message is not what `transformation` asks for.
+    pub const TRANSFORMATION_ERROR: &str = "transformation-error";
     pub const VERSION: &str = "version";
     /// The user that sent a message, which a client does not say itself.
     pub const USER_ID: &str = "JMSXUserID";

@@ -348,7 +348,7 @@ fn what_an_operator_has_done_is_remembered_until_the_transaction_manager_knows()
     }
     let listed = world.branches(1);
     assert_eq!((listed.len(), listed[0].ended), (1, Some(false)));
-    assert_eq!(listed[0].participants, []);
+    assert_eq!(listed[0].participants, Vec::<u32>::new());
     let name = xid(2);
     let tag = world.submit(1, |tag| crate::operation::Operation::ForgetBranch { tag, xid: name });
     world.settle_down();

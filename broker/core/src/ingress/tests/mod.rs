@@ -216,7 +216,7 @@ fn only_what_nobody_waits_for_may_take_its_time_and_only_until_somebody_does() {
     world.settle(0, &deliveries[..1], Settlement::Reject);
     world.accept(0, &deliveries[1..2]);
     world.turn();
-    assert_eq!(world.shards[1].unhurried, []);
+    assert_eq!(world.shards[1].unhurried, Vec::<u64>::new());
     world.settle(0, &deliveries[2..], Settlement::Accept);
     world.run_client(0, 1);
     world.carry(0, 1, 1);
@@ -225,7 +225,7 @@ fn only_what_nobody_waits_for_may_take_its_time_and_only_until_somebody_does() {
     world.run_client(0, 1);
     world.carry(0, 1, 1);
     assert_eq!(world.outcome(0, tag), Some(&Ok(())));
-    assert_eq!(world.shards[1].unhurried, []);
+    assert_eq!(world.shards[1].unhurried, Vec::<u64>::new());
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn what_may_take_its_time_and_is_said_to_the_next_leader_may_not_if_somebody_wai
     world.settle(0, &deliveries[..1], Settlement::Accept);
     world.submit(0, |tag| Operation::Hurry { tag });
     world.settle_down();
-    assert_eq!(world.shards[1].unhurried, []);
+    assert_eq!(world.shards[1].unhurried, Vec::<u64>::new());
     assert_eq!(world.shards[1].left.len(), 1);
 }
 

@@ -9,7 +9,7 @@ use super::{
     Asked, Phase, StompSession, destinations,
     durable::{self, CLIENT_ID},
     heart_beat::HeartBeat,
-    message,
+    maps, message,
     subscriptions::{AckMode, Key, Subscription},
 };
 use crate::{
@@ -183,7 +183,8 @@ impl StompSession {
         let browses = wanted.source.exact().filter(|_| wanted.browses).cloned();
         let settles = if browses.is_some() { Settles::WhenSent } else { mode.settles() };
         let asked = Asked::by(frame.command, receipt);
-        let label = Subscription { key: key.clone(), mode, browses, no_local };
+        let maps = maps::wanted(frame)?;
+        let label = Subscription { key: key.clone(), mode, browses, no_local, maps };
         let consumer = self
             .operations
             .subscribe(now.elapsed, wanted.clone(), settles, label, asked)

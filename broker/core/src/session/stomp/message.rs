@@ -12,18 +12,23 @@
 //! | `content-type` | content type | none |
 //! | `content-length` | a body with it is binary, one without it text | |
 //! | `amq-msg-type` | `text` or `bytes` overrules the former | |
+//! | `transformation` | a body that is the text of a map is a map; `transformation-error` says why it is none | |
 //! | `type` (the JMS type) and any other | a property, in order | |
 //!
 //! A MESSAGE carries them all back, `content-length` only where the body is not text or holds a NUL,
-//! which is how ActiveMQ's clients tell text from bytes, and besides: `subscription`, `message-id`, `ack` (1.2), and, where the message was delivered before,
-//! `redelivered:true` and `JMSXDeliveryCount`.
+//! which is how ActiveMQ's clients tell text from bytes, and besides: `subscription`, `message-id`, `ack`
+//! (1.2), and, where the message was delivered before, `redelivered:true` and `JMSXDeliveryCount`. A map
+//! goes as text, as its subscriber wants it.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use paceline_wire::stomp::{Command, Frame, FrameWriter, Text, Version, header};
+use paceline_wire::{
+    stomp::{Command, Frame, FrameWriter, Text, Version, header},
+    xstream::Notation,
+};
 
-use super::destinations;
+use super::{destinations, maps};
 use crate::{
     Body, Destination, Message, UnixMillis, Value,
     message::{DEFAULT_PRIORITY, MAX_PRIORITY},
@@ -49,9 +54,22 @@ pub(super) fn read(
         Some("bytes") => false,
         _ => !content_length,
     };
-    let body = match frame.body.len() {
-        0..=COPY_UP_TO_BYTES => Bytes::copy_from_slice(&frame.body),
-        _ => frame.body.clone(),
+    let mut properties = properties(frame);
+    let body = match maps::read(frame) {
+        Some(Ok(map)) => map,
+        asked => {
+            if let Some(Err(why)) = asked {
+                properties.push((header::TRANSFORMATION_ERROR.into(), Value::Text(why.into())));
+            }
+            let body = match frame.body.len() {
+                0..=COPY_UP_TO_BYTES => Bytes::copy_from_slice(&frame.body),
+                _ => frame.body.clone(),
+            };
+            match is_text && std::str::from_utf8(&body).is_ok() {
+                true => Body::Text(body),
+                false => Body::Binary(body),
+            }
+        }
     };
     Ok(Message {
         id,
@@ -74,12 +92,8 @@ pub(super) fn read(
         correlation_id: text(header::CORRELATION_ID),
         reply_to: text(header::REPLY_TO),
         content_type: text(header::CONTENT_TYPE),
-        properties: properties(frame),
-        body: if is_text && std::str::from_utf8(&body).is_ok() {
-            Body::Text(body)
-        } else {
-            Body::Binary(body)
-        },
+        properties,
+        body,
     })
 }
 
@@ -144,6 +158,8 @@ pub(super) struct Recipient<'a> {
     pub subscription: Option<&'a str>,
     /// The `ack` header, where the version and the subscription's mode call for one.
     pub ack: Option<(ConsumerId, Place)>,
+    /// How map messages are written.
+    pub maps: Notation,
 }
 
 /// Appends the MESSAGE frame of a delivery.
@@ -183,11 +199,27 @@ pub(super) fn write(
             frame.header(name, value);
         }
     }
+    let map = match &message.body {
+        Body::Map(map) => Some(maps::write(map, recipient.maps)),
+        Body::Object(_) => Some(Err(maps::NO_OBJECTS.into())),
+        _ => None,
+    };
+    match &map {
+        Some(Ok((_, how))) => frame.header(header::TRANSFORMATION, how),
+        Some(Err(why)) => frame.header(header::TRANSFORMATION_ERROR, why),
+        None => {}
+    }
     for (name, value) in &message.properties {
+        if map.is_some() && (**name == *header::TRANSFORMATION) {
+            continue;
+        }
         // What is not text is left out: STOMP headers are nothing else.
         if let Some(text) = value.to_text() {
             frame.header(name, &text);
         }
+    }
+    if let Some(Ok((text, _))) = &map {
+        return frame.finish_as_text(text);
     }
     match &message.body {
         Body::Text(bytes) => match std::str::from_utf8(bytes) {

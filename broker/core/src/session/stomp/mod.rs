@@ -21,6 +21,7 @@ mod destinations;
 mod durable;
 mod frames;
 mod heart_beat;
+mod maps;
 mod message;
 mod subscriptions;
 
@@ -412,6 +413,7 @@ fn write_delivery(
         session,
         subscription: label.id(),
         ack: is_acknowledged.then_some((delivery.consumer, *place)),
+        maps: label.maps,
     };
     message::write(delivery, &recipient, version, out);
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use paceline_wire::stomp::Text;
+use paceline_wire::{stomp::Text, xstream::Notation};
 
 use crate::{
     Destination,
@@ -62,6 +62,8 @@ pub(super) struct Subscription {
     pub no_local: bool,
     /// The queue that it only looks at, if it does.
     pub browses: Option<Destination>,
+    /// How map messages are written for it.
+    pub maps: Notation,
 }
 
 impl Subscription {

@@ -2,6 +2,7 @@
 
 mod announcing;
 mod durable;
+mod maps;
 mod specification;
 mod temporary;
 mod unsupported;
