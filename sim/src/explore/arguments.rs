@@ -99,6 +99,32 @@ pub(super) struct ShrinkArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `mutants`.
+#[derive(Debug, Args)]
+pub(super) struct MutantsArgs {
+    /// The scenarios that are swept [default: all shipped ones]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only this one, by name; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// List them and stop
+    #[arg(long)]
+    pub list: bool,
+    /// Only see whether each patch still fits the sources
+    #[arg(long, conflicts_with = "list")]
+    pub check: bool,
+    /// With how many seeds each scenario is run before a mutant counts as not found
+    #[arg(long, default_value_t = 5)]
+    pub seeds: u64,
+    /// How many runs at a time [default: the number of processors]
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Where mutants.md, mutants.json and the reports of the sweeps go
+    #[arg(long, value_name = "DIR", default_value = "out/mutants")]
+    pub report: PathBuf,
+}
+
 /// How much a search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Budget {

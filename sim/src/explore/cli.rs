@@ -8,8 +8,8 @@ use paceline_runtime::{output, say};
 
 use super::{
     Exit,
-    arguments::{BadInput, RunArgs, ShrinkArgs, SweepArgs, expanded, load},
-    exit, run, shrink, sweep,
+    arguments::{BadInput, MutantsArgs, RunArgs, ShrinkArgs, SweepArgs, expanded, load},
+    exit, mutants, run, shrink, sweep,
 };
 use crate::identity::COMMIT;
 
@@ -51,6 +51,13 @@ enum Command {
     /// may be broken off. At the end stands what was before and is after, and the command to replay it.
     #[command(after_help = shrink::HELP)]
     Shrink(ShrinkArgs),
+    /// Plant bugs in the broker, one at a time, and say how soon a sweep finds each
+    ///
+    /// The bugs are patch files in sim/mutants, each after a fault of a real broker. Each is applied to a
+    /// copy of the sources under target/mutants, built there, and swept until a run fails. A build takes a
+    /// minute or two, so all of them take hours: begin with --only. Run it at the top of the workspace. It
+    /// ends with 0 if all were found, and with 10 if not.
+    Mutants(MutantsArgs),
     /// Compare placement strategies, hash functions and salts, without a cluster
     Compare(CompareArgs),
     /// Print what a seed makes of a scenario: a scenario in which nothing is left to chance
@@ -78,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => run::run(args, true),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Shrink(args) => shrink::shrink(args),
+        Command::Mutants(args) => mutants::mutants(args),
         Command::Compare(args) => {
             compare::compare(args, COMMIT).map(|()| Exit::Passed).map_err(BadInput)
         }

@@ -4,6 +4,7 @@ mod arguments;
 pub mod cli;
 mod determinism;
 mod exit;
+mod mutants;
 mod order;
 mod output;
 mod process;
