@@ -120,7 +120,7 @@ pub(super) struct MutantsArgs {
     /// How many runs at a time [default: the number of processors]
     #[arg(long)]
     pub jobs: Option<usize>,
-    /// Where mutants.md, mutants.json and the reports of the sweeps go
+    /// Where mutants.md and the reports of the sweeps go
     #[arg(long, value_name = "DIR", default_value = "out/mutants")]
     pub report: PathBuf,
 }

@@ -14,7 +14,6 @@ use std::{
 
 use paceline_reports::{SweepResult, result::Verdict};
 use paceline_runtime::say;
-use serde::Serialize;
 
 use self::catalogue::Mutant;
 use super::{
@@ -31,7 +30,7 @@ const CATALOGUE: &str = "sim/mutants";
 const WORK: &str = "target/mutants";
 
 /// What became of one.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Score {
     name: String,
     about: String,
@@ -44,7 +43,7 @@ struct Score {
     seconds: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Found {
     scenario: String,
     seed: u64,
@@ -84,11 +83,7 @@ pub(super) fn mutants(args: &MutantsArgs) -> Result<Exit, BadInput> {
     Ok(if scores.iter().all(is_found) { Exit::Passed } else { Exit::ExpectationMissed })
 }
 
-fn score(
-    args: &MutantsArgs,
-    chosen: &[Mutant],
-    files: &[PathBuf],
-) -> Result<Vec<Score>, BadInput> {
+fn score(args: &MutantsArgs, chosen: &[Mutant], files: &[PathBuf]) -> Result<Vec<Score>, BadInput> {
     let sources = Path::new(WORK).join("sources");
     copy_sources(&sources)?;
     let mut scores = Vec::new();
@@ -144,9 +139,8 @@ fn apply(sources: &Path, mutant: &Mutant, how: &[&str]) -> Result<(), BadInput> 
 
 /// Builds the simulator of the copy; its program.
 fn build(sources: &Path) -> Result<PathBuf, BadInput> {
-    let target = fs::canonicalize(WORK)
-        .map_err(|error| BadInput(format!("{WORK}: {error}")))?
-        .join("build");
+    let target =
+        fs::canonicalize(WORK).map_err(|error| BadInput(format!("{WORK}: {error}")))?.join("build");
     let mut cargo = Command::new("cargo");
     cargo.current_dir(sources).args(["build", "--release", "--quiet"]);
     cargo.args(["--config", ".cargo/sim.toml", "--package", "paceline-sim"]);
@@ -211,18 +205,14 @@ fn in_words(score: &Score) -> String {
     }
 }
 
-/// Writes `mutants.json` and `mutants.md`, and prints the sum of it.
+/// Writes the table, and says the sum of it.
 fn report(dir: &Path, scores: &[Score]) -> Result<(), BadInput> {
-    let json = serde_json::to_string_pretty(scores).expect("scores are plain data");
-    let table = table(scores);
-    for (name, text) in [("mutants.json", &json), ("mutants.md", &table)] {
-        let path = dir.join(name);
-        fs::write(&path, text)
-            .map_err(|error| BadInput(format!("cannot write {}: {error}", path.display())))?;
-    }
+    let path = dir.join("mutants.md");
+    fs::write(&path, table(scores))
+        .map_err(|error| BadInput(format!("cannot write {}: {error}", path.display())))?;
     say!();
     say!("{}", sum(scores));
-    say!("report:      {}", dir.join("mutants.md").display());
+    say!("report:      {}", path.display());
     Ok(())
 }
 
@@ -236,10 +226,11 @@ fn sum(scores: &[Score]) -> String {
 
 fn table(scores: &[Score]) -> String {
     let mut table = format!(
-        "At {COMMIT}: {}.\n\n| mutant | what is wrong | found by | in | runs | s |\n|---|---|---|---|---|---|\n",
+        "At {COMMIT}: {}.\n\n| mutant | what is wrong | after | found by | in | runs | s |\n\
+         |---|---|---|---|---|---|---|\n",
         sum(scores)
     );
-    for Score { name, about, found, runs, seconds, .. } in scores {
+    for Score { name, about, after, found, runs, seconds } in scores {
         let (by, place) = match found {
             None => ("**nothing**".into(), String::new()),
             Some(found) if found.by.is_empty() => {
@@ -247,7 +238,8 @@ fn table(scores: &[Score]) -> String {
             }
             Some(found) => (found.by.join(", "), format!("{} {}", found.scenario, found.seed)),
         };
-        table += &format!("| {name} | {about} | {by} | {place} | {runs} | {seconds:.0} |\n");
+        table +=
+            &format!("| {name} | {about} | {after} | {by} | {place} | {runs} | {seconds:.0} |\n");
     }
     table
 }
@@ -311,9 +303,9 @@ mod tests {
         let table = table(&scores);
         let rows: Vec<&str> = table.lines().skip(4).collect();
         let expected = [
-            "| early-vote | a | lost, replicas | smoke 7 | 9 | 2 |",
-            "| late-sync | a | **nothing** |  | 395 | 2 |",
-            "| no-check | a | safety violated | smoke 7 | 3 | 2 |",
+            "| early-vote | a | b | lost, replicas | smoke 7 | 9 | 2 |",
+            "| late-sync | a | b | **nothing** |  | 395 | 2 |",
+            "| no-check | a | b | safety violated | smoke 7 | 3 | 2 |",
         ];
         assert_eq!(rows, expected);
         assert_eq!(sum(&[]), "found: 0 of 0, after - runs by the median");
