@@ -203,7 +203,9 @@ fn scenarios(context: &Context) -> Outcome {
     }
     // Of a swarm every seed is another scenario, and a short one.
     let seeds = [context.seeds, context.seeds * SWARM_SEEDS].map(|seeds| seeds.to_string());
-    let swept = run(&mut context.sim(&sweep(&plain, &seeds[0], &["--every-point"])));
+    let fit = run(&mut context.sim(&["mutants", "--check"]));
+    let swept =
+        fit.and_then(|()| run(&mut context.sim(&sweep(&plain, &seeds[0], &["--every-point"]))));
     outcome(swept.and_then(|()| run(&mut context.sim(&sweep(&swarms, &seeds[1], &[])))))
 }
 
