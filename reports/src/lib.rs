@@ -14,8 +14,10 @@ mod run;
 pub mod sweep;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 pub use compare::{CompareResult, Recommendation, compare_page, recommend, write_compare};
 pub use result::{ReportError, RunResult};
 pub use run::{run_page, write_run};
 pub use sweep::{SweepResult, sweep_page, write_sweep};
+pub use trace::{Trace, trace_page, write_trace};

@@ -16,11 +16,25 @@ pub(crate) struct Page {
     title: String,
     body: String,
     plots: usize,
+    style: &'static str,
+    script: &'static str,
 }
 
 impl Page {
     pub(crate) fn new(title: impl Into<String>) -> Page {
-        Page { title: title.into(), body: String::new(), plots: 0 }
+        Page { title: title.into(), body: String::new(), plots: 0, style: "", script: "" }
+    }
+
+    /// What only this sort of page has: rules beyond the common ones, and a script that must not be
+    /// needed to read it.
+    pub(crate) fn with(mut self, style: &'static str, script: &'static str) -> Page {
+        (self.style, self.script) = (style, script);
+        self
+    }
+
+    /// Markup as it stands; whoever makes it has escaped what came from outside.
+    pub(crate) fn markup(&mut self, html: &str) {
+        self.body.push_str(html);
     }
 
     /// The head of the page: kind, badge, one sentence that says what was found, and the command.
@@ -32,15 +46,26 @@ impl Page {
         lead: &str,
         command: &str,
     ) {
+        self.opening_with(kind, badge, good, &escape(lead), command);
+    }
+
+    /// The same with a sentence in markup.
+    pub(crate) fn opening_with(
+        &mut self,
+        kind: &str,
+        badge: &str,
+        good: bool,
+        lead: &str,
+        command: &str,
+    ) {
         let class = if good { "good" } else { "bad" };
         let _ = write!(
             self.body,
             "<header><p class=\"kind\">{}</p><h1>{} <span class=\"badge {class}\">{}</span></h1>\n\
-             <p class=\"lead\">{}</p>\n",
+             <p class=\"lead\">{lead}</p>\n",
             escape(kind),
             escape(&self.title),
-            escape(badge),
-            escape(lead)
+            escape(badge)
         );
         if !command.is_empty() {
             let _ = write!(
@@ -120,13 +145,18 @@ impl Page {
 
     /// The finished page.
     pub(crate) fn finish(self) -> String {
+        let script = match self.script {
+            "" => String::new(),
+            script => format!("<script>\n{script}</script>\n"),
+        };
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{} – Paceline</title>\n<style>\n{COLOURS}{STYLE}</style>\n</head>\n<body>\n<main>\n{}\
-             <footer>Paceline {}</footer>\n</main>\n</body>\n</html>\n",
+             <title>{} – Paceline</title>\n<style>\n{COLOURS}{STYLE}{}</style>\n</head>\n<body>\n<main>\n{}\
+             <footer>Paceline {}</footer>\n</main>\n{script}</body>\n</html>\n",
             escape(&self.title),
+            self.style,
             self.body,
             env!("CARGO_PKG_VERSION")
         )
