@@ -50,6 +50,11 @@ impl Identity {
         format!("cargo sim replay {} --seed {}", self.file, self.seed)
     }
 
+    /// The command that draws this run.
+    pub fn draw(&self) -> String {
+        format!("cargo sim trace {} --seed {}", self.file, self.seed)
+    }
+
     /// The same for reports.
     pub fn for_report(&self) -> paceline_reports::result::Identity {
         paceline_reports::result::Identity {

@@ -56,7 +56,7 @@ pub use balance::{Balance, Led};
 pub use found::Found;
 pub use quiet::{Margins, Quiet};
 pub use replicas::{Pair, Replica, unlike};
-pub use step::Subject;
+pub use step::{About, Subject};
 
 use paceline_events::Event;
 
@@ -430,6 +430,13 @@ impl Checks {
             told.flat_map(|subject| chains.of(*subject)).collect()
         };
         violations.iter().map(of).collect()
+    }
+
+    /// The messages that each violation is about, by the names that events and histories have.
+    pub fn about(&self) -> Vec<Vec<About>> {
+        let named = |subject: &Subject| About::of(*subject, &self.names);
+        let violations = self.violations.iter();
+        violations.map(|violation| violation.about.iter().map(named).collect()).collect()
     }
 
     /// How often each check was applied.

@@ -31,6 +31,31 @@ pub enum Subject {
     },
 }
 
+/// A [`Subject`] in words, for those who do not have the names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the subject's")]
+pub enum About {
+    /// By its producer's name.
+    Sent(MessageId),
+    /// By the name that the broker gave it.
+    Named(String),
+    /// By its leader's name.
+    Placed { shard: u64, message: String },
+}
+
+impl About {
+    /// A message as the names say.
+    pub fn of(subject: Subject, names: &Steps) -> Self {
+        match subject {
+            Subject::Sent(id) => Self::Sent(id),
+            Subject::Named(name) => Self::Named(names.text(name).to_owned()),
+            Subject::Placed { shard, message } => {
+                Self::Placed { shard, message: names.text(message).to_owned() }
+            }
+        }
+    }
+}
+
 impl From<MessageId> for Subject {
     fn from(id: MessageId) -> Self {
         Self::Sent(id)

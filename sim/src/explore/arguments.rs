@@ -38,6 +38,29 @@ pub(super) struct RunArgs {
     pub outcome: Option<PathBuf>,
 }
 
+/// `trace`.
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Everything random comes from it [default: the scenario's own]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Show what happened from then on, since the workload began
+    #[arg(long, value_name = "TIME", conflicts_with = "last")]
+    pub from: Option<TimeSpan>,
+    /// Show what happened until then
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<TimeSpan>,
+    /// Show so much time before the first violation, the end of the run, or --to
+    #[arg(long, value_name = "TIME")]
+    pub last: Option<TimeSpan>,
+    /// Where trace.html goes [default: out/SCENARIO-SEED]
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+}
+
 /// `sweep`.
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {

@@ -8,8 +8,8 @@ use paceline_runtime::{output, say};
 
 use super::{
     Exit,
-    arguments::{BadInput, MutantsArgs, RunArgs, ShrinkArgs, SweepArgs, expanded, load},
-    exit, mutants, run, shrink, sweep,
+    arguments::{BadInput, MutantsArgs, RunArgs, ShrinkArgs, SweepArgs, TraceArgs, expanded, load},
+    exit, mutants, run, shrink, sweep, trace,
 };
 use crate::identity::COMMIT;
 
@@ -51,6 +51,18 @@ enum Command {
     /// may be broken off. At the end stands what was before and is after, and the command to replay it.
     #[command(after_help = shrink::HELP)]
     Shrink(ShrinkArgs),
+    /// Draw a run, or its last moments, as a space-time diagram
+    ///
+    /// One HTML page that needs no network: a line for each node and client, time from top to bottom,
+    /// messages as arrows. Elections, copies, faults and dead nodes are marked, and in red the events
+    /// that convict, which the sentence at the top links to. One can search, follow one message or
+    /// destination, zoom, and go from event to event by keys.
+    ///
+    /// The run is the one that `replay` makes, with the same fingerprint. Unless a time is asked for, a
+    /// small run is shown from when its workload begins, and of others some hundred events up to the
+    /// first violation, or to the end. What finds no room is counted on the page by its kind.
+    #[command(after_help = trace::HELP)]
+    Trace(TraceArgs),
     /// Plant bugs in the broker, one at a time, and say how soon a sweep finds each
     ///
     /// The bugs are patch files in sim/mutants, each after a fault of a real broker. Each is applied to a
@@ -85,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => run::run(args, true),
         Command::Sweep(args) => sweep::sweep(args),
         Command::Shrink(args) => shrink::shrink(args),
+        Command::Trace(args) => trace::trace(args),
         Command::Mutants(args) => mutants::mutants(args),
         Command::Compare(args) => {
             compare::compare(args, COMMIT).map(|()| Exit::Passed).map_err(BadInput)

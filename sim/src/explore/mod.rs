@@ -11,6 +11,7 @@ mod process;
 mod run;
 mod shrink;
 mod sweep;
+mod trace;
 
 pub use cli::main;
 pub use exit::Exit;

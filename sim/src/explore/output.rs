@@ -108,6 +108,9 @@ pub(super) fn verdict(
         say!("note: some checks had nothing to look at");
     }
     foot(identity, &result.fingerprint, report);
+    if result.verdict != Verdict::Passed {
+        say!("picture:     {}", identity.draw());
+    }
 }
 
 /// How a run ended, in one line; exits of nodes are part of it even if nothing is wrong with them.

@@ -45,7 +45,8 @@ pub(super) fn run(args: &RunArgs, verbose: bool) -> Result<Exit, BadInput> {
         start_log(level)?;
     }
 
-    let options = Options { tail: verbose, event_log: open_event_log(args.event_log.as_deref())? };
+    let event_log = open_event_log(args.event_log.as_deref())?;
+    let options = Options { tail: verbose, event_log, ..Options::default() };
     let (outcome, wall) = simulate(&expansion, options)?;
     let mut result = result::of(&identity, &expansion.scenario, &outcome);
     result.timing =
@@ -162,7 +163,10 @@ fn start_log(level: &str) -> Result<(), BadInput> {
 }
 
 /// Runs the expanded scenario.
-fn simulate(expansion: &Expansion, options: Options) -> Result<(Outcome, Duration), BadInput> {
+pub(super) fn simulate(
+    expansion: &Expansion,
+    options: Options,
+) -> Result<(Outcome, Duration), BadInput> {
     let recorder = Recorder::shared(&expansion.scenario, options);
     let began = Instant::now();
     let mut outcome = in_world(&expansion.scenario, recorder.clone())?;

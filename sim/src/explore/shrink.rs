@@ -360,6 +360,7 @@ impl Session {
         let out = self.out.display();
         say!("scenario:    {out}");
         say!("reproduce:   cargo sim replay {out} --seed {seed}");
+        say!("picture:     cargo sim trace {out} --seed {seed}");
     }
 }
 

@@ -7,9 +7,9 @@ use paceline_reports::{
     result::{FaultMark, NodeLoad},
 };
 
-use super::{movement::Moves, recorder::Recorder};
+use super::{heard::Heard, movement::Moves, recorder::Recorder};
 use crate::{
-    check::{End, Violation, step::NodeId},
+    check::{About, End, Violation, step::NodeId},
     workload::history::History,
 };
 
@@ -57,6 +57,12 @@ pub struct Outcome {
     pub drained_after: Option<Duration>,
     /// What the nodes were like at the end.
     pub end: End,
+    /// By name, the messages that each violation is about.
+    pub about: Vec<Vec<About>>,
+    /// What the nodes said, if it was asked for.
+    pub heard: Vec<Heard>,
+    /// When the workload began, by the world's clock, if it did.
+    pub epoch: Option<Duration>,
     /// What a panic said, if there was one.
     pub crashed: Option<String>,
     /// The last events, if they were asked for.
@@ -69,6 +75,9 @@ impl Outcome {
         recorder.flush();
         self.violations = recorder.checks.violations().to_vec();
         self.chains = recorder.checks.chains(&recorder.history);
+        self.about = recorder.checks.about();
+        self.heard = recorder.heard.take().unwrap_or_default();
+        self.epoch = recorder.epoch();
         self.applied = recorder.checks.applied();
         self.nodes = recorder.meter.node_loads();
         for (node, down) in self.nodes.iter_mut().zip(recorder.downtime.totals()) {

@@ -18,8 +18,8 @@ use paceline_runtime::{time::Instant, trace};
 use paceline_scenario::Scenario;
 
 use super::{
-    downtime::Downtime, exits::Exits, meter::Meter, movement::Movement, waiting::Subscriber,
-    wounds::Wounds,
+    downtime::Downtime, exits::Exits, heard::Heard, meter::Meter, movement::Movement,
+    waiting::Subscriber, wounds::Wounds,
 };
 use crate::{
     check::{Checks, Severity, step::NodeId},
@@ -43,6 +43,8 @@ pub struct Options {
     pub tail: bool,
     /// All events, written here.
     pub event_log: Option<File>,
+    /// The events of the nodes, as values.
+    pub heard: bool,
 }
 
 /// A recorder that many hold.
@@ -71,6 +73,8 @@ pub struct Recorder {
     pub failures: BTreeMap<ClientId, String>,
     /// The last events, if they are wanted.
     pub tail: VecDeque<String>,
+    /// What the nodes said, if it is wanted.
+    pub heard: Option<Vec<Heard>>,
     /// When the workload began, by the trace's clock; times in the history count from here.
     epoch: Duration,
     epoch_instant: Option<Instant>,
@@ -320,6 +324,7 @@ impl Recorder {
             history: History::new(destinations, producers),
             checks: Checks::new(scenario.clock_error()),
             tail: VecDeque::new(),
+            heard: options.heard.then(Vec::new),
             epoch: Duration::ZERO,
             epoch_instant: None,
             keep_tail: options.tail,
@@ -338,6 +343,11 @@ impl Recorder {
     /// Time since the workload began; zero before.
     pub fn now(&self) -> Duration {
         self.epoch_instant.map_or(Duration::ZERO, |epoch| Instant::now() - epoch)
+    }
+
+    /// When the workload began, by the trace's clock; nothing if it has not.
+    pub fn epoch(&self) -> Option<Duration> {
+        self.epoch_instant.map(|_| self.epoch)
     }
 
     /// What is known of the destinations.
@@ -363,6 +373,14 @@ impl Recorder {
         if let Some(log) = &mut self.event_log {
             let _ = log.flush();
         }
+    }
+
+    /// A node's process is found to have ended by itself.
+    pub fn ended(&mut self, at: Duration, node: NodeId) {
+        if let Some(heard) = &mut self.heard {
+            heard.push(Heard::died(at + self.epoch, node));
+        }
+        self.downtime.died(at, node);
     }
 
     fn observe<'a>(&'a mut self, seen: impl FnOnce(&'a History) -> Option<Observation<'a>>) {
@@ -393,12 +411,21 @@ impl Recorder {
         let known = &mut self.incarnations[node as usize];
         if *known < event.incarnation {
             *known = event.incarnation;
-            self.checks.died(event.at, node);
-            self.meter.died(node);
-            self.wounds.died(node);
-            self.downtime.died(event.at, node);
+            self.died(event.at, node);
         }
-        let said = match Event::read(&event) {
+        let found = self.checks.violations().len();
+        self.said(node, &event);
+        let convicts = self.checks.violations().len() > found;
+        let epoch = self.epoch;
+        // The world, too, says things of nodes: what it does to their links and disks.
+        if let (Some(heard), Ok(Some(_))) = (&mut self.heard, Event::read(&event)) {
+            heard.push(Heard::said(event.at + epoch, node, &event, convicts));
+        }
+    }
+
+    /// Takes in what a node said.
+    fn said(&mut self, node: NodeId, event: &trace::Event<'_>) {
+        let said = match Event::read(event) {
             Ok(Some(said)) => said,
             Ok(None) => return,
             Err(lacks) => {
@@ -420,6 +447,9 @@ impl Recorder {
 
     /// A node's process has just been killed.
     pub fn died(&mut self, at: Duration, node: NodeId) {
+        if let Some(heard) = &mut self.heard {
+            heard.push(Heard::died(at + self.epoch, node));
+        }
         self.checks.died(at, node);
         self.meter.died(node);
         self.wounds.died(node);

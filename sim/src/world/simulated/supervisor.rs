@@ -109,7 +109,7 @@ impl Supervisor {
                 {
                     let mut recorder = recorder.lock();
                     let now = recorder.now();
-                    recorder.downtime.died(now, node as u32);
+                    recorder.ended(now, node as u32);
                 }
                 if supervisor.processes()[node].held == 0 {
                     world.restart(nodes[node]);
