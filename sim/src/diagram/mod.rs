@@ -1,8 +1,8 @@
 //! From what a run left behind to a space-time diagram of it: values in, a value out.
 //!
-//! [`course`] is the whole run as events on lanes and what went from one to another: [`nodes`] fills it
-//! with what the nodes said, [`clients`] with what the clients did and were told, after [`names`] has
-//! found out which message each of these is about. [`select`] takes the part that is to be shown.
+//! `course` is the whole run as events on lanes and what went from one to another: `nodes` fills it
+//! with what the nodes said, `clients` with what the clients did and were told, after `names` has
+//! found out which message each of these is about. `select` takes the part that is to be shown.
 
 mod clients;
 mod course;
