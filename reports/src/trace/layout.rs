@@ -14,6 +14,8 @@ const BOTTOM: f64 = 22.0;
 pub(super) const PAUSE_S: f64 = 0.1;
 /// How far from the end whose time is known the other one is drawn, in each step.
 const NEAR: f64 = 7.0;
+/// A lane is at least so wide.
+pub(super) const LANE_MIN: f64 = 30.0;
 /// A letter of a label is about so wide, and a narrow page so much, without the times.
 const LETTER: f64 = 5.7;
 pub(super) const NARROW: f64 = 320.0;
@@ -132,7 +134,7 @@ fn place(trace: &Trace, index: usize) -> Place {
     let point = &trace.points[index];
     let Some(lane) = point.lane else { return Place { left: false, dy: ABOVE } };
     let width = point.label.chars().count() as f64 * LETTER + 9.0;
-    let x = NARROW.max(trace.lanes.len() as f64 * super::picture::LANE_MIN)
+    let x = NARROW.max(trace.lanes.len() as f64 * LANE_MIN)
         * ((lane as f64 + 0.5) / trace.lanes.len() as f64);
     let fits_left = x > width;
     let comes = trace.arrows.iter().any(|it| it.to == End::Point(index));

@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 
 use super::{
     ArrowKind, LaneKind, SpanKind, Trace,
-    layout::{Layout, NARROW, PAUSE_S},
+    layout::{LANE_MIN, Layout, NARROW, PAUSE_S},
 };
 use crate::draw::table::escape;
 
-/// A lane is at least so wide.
-pub(super) const LANE_MIN: f64 = 30.0;
 /// Shards that one lane shows side by side.
 const SHARDS: u64 = 5;
 /// The longest label, in letters.
