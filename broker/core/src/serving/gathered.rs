@@ -90,6 +90,11 @@ impl Gathered {
         Some(self.since? + patience).filter(|at| *at > now)
     }
 
+    /// Whether something here has been waiting for `patience` by now.
+    pub fn has_waited(&self, now: Duration, patience: Duration) -> bool {
+        self.since.is_some_and(|since| now >= since + patience)
+    }
+
     /// The next batch within the bounds; at least one command if there is any.
     pub fn take(
         &mut self,

@@ -516,6 +516,14 @@ impl<T: Told> Serving<T> {
         expiry.into_iter().chain(delivery).chain(look).chain(due).min()
     }
 
+    /// Whether something that was gathered has waited long enough by `now`. Of that
+    /// [`Serving::poll_timeout`] speaks as long as it is to come: once it is there, it is to be proposed at
+    /// the next opportunity.
+    pub fn has_waited(&self, now: Duration) -> bool {
+        let term = self.term.as_ref();
+        term.is_some_and(|term| term.gathered.has_waited(now, self.settings.patience))
+    }
+
     /// The time has come.
     pub fn handle_timeout(&mut self, state: &ShardState, wall: UnixMillis, now: Duration) {
         let Some(term) = &mut self.term else { return };

@@ -459,8 +459,10 @@ fn an_acknowledgement_waits_no_longer_than_it_may() {
     world.now += PATIENCE - Duration::from_millis(1);
     assert_eq!(world.propose(), 0);
     assert_eq!(world.due(), Some(SECOND + PATIENCE));
+    assert!(!world.serving.has_waited(world.now));
     world.now = SECOND + PATIENCE;
     assert_eq!(world.due(), None, "whoever has not taken it by then need not be told again");
+    assert!(world.serving.has_waited(world.now), "it is not taken for nothing");
     assert_eq!(world.propose(), 1);
 }
 

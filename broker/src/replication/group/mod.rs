@@ -327,7 +327,8 @@ impl Group {
             && self.applied.index == last
             && self.replica.commit() == last
             && self.freed.is_empty()
-            && self.replica.floor().is_none();
+            && self.replica.floor().is_none()
+            && !self.serving.has_waited(now);
         let is_still_followed = || {
             self.replica.role() == Role::Follower
                 && self.serving.term().is_none()
