@@ -4,7 +4,10 @@ use std::{fmt, path::Path};
 
 use paceline_scenario::{Scenario, Source};
 
-/// Scenario, seed, commit and world. Two runs of one identity are the same run.
+/// Where nodes are processes.
+pub const REAL: &str = "real";
+
+/// Scenario, seed, commit and world. In the simulated world two runs of one identity are the same run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The scenario's name.
@@ -45,9 +48,16 @@ impl Identity {
         Self { scenario_hash: source.hash(), ..Self::simulated(source.common(), file, seed) }
     }
 
-    /// The command that makes this run again.
+    /// The same on real processes.
+    pub fn in_real_world(self) -> Self {
+        Self { world: REAL, ..self }
+    }
+
+    /// The command that makes this run again; in the real world, one that is like it: workload and faults
+    /// are the same, what processes make of it is not.
     pub fn reproduce(&self) -> String {
-        format!("cargo sim replay {} --seed {}", self.file, self.seed)
+        let how = if self.world == REAL { "real run" } else { "sim replay" };
+        format!("cargo {how} {} --seed {}", self.file, self.seed)
     }
 
     /// The command that draws this run.

@@ -18,6 +18,7 @@
 //! | [`task`] | tokio tasks | tasks in one thread, scheduled by the seed |
 //! | [`random`] | ChaCha8 seeded by the system | ChaCha8 derived from seed, node, incarnation and label |
 //! | [`cpu`] | nothing | a queue in front of the node's cores |
+//! | [`latency`] | how long links take, drawn | the same |
 //! | [`memory`] | freed memory goes back to the system | nothing |
 //! | [`shutdown`] | SIGTERM and SIGINT | told by the world |
 //! | [`output`] | standard output | the same |
@@ -27,6 +28,7 @@ pub mod alarm;
 mod clock;
 mod entry;
 mod events;
+pub mod latency;
 mod open_options;
 pub mod output;
 pub mod trace;

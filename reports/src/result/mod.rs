@@ -69,6 +69,15 @@ pub struct RunResult {
     /// What became of the messages.
     #[serde(default)]
     pub counters: Counters,
+    /// The checks that were made, where not all could be; empty otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checked: Vec<String>,
+    /// The checks that could not be made in this world. They have not passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<String>,
+    /// What the world has of its own, whatever the scenario says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
     /// The expanded scenario: a valid scenario file with everything random written out.
     #[serde(default)]
     pub expanded_scenario: Option<String>,
@@ -298,6 +307,9 @@ impl RunResult {
             exits: Vec::new(),
             expectations: Vec::new(),
             counters: Counters::default(),
+            checked: Vec::new(),
+            unchecked: Vec::new(),
+            given: Vec::new(),
             expanded_scenario: None,
         }
     }

@@ -31,6 +31,7 @@ pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
     facts(&mut page, result);
     findings(&mut page, result);
     expectations(&mut page, result);
+    checks(&mut page, result);
     balance(&mut page, result, &spread)?;
     page.section("Load over time");
     let charts: Vec<_> = MEASURES.iter().filter_map(|m| over_time(result, m)).collect();
@@ -52,7 +53,8 @@ pub fn run_page(result: &RunResult) -> Result<String, ReportError> {
 
 fn facts(page: &mut Page, result: &RunResult) {
     let identity = &result.identity;
-    let speed = result.timing.speed().map(|speed| format!("{} × real time", number(speed)));
+    let speed = result.timing.speed().filter(|_| identity.world != "real");
+    let speed = speed.map(|speed| format!("{} × real time", number(speed)));
     page.facts(&[
         ("World", identity.world.clone()),
         ("Seed", identity.seed.to_string()),
@@ -104,6 +106,21 @@ fn shards(page: &mut Page, about: &str, shards: &[String]) {
     let mut table = Table::new([format!("Shards, {about}")], 1);
     shards.iter().for_each(|shard| table.row(vec![shard.clone().into()]));
     page.table(&table);
+}
+
+/// What was looked at and what was not, where this world does not show all; what it has of its own.
+fn checks(page: &mut Page, result: &RunResult) {
+    if result.unchecked.is_empty() && result.given.is_empty() {
+        return;
+    }
+    page.section("What was checked");
+    if !result.unchecked.is_empty() {
+        page.paragraph(&format!("Checked: {}.", result.checked.join(", ")));
+        page.paragraph(&format!("Not checked in this world: {}.", result.unchecked.join(", ")));
+    }
+    for given in &result.given {
+        page.paragraph(&format!("Given by this world, whatever the scenario says: {given}."));
+    }
 }
 
 fn expectations(page: &mut Page, result: &RunResult) {
@@ -437,6 +454,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_was_not_checked_is_named() {
+        let mut result = run(2, 3);
+        assert!(!run_page(&result).unwrap().contains("What was checked"));
+        result.checked = vec!["lost".into()];
+        result.unchecked = vec!["credit".into(), "one-leader".into()];
+        result.given = vec!["clock: one for all".into()];
+        let page = run_page(&result).unwrap();
+        assert!(page.contains("Every check that could be made held"), "no other has passed");
+        assert!(page.contains("Checked: lost."));
+        assert!(page.contains("Not checked in this world: credit, one-leader."));
+        assert!(page.contains("clock: one for all."));
+    }
+
+    #[test]
     fn an_impossible_number_is_refused() {
         let mut result = run(2, 3);
         result.nodes[1].series.queue_depth[2] = f64::NAN;
@@ -475,6 +506,8 @@ pub(super) mod tests {
         result.counters.other.insert(evil(), 1);
         result.exits.push(exits_of(&evil(), ExitCause::Other, 1));
         result.exits[0].said = evil();
+        (result.checked, result.unchecked) = (vec![evil()], vec![evil()]);
+        result.given = vec![evil()];
         result.expanded_scenario = Some(evil());
         result.verdict = Verdict::ExpectationMissed;
         let page = run_page(&result).unwrap();

@@ -43,7 +43,11 @@ pub(super) fn lead(result: &RunResult, spread: &Spread) -> String {
             let exits = result.exit_counts().in_words();
             let exits = exits.map_or(String::new(), |exits| format!("; there were {exits}"));
             let seconds = number(result.timing.virtual_s);
-            format!("Every check held over {seconds} seconds{}{met}{exits}", faults(result))
+            let every = match result.unchecked.is_empty() {
+                true => "Every check held",
+                false => "Every check that could be made held",
+            };
+            format!("{every} over {seconds} seconds{}{met}{exits}", faults(result))
         }
         verdict => {
             let found = result.findings.first().map(|finding| finding.detail.clone());

@@ -457,7 +457,7 @@ pub enum PlacementExpectation {
     Row,
 }
 
-mod defaults {
+pub(super) mod defaults {
     use super::{Fraction, HashFunction, StrategyKind};
 
     pub fn slots() -> u32 {

@@ -11,6 +11,7 @@ pub mod event;
 pub mod expand;
 pub mod fault;
 pub mod format;
+pub mod processes;
 pub mod shrink;
 pub mod swarm;
 pub mod units;

@@ -209,8 +209,38 @@ impl End {
     }
 }
 
+/// The checks that are of the nodes' own word, in part or altogether: what is left of each where that is
+/// not heard.
+const OF_NODES: [(&str, Left); 16] = [
+    ("one-leader", Left::Nothing),
+    ("promises", Left::Nothing),
+    ("in-flight", Left::Nothing),
+    ("credit", Left::Nothing),
+    ("copies", Left::Nothing),
+    (settled::NAME, Left::Nothing),
+    (asked::NAME, Left::Nothing),
+    (overtaken::NAME, Left::Nothing),
+    (topics::NAME, Left::Nothing),
+    (skipped::NAME, Left::Nothing),
+    (delayed::NAME, Left::Nothing),
+    (heeded::NAME, Left::Nothing),
+    (held::GROUPS, Left::Nothing),
+    (held::EXCLUSIVE, Left::Nothing),
+    (fifo::NAME, Left::Part { is: "of topics", lacks: "of queues" }),
+    (expiry::NAME, Left::Part { is: "of dead letters", lacks: "when messages are handed out" }),
+];
+
+/// What is left of a check without the nodes' word.
+#[derive(Clone, Copy, Debug)]
+enum Left {
+    Nothing,
+    Part { is: &'static str, lacks: &'static str },
+}
+
 /// All checks of a run.
 pub struct Checks {
+    /// What nodes say is heard.
+    hears_nodes: bool,
     names: Steps,
     steps: Vec<Box<dyn StepCheck + Send>>,
     settled: settled::Settled,
@@ -239,6 +269,7 @@ impl Checks {
     /// The full set, in its initial state. Wall clocks of the run may differ by `clock_error`.
     pub fn new(clock_error: Duration) -> Self {
         Self {
+            hears_nodes: true,
             names: Steps::default(),
             steps: vec![
                 Box::new(one_leader::OneLeader::default()),
@@ -275,6 +306,28 @@ impl Checks {
             ends_seen: 0,
             violations: Vec::new(),
         }
+    }
+
+    /// Those that are of the clients' history and of the end alone, where what nodes say is not heard.
+    pub fn of_clients(clock_error: Duration) -> Self {
+        Self { hears_nodes: false, ..Self::new(clock_error) }
+    }
+
+    /// The checks that are made, and those that are not, as reports name them.
+    pub fn made(&self) -> (Vec<String>, Vec<String>) {
+        let (mut made, mut not) = (Vec::new(), Vec::new());
+        for name in self.applied().into_keys() {
+            let left = OF_NODES.iter().find(|(known, _)| *known == name && !self.hears_nodes);
+            match left {
+                None => made.push(name.to_owned()),
+                Some((_, Left::Nothing)) => not.push(name.to_owned()),
+                Some((_, Left::Part { is, lacks })) => {
+                    made.push(format!("{name} ({is})"));
+                    not.push(format!("{name} ({lacks})"));
+                }
+            }
+        }
+        (made, not)
     }
 
     /// The workload begins: from here times count.
@@ -353,10 +406,12 @@ impl Checks {
         for check in &self.ends {
             found.extend(check.judge(history, end).into_iter().map(|it| (check.name(), it)));
         }
-        let missed = self.topics.judge(history, end).into_iter();
-        found.extend(missed.map(|it| (topics::NAME, it.into())));
-        let skipped = skipped::judge(history, end, &self.topics.reigns).into_iter();
-        found.extend(skipped.map(|it| (skipped::NAME, it.into())));
+        if self.hears_nodes {
+            let missed = self.topics.judge(history, end).into_iter();
+            found.extend(missed.map(|it| (topics::NAME, it.into())));
+            let skipped = skipped::judge(history, end, &self.topics.reigns).into_iter();
+            found.extend(skipped.map(|it| (skipped::NAME, it.into())));
+        }
         let out_of_order = fifo::judge(history, end, &self.trail, &mut self.names);
         found.extend(out_of_order.into_iter().map(|it| (fifo::NAME, it)));
         let untimely = delayed::judge(history, end, &self.trail, &mut self.names);
@@ -457,3 +512,24 @@ impl Checks {
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_the_nodes_word_is_not_made_without_it() {
+        let (made, not) = Checks::new(Duration::ZERO).made();
+        assert!(not.is_empty() && made.len() == Checks::new(Duration::ZERO).applied().len());
+        for (name, _) in OF_NODES {
+            assert!(made.iter().any(|it| it == name), "there is no check {name}");
+        }
+        let (made, not) = Checks::of_clients(Duration::ZERO).made();
+        for name in ["one-leader", "settled", "topics", "fifo (of queues)"] {
+            assert!(not.iter().any(|it| it == name), "{not:?}");
+        }
+        for name in ["lost", "replicas", "order", "redelivered-flag", "fifo (of topics)"] {
+            assert!(made.iter().any(|it| it == name), "{made:?}");
+        }
+    }
+}

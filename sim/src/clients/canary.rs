@@ -41,7 +41,8 @@ async fn send(
     node: &str,
     left: &mut Vec<DestinationId>,
 ) -> io::Result<()> {
-    let mut connection = Connection::open(plan.speaks, shared.next_connection(), node).await?;
+    let address = shared.address(plan.speaks, node);
+    let mut connection = Connection::open(plan.speaks, shared.next_connection(), &address).await?;
     let destinations = left.iter();
     let mut waiting: BTreeSet<MessageId> = destinations
         .map(|destination| send_one(plan, shared, &mut connection, *destination))

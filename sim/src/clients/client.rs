@@ -41,21 +41,23 @@ macro_rules! say {
 }
 
 impl Connection {
-    /// Connects to a node by name, as far as its word that all is well.
-    pub async fn open(speaks: Speaks, id: ConnectionId, node: &str) -> io::Result<Self> {
-        Self::open_as(speaks, id, node, None).await
+    /// Connects to a node at its `host:port`, as far as its word that all is well.
+    pub async fn open(speaks: Speaks, id: ConnectionId, address: &str) -> io::Result<Self> {
+        Self::open_as(speaks, id, address, None).await
     }
 
     /// The same with a client id, by which durable subscriptions go.
     pub async fn open_as(
         speaks: Speaks,
         id: ConnectionId,
-        node: &str,
+        address: &str,
         client: Option<String>,
     ) -> io::Result<Self> {
         let speaker = match speaks {
-            Speaks::Stomp => Speaker::Stomp(Stomp::open(node, client).await?.into()),
-            Speaks::OpenWire => Speaker::OpenWire(OpenWire::open(id, node, client).await?.into()),
+            Speaks::Stomp => Speaker::Stomp(Stomp::open(address, client).await?.into()),
+            Speaks::OpenWire => {
+                Speaker::OpenWire(OpenWire::open(id, address, client).await?.into())
+            }
         };
         Ok(Self { id, speaker })
     }

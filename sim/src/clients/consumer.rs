@@ -148,8 +148,8 @@ impl Consumer {
         let id = shared.next_connection();
         let node = shared.node(&plan.workload, plan.client, self.attempts, &mut self.random);
         self.attempts += 1;
-        let client = Keeping::client_id(plan);
-        let mut connection = Connection::open_as(plan.speaks, id, &node, client).await?;
+        let (client, address) = (Keeping::client_id(plan), shared.address(plan.speaks, &node));
+        let mut connection = Connection::open_as(plan.speaks, id, &address, client).await?;
         connection.distribute(plan.workload.distributed.0);
         back_off.reset();
         self.shared.recorder.opened(id, &node);
@@ -343,7 +343,7 @@ impl Consumer {
         if self.plan.workload.prefetch == 0
             && destination.is_some()
             && let Err(detail) =
-                self.pulls.came(subscription, self.shared.recorder.reigns() != self.reigns)
+                self.pulls.came(subscription, self.shared.recorder.led_otherwise_since(self.reigns))
         {
             return nonsense("pull", detail);
         }

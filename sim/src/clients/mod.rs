@@ -34,6 +34,7 @@ use crate::{
     workload::{
         Population,
         ids::{ClientId, ConnectionId},
+        population::Speaks,
     },
 };
 
@@ -49,6 +50,9 @@ pub enum Phase {
     /// Everybody leaves.
     Stop,
 }
+
+/// Where clients that speak this reach the node of this name, a `host:port`.
+pub type Addresses = Arc<dyn Fn(Speaks, &str) -> String + Send + Sync>;
 
 /// What every client of a run shares.
 #[derive(Clone)]
@@ -69,6 +73,8 @@ pub struct Shared {
     pub storm: watch::Sender<Vec<String>>,
     /// The nodes that clients connect to, by name.
     pub members: watch::Receiver<Vec<String>>,
+    /// Where these are.
+    pub addresses: Addresses,
 }
 
 impl Shared {
@@ -98,6 +104,11 @@ impl Shared {
             Connect::Nodes(nodes) => &nodes[turn % nodes.len()],
         };
         node.clone()
+    }
+
+    /// Where a client that speaks this reaches a node.
+    pub fn address(&self, speaks: Speaks, node: &str) -> String {
+        (self.addresses)(speaks, node)
     }
 
     /// Waits, from now on, for a storm that takes the clients of this node with it.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io};
 use bytes::{Bytes, BytesMut};
 use paceline_client::openwire::{Client, Error, Options};
 use paceline_runtime::time;
-use paceline_scenario::{OPENWIRE_PORT, format::AckMode};
+use paceline_scenario::format::AckMode;
 use paceline_wire::{
     openwire::{
         Command, ConsumerId, ConsumerInfo, Destination, DestinationKind, Message, MessageAck,
@@ -53,7 +53,11 @@ pub struct OpenWire {
 }
 
 impl OpenWire {
-    pub async fn open(id: ConnectionId, node: &str, client_id: Option<String>) -> io::Result<Self> {
+    pub async fn open(
+        id: ConnectionId,
+        address: &str,
+        client_id: Option<String>,
+    ) -> io::Result<Self> {
         let options = Options {
             client_id: client_id.map(Text::from),
             connect_timeout: CONNECT_TIMEOUT,
@@ -61,7 +65,7 @@ impl OpenWire {
             read_bytes: READ_BYTES,
             ..Options::new(format!("ID:c{}", id.0))
         };
-        let client = Client::connect(&format!("{node}:{OPENWIRE_PORT}"), &options).await;
+        let client = Client::connect(address, &options).await;
         let mut client = client.map_err(in_words)?;
         let session_id =
             SessionId { connection: client.connection().value.clone(), value: SESSION };

@@ -90,7 +90,8 @@ impl Producer {
     async fn connection(&mut self, back_off: &mut BackOff) -> io::Result<()> {
         let id = self.shared.next_connection();
         let node = self.next_node();
-        let mut connection = Connection::open(self.plan.speaks, id, &node).await?;
+        let address = self.shared.address(self.plan.speaks, &node);
+        let mut connection = Connection::open(self.plan.speaks, id, &address).await?;
         back_off.reset();
         self.shared.recorder.opened(id, &node);
         let storm = self.shared.storm_over(&node);

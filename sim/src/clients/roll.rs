@@ -79,7 +79,9 @@ async fn listen(
     expected: &BTreeMap<String, usize>,
     progress: &Progress,
 ) -> io::Result<()> {
-    let mut connection = Connection::open(Speaks::Stomp, shared.next_connection(), node).await?;
+    let address = shared.address(Speaks::Stomp, node);
+    let mut connection =
+        Connection::open(Speaks::Stomp, shared.next_connection(), &address).await?;
     let source = Source { name: format!("{PREFIX}>"), topic: true, ..Source::default() };
     connection.subscribe(0, &source, AckMode::Auto, PREFETCH);
     let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::io;
 
 use paceline_client::stomp::{Client, Error, Options, ServerError};
-use paceline_scenario::{STOMP_PORT, format::AckMode};
+use paceline_scenario::format::AckMode;
 use paceline_wire::{
     stomp::{Command, Frame, header},
     text::Text,
@@ -29,7 +29,7 @@ pub struct Stomp {
 }
 
 impl Stomp {
-    pub async fn open(node: &str, client_id: Option<String>) -> io::Result<Self> {
+    pub async fn open(address: &str, client_id: Option<String>) -> io::Result<Self> {
         let options = Options {
             client_id,
             connect_timeout: CONNECT_TIMEOUT,
@@ -37,7 +37,7 @@ impl Stomp {
             read_bytes: READ_BYTES,
             ..Options::default()
         };
-        let client = Client::connect(&format!("{node}:{STOMP_PORT}"), &options).await;
+        let client = Client::connect(address, &options).await;
         Ok(Self { client: client.map_err(in_words)? })
     }
 

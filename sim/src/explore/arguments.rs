@@ -192,9 +192,15 @@ pub(super) struct BadInput(pub String);
 
 /// Reads and checks a scenario file.
 pub(super) fn load(file: &Path) -> Result<Source, BadInput> {
+    load_text(file).map(|(_, source)| source)
+}
+
+/// The same, with the text of the file.
+pub(super) fn load_text(file: &Path) -> Result<(String, Source), BadInput> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| BadInput(format!("cannot read {}: {error}", file.display())))?;
-    Source::load(&file.display().to_string(), &text).map_err(|error| BadInput(error.to_string()))
+    let source = Source::load(&file.display().to_string(), &text);
+    source.map(|source| (text, source)).map_err(|error| BadInput(error.to_string()))
 }
 
 /// What a seed makes of a scenario or a swarm.

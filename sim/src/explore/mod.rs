@@ -8,6 +8,8 @@ mod mutants;
 mod order;
 mod output;
 mod process;
+#[cfg(not(madsim))]
+pub mod real;
 mod run;
 mod shrink;
 mod sweep;

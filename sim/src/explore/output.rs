@@ -7,7 +7,7 @@ use paceline_runtime::say;
 use paceline_scenario::{Expansion, fault::describe};
 
 use super::SCENARIO_FILE;
-use crate::identity::Identity;
+use crate::identity::{Identity, REAL};
 use crate::observe::Outcome;
 
 /// The most findings printed.
@@ -97,15 +97,24 @@ pub(super) fn verdict(
             latency.overall.p99_ms
         );
     }
-    if let Some(speed) = result.timing.speed() {
+    if identity.world == REAL {
+        say!("time:        {:.1} s", result.timing.virtual_s);
+    } else if let Some(speed) = result.timing.speed() {
         say!(
             "time:        {:.1} simulated seconds in {:.1} s ({speed:.0} times as fast)",
             result.timing.virtual_s,
             result.timing.wall_s
         );
     }
-    if result.verdict == Verdict::Passed && outcome.applied.values().any(|&count| count == 0) {
+    if !result.unchecked.is_empty() {
+        say!("checked:     {}", result.checked.join(", "));
+        say!("not checked in this world: {}", result.unchecked.join(", "));
+    } else if result.verdict == Verdict::Passed && outcome.applied.values().any(|&count| count == 0)
+    {
         say!("note: some checks had nothing to look at");
+    }
+    for given in &result.given {
+        say!("given:       {given}");
     }
     foot(identity, &result.fingerprint, report);
     if result.verdict != Verdict::Passed {
@@ -125,8 +134,15 @@ fn verdict_line(result: &RunResult) -> String {
 /// Identity, fingerprint, the way to do it again, and where the report is.
 pub(super) fn foot(identity: &Identity, fingerprint: &str, report: Option<&Path>) {
     say!("run:         {identity}");
-    say!("fingerprint: {fingerprint}");
-    say!("reproduce:   {}", identity.reproduce());
+    if identity.world == REAL {
+        say!(
+            "run again:   {} (not the same run: no seed decides what processes do)",
+            identity.reproduce()
+        );
+    } else {
+        say!("fingerprint: {fingerprint}");
+        say!("reproduce:   {}", identity.reproduce());
+    }
     if let Some(report) = report {
         say!("report:      {}", report.display());
         say!("scenario:    {}", report.with_file_name(SCENARIO_FILE).display());

@@ -129,7 +129,7 @@ fn with_shards(finding: String, shards: &[String]) -> String {
 }
 
 /// Writes the report, and beside it the scenario without chance, which can be edited and run.
-fn write_report(
+pub(super) fn write_report(
     dir: &Path,
     result: &RunResult,
     expansion: &Expansion,
@@ -142,7 +142,7 @@ fn write_report(
     Ok(report)
 }
 
-fn open_event_log(path: Option<&Path>) -> Result<Option<fs::File>, BadInput> {
+pub(super) fn open_event_log(path: Option<&Path>) -> Result<Option<fs::File>, BadInput> {
     path.map(|path| {
         fs::File::create(path)
             .map_err(|error| BadInput(format!("cannot write {}: {error}", path.display())))
@@ -183,7 +183,8 @@ fn in_world(scenario: &Scenario, recorder: SharedRecorder) -> Result<Outcome, Ba
 #[cfg(not(madsim))]
 fn in_world(_: &Scenario, _: SharedRecorder) -> Result<Outcome, BadInput> {
     Err(BadInput(
-        "this program was built natively and has no simulated world; build me with `cargo sim`"
+        "this program was built natively and has no simulated world; run `cargo sim`, or `cargo real` for \
+         processes"
             .to_owned(),
     ))
 }

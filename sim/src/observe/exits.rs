@@ -18,7 +18,12 @@ pub struct Exits {
 impl Exits {
     /// The node's process has ended by itself.
     pub fn ended(&mut self, at: Duration, node: NodeId, error: &NodeError) {
-        let (at_s, cause) = (at.as_secs_f64(), cause(error.disk()));
+        self.ended_as(at, node, cause(error.disk()), error.to_string());
+    }
+
+    /// The same, where no more is known of the error than its kind and words.
+    pub fn ended_as(&mut self, at: Duration, node: NodeId, cause: ExitCause, said: String) {
+        let at_s = at.as_secs_f64();
         self.down.insert(node, cause);
         let counted = self.counted.entry((node, cause)).or_insert_with(|| NodeExits {
             node: format!("n{}", node + 1),
@@ -27,7 +32,7 @@ impl Exits {
             restarts: 0,
             first_s: at_s,
             last_s: at_s,
-            said: error.to_string(),
+            said,
         });
         counted.exits += 1;
         counted.last_s = at_s;

@@ -90,6 +90,26 @@ impl Meter {
         }
     }
 
+    /// A message of this destination has come to a consumer: in place of the word of who handed it out,
+    /// where that is not heard.
+    pub fn delivered(&mut self, destination: DestinationId) {
+        let shard = self.shards[destination.0 as usize];
+        if let Some(leader) = self.leaders[shard] {
+            self.now[leader as usize].messages_out += 1;
+        }
+    }
+
+    /// Who leads each shard, and how many messages it holds, as the nodes were asked: in place of their
+    /// events, where those are not heard.
+    pub fn look(&mut self, standing: &[Option<(NodeId, u64)>]) {
+        for (shard, standing) in standing.iter().enumerate() {
+            self.leaders[shard] = standing.map(|(leader, _)| leader);
+            if let Some((_, depth)) = standing {
+                self.depths[shard] = *depth as i64;
+            }
+        }
+    }
+
     /// Takes in what a node did.
     pub fn step(&mut self, step: &Step) {
         match step.what {

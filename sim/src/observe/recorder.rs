@@ -45,6 +45,9 @@ pub struct Options {
     pub event_log: Option<File>,
     /// The events of the nodes, as values.
     pub heard: bool,
+    /// The nodes' events are not heard: what needs them is not checked, and who leads is asked of the
+    /// nodes.
+    pub deaf: bool,
 }
 
 /// A recorder that many hold.
@@ -79,6 +82,7 @@ pub struct Recorder {
     epoch: Duration,
     epoch_instant: Option<Instant>,
     keep_tail: bool,
+    deaf: bool,
     event_log: Option<BufWriter<File>>,
     /// How often each node's process was started, as far as its events show.
     incarnations: Vec<u32>,
@@ -99,6 +103,13 @@ impl SharedRecorder {
     /// How often any node has begun to lead a shard.
     pub fn reigns(&self) -> usize {
         self.lock().checks.reigns()
+    }
+
+    /// Whether anybody may lead that did not when so many reigns had begun. Where the nodes are not heard
+    /// somebody always may.
+    pub fn led_otherwise_since(&self, reigns: usize) -> bool {
+        let recorder = self.lock();
+        recorder.deaf || recorder.checks.reigns() != reigns
     }
 
     /// Begins to listen to the events of the nodes. Must be called inside the world.
@@ -151,7 +162,7 @@ impl SharedRecorder {
     }
 
     /// Records a delivery and returns its index.
-    pub fn delivered(&self, delivery: Delivery) -> u32 {
+    pub fn delivered(&self, mut delivery: Delivery) -> u32 {
         trace::event!(
             "client_delivery",
             client = delivery.client.0,
@@ -160,6 +171,11 @@ impl SharedRecorder {
             redelivered = delivery.redelivered
         );
         let mut recorder = self.lock();
+        // Where clients run side by side another one may have been first meanwhile.
+        delivery.at = recorder.now();
+        if let Some(destination) = delivery.destination.filter(|_| recorder.deaf) {
+            recorder.meter.delivered(destination);
+        }
         let index = recorder.history.arrived(delivery);
         recorder
             .observe(|history| Some(Observation::Delivered(&history.deliveries[index as usize])));
@@ -322,12 +338,16 @@ impl Recorder {
             subscribers: BTreeMap::new(),
             failures: BTreeMap::new(),
             history: History::new(destinations, producers),
-            checks: Checks::new(scenario.clock_error()),
+            checks: match options.deaf {
+                false => Checks::new(scenario.clock_error()),
+                true => Checks::of_clients(scenario.clock_error()),
+            },
             tail: VecDeque::new(),
             heard: options.heard.then(Vec::new),
             epoch: Duration::ZERO,
             epoch_instant: None,
             keep_tail: options.tail,
+            deaf: options.deaf,
             event_log: options.event_log.map(BufWriter::new),
             incarnations: vec![0; scenario.node_count() as usize],
         })))

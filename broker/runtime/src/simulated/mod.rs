@@ -11,7 +11,6 @@ pub(crate) mod context;
 pub mod cpu;
 pub mod disk;
 mod executor;
-pub(crate) mod latency;
 pub mod memory;
 pub mod net;
 mod nodes;

@@ -154,7 +154,8 @@ impl Producer {
     async fn recover_once(&mut self) -> io::Result<()> {
         let id = self.shared.next_connection();
         let node = self.next_node();
-        let mut connection = Connection::open(self.plan.speaks, id, &node).await?;
+        let address = self.shared.address(self.plan.speaks, &node);
+        let mut connection = Connection::open(self.plan.speaks, id, &address).await?;
         connection.recover();
         let branches = match connection.receive().await? {
             Said::Prepared(branches) => branches,

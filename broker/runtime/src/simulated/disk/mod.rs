@@ -6,12 +6,12 @@
 
 mod image;
 
-use super::latency::Latency;
 use super::random::derive;
 use super::time::sleep;
 use super::timers::{self, Nanos};
 use super::trace::digest;
 use super::{Simulation, context};
+use crate::latency::Latency;
 pub use crate::open_options::OpenOptions;
 use bytes::Bytes;
 use image::{EBADF, EINVAL, EIO, ENOENT, ENOSPC, Entry, Image, InodeId, normal, system_error};

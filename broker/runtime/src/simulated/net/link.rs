@@ -1,6 +1,6 @@
 //! One direction between two nodes: how long bytes take, and what configures it.
 
-use crate::simulated::latency::Latency;
+use crate::latency::Latency;
 use crate::simulated::random::derive;
 use crate::simulated::timers::Nanos;
 use rand::Rng;

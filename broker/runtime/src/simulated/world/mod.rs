@@ -32,10 +32,10 @@ mod crash;
 
 pub use super::cpu::GRACE as CPU_GRACE;
 pub use super::disk::{DiskConfig, DiskFault, DiskUse};
-pub use super::latency::Latency;
 pub use super::net::fabric::Traffic;
 pub use super::net::link::{LinkConfig, NetConfig};
 pub use super::trace::Fingerprint;
+pub use crate::latency::Latency;
 pub use crash::Crash;
 
 use super::context::{self, install};

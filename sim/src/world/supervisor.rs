@@ -9,12 +9,10 @@ use std::{
 };
 
 use paceline::config::NodeConfig;
-use paceline_runtime::{
-    time, trace,
-    world::{NodeId, World},
-};
+use paceline_runtime::time;
 use paceline_scenario::Scenario;
 
+use super::here::{self, NodeId, World};
 use crate::observe::recorder::SharedRecorder;
 
 /// How long after its end a process is started again.
@@ -73,21 +71,12 @@ impl Supervisor {
     pub fn begin(&self, node: usize, config: NodeConfig) {
         self.processes()[node].is_there = true;
         self.configure(node, config);
-        let (processes, recorder) = (self.processes.clone(), self.recorder.clone());
-        self.world.start(self.nodes[node], move || {
+        let processes = self.processes.clone();
+        let config = move || {
             let process = processes.lock().expect("nobody panics with it")[node].clone();
-            let (config, recorder) = (process.config.expect("it was given one"), recorder.clone());
-            async move {
-                if let Err(error) = paceline::node::run(config).await {
-                    let text = error.to_string();
-                    trace::event!("node_failed", error = text.as_str());
-                    tracing::warn!(error = text, "a node has ended by itself");
-                    let mut recorder = recorder.lock();
-                    let now = recorder.now();
-                    recorder.exits.ended(now, node as u32, &error);
-                }
-            }
-        });
+            process.config.expect("it was given one")
+        };
+        here::start(self.world, self.nodes[node], node as u32, self.recorder.clone(), config);
     }
 
     /// Has the node read this the next time that it is started.
@@ -149,13 +138,16 @@ impl Supervisor {
         self.world.request_shutdown(self.nodes[node]);
     }
 
-    /// Cuts the power for ever. What it held has to be [replaced](Self::replaced).
+    /// Takes the machine away with its disk, for ever. What it held has to be
+    /// [replaced](Self::replaced).
     pub fn destroy(&self, node: usize) {
         {
             let process = &mut self.processes()[node];
             (process.is_gone, process.is_missed) = (true, true);
         }
-        self.power_cut(node);
+        self.hold(node);
+        here::destroy(self.world, self.nodes[node]);
+        self.died(node);
     }
 
     /// Others hold what a node held that was destroyed.

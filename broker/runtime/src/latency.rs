@@ -1,4 +1,5 @@
-//! Random durations with a given least value, mean and 99th percentile.
+//! Random durations with a given least value, mean and 99th percentile: what links of the simulated
+//! world, and of whoever imitates one before real processes, are like.
 
 use rand::Rng;
 use std::sync::Arc;
@@ -54,12 +55,12 @@ impl Latency {
     }
 
     /// The mean in nanoseconds.
-    pub(crate) fn mean_nanos(&self) -> u64 {
+    pub fn mean_nanos(&self) -> u64 {
         self.mean
     }
 
     /// One draw, in nanoseconds.
-    pub(crate) fn sample(&self, rng: &mut impl Rng) -> u64 {
+    pub fn sample(&self, rng: &mut impl Rng) -> u64 {
         if let [constant] = self.quantiles[..] {
             return constant;
         }
@@ -122,13 +123,15 @@ fn normal_quantile(p: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
 
     #[test]
     fn samples_match_the_figures_asked_for() {
         let micros = |us| Duration::from_micros(us);
         let latency = Latency::new(micros(200), micros(500), micros(4_000));
-        let mut rng = crate::simulated::random::derive(1, &[b"latency"]);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut samples: Vec<u64> = (0..100_000).map(|_| latency.sample(&mut rng)).collect();
         samples.sort_unstable();
         let mean = samples.iter().sum::<u64>() as f64 / samples.len() as f64;

@@ -16,9 +16,8 @@ use paceline::{
     replication::protocol::Request,
 };
 use paceline_runtime::{task, time};
-use paceline_scenario::link_of;
 
-use super::Run;
+use super::{Run, here};
 use crate::{
     check::{self, Pair, Replica},
     observe::waiting::View,
@@ -75,7 +74,7 @@ impl Run<'_> {
 
     /// The cluster as it is, as far as anybody has told.
     fn cluster(&self) -> Cluster {
-        let cluster = self.scenario.cluster();
+        let cluster = here::cluster_of(self.world, self.scenario);
         if let Some(view) = self.recorder.lock().movement.latest() {
             cluster.adopt(Arc::new(view.clone()));
         }
@@ -89,7 +88,8 @@ impl Run<'_> {
             .filter(|(_, node)| self.supervisor.is_there(*node as usize))
             .filter_map(|(name, node)| {
                 let number = cluster.number_of(&name)?;
-                Some((Target { number, address: link_of(&name), name }, node))
+                let address = here::link_of(self.world, &name);
+                Some((Target { number, address, name }, node))
             })
             .collect()
     }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use paceline_runtime::world::{DiskFault, LinkConfig, NodeId, PartitionId};
 use paceline_scenario::fault::{Kind, LossyLink, Partition, SlowLink};
 
 use super::{
-    super::{latency, link},
+    super::{
+        here::{DiskFault, LinkConfig, NodeId, PartitionId},
+        latency, link,
+    },
     Injector, kind,
 };
 

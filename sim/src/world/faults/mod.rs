@@ -13,10 +13,7 @@ use std::{
 };
 
 use paceline_reports::result::FaultMark;
-use paceline_runtime::{
-    trace,
-    world::{NodeId, PartitionId, World},
-};
+use paceline_runtime::trace;
 use paceline_scenario::{
     Scenario,
     expand::stream,
@@ -25,8 +22,8 @@ use paceline_scenario::{
 use tokio::sync::watch;
 
 use super::{
-    damage::Journal,
     flood::Flooding,
+    here::{self, Journal, NodeId, PartitionId, World},
     sightings::{Sighting, Sightings},
     supervisor::Supervisor,
     targets,
@@ -360,7 +357,8 @@ impl<'a> Injector<'a> {
             }
             Kind::Flood(flood) => {
                 let nodes = targets.iter().map(|&node| self.scenario.node_names()[node].clone());
-                let flood = Flooding::begin(self.world, &self.hosts, nodes, flood);
+                let addresses = here::addresses(self.world);
+                let flood = Flooding::begin(self.world, &self.hosts, nodes, &addresses, flood);
                 self.floods.insert(number, flood);
             }
             Kind::Flap(flap) => {

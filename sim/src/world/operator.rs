@@ -11,18 +11,17 @@ use std::{
 use paceline::operator::{self, OperatorError, Survey};
 use paceline_membership::{Change as Request, Member, View};
 use paceline_reports::result::FaultMark;
-use paceline_runtime::{
-    time, trace,
-    world::{NodeId, World},
-};
+use paceline_runtime::{time, trace};
 use paceline_scenario::{
     NAME, Scenario,
     change::{Change, Join, Kind, Replace, Restart, Weight},
-    link_of,
 };
 use tokio::sync::watch;
 
-use super::supervisor::Supervisor;
+use super::{
+    here::{self, NodeId, World},
+    supervisor::Supervisor,
+};
 use crate::{check::PoliciesInForce, observe::recorder::SharedRecorder};
 
 /// How long a node may take to answer before another is asked.
@@ -81,7 +80,7 @@ impl Operator {
     ) -> Self {
         let changes = vec![Standing::default(); scenario.changes.len()];
         if !changes.is_empty() {
-            recorder.saw_view(&scenario.cluster().view());
+            recorder.saw_view(&here::cluster_of(world, scenario).view());
         }
         Self {
             world,
@@ -269,7 +268,7 @@ impl Operator {
         self.supervisor.configure(node, config.expect("validated: the node accepts it"));
         self.supervisor.release(node);
         loop {
-            let link = link_of(name);
+            let link = here::link_of(self.world, name);
             let asked = async move { operator::definition(NAME, &link).await };
             match self.at_the_host(asked).await {
                 Ok(_) => return,
@@ -292,7 +291,7 @@ impl Operator {
         let known = self.view_with(number, dead).await;
         for (name, (zone, weight)) in by.iter().zip(known) {
             if !removal {
-                let (link, zone) = (link_of(name), zone.clone());
+                let (link, zone) = (here::link_of(self.world, name), zone.clone());
                 self.ask(number, Request::Add { name: name.clone(), link, zone, weight }).await;
                 self.ask(number, Request::Drain { name: name.clone(), force: false }).await;
             }
@@ -399,7 +398,7 @@ impl Operator {
         let mut progress = self.progress();
         progress.asked += 1;
         let members = self.members.borrow();
-        link_of(&members[progress.asked % members.len()])
+        here::link_of(self.world, &members[progress.asked % members.len()])
     }
 
     /// Asks until a node says that all is as asked for.

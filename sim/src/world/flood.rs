@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use paceline_runtime::{
-    net,
-    task::JoinHandle,
-    time,
-    world::{NodeId, World},
-};
-use paceline_scenario::{STOMP_PORT, fault::Flood};
+use paceline_runtime::{net, task::JoinHandle, time};
+use paceline_scenario::fault::Flood;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::here::{NodeId, World};
+use crate::{clients::Addresses, workload::population::Speaks};
 
 /// How many connections to each node, where the fault does not say.
 const CONNECTIONS: u32 = 100;
@@ -30,14 +28,15 @@ impl Flooding {
         world: World,
         hosts: &[NodeId],
         nodes: impl Iterator<Item = String>,
+        addresses: &Addresses,
         flood: &Flood,
     ) -> Self {
         let half_frame = flood.half_frame == Some(true);
         let mut strangers = Vec::new();
-        for node in nodes {
+        for address in nodes.map(|node| addresses(Speaks::Stomp, &node)) {
             for _ in 0..flood.connections.unwrap_or(CONNECTIONS) {
                 let host = hosts[strangers.len() % hosts.len()];
-                strangers.push(world.spawn_on(host, stranger(node.clone(), half_frame)));
+                strangers.push(world.spawn_on(host, stranger(address.clone(), half_frame)));
             }
         }
         Self { strangers }
@@ -50,17 +49,17 @@ impl Drop for Flooding {
     }
 }
 
-async fn stranger(node: String, half_frame: bool) {
+async fn stranger(address: String, half_frame: bool) {
     loop {
         // Whatever ends it, a node that is down or one that has enough of it, it comes again.
-        let _ = linger(&node, half_frame).await;
+        let _ = linger(&address, half_frame).await;
         time::sleep(AGAIN_AFTER).await;
     }
 }
 
 /// One connection, until the node ends it.
-async fn linger(node: &str, half_frame: bool) -> std::io::Result<()> {
-    let address = net::resolve(&format!("{node}:{STOMP_PORT}")).await?;
+async fn linger(address: &str, half_frame: bool) -> std::io::Result<()> {
+    let address = net::resolve(address).await?;
     let mut stream = net::TcpStream::connect(address).await?;
     if half_frame {
         stream.write_all(HALF_A_FRAME).await?;
@@ -70,7 +69,7 @@ async fn linger(node: &str, half_frame: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, madsim))]
 mod tests {
     use std::sync::{Arc, Mutex};
 
@@ -78,6 +77,7 @@ mod tests {
         task,
         world::{NodeConfig, WorldConfig},
     };
+    use paceline_scenario::STOMP_PORT;
 
     use super::*;
 
@@ -113,7 +113,10 @@ mod tests {
             });
             let fault = Flood { connections: Some(3), half_frame: Some(true), ..Flood::default() };
             let names = ["n1".to_owned()].into_iter();
-            let flood = Flooding::begin(world, &[host], names, &fault);
+            let flood = {
+                let addresses = super::super::here::addresses(world);
+                Flooding::begin(world, &[host], names, &addresses, &fault)
+            };
             time::sleep(Duration::from_secs(5)).await;
             drop(flood);
             time::sleep(Duration::from_secs(5)).await;
