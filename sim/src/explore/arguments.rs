@@ -91,7 +91,7 @@ pub(super) struct SweepArgs {
     /// End a run that takes longer than this many seconds of real time, as crashed
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub wall_limit: u64,
-    /// Where result.json and report.html go [default: out/sweep]
+    /// Where sweep.json, runs.csv and report.html go [default: out/sweep]
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
 }

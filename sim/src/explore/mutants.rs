@@ -166,7 +166,7 @@ fn sweep(
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
     status.map_err(|error| BadInput(format!("cannot start {}: {error}", program.display())))?;
     let seconds = began.elapsed().as_secs_f64();
-    let path = report.join("result.json");
+    let path = report.join("sweep.json");
     let result: SweepResult = fs::read(&path)
         .map_err(|error| error.to_string())
         .and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string()))
